@@ -1,0 +1,47 @@
+# `make` alone lists the targets. Variables: PYTHON, TORCH_INDEX (see scripts/install.sh), HOST, PORT, VENV.
+HOST ?= 127.0.0.1
+PORT ?= 8501
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: help install install-dev run test check bench lock dockerfile clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
+
+install: ## make or update the environment (.venv)
+	@VENV="$(VENV)" sh scripts/install.sh
+
+install-dev: ## the same, with what the tests need
+	@VENV="$(VENV)" sh scripts/install.sh --dev
+
+run: install ## open memviz at http://127.0.0.1:8501 (PORT=8600, HOST=0.0.0.0)
+	$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.address $(HOST) --server.headless true
+
+test: install-dev ## every test, in Chromium too
+	@$(BIN)/python tests/chromium.py
+	$(BIN)/python -m pytest
+
+check: install-dev ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: install-dev ## the speed ratios of bench/
+	@set -e; for file in bench/*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+
+lock: ## resolve constraints.txt anew from the pins in requirements*.txt
+	python3 -m venv build/lock
+	build/lock/bin/python -m pip install --quiet uv==0.13.9
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+		requirements.txt requirements-dev.txt --output-file build/lock/all.txt
+	{ echo '# The full lock, written by `make lock`. CUDA packages are left to torch: each of its builds pins its own.'; \
+		grep -Ev "^(nvidia|cuda|triton)|== '(win32|emscripten)'" build/lock/all.txt; } > constraints.txt
+
+dockerfile: ## run the Dockerfile's commands in a folder, without Docker
+	$(BIN)/python scripts/run_dockerfile.py build/docker TORCH_INDEX="$(TORCH_INDEX)"
+
+clean: ## remove what the tests and tools leave behind (not .venv, not cache/)
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

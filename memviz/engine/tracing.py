@@ -1,0 +1,163 @@
+"""The trace of equal-shaped prompts: batches that fit, halved and retried where memory runs out, joined as one record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from memviz.engine.choosing import Chooser
+from memviz.engine.decoding import Work, decode_plainly, decode_verified
+from memviz.engine.devices import free_memory
+from memviz.engine.loading import Loaded
+from memviz.engine.reader import Reader
+from memviz.engine.stretch import Stretch
+from memviz.records import Decoding, Hidden, Prompts, Trace
+
+log = logging.getLogger(__name__)
+Report = Callable[[int, int], None]
+"""Called as report(done, total) after every forward pass; raises to cancel."""
+LOGIT_BYTES = 256 * 2**20
+"""Positions are read so many at once that their logits and what is computed from them stay near this size."""
+_BYTES_PER_LOGIT = 20  # the logits in float32, their logarithms, p log p, and what topk and rank hold
+R = TypeVar("R")
+
+
+def check_prompts(card_name: str, vocab_size: int, n_positions: int | None, prompts: Prompts, n_steps: int) -> None:
+    """Raise ValueError where prompts cannot be traced by a model: ids outside its vocabulary, or too long."""
+    k = prompts.context_ids.shape[1]
+    if n_steps < 1:
+        raise ValueError(f"continuation length is {n_steps}, expected at least 1 token")
+    if prompts.continuation_ids is not None and prompts.continuation_ids.shape[1] != n_steps:
+        raise ValueError(f"continuation length is {n_steps}, but {prompts.continuation_ids.shape[1]} true tokens are given")
+    if n_positions is not None and k + n_steps > n_positions:
+        raise ValueError(
+            f"{k} context and {n_steps} continuation tokens are {k + n_steps}; {card_name} reads at most {n_positions}"
+        )
+    for name, ids in (("context", prompts.context_ids), ("continuation", prompts.continuation_ids)):
+        if ids is not None and not ((ids >= 0) & (ids < vocab_size)).all():
+            bad = int(ids[(ids < 0) | (ids >= vocab_size)][0])
+            raise ValueError(f"{name} id {bad} is outside the vocabulary of {card_name}, which has ids 0 to {vocab_size - 1}")
+
+
+def rows_that_fit(loaded: Loaded, n_indices: int, n_layers_kept: int) -> int:
+    """How many rows of so many tokens can be read together, by an estimate of half of the free memory."""
+    config = loaded.model.config.get_text_config()
+    size = torch.finfo(getattr(torch, loaded.dtype)).bits // 8
+    heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 1) or 1
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    cache = 2 * config.num_hidden_layers * heads * head_dim * size
+    states = (config.num_hidden_layers + 1) * config.hidden_size * size + 8 * config.hidden_size * size
+    kept = n_layers_kept * config.hidden_size * 4
+    per_row = n_indices * (3 * cache + states + kept) + _BYTES_PER_LOGIT * loaded.card.vocab_size
+    return max(1, free_memory(loaded.device) // 2 // per_row)
+
+
+@torch.inference_mode()
+def trace(
+    loaded: Loaded,
+    prompts: Prompts,
+    n_steps: int,
+    decoding: Decoding,
+    logit_noise: float,
+    all_layers: bool = False,
+    guesses: Sequence[Sequence[int]] = (),
+    report: Report = lambda done, total: None,
+) -> Trace:
+    """Everything a model says about n prompts of one shape: m = n_steps tokens each, an end of sequence like any other.
+
+    In float32, and with a cache that can roll back, decoding starts from the teacher-forced pass; otherwise step by
+    step. Raises ValueError for prompts outside the model, NonFiniteError, and whatever `report` raises to cancel.
+    """
+    check_prompts(loaded.card.name, loaded.card.vocab_size, loaded.card.n_positions, prompts, n_steps)
+    n, k = prompts.context_ids.shape
+    n_layers = loaded.model.config.get_text_config().num_hidden_layers
+    layers = tuple(range(n_layers + 1)) if all_layers else (n_layers,)
+    size = min(n, rows_that_fit(loaded, k + n_steps, len(layers)))
+    total, parts, start = n * (k + 2 * n_steps), [], 0
+    while start < n:
+        stop = min(n, start + size)
+        truth = prompts.continuation_ids
+        batch = Prompts(prompts.context_ids[start:stop], None if truth is None else truth[start:stop])
+        done = start * (k + 2 * n_steps)
+        tick = partial(_tick, report, done, stop - start, total)
+        try:
+            parts.append(_trace_batch(loaded, batch, n_steps, decoding, logit_noise, layers, guesses, tick))
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size = size // 2
+            log.warning("out of memory on %s: going on with %d rows at once", loaded.device.type, size)
+            torch.cuda.empty_cache()
+            continue
+        start = stop
+    return parts[0] if len(parts) == 1 else _join(parts)
+
+
+def _tick(report: Report, done: int, n_rows: int, total: int, position: int) -> None:
+    report(done + n_rows * position, total)
+
+
+def _trace_batch(
+    loaded: Loaded,
+    prompts: Prompts,
+    m: int,
+    decoding: Decoding,
+    logit_noise: float,
+    layers: tuple[int, ...],
+    guesses: Sequence[Sequence[int]],
+    tick: Callable[[int], None],
+) -> Trace:
+    (n, k), device, card = prompts.context_ids.shape, loaded.device, loaded.card
+    vocab_size = loaded.model.config.get_text_config().vocab_size
+    width = loaded.model.config.get_text_config().hidden_size
+    truth = prompts.continuation_ids
+    lengths = {"context": k, "free_running": m} | ({} if truth is None else {"teacher_forced": m})
+    work = Work(
+        context_ids=torch.from_numpy(prompts.context_ids).to(device),
+        true_ids=None if truth is None else torch.from_numpy(truth).to(device),
+        chooser=Chooser(decoding, m, card.eos_ids, device),
+        guesses=guesses,
+        tick=tick,
+        chunk=max(1, LOGIT_BYTES // (_BYTES_PER_LOGIT * n * vocab_size)),
+        context=Stretch(n, k, vocab_size),
+        forced=Stretch(n, m, vocab_size),
+        free=Stretch(n, m, vocab_size),
+        hidden={mode: np.zeros((n, p, len(layers), width), np.float32) for mode, p in lengths.items()},
+    )
+    reader = Reader(loaded.model, layers)
+    if truth is not None and loaded.dtype == "float32" and reader.can_roll_back:
+        decode_verified(work, reader)
+    else:
+        decode_plainly(work, partial(Reader, loaded.model, layers))
+    return Trace(
+        context_ids=prompts.context_ids,
+        continuation_ids=truth,
+        generated_ids=work.free.own.ids,
+        context=work.context.scores(work.context.true),
+        free_running=work.free.scores(work.free.own),
+        free_running_true=None if truth is None else work.free.target(work.free.true),
+        teacher_forced=None if truth is None else work.forced.scores(work.forced.true),
+        logit_noise=np.float32(logit_noise).reshape(()),
+        hidden=Hidden(np.array(layers, np.int32), **{"teacher_forced": None, **work.hidden}),
+    )
+
+
+def _join(parts: Sequence[R]) -> R:
+    """Records of batches as one record, along the axis of sequences."""
+    first: Any = parts[0]
+    values = {}
+    for field in fields(first):
+        column = [getattr(part, field.name) for part in parts]
+        if is_dataclass(column[0]):
+            values[field.name] = _join(column)
+        elif column[0] is None or field.name in ("layers", "logit_noise"):
+            values[field.name] = column[0]
+        else:
+            values[field.name] = np.concatenate(column)
+    return type(first)(**values)

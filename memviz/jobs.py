@@ -1,0 +1,226 @@
+"""Tasks in the background: one worker per device with a queue, jobs with progress and a real cancel."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import count
+from typing import Any
+
+from memviz.settings import Settings
+from memviz.store import Store
+from memviz.tasks import TraceTask, run_hash, run_trace
+
+log = logging.getLogger(__name__)
+GRACE_SECONDS = 30.0
+"""A session may lose its connection and come back within this time before its jobs are given up."""
+KEPT_SECONDS = 600.0
+"""Ended jobs are remembered this long, for the sessions that wait for them."""
+
+
+class Status(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Cancelled(Exception):
+    """Raised inside a task whose job was given up."""
+
+
+@dataclass
+class Job:
+    """One task under way. Read by any thread; changed by the worker alone, but for `attend`, `leave` and `cancel`."""
+
+    id: int
+    key: str
+    task: TraceTask | None
+    """None for getting a model ready."""
+    model: str
+    status: Status = Status.QUEUED
+    stage: str = "waiting"
+    done: int = 0
+    total: int = 0
+    error: str | None = None
+    """One sentence, where it failed."""
+    result: str | None = None
+    """Key of the stored result."""
+    kept: bool = False
+    """Goes on without any session."""
+    created: float = field(default_factory=time.monotonic)
+    started: float | None = None
+    ended: float | None = None
+    _sessions: set[str] = field(default_factory=set)
+    _alone_since: float | None = None
+    _cancel: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def active(self) -> bool:
+        return self.status in (Status.QUEUED, Status.RUNNING)
+
+    @property
+    def seconds(self) -> float:
+        """Since it started, 0 while it waits."""
+        return 0.0 if self.started is None else (self.ended or time.monotonic()) - self.started
+
+    def attend(self, session: str) -> None:
+        """A session waits for this job."""
+        self._sessions.add(session)
+        self._alone_since = None
+
+    def leave(self, session: str) -> None:
+        """A session is gone, or no longer interested."""
+        self._sessions.discard(session)
+        if not self._sessions and self._alone_since is None:
+            self._alone_since = time.monotonic()
+
+    def cancel(self) -> None:
+        """Give up, within one forward pass where it runs."""
+        self._cancel.set()
+
+    @property
+    def given_up(self) -> bool:
+        alone = self._alone_since
+        deserted = not self.kept and alone is not None and time.monotonic() - alone > GRACE_SECONDS
+        return self._cancel.is_set() or deserted
+
+    def report(self, done: int, total: int) -> None:
+        """Progress of the task; raises Cancelled where the job was given up."""
+        if total:
+            self.done, self.total = done, total
+        if self.given_up:
+            raise Cancelled
+
+    def say(self, stage: str) -> None:
+        """What the task does now."""
+        self.stage = stage
+        if self.given_up:
+            raise Cancelled
+
+
+class Worker:
+    """One thread that runs jobs in order of arrival, taking turns between sessions. torch is imported there alone."""
+
+    def __init__(self, settings: Settings, store: Store, make_backend: Callable[[], Any] | None = None) -> None:
+        self._settings = settings
+        self._store = store
+        self._make_backend = make_backend or self._default_backend
+        self._jobs: dict[str, Job] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._ids = count(1)
+        self._turns: dict[str, int] = {}
+        self.backend: Any = None
+
+    def submit(self, task: TraceTask, session: str) -> Job:
+        """The job of a task: the one under way where an equal one is, else a new one at the end of the queue."""
+        return self._enter(run_hash(task), task, task.model, session)
+
+    def prepare(self, model: str, session: str | None = None) -> Job:
+        """The job that gets a model ready for pages to use; kept, for every later visitor needs it."""
+        job = self._enter(f"prepare {model}", None, model, session)
+        job.kept = True
+        return job
+
+    def job(self, key: str) -> Job | None:
+        """The job of a run hash, under way or ended a while ago."""
+        return self._jobs.get(key)
+
+    def place(self, job: Job) -> int:
+        """Jobs before this one, the running one included."""
+        with self._changed:
+            others = [other for other in self._jobs.values() if other.active and other is not job]
+        return sum(other.status == Status.RUNNING or other.id < job.id for other in others)
+
+    @property
+    def n_active(self) -> int:
+        with self._changed:
+            return sum(job.active for job in self._jobs.values())
+
+    def leave(self, session: str) -> None:
+        """A session is gone: jobs that nobody else waits for are given up after a while."""
+        with self._changed:
+            for job in self._jobs.values():
+                job.leave(session)
+            self._turns.pop(session, None)
+
+    def _enter(self, key: str, task: TraceTask | None, model: str, session: str | None) -> Job:
+        with self._changed:
+            job = self._jobs.get(key)
+            if job is None or not job.active or job.given_up:
+                self._forget_old()
+                job = self._jobs[key] = Job(next(self._ids), key, task, model)
+                log.info("job %d queued: %s", job.id, "prepare" if task is None else "trace")
+            if session is not None:
+                job.attend(session)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="memviz-worker", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+            return job
+
+    def _forget_old(self) -> None:
+        now = time.monotonic()
+        for key, job in list(self._jobs.items()):
+            if job.ended is not None and now - job.ended > KEPT_SECONDS:
+                del self._jobs[key]
+
+    def _default_backend(self) -> Any:
+        from memviz.engine.backend import Backend
+
+        return Backend(self._settings, n_spare_cores=1)
+
+    def _next(self) -> Job:
+        """The queued job of the session that was served least, the oldest of it; waits for one."""
+        with self._changed:
+            while True:
+                queued = [job for job in self._jobs.values() if job.status == Status.QUEUED]
+                for job in queued:
+                    if job.given_up:
+                        self._end(job, Status.CANCELLED)
+                queued = [job for job in queued if job.status == Status.QUEUED]
+                if queued:
+                    job = min(queued, key=lambda job: (min((self._turns.get(s, 0) for s in job._sessions), default=0), job.id))
+                    for session in job._sessions:
+                        self._turns[session] = self._turns.get(session, 0) + 1
+                    job.status, job.started = Status.RUNNING, time.monotonic()
+                    return job
+                self._changed.wait(timeout=1.0 if any(job.active for job in self._jobs.values()) else None)
+
+    def _work(self) -> None:
+        while True:
+            job = self._next()
+            try:
+                self._run(job)
+                status = Status.DONE
+            except Cancelled:
+                status = Status.CANCELLED
+            except Exception as error:
+                status = Status.FAILED
+                job.error = str(error).strip() or type(error).__name__
+                expected = isinstance(error, (ValueError, RuntimeError)) and type(error).__module__.startswith("memviz.")
+                log.log(logging.INFO if expected else logging.ERROR, "job %d failed", job.id, exc_info=not expected)
+            with self._changed:
+                self._end(job, status)
+
+    def _end(self, job: Job, status: Status) -> None:
+        job.status, job.ended = status, time.monotonic()
+        log.info("job %d %s after %.2f s", job.id, status.value, job.seconds)
+
+    def _run(self, job: Job) -> None:
+        if self.backend is None:
+            job.say("starting the engine")
+            self.backend = self._make_backend()
+        if job.task is None:
+            from memviz.catalog import find_model
+            from memviz.engine.preparing import prepare
+
+            prepare(find_model(job.model, self._settings), self._settings, job.say)
+        else:
+            job.result, _, _ = run_trace(job.task, self.backend, self._store, job.report, job.say)

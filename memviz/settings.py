@@ -1,0 +1,95 @@
+"""One frozen settings object, read from a TOML file and the environment (prefix `MEMVIZ_`, which wins)."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ByteSize, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "MEMVIZ_"
+NOT_SETTINGS = {"MEMVIZ_CONFIG", "MEMVIZ_CHROMIUM"}
+"""Names with the prefix that are read elsewhere: where this file is, and the browser of the tests."""
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message names it, its value and the remedy."""
+
+
+class Settings(BaseSettings):
+    """Defaults live here; every field is documented in docs/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    cache: Path = ROOT / "cache"
+    """Folder for results, converted models and locks."""
+    cache_limit: ByteSize = ByteSize(10 * 1024**3)
+    """Bytes of stored results kept before the least recently used go; accepts "10GiB"."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where models run; auto takes cuda, then mps, then cpu."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Default precision; a request may name another."""
+    model_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Folders whose subfolders are offered as models, separated like PATH."""
+    offline: bool = False
+    """Never ask a model hub or package index."""
+    resident_models: int = Field(default=1, ge=1)
+    """Models kept loaded at once; the least recently used is freed first."""
+
+    @field_validator("model_roots", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("cache", "model_roots", mode="after")
+    @classmethod
+    def _absolute(cls, value: Any) -> Any:
+        return value.expanduser().absolute() if isinstance(value, Path) else tuple(p.expanduser().absolute() for p in value)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+
+def config_file() -> Path:
+    """The TOML file: `MEMVIZ_CONFIG`, else memviz.toml beside app.py; it need not exist."""
+    return Path(os.environ.get("MEMVIZ_CONFIG", ROOT / "memviz.toml"))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings afresh. Raises SettingsError for an unknown key or an unusable value."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
+    unknown = sorted(key for key in os.environ if key.upper().startswith(PREFIX) and key.upper() not in known)
+    if unknown:
+        raise SettingsError(f"{unknown[0]} is not a setting of memviz; the settings are {', '.join(sorted(known))}")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"setting {name} = {first.get('input')!r} cannot be used: {first['msg']}") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"settings file {config_file()} cannot be read: {error}") from None
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return load_settings()

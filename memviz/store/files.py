@@ -1,0 +1,141 @@
+"""Arrays as files named by the sha256 of their content: written whole or not at all, never trusted when read."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from memviz.store.keys import HASH
+
+SUFFIX = ".safetensors"
+TEMPORARY = ".tmp"
+DTYPES = {"bool", "complex64", "float16", "float32", "float64"} | {
+    f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)
+}
+
+
+class StoreError(RuntimeError):
+    """Results cannot be kept or looked up; one sentence that names the folder and the remedy."""
+
+
+def refusal(root: Path, error: Exception, n_bytes: int = 0) -> StoreError:
+    """What an error of the file system or of SQLite means for the store at `root`; `n_bytes` were to be written."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    full = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):  # how a full disk looks while SQLite opens its files
+        full = full or (root.is_dir() and shutil.disk_usage(root).free < 2**16)
+    if full:
+        megabytes = max(n_bytes / 1e6, 0.1)
+        return StoreError(f"no space left in {root}; {megabytes:.1f} MB needed; free space or set MEMVIZ_CACHE")
+    if code == sqlite3.SQLITE_BUSY or isinstance(error, TimeoutError):
+        return StoreError(f"the index in {root} is held by another process; try again when it is done")
+    reason = getattr(error, "strerror", None) or error
+    return StoreError(f"{root} cannot be written ({reason}); make it a writable folder or set MEMVIZ_CACHE")
+
+
+def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """safetensors bytes of named arrays of any shape. Raises ValueError for a dtype the format does not have."""
+    from safetensors.numpy import save
+
+    # safetensors reads the raw buffer, so strides must be undone; ascontiguousarray would turn 0-d into 1-d
+    dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    for name, array in dense.items():
+        if array.dtype.name not in DTYPES:
+            raise ValueError(
+                f"array {name!r}: dtype {array.dtype} cannot be stored; use one of {', '.join(sorted(DTYPES))}"
+            )
+    return save(dense)
+
+
+def decode(content: bytes) -> dict[str, np.ndarray]:
+    """The read-only arrays of safetensors bytes whose hash was checked. Raises ValueError for other bytes."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(content)
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"not safetensors: {error}") from None
+
+
+def content_name(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def remove_folder(folder: Path) -> int:
+    """The bytes freed, 0 where there is no such folder. Raises OSError."""
+    n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    shutil.rmtree(folder, ignore_errors=not folder.exists())
+    return n_bytes
+
+
+class Files:
+    """The files of one store: `blobs/ab/abcd….safetensors`, and `quarantine/` for the damaged ones."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "blobs"
+        self.quarantine = root / "quarantine"
+
+    def path(self, name: str) -> Path:
+        return self.folder / name[:2] / (name + SUFFIX)
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Content on disk under a temporary name beside its final one. Raises OSError."""
+        folder = self.path(name).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / (uuid.uuid4().hex + TEMPORARY)
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return temporary
+
+    def publish(self, temporary: Path, name: str) -> None:
+        """Give a written file its final name, at once and for good. Raises FileNotFoundError if it is gone."""
+        os.replace(temporary, self.path(name))
+        folder = os.open(temporary.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def read(self, name: str, n_bytes: int) -> bytes | None:
+        """Content of this size and hash, or None where the file is missing or anything else."""
+        if not HASH.fullmatch(name):
+            return None
+        try:
+            with self.path(name).open("rb") as file:
+                if os.fstat(file.fileno()).st_size != n_bytes:
+                    return None
+                content = file.read()
+        except OSError:
+            return None
+        return content if content_name(content) == name else None
+
+    def set_aside(self, name: str) -> bool:
+        """Move a damaged file to quarantine; False where there is none."""
+        path = self.path(name)
+        if not HASH.fullmatch(name) or not path.exists():
+            return False
+        self.quarantine.mkdir(exist_ok=True)
+        os.replace(path, self.quarantine / f"{name}.{uuid.uuid4().hex[:8]}")
+        return True
+
+    def walk(self) -> Iterator[Path]:
+        """Every file under blobs/, temporary ones included."""
+        return (path for path in self.folder.glob("*/*") if path.suffix in (SUFFIX, TEMPORARY))
+
+    def n_quarantined(self) -> int:
+        return sum(1 for _ in self.quarantine.glob("*"))

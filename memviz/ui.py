@@ -1,0 +1,292 @@
+"""What pages share: the process's store and worker, results with progress, and the components. Imports Streamlit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+import streamlit as st
+from streamlit.components import v2 as components
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from memviz.catalog import Card, find_model, read_card
+from memviz.figures.linked import component_css, component_js
+from memviz.jobs import Job, Status, Worker
+from memviz.records import Run
+from memviz.settings import SettingsError, settings
+from memviz.store import Store, StoreError
+from memviz.tasks import TraceTask, result_key, run_hash, stored_run, task_from, tokenizer_of
+from memviz.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+DEFAULT_MODEL = "smollm2-135m"
+POLL_SECONDS = 0.5
+LINK_LENGTH = 16
+"""Characters of a run hash in a link."""
+_NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
+_SAMPLING = ("sampled", *_NEUTRAL)
+_linked: Any = None
+
+
+@cache
+def store() -> Store:
+    """The one store of this process."""
+    return Store(settings().cache / "results", settings().cache_limit)
+
+
+@cache
+def worker() -> Worker:
+    """The one worker of this process; its thread starts with the first job."""
+    return Worker(settings(), store())
+
+
+def guard_settings() -> None:
+    """Stop with one sentence where the settings cannot be used."""
+    try:
+        settings()
+    except SettingsError as error:
+        st.error(str(error))
+        st.stop()
+
+
+def session() -> str:
+    """The id of this browser session."""
+    context = get_script_run_ctx()
+    return context.session_id if context else "none"
+
+
+@st.cache_resource(scope="session", on_release=lambda session_id: worker().leave(session_id), show_spinner=False)
+def _attendance(session_id: str) -> str:
+    return session_id
+
+
+def attend() -> None:
+    """Let the worker know when this session's connection is gone."""
+    _attendance(session())
+
+
+@cache
+def _warm_up_once() -> None:
+    if read_card(find_model(DEFAULT_MODEL, settings()), settings()) is None:
+        worker().prepare(DEFAULT_MODEL)
+
+
+def warm_up() -> None:
+    """After the first page was drawn, get the embedded model ready in the background."""
+    _warm_up_once()
+
+
+def show_state() -> None:
+    """Device, models in memory and the queue, at the foot of the sidebar."""
+    with st.sidebar:
+        backend = worker().backend
+        resident = ", ".join(backend.residents.names()) if backend else ""
+        n_active = worker().n_active
+        lines = [
+            f"{settings().dtype} · {backend.device.type if backend else settings().device}",
+            f"in memory: {resident}" if resident else "no model in memory",
+            "queue empty" if not n_active else f"{n_active} in the queue",
+        ]
+        st.caption("  \n".join(lines))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _tokenizer(name: str, weights: str) -> Tokenizer:
+    card = read_card(find_model(name, settings()), settings())
+    assert card is not None and card.weights == weights
+    return tokenizer_of(card, settings())
+
+
+def tokenizer(card: Card) -> Tokenizer:
+    """The tokenizer of a prepared model, read once."""
+    return _tokenizer(card.name, card.weights)
+
+
+def card_of(model: str) -> Card:
+    """The card of a model; where it must be got ready first, shows that and stops the page here."""
+    card = read_card(find_model(model, settings()), settings())
+    if card:
+        return card
+    job = worker().job(f"prepare {model}")
+    if job is None or not job.active:
+        if job and job.status == Status.FAILED:
+            st.error(job.error or "")
+        st.info(f"{model} must be read once before it can be used: its tokenizer, its weight identity, its limits.")
+        if st.button(f"Get {model} ready", type="primary"):
+            worker().prepare(model, session())
+            st.rerun()
+        st.stop()
+    _watch(job, f"Getting {model} ready, the first time only")
+    st.stop()
+
+
+def device_kind(dtype: str) -> str:
+    """The kind of device in a result's key; only asked of the engine where the key depends on it."""
+    if dtype == "float32":
+        return ""
+    from memviz.engine.devices import choose_device
+
+    return choose_device(settings().device).type
+
+
+def stored(task: TraceTask, card: Card) -> Run | None:
+    """The stored result of a task."""
+    return stored_run(store(), result_key(task, card, device_kind(task.dtype)))
+
+
+def run(task: TraceTask, page: str) -> None:
+    """What the Run button does: keep the request under its hash, put it into the link, and start or join the job."""
+    name = run_hash(task)
+    store().put_request(name, task.request())
+    worker().submit(task, session())
+    st.query_params["run"] = name[:LINK_LENGTH]
+    st.session_state[f"{page}_followed"] = (name[:LINK_LENGTH], _inputs(page))
+
+
+def _inputs(page: str) -> dict[str, Any]:
+    """What the visitor has chosen on a page, by widget."""
+    names = ("model", "source", "text", "context", "continuation", "decode_only", "bar_eos", *_SAMPLING)
+    return {name: st.session_state.get(f"{page}_{name}") for name in names}
+
+
+def followed_link(page: str, passages: Mapping[str, str], own_text: str) -> TraceTask | None:
+    """The request a link names, while the widgets still say what it says; they are filled from it when it is new.
+
+    Never starts work. An unknown hash is said to be unknown, and the page goes on as without a link.
+    """
+    name = st.query_params.get("run")
+    if not name:
+        return None
+    try:
+        request = store().get_request(name)
+        task = request and task_from(request)
+    except (ValueError, StoreError) as error:
+        st.warning(f"This link cannot be followed: {error}")
+        return None
+    if not task:
+        st.warning(f"This link names run {name[:16]}, which is not stored here: it was made elsewhere, or its cache was cleared.")
+        return None
+    followed = st.session_state.get(f"{page}_followed")
+    if followed is None or followed[0] != name:
+        _fill(page, task, passages, own_text)
+        st.session_state[f"{page}_followed"] = (name, _inputs(page))
+    elif _inputs(page) != followed[1]:
+        for parameter in ("run", "tok"):
+            st.query_params.pop(parameter, None)
+        return None
+    return task
+
+
+def _fill(page: str, task: TraceTask, passages: Mapping[str, str], own_text: str) -> None:
+    """Set a page's widgets to what a task asks."""
+    card = card_of(task.model)
+    ids = [*task.context_ids, *(task.continuation_ids or ())]
+    text = tokenizer(card).to_bytes(ids[len(card.leading_ids) :]).decode("utf-8", "replace")
+    source = next((title for title, passage in passages.items() if passage.startswith(text)), own_text)
+    decoding = asdict(task.decoding)
+    values = {
+        "model": task.model,
+        "source": source,
+        "text": text if source == own_text else st.session_state.get(f"{page}_text", ""),
+        "context": max(1, len(task.context_ids) - len(card.leading_ids)),
+        "continuation": task.n_steps,
+        "decode_only": task.continuation_ids is None,
+        "bar_eos": task.decoding.bar_eos,
+        "sampled": not task.decoding.greedy,
+        **{name: _NEUTRAL[name] if decoding[name] is None else decoding[name] for name in _NEUTRAL},
+    }
+    for name, value in values.items():
+        st.session_state[f"{page}_{name}"] = value
+
+
+def take_upload(given: Any, text_key: str) -> None:
+    """Put an uploaded text into a text area, once; says so where it is not UTF-8."""
+    if given is None or st.session_state.get(f"{text_key}_from") == given.file_id:
+        return
+    try:
+        st.session_state[text_key] = given.getvalue().decode("utf-8")
+        st.session_state[f"{text_key}_from"] = given.file_id
+    except UnicodeDecodeError as error:
+        st.error(f"{given.name} is not UTF-8 (byte {error.start}): save it as UTF-8")
+
+
+def selection() -> dict[str, Any]:
+    """The pinned token, way of reading and fill that the link asks for."""
+    token = st.query_params.get("tok", "")
+    asked = {name: st.query_params[name] for name in ("mode", "fill") if name in st.query_params}
+    return {"pinned": int(token) if token.isascii() and token.isdigit() else None, **asked}
+
+
+def linked_component(data: dict[str, Any], key: str) -> None:
+    """Draw the linked strip, curve and alternatives, and keep its selection in the link."""
+    global _linked
+    if _linked is None:
+        _linked = components.component("memviz_trace", css=component_css(), js=component_js())
+    ignore = _ignore
+    chosen = _linked(data=data, key=key, on_pinned_change=ignore, on_mode_change=ignore, on_fill_change=ignore)
+    for name, parameter in (("pinned", "tok"), ("mode", "mode"), ("fill", "fill")):
+        value = chosen.get(name)
+        if value is not None:
+            st.query_params[parameter] = str(value)
+        elif name == "pinned" and name in st.session_state.get(key, {}):
+            st.query_params.pop(parameter, None)
+
+
+def _ignore() -> None:
+    return
+
+
+def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
+    """Key and result of a task; where there is none, shows its job or how to start it, and stops the page here.
+
+    The job is asked before the store, for a job that just ended has already saved its result.
+    """
+    job = worker().job(run_hash(task))
+    if job and job.active:
+        job.attend(session())
+        _watch(job, f"{task.model} is decoding {task.n_steps} tokens", cancel=True)
+        st.stop()
+    found = stored(task, card)
+    if found:
+        return result_key(task, card, device_kind(task.dtype)), found
+    if job and job.status == Status.FAILED:
+        st.error(job.error or "the job failed")
+    elif job and job.status == Status.CANCELLED:
+        st.info("Cancelled; nothing was kept. Press **Run** to start again.")
+    else:
+        st.info("Not computed yet: press **Run**. Opening a page or a link never starts work.")
+    st.stop()
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _watch(job: Job, title: str, cancel: bool = False) -> None:
+    """Progress of a job, polled while it is active; then the whole page once."""
+    if not job.active:
+        st.rerun(scope="app")
+    ahead = worker().place(job) if job.status == Status.QUEUED else 0
+    stage = f"{ahead} before it in the queue" if ahead else job.stage
+    share = min(1.0, job.done / job.total) if job.total else 0.0
+    st.progress(share, text=f"{title}: {stage}")
+    columns = st.columns([1, 5], vertical_alignment="center")
+    if cancel and columns[0].button("Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:"):
+        job.cancel()
+    columns[1].caption(f"{job.seconds:.0f} s" + (f" · {job.done} of {job.total} positions" if job.total else ""))
+
+
+def refuse(error: Exception) -> None:
+    """Show one sentence about input that cannot be used, and stop the page here."""
+    st.error(str(error))
+    st.stop()
+
+
+def note(provenance: dict[str, Any]) -> str:
+    """Where a result came from, in one line."""
+    versions = provenance["versions"]
+    return (
+        f"{provenance['label']} · revision {provenance['revision']} · weights {provenance['weights'][:19]} · "
+        f"{provenance['dtype']} · {provenance['device']} · {provenance['seconds']:.2f} s on {provenance['created'][:16]} UTC · "
+        f"torch {versions['torch']} · transformers {versions['transformers']}"
+    )

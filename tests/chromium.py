@@ -1,0 +1,93 @@
+"""The Chromium that tests drive. Run as a script it prints the path, or one sentence with exit code 1."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class NoChromium(RuntimeError):
+    """No browser to test with; the message says what to do."""
+
+
+def find_chromium(environ: Mapping[str, str] = os.environ) -> Path:
+    """The first of MEMVIZ_CHROMIUM, PATH, playwright's own, and apt's (only as root in CI). Raises NoChromium."""
+    if named := environ.get("MEMVIZ_CHROMIUM"):
+        if not os.access(named, os.X_OK) or Path(named).is_dir():
+            raise NoChromium(f"MEMVIZ_CHROMIUM={named} is not a program; set it to Chromium's path or unset it")
+        return Path(named)
+    found = _on_path(environ) or _of_playwright() or _from_apt(environ)
+    if found is None:
+        raise NoChromium(
+            f"no Chromium was found: install one of {', '.join(NAMES)}, run `.venv/bin/playwright install chromium`, "
+            "or set MEMVIZ_CHROMIUM to its path"
+        )
+    return found
+
+
+def _on_path(environ: Mapping[str, str]) -> Path | None:
+    hits = (shutil.which(name, path=environ.get("PATH", "")) for name in NAMES)
+    return next((Path(hit) for hit in hits if hit), None)
+
+
+def _of_playwright() -> Path | None:
+    with sync_playwright() as playwright:
+        path = Path(playwright.chromium.executable_path)
+    return path if path.exists() else None
+
+
+def _from_apt(environ: Mapping[str, str]) -> Path | None:
+    if not environ.get("CI") or os.geteuid() != 0 or not shutil.which("apt-get"):
+        return None
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": False}
+    subprocess.run(["apt-get", "update"], **quiet)
+    subprocess.run(["apt-get", "install", "--yes", "--no-install-recommends", "chromium"], **quiet)
+    return _on_path(environ)
+
+
+def guarded_page(browser: Browser) -> Iterator[Page]:
+    """A fresh 1440x940 page; an AssertionError at the end names console errors, script errors and foreign requests."""
+    context = browser.new_context(viewport={"width": 1440, "height": 940})
+    page = context.new_page()
+    faults: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            faults.append(f"console error: {message.text} ({message.location.get('url', '')})")
+
+    def on_request(request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            faults.append(f"request to another host: {request.url}")
+
+    context.on("console", on_console)
+    context.on("weberror", lambda error: faults.append(f"script error: {error.error}"))
+    context.on("request", on_request)
+    yield page
+    context.close()
+    assert not faults, "\n".join(faults)
+
+
+if __name__ == "__main__":
+    try:
+        print(find_chromium())
+    except NoChromium as error:
+        sys.exit(str(error))
