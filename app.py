@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memviz import __version__
+from memviz.settings import SettingsError, quiet_libraries, settings
 
 
 def content_security_policy() -> str:
@@ -66,8 +67,6 @@ class SecurityHeaders:
 
 async def ready(_: Request) -> JSONResponse:
     """Whether this server can serve pages (200) or not (503), and why not."""
-    from memviz.settings import SettingsError, settings
-
     try:
         settings().cache.mkdir(parents=True, exist_ok=True)
     except (SettingsError, OSError) as error:
@@ -77,6 +76,7 @@ async def ready(_: Request) -> JSONResponse:
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, object]]:
+    quiet_libraries()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("memviz").setLevel(logging.INFO)
     yield {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import sysconfig
 from collections.abc import Iterator
@@ -31,6 +32,10 @@ PYTHIA_SIZES = {  # https://github.com/EleutherAI/pythia: total parameters
 
 class ModelError(ValueError):
     """A model that cannot be used as asked; the message names it and the remedy."""
+
+
+class CacheError(RuntimeError):
+    """The cache folder refuses to be written; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +136,21 @@ def local_models(settings: Settings) -> Iterator[Model]:
                 yield _folder(path)
 
 
+def added_models(settings: Settings) -> Iterator[Model]:
+    """Models of the hub that were prepared under a name of their own, `name@revision` or `owner/name`."""
+    for path in sorted((settings.cache / "cards").glob("*/card.json")):
+        try:
+            model = _hub_model(str(read_json(path).get("name")))
+        except ModelError:
+            continue
+        if model:
+            yield model
+
+
 def known_models(settings: Settings) -> list[Model]:
-    """Every model with a name of its own: local folders first, then the embedded ones, then Pythia."""
-    models = [*local_models(settings), *EMBEDDED, *(_pythia(size) for size in PYTHIA_SIZES)]
+    """Every model that can be listed: local folders first, then the embedded ones, Pythia, and what was added."""
+    pythia = (_pythia(size) for size in PYTHIA_SIZES)
+    models = [*local_models(settings), *EMBEDDED, *pythia, *added_models(settings)]
     return list({model.name: model for model in reversed(models)}.values())[::-1]
 
 
@@ -147,24 +164,37 @@ def find_model(name: str, settings: Settings) -> Model:
             return model
     if ".." in name or name.startswith(("/", "~", ".")) or "\\" in name:
         raise ModelError(
-            f"model {name!r} is not a name: give a name of `memviz models`, or put the folder under a root of "
+            f"model {name[:200]!r} is not a name: give a name of `memviz models`, or put the folder under a root of "
             "MEMVIZ_MODEL_ROOTS and give the folder's name"
         )
+    found = _hub_model(name)
+    if found is None:
+        raise ModelError(
+            f"model {name[:200]!r} is unknown: known are {', '.join(model.name for model in known_models(settings))}, "
+            "a hub id like owner/name@revision, or a folder under a root of MEMVIZ_MODEL_ROOTS"
+        )
+    return found
+
+
+def _hub_model(name: str) -> Model | None:
+    """The model of a Pythia name with a revision, or of a hub id."""
     base, _, revision = name.partition("@")
     pythia = re.fullmatch(r"pythia-(.+)-deduped", base)
-    if pythia and pythia[1] in PYTHIA_SIZES and re.fullmatch(r"step\d+|[0-9a-f]{40}", revision):
+    if pythia and pythia[1] in PYTHIA_SIZES and re.fullmatch(r"main|step\d+|[0-9a-f]{40}", revision):
         return _pythia(pythia[1], revision)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and re.fullmatch(r"[\w./-]*", revision):
         return Model(name, name, Hub(base, revision or "main"), "see its hub page", "not known to memviz")
-    raise ModelError(
-        f"model {name!r} is unknown: known are {', '.join(model.name for model in known_models(settings))}, "
-        "a hub id like owner/name@revision, or a folder under a root of MEMVIZ_MODEL_ROOTS"
-    )
+    return None
+
+
+def site_file(name: str) -> Path:
+    """Where a package's file is, or would be."""
+    return Path(sysconfig.get_paths()["purelib"]) / name
 
 
 def site_files(source: Package) -> list[Path] | None:
     """The parts of a packaged GGUF file where all are installed, else None."""
-    files = [Path(sysconfig.get_paths()["purelib"]) / name for name in source.files]
+    files = [site_file(name) for name in source.files]
     return files if all(file.is_file() for file in files) else None
 
 
@@ -172,11 +202,17 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file nobody vouches for. Raises ModelError naming the file."""
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
-            raise ModelError(f"{path} has {path.stat().st_size} bytes, more than the {MAX_JSON_BYTES} that are read")
+            raise ModelError(
+                f"{path} has {path.stat().st_size:,} bytes, more than the {MAX_JSON_BYTES:,} that are read"
+            )
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path.parent} is no model folder: {path.name} is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except ModelError:
+        raise
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds a {type(content).__name__}, expected a JSON object")
@@ -184,37 +220,59 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder. Raises ModelError where there are none to be trusted."""
-    files = sorted(folder.glob("*.safetensors"))
-    if files:
-        return files
-    pickles = sorted(file.name for suffix in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(suffix))
-    if pickles:
-        raise ModelError(
-            f"{folder} holds weights only as {pickles[0]}, a pickle, which can run code when read: "
-            "convert it to safetensors, or choose a revision that has model.safetensors"
-        )
-    raise ModelError(f"{folder} holds no weights: a file model.safetensors is expected")
+    """The safetensors files that make up a folder's model. Raises ModelError where there are none to be trusted."""
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.exists() or whole.is_symlink():
+        names = [whole.name]
+    elif index.is_file():
+        parts = read_json(index).get("weight_map")
+        if not isinstance(parts, dict) or not parts or not all(isinstance(name, str) for name in parts.values()):
+            raise ModelError(f"{index} names no weight files: fetch or copy the model again")
+        names = sorted(set(parts.values()))
+        outside = next((name for name in names if Path(name).name != name), None)
+        if outside is not None:
+            raise ModelError(f"{index} points outside its folder ({outside[:200]!r}), so it is not read")
+    else:
+        pickles = sorted(file.name for suffix in ("bin", "pt", "pth", "ckpt") for file in folder.glob(f"*.{suffix}"))
+        if pickles:
+            raise ModelError(
+                f"{folder} holds weights only as {pickles[0]}, a pickle, which can run code when read: "
+                "convert it to safetensors, or choose a revision that has model.safetensors"
+            )
+        raise ModelError(f"{folder} holds no weights: a file model.safetensors is expected")
+    for name in names:
+        if not (folder / name).is_file():
+            what = "is a broken link" if (folder / name).is_symlink() else "is missing"
+            raise ModelError(f"{folder / name} {what}: fetch or copy the model again")
+    return [folder / name for name in names]
 
 
 def count_parameters(folder: Path) -> int:
-    """Parameters stored in a folder's safetensors files, from their headers alone."""
-    n_parameters = 0
-    for file in weight_files(folder):
+    """Parameters in a folder's weight files, from their headers alone. Raises ModelError for damaged files."""
+    return sum(_count_in_file(file) for file in weight_files(folder))
+
+
+def _count_in_file(file: Path) -> int:
+    """Parameters in one safetensors file: 8 bytes of header length, a JSON header, then the tensors, end to end."""
+    try:
         with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if length > min(MAX_JSON_BYTES, file.stat().st_size):
+            length, n_bytes = int.from_bytes(stream.read(8), "little"), file.stat().st_size
+            if length > min(MAX_JSON_BYTES, n_bytes):
                 raise ModelError(f"{file} is damaged: its header claims {length} bytes; fetch or copy it again")
-            try:
-                header = json.loads(stream.read(length))
-                shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                raise ModelError(f"{file} is damaged: its header cannot be read; fetch or copy it again") from None
-        for shape in shapes:
-            n = 1
-            for size in shape:
-                n *= int(size)
-            n_parameters += n
+            header = json.loads(stream.read(length))
+        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+        expected = 8 + length + max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
+        n_parameters = sum(math.prod(map(int, tensor["shape"])) for tensor in tensors)
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read: {error.strerror}") from None
+    except ModelError:
+        raise
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        raise ModelError(f"{file} is damaged: its header cannot be read; fetch or copy it again") from None
+    if expected != n_bytes:
+        raise ModelError(
+            f"{file} is damaged: it has {n_bytes:,} bytes, its header says {expected:,}; fetch or copy it again"
+        )
     return n_parameters
 
 

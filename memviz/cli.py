@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -14,14 +15,17 @@ import typer
 from memviz import __version__
 from memviz.catalog import (
     BYTES_PER_PARAMETER,
-    Hub,
+    Folder,
     Model,
     ModelError,
     Package,
+    count_parameters,
     find_model,
     known_models,
     memory_needed,
     read_card,
+    site_files,
+    weight_files,
 )
 from memviz.records import Decoding
 from memviz.settings import Settings, SettingsError, load_settings
@@ -38,10 +42,10 @@ from memviz.tasks import (
     tokenizer_of,
 )
 
-BAD_INPUT, FAILURE = 2, 1
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 models_app = typer.Typer(help="List models, or get one ready.")
-store_app = typer.Typer(no_args_is_help=True, help="Look after the results on disk.")
+store_app = typer.Typer(help="Look after the results on disk.")
 app.add_typer(models_app, name="models")
 app.add_typer(store_app, name="store")
 
@@ -59,14 +63,17 @@ def _main(
 ) -> None:
     """memviz: a workbench for memorization in large language models."""
     del version
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("memviz").setLevel(logging.INFO if verbose else logging.WARNING)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def _say(stage: str) -> None:
-    typer.echo(stage, err=True)
+    """Stages are for people who wait: elsewhere stderr holds nothing but an error."""
+    if sys.stderr.isatty():
+        typer.echo(stage, err=True)
 
 
 def _store(settings: Settings) -> Store:
@@ -94,8 +101,7 @@ def trace(
     """Trace one prompt: what the model writes after a context, and every number behind it."""
     if (text_file is None) == (ids_file is None):
         raise InputError("give either --text-file or --ids-file")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"--out {out}: its folder does not exist; make it first")
+    _check_out(out)
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     if not sample and any(value is not None for value in sampling.values()):
         raise InputError("--temperature, --top-k, --top-p and --seed need --sample")
@@ -105,6 +111,13 @@ def trace(
     options: dict[str, Any] = {"dtype": dtype or settings.dtype, "all_layers": all_layers}
     if options["dtype"] not in BYTES_PER_PARAMETER:
         raise InputError(f"dtype {dtype!r} is unknown: use one of {', '.join(BYTES_PER_PARAMETER)}")
+    for name, value in (("context", context), ("continuation", continuation)):
+        if value is not None and value < 1:
+            raise InputError(f"--{name} is {value}: give at least 1")
+    if context is not None and (decode_only or ids_file is not None):
+        raise InputError("--context is for a text of which a part is to follow: leave it out")
+    if decode_only and ids_file is not None:
+        raise InputError("--decode-only is for --text-file: put null for continuation_ids into the ids file")
     try:
         options["decoding"] = Decoding(**sampling, bar_eos=bar_eos)  # type: ignore[arg-type]
     except ValueError as error:
@@ -113,15 +126,10 @@ def trace(
     if text_file is not None:
         text = _read_text(text_file)
         check_text(text)
-        for name, value in (("context", context), ("continuation", continuation)):
-            if value is not None and value < 1:
-                raise InputError(f"--{name} is {value}: give at least 1")
-        make_task = None
+        task_of_ids = None
     else:
         assert ids_file is not None
-        if context is not None or decode_only:
-            raise InputError("--context and --decode-only are for --text-file; an ids file says where its context ends")
-        make_task = _task_of_ids(_read_text(ids_file), str(ids_file), model, continuation, options)
+        task_of_ids = _task_of_ids(_read_text(ids_file), str(ids_file), model, continuation, options)
 
     from memviz.engine.backend import Backend
     from memviz.engine.preparing import prepare
@@ -129,12 +137,12 @@ def trace(
 
     card = prepare(found, settings, _say)
     tokenizer = tokenizer_of(card, settings)
-    task = make_task or task_of_text(
+    task = task_of_ids or task_of_text(
         text, card, tokenizer, context or DEFAULT_CONTEXT, continuation, not decode_only, **options
     )
     task.check(card)
     _, run, _ = run_trace(task, Backend(settings), _store(settings), say=_say)
-    _write(out, json.dumps(document(run, tokenizer), allow_nan=False, indent=1) + "\n")
+    _write(out.resolve(), json.dumps(document(run, tokenizer), allow_nan=False, indent=1) + "\n")
 
 
 def _task_of_ids(content: str, name: str, model: str, n_steps: int | None, options: dict[str, Any]) -> TraceTask:
@@ -142,21 +150,28 @@ def _task_of_ids(content: str, name: str, model: str, n_steps: int | None, optio
     try:
         ids = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is not JSON ({error}): expected {{'context_ids': […], 'continuation_ids': […]}}") from None
+        raise InputError(
+            f"{name} is not JSON ({error}): expected {{'context_ids': […], 'continuation_ids': […]}}"
+        ) from None
     if not isinstance(ids, dict) or "context_ids" not in ids:
-        raise InputError(f"{name} holds no context_ids: expected {{'context_ids': […], 'continuation_ids': […] or null}}")
+        raise InputError(
+            f"{name} holds no context_ids: expected {{'context_ids': […], 'continuation_ids': […] or null}}"
+        )
     unknown = sorted(set(ids) - {"context_ids", "continuation_ids"})
     if unknown:
-        raise InputError(f"{name} has {unknown[0]!r}, which memviz does not know: context_ids and continuation_ids it reads")
+        raise InputError(
+            f"{name} has {unknown[0][:80]!r}, which memviz does not know: context_ids and continuation_ids it reads"
+        )
     for key in ("context_ids", "continuation_ids"):
         values = ids.get(key)
         if values is None and key == "continuation_ids":
             continue
         if not isinstance(values, list):
             raise InputError(f"{key} of {name} is no list: give token ids")
-        bad = next((value for value in values if type(value) is not int), None)
-        if bad is not None:
-            raise InputError(f"{key} of {name} holds {json.dumps(bad)}: token ids are whole numbers")
+        bad = [value for value in values if type(value) is not int]
+        if bad:
+            shown = f"a {type(bad[0]).__name__}" if isinstance(bad[0], (list, dict)) else json.dumps(bad[0])[:80]
+            raise InputError(f"{key} of {name} holds {shown}: token ids are whole numbers")
     truth = ids.get("continuation_ids")
     if truth == []:
         raise InputError(f"continuation_ids of {name} is empty: give at least 1 id, or null to decode without truth")
@@ -168,14 +183,26 @@ def _task_of_ids(content: str, name: str, model: str, n_steps: int | None, optio
 
 def _read_text(path: Path) -> str:
     try:
-        n_bytes = path.stat().st_size
-        if n_bytes > MAX_TEXT_BYTES:
-            raise InputError(f"{path} has {n_bytes:,} bytes, more than the {MAX_TEXT_BYTES:,} of one prompt: cut it")
-        return path.read_bytes().decode("utf-8")
+        with path.open("rb") as stream:  # read no more than is allowed: a pipe does not say how much it holds
+            content = stream.read(MAX_TEXT_BYTES + 1)
+        if len(content) > MAX_TEXT_BYTES:
+            raise InputError(f"{path} has more than the {MAX_TEXT_BYTES:,} bytes of one prompt: cut it")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _check_out(out: Path) -> None:
+    """Raise InputError where no file can come to be, before anything is computed."""
+    target = out.resolve()
+    if not target.parent.is_dir():
+        raise InputError(f"--out {out}: its folder does not exist; make it first")
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        raise InputError(f"--out {out} is no file: name a file")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"--out {out}: its folder cannot be written; name another")
 
 
 def _write(path: Path, content: str) -> None:
@@ -191,40 +218,56 @@ def _write(path: Path, content: str) -> None:
 
 @models_app.callback(invoke_without_command=True)
 def models(context: typer.Context) -> None:
-    """List the models: here or not, parameters, memory needed by dtype, licence."""
+    """List the models: here or not, size, memory needed by dtype, licence."""
     if context.invoked_subcommand:
         return
     settings = load_settings()
-    rows = [("name", "here", "parameters", *(f"GB in {dtype}" for dtype in BYTES_PER_PARAMETER), "licence")]
+    needs = [f"GB in {dtype}" for dtype in BYTES_PER_PARAMETER]
+    rows = [("name", "here", "parameters", "GB on disk", *needs, "licence")]
     for model in known_models(settings):
-        n_parameters, here = _presence(model, settings)
-        needs = [f"{memory_needed(n_parameters, dtype) / 1e9:.1f}" if n_parameters else "?" for dtype in BYTES_PER_PARAMETER]
-        rows.append((model.name, here, f"{n_parameters:,}" if n_parameters else "?", *needs, model.licence))
+        n_parameters, n_bytes, here = _presence(model, settings)
+        size = f"{n_parameters:,}" if n_parameters else "?"
+        on_disk = f"{n_bytes / 1e9:.2f}" if n_bytes else "-"
+        needs = [
+            f"{memory_needed(n_parameters, dtype) / 1e9:.1f}" if n_parameters else "?" for dtype in BYTES_PER_PARAMETER
+        ]
+        rows.append((model.name, here, size, on_disk, *needs, model.licence))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    typer.echo("Any hub id owner/name@revision, pythia-SIZE-deduped@stepN, and folders under MEMVIZ_MODEL_ROOTS work too.")
+    typer.echo(
+        "Any hub id owner/name@revision, pythia-SIZE-deduped@stepN, and folders under MEMVIZ_MODEL_ROOTS work too."
+    )
 
 
-def _presence(model: Model, settings: Settings) -> tuple[int | None, str]:
-    """Parameters, and whether the model can be used now."""
-    from memviz.catalog import Folder, count_parameters, site_files
-
+def _presence(model: Model, settings: Settings) -> tuple[int | None, int | None, str]:
+    """Parameters, bytes of weights on disk, and whether the model can be used now."""
+    source = model.source
     card = read_card(model, settings)
     if card:
-        return card.n_parameters, "yes"
-    if isinstance(model.source, Package):
-        return model.n_parameters, "yes, converted at first use" if site_files(model.source) else "no"
-    if isinstance(model.source, Folder):
-        try:
-            return count_parameters(model.source.path), "yes"
-        except ModelError as error:
-            return None, f"no: {error}"
-    from huggingface_hub import try_to_load_from_cache
+        return card.n_parameters, _size(weight_files(Path(card.folder))), "yes"
+    if isinstance(source, Package):
+        files = site_files(source)
+        if files is None:
+            return model.n_parameters, None, "no"
+        return model.n_parameters, _size(files), "no, terms not accepted" if source.terms else "yes, not converted yet"
+    if isinstance(source, Folder):
+        folder = source.path
+    else:
+        from huggingface_hub import try_to_load_from_cache
 
-    assert isinstance(model.source, Hub)
-    config = try_to_load_from_cache(model.source.repo, "config.json", revision=model.source.revision)
-    return model.n_parameters, "yes" if isinstance(config, str) else "no"
+        config = try_to_load_from_cache(source.repo, "config.json", revision=source.revision)
+        if not isinstance(config, str):
+            return model.n_parameters, None, "no"
+        folder = Path(config).parent
+    try:
+        return count_parameters(folder), _size(weight_files(folder)), "yes"
+    except ModelError as error:
+        return model.n_parameters, None, f"no: {error}"
+
+
+def _size(files: list[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
 
 
 @models_app.command("add")
@@ -246,7 +289,9 @@ def add(
 def stats() -> None:
     """What the store holds."""
     found = _store(load_settings()).stats()
-    typer.echo(f"{found.n_results} results, {found.n_bytes / 1e6:.1f} of {found.limit / 1e6:.0f} MB, {found.n_pinned} pinned")
+    typer.echo(
+        f"{found.n_results} results, {found.n_bytes / 1e6:.1f} of {found.limit / 1e6:.0f} MB, {found.n_pinned} pinned"
+    )
     typer.echo(f"{found.n_requests} requests, {found.n_quarantined} damaged files set aside")
 
 
@@ -266,26 +311,26 @@ def clear(everything: Annotated[bool, typer.Option(help="Pinned results and requ
     typer.echo(f"removed {n_results} results, {n_bytes / 1e6:.1f} MB")
 
 
-def _leave(error: Exception, code: int) -> NoReturn:
-    typer.echo(f"memviz: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+def _leave(message: str, code: int) -> NoReturn:
+    typer.echo(f"memviz: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 
 def main() -> None:
     """Run the command line; every error ends as one line on stderr."""
-    import click
-
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (InputError, ModelError, SettingsError) as error:
-        _leave(error, BAD_INPUT)
-    except click.ClickException as error:
-        _leave(Exception(error.format_message()), BAD_INPUT)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        _leave(Exception("interrupted; nothing was written"), 130)
+        _leave(str(error), BAD_INPUT)
+    except typer.TyperException as error:
+        _leave(error.format_message(), BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        _leave("interrupted; no file was written", INTERRUPTED)
+    except OSError as error:
+        _leave(f"{error.filename or 'output'}: {error.strerror or error}", FAILURE)
     except Exception as error:
         logging.getLogger(__name__).info("failed", exc_info=True)
-        _leave(error, FAILURE)
+        _leave(str(error) or type(error).__name__, FAILURE)
     sys.exit(code if isinstance(code, int) else 0)
 
 

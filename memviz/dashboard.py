@@ -7,7 +7,11 @@ import streamlit as st
 from memviz import ui
 from memviz.settings import ROOT
 
-st.set_page_config(page_title="memviz", page_icon=":material/visibility:", layout="wide")
+FIGURES = ROOT / "memviz" / "figures"
+
+st.set_page_config(page_title="memviz", page_icon=FIGURES / "icon.png", layout="wide")
+st.logo(FIGURES / "logo.svg", size="large")
+ui.set_style()
 ui.guard_settings()
 page = st.navigation(
     {
@@ -18,6 +22,8 @@ page = st.navigation(
     }
 )
 ui.attend()
-page.run()
 ui.show_state()
-ui.warm_up()
+try:
+    page.run()
+finally:  # a page that stops early is a first page too
+    ui.warm_up()

@@ -80,7 +80,6 @@ def document(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
                 "change_points": change_points(entropy_curve(trace, "free_running")[0]),
             },
             "measures": values,
-            "provenance": {**about, "logit_noise": float(trace.logit_noise)},
         }
     )
 

@@ -186,7 +186,9 @@ class Worker:
                         self._end(job, Status.CANCELLED)
                 queued = [job for job in queued if job.status == Status.QUEUED]
                 if queued:
-                    job = min(queued, key=lambda job: (min((self._turns.get(s, 0) for s in job._sessions), default=0), job.id))
+                    job = min(
+                        queued, key=lambda job: (min((self._turns.get(s, 0) for s in job._sessions), default=0), job.id)
+                    )
                     for session in job._sessions:
                         self._turns[session] = self._turns.get(session, 0) + 1
                     job.status, job.started = Status.RUNNING, time.monotonic()
@@ -204,7 +206,9 @@ class Worker:
             except Exception as error:
                 status = Status.FAILED
                 job.error = str(error).strip() or type(error).__name__
-                expected = isinstance(error, (ValueError, RuntimeError)) and type(error).__module__.startswith("memviz.")
+                expected = isinstance(error, (ValueError, RuntimeError)) and type(error).__module__.startswith(
+                    "memviz."
+                )
                 log.log(logging.INFO if expected else logging.ERROR, "job %d failed", job.id, exc_info=not expected)
             with self._changed:
                 self._end(job, status)
@@ -221,6 +225,10 @@ class Worker:
             from memviz.catalog import find_model
             from memviz.engine.preparing import prepare
 
-            prepare(find_model(job.model, self._settings), self._settings, job.say)
+            card = prepare(find_model(job.model, self._settings), self._settings, job.say)
+            job.say("loading it")
+            loaded = self.backend.load(card, self._settings.dtype)
+            job.say("measuring its numerical noise")
+            self.backend.logit_noise(loaded)
         else:
             job.result, _, _ = run_trace(job.task, self.backend, self._store, job.report, job.say)

@@ -205,7 +205,7 @@ class Trace:
 
     @property
     def fragile(self) -> np.ndarray:
-        """(n, m) bool, free-running: the margin is below twice the logit noise, so another way of computing may differ."""
+        """(n, m) bool, free-running: margin below twice the logit noise, so another way of computing may differ."""
         return self.free_running.margin < 2 * float(self.logit_noise)
 
 

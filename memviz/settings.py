@@ -54,7 +54,11 @@ class Settings(BaseSettings):
     @field_validator("cache", "model_roots", mode="after")
     @classmethod
     def _absolute(cls, value: Any) -> Any:
-        return value.expanduser().absolute() if isinstance(value, Path) else tuple(p.expanduser().absolute() for p in value)
+        return (
+            value.expanduser().absolute()
+            if isinstance(value, Path)
+            else tuple(p.expanduser().absolute() for p in value)
+        )
 
     @classmethod
     def settings_customise_sources(
@@ -87,6 +91,13 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"setting {name} = {first.get('input')!r} cannot be used: {first['msg']}") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"settings file {config_file()} cannot be read: {error}") from None
+
+
+def quiet_libraries() -> None:
+    """Keep progress bars and advice of the libraries out of logs and off the command line; for entry points alone."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 @cache

@@ -53,7 +53,9 @@ class TraceTask:
         if self.n_steps < 1:
             raise InputError(f"the continuation has {self.n_steps} tokens: give at least 1")
         if self.continuation_ids is not None and len(self.continuation_ids) != self.n_steps:
-            raise InputError(f"{len(self.continuation_ids)} true tokens are given for {self.n_steps} steps: give as many")
+            raise InputError(
+                f"{len(self.continuation_ids)} true tokens are given for {self.n_steps} steps: give as many"
+            )
         if self.dtype not in BYTES_PER_PARAMETER:
             raise InputError(f"dtype {self.dtype!r} is unknown: use one of {', '.join(BYTES_PER_PARAMETER)}")
 
@@ -74,10 +76,13 @@ class TraceTask:
                 f"{k} context and {self.n_steps} continuation tokens are {k + self.n_steps}; "
                 f"{card.name} reads at most {limit}: shorten one of them"
             )
+        if self.decoding.bar_eos and not card.eos_ids:
+            raise InputError(f"{card.name} has no end-of-sequence token to bar: leave the option out")
         for token_id in (*self.context_ids, *(self.continuation_ids or ())):
             if not 0 <= token_id < card.vocab_size:
+                shown = str(token_id) if abs(token_id) < 10**20 else "of more than 20 digits"
                 raise InputError(
-                    f"token id {token_id} is outside the vocabulary of {card.name}, "
+                    f"token id {shown} is outside the vocabulary of {card.name}, "
                     f"whose ids are 0 to {card.vocab_size - 1}: was the text split by another model's tokenizer?"
                 )
 
@@ -103,10 +108,11 @@ def run_hash(task: TraceTask) -> str:
 
 
 def result_key(task: TraceTask, card: Card, device_kind: str) -> str:
-    """The key of a result: ids, decoding, weight identity, dtype, ENGINE; the kind of device where dtype is not float32."""
+    """The key of a result: ids, decoding, weight identity, dtype, ENGINE, and below float32 the kind of device."""
     request = {name: value for name, value in task.request().items() if name != "model"}
     where = {} if task.dtype == "float32" else {"device": device_kind}
-    return request_hash({**request, "weights": card.weights, "engine": ENGINE, **where})
+    barred = {"eos_ids": card.eos_ids} if task.decoding.bar_eos else {}
+    return request_hash({**request, "weights": card.weights, "engine": ENGINE, **where, **barred})
 
 
 def stored_run(store: Store, key: str) -> Run | None:
@@ -140,13 +146,14 @@ def run_trace(
     card = prepare(find_model(task.model, backend.settings), backend.settings, say)
     task.check(card)
     key = result_key(task, card, backend.device.type)
+    names = {"model": card.name, "label": card.label, "revision": card.revision}
     run = stored_run(store, key)
     if run:
-        return key, run, True
+        return key, Run(run.trace, run.provenance | names), True
     with device_lock(backend.settings, backend.device, lambda: report(0, 0)):
         run = stored_run(store, key)  # another process may have computed it while this one waited
         if run:
-            return key, run, True
+            return key, Run(run.trace, run.provenance | names), True
         say(f"loading {card.name}")
         loaded = backend.load(card, task.dtype)
         report(0, 0)
@@ -155,7 +162,8 @@ def run_trace(
         say("decoding")
         start = time.perf_counter()
         result = trace(loaded, task.prompts, task.n_steps, task.decoding, noise, task.all_layers, (), report)
-        run = Run(result, backend.provenance(loaded, time.perf_counter() - start))
+        # the same weights may be in memory under another name
+        run = Run(result, backend.provenance(loaded, time.perf_counter() - start) | names)
     store.put(key, to_arrays(result), {"request": task.request(), "provenance": run.provenance, "engine": ENGINE})
     return key, run, False
 
@@ -180,13 +188,13 @@ def task_of_text(
     Raises InputError for a text that is empty or too short.
     """
     check_text(text)
+    if n_continuation is not None and n_continuation < 1:
+        raise InputError(f"the continuation has {n_continuation} tokens: give at least 1")
+    if with_truth and n_context < 1:
+        raise InputError(f"the context has {n_context} tokens: give at least 1")
     ids = tokenizer.encode(text)
     if not with_truth:
         return TraceTask(card.name, (*card.leading_ids, *ids), None, n_continuation or DEFAULT_CONTINUATION, **options)
-    if n_context < 1:
-        raise InputError(f"the context has {n_context} tokens: give at least 1")
-    if n_continuation is not None and n_continuation < 1:
-        raise InputError(f"the continuation has {n_continuation} tokens: give at least 1")
     n_wanted = n_continuation or 1
     if len(ids) < n_context + n_wanted:
         raise InputError(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer as FastTokenizer
 
 from memviz.records import Piece
@@ -56,10 +57,10 @@ class Tokenizer:
             return Piece(bytes([int(name[3:5], 16)]), False, name)
         return Piece(name.replace("\u2581", " ").encode(), False, name)
 
-    def pieces(self, token_ids: Sequence[int]) -> list[Piece]:
+    def pieces(self, token_ids: Sequence[int] | np.ndarray) -> list[Piece]:
         """The pieces of a row of ids."""
         return [self.piece(int(token_id)) for token_id in token_ids]
 
-    def to_bytes(self, token_ids: Sequence[int]) -> bytes:
+    def to_bytes(self, token_ids: Sequence[int] | np.ndarray) -> bytes:
         """The UTF-8 bytes that a row of ids stands for, special tokens left out."""
         return b"".join(piece.raw for piece in self.pieces(token_ids) if not piece.special)

@@ -52,6 +52,20 @@ def guard_settings() -> None:
         st.stop()
 
 
+def set_style() -> None:
+    """Less room above and beside the page than Streamlit leaves, and labels of cards that fit."""
+    st.html(
+        "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
+        "[data-testid=stMetricLabel] p{font-size:.8rem}</style>"
+    )
+
+
+def set_defaults(page: str, values: Mapping[str, Any]) -> None:
+    """What a page's widgets say before anybody chose anything."""
+    for name, value in values.items():
+        st.session_state.setdefault(f"{page}_{name}", value)
+
+
 def session() -> str:
     """The id of this browser session."""
     context = get_script_run_ctx()
@@ -70,12 +84,11 @@ def attend() -> None:
 
 @cache
 def _warm_up_once() -> None:
-    if read_card(find_model(DEFAULT_MODEL, settings()), settings()) is None:
-        worker().prepare(DEFAULT_MODEL)
+    worker().prepare(DEFAULT_MODEL)
 
 
 def warm_up() -> None:
-    """After the first page was drawn, get the embedded model ready in the background."""
+    """After the first page was drawn, get the embedded model ready in the background: converted, loaded, measured."""
     _warm_up_once()
 
 
@@ -110,6 +123,8 @@ def card_of(model: str) -> Card:
     card = read_card(find_model(model, settings()), settings())
     if card:
         return card
+    if model == DEFAULT_MODEL:
+        warm_up()
     job = worker().job(f"prepare {model}")
     if job is None or not job.active:
         if job and job.status == Status.FAILED:
@@ -119,7 +134,7 @@ def card_of(model: str) -> Card:
             worker().prepare(model, session())
             st.rerun()
         st.stop()
-    _watch(job, f"Getting {model} ready, the first time only")
+    _watch(job, f"Getting {model} ready")
     st.stop()
 
 
@@ -167,7 +182,9 @@ def followed_link(page: str, passages: Mapping[str, str], own_text: str) -> Trac
         st.warning(f"This link cannot be followed: {error}")
         return None
     if not task:
-        st.warning(f"This link names run {name[:16]}, which is not stored here: it was made elsewhere, or its cache was cleared.")
+        st.warning(
+            f"This link names run {name[:16]}, which is not stored here: it was made elsewhere, or the cache was cleared."
+        )
         return None
     followed = st.session_state.get(f"{page}_followed")
     if followed is None or followed[0] != name:
@@ -287,6 +304,6 @@ def note(provenance: dict[str, Any]) -> str:
     versions = provenance["versions"]
     return (
         f"{provenance['label']} · revision {provenance['revision']} · weights {provenance['weights'][:19]} · "
-        f"{provenance['dtype']} · {provenance['device']} · {provenance['seconds']:.2f} s on {provenance['created'][:16]} UTC · "
+        f"{provenance['dtype']} · {provenance['device']} · {provenance['seconds']:.2f} s · {provenance['created'][:16]} UTC · "
         f"torch {versions['torch']} · transformers {versions['transformers']}"
     )

@@ -9,8 +9,8 @@ from memviz.settings import settings
 st.title("memviz")
 st.markdown(
     "A language model has **memorized** a passage when, given its first tokens, it writes the next ones word for word. "
-    "memviz shows this one token at a time: what the model wrote, what the text says, how sure the model was, and where "
-    "the two part. Every number comes from a run on this machine, with its model, precision and device beside it."
+    "memviz shows this one token at a time: what the model wrote, what the text says, how sure the model was, and "
+    "where the two part. Every number comes from a run on this machine, with its model, precision and device beside it."
 )
 st.page_link("pages/trace.py", label="Trace one prompt", icon=":material/timeline:")
 st.subheader("Models")

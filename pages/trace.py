@@ -6,9 +6,9 @@ import streamlit as st
 
 from memviz import ui
 from memviz.catalog import known_models, read_card
-from memviz.export import command, document, ids_file, linked_view, measures_of, table
+from memviz.export import command, document, ids_file, linked_view, table
 from memviz.figures.linked import standalone_html
-from memviz.measures import MEASURES
+from memviz.measures import MEASURES, compute_all
 from memviz.measures.display import format_value
 from memviz.passages import PASSAGES
 from memviz.records import Decoding
@@ -17,27 +17,32 @@ from memviz.tasks import MAX_TEXT_BYTES, InputError, task_of_text
 
 OWN_TEXT = "Text of your own"
 CARDS = ("memorization_score", "longest_common_prefix", "entropy_jump", "log10_n_p90", "edit_similarity")
+DEFAULTS = {"context": 24, "continuation": 40, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
 KEEP = {"persist_state": "session"}
 
 st.title("Trace")
 st.markdown("What does one model write after this context, and is it what the text says?")
 
+ui.set_defaults("trace", DEFAULTS)
 linked = ui.followed_link("trace", PASSAGES, OWN_TEXT)
 ready = [model.name for model in known_models(settings()) if read_card(model, settings())]
 models = list(dict.fromkeys([*([linked.model] if linked else []), ui.DEFAULT_MODEL, *ready]))
-bar = st.columns([3, 4, 2, 2, 2, 1.3], vertical_alignment="bottom")
+bar = st.columns([3, 4.4, 1.9, 1.9, 1.9, 1.3], vertical_alignment="bottom")
 model = bar[0].selectbox("Model", models, key="trace_model", **KEEP)
 source = bar[1].selectbox("Text", [*PASSAGES, OWN_TEXT], key="trace_source", **KEEP)
-n_context = bar[2].number_input("Context tokens", 1, 100_000, 24, key="trace_context", **KEEP)
-n_steps = bar[3].number_input("Continuation tokens", 1, 100_000, 40, key="trace_continuation", **KEEP)
+n_context = bar[2].number_input("Context", 1, 100_000, key="trace_context", **KEEP)
+n_steps = bar[3].number_input("Continuation", 1, 100_000, key="trace_continuation", **KEEP)
 with bar[4].popover("Decoding", width="stretch"):
     sampled = st.toggle("Sample", help="Draw tokens instead of taking the likeliest.", key="trace_sampled", **KEEP)
-    temperature = st.number_input("Temperature", 0.05, 5.0, 1.0, 0.1, disabled=not sampled, key="trace_temperature", **KEEP)
-    top_k = st.number_input("Top-k (0: all)", 0, 1_000_000, 0, disabled=not sampled, key="trace_top_k", **KEEP)
-    top_p = st.number_input("Top-p", 0.01, 1.0, 1.0, 0.05, disabled=not sampled, key="trace_top_p", **KEEP)
-    seed = st.number_input("Seed", 0, 2**53 - 1, 0, disabled=not sampled, key="trace_seed", **KEEP)
+    temperature = st.number_input(
+        "Temperature", 0.05, 5.0, step=0.1, disabled=not sampled, key="trace_temperature", **KEEP
+    )
+    top_k = st.number_input("Top-k (0: all)", 0, 1_000_000, disabled=not sampled, key="trace_top_k", **KEEP)
+    top_p = st.number_input("Top-p", 0.01, 1.0, step=0.05, disabled=not sampled, key="trace_top_p", **KEEP)
+    seed = st.number_input("Seed", 0, 2**53 - 1, disabled=not sampled, key="trace_seed", **KEEP)
     bar_eos = st.toggle("Bar the end of sequence", help="Published Pythia evaluations do.", key="trace_bar_eos", **KEEP)
     decode_only = st.toggle("Decode only", help="All of the text is context.", key="trace_decode_only", **KEEP)
+pressed = bar[5].button("Run", type="primary", width="stretch", disabled=model not in ready, key="trace_run")
 text = PASSAGES.get(source)
 if text is None:
     given = st.file_uploader("A .txt file", type="txt", max_upload_size=MAX_TEXT_BYTES // 1_000_000, key="trace_upload")
@@ -49,14 +54,19 @@ tokenizer = ui.tokenizer(card)
 try:
     task = linked
     if task is None:
-        sampling = {"temperature": temperature, "top_k": top_k or None, "top_p": None if top_p == 1 else top_p, "seed": seed}
+        sampling = {
+            "temperature": temperature,
+            "top_k": top_k or None,
+            "top_p": None if top_p == 1 else top_p,
+            "seed": seed,
+        }
         decoding = Decoding(**sampling if sampled else {}, bar_eos=bar_eos)
         options = {"decoding": decoding, "dtype": settings().dtype}
         task = task_of_text(text, card, tokenizer, n_context, n_steps, not decode_only, **options)
     task.check(card)
 except InputError as error:
     ui.refuse(error)
-if bar[5].button("Run", type="primary", width="stretch", key="trace_run"):
+if pressed:
     ui.run(task, "trace")
 
 key, run = ui.result_of(task, card)
@@ -64,8 +74,10 @@ key, run = ui.result_of(task, card)
 
 @st.fragment
 def results() -> None:
-    values = measures_of(run.trace, tokenizer)
-    shown = [name for name in CARDS if values[name] is not None] or ["entropy_jump"]
+    truth = run.trace.continuation_ids
+    texts = None if truth is None else [tokenizer.to_bytes(truth[0])]
+    values = {name: float(found[0]) for name, found in compute_all(run.trace, texts).items()}
+    shown = [name for name in CARDS if truth is not None or not MEASURES[name].needs_truth]
     for column, name in zip(st.columns(len(shown)), shown, strict=True):
         measure = MEASURES[name]
         column.metric(measure.label, format_value(values[name], measure.unit), help=measure.help, border=True)
@@ -74,11 +86,10 @@ def results() -> None:
     st.caption(ui.note(run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
     with st.expander("All measures"):
         rows = [
-            {"measure": m.label, "value": format_value(float("nan") if values[m.name] is None else values[m.name], m.unit)}
-            | {"what it is": m.help, "source": m.source}
+            {"measure": m.label, "value": format_value(values[m.name], m.unit), "what it is": m.help, "source": m.source}
             for m in MEASURES.values()
         ]
-        st.dataframe(rows, hide_index=True, row_height=60)
+        st.table(rows, border="horizontal", hide_index=True)
     with st.expander("Export"):
         title = f"{task.model}, {len(task.context_ids)} + {task.n_steps} tokens"
         files = {

@@ -2,8 +2,8 @@
 
 usage: run_dockerfile.py FOLDER [ARG=VALUE ...]
 
-COPY and RUN happen below FOLDER with an environment of PATH, HOME and PIP_* alone (how pip reaches its index here); then
-CMD is started and the health check run against it.
+COPY and RUN happen below FOLDER with PATH, HOME and PIP_* (how pip reaches its index here) as the whole environment;
+then CMD is started and the health check run against it.
 Not covered, and said when skipped: the base image, users, volumes.
 """
 

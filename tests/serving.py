@@ -23,6 +23,8 @@ class Server:
     log: Path
     """What the server prints, both streams."""
     process: subprocess.Popen[bytes]
+    environment: dict[str, str]
+    """What it was started with, for commands that share its cache."""
 
 
 def free_port() -> int:
@@ -48,10 +50,9 @@ def start_server(
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless=true"]
     command += ["--server.address=127.0.0.1", f"--server.port={port}", "--browser.gatherUsageStats=false"]
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, cwd=script.parent, env={**os.environ, **(env or {})}, stdout=out, stderr=subprocess.STDOUT
-        )
-    server = Server(f"http://127.0.0.1:{port}", log, process)
+        environment = {**os.environ, **(env or {})}
+        process = subprocess.Popen(command, cwd=script.parent, env=environment, stdout=out, stderr=subprocess.STDOUT)
+    server = Server(f"http://127.0.0.1:{port}", log, process, environment)
     try:
         _wait(server, timeout)
         yield server

@@ -80,6 +80,14 @@ def test_apt_only_as_root_in_ci_and_never_sudo(
     assert all(command[0] == "apt-get" for command in commands)
 
 
+@pytest.mark.parametrize(
+    ("path", "probe"),
+    [("trace/_stcore/health", True), ("_stcore/health", False), ("trace/_stcore/stream", False), ("a.js", False)],
+)
+def test_only_streamlits_own_probe_may_fail(path: str, probe: bool) -> None:
+    assert chromium._is_probe(f"http://127.0.0.1:8501/{path}") is probe
+
+
 def test_as_a_script_it_fails_with_one_sentence() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "chromium.py")],

@@ -16,7 +16,9 @@ class Chooser:
         self._decoding = decoding
         self._barred = torch.tensor(eos_ids if decoding.bar_eos else [], dtype=torch.long, device=device)
         draws = np.zeros(n_steps) if decoding.greedy else np.random.default_rng(decoding.seed).random(n_steps)
-        self._uniform = torch.tensor(draws, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+        self._uniform = torch.tensor(
+            draws, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device
+        )
 
     def choose(
         self, logits: torch.Tensor, stats: Distributions, first: int

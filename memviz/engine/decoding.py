@@ -23,8 +23,10 @@ class Work:
     true_ids: torch.Tensor | None
     """(n, m) int64."""
     chooser: Chooser
-    guesses: Sequence[Sequence[int]]
-    """Other continuations that the model may write again, such as a smaller model's; they only save time."""
+    guesses: Sequence[Sequence[int]] | None
+    """Other continuations that the model may write again, such as a smaller model's; they only save time.
+
+    None forbids every kind of draft: below float32 a token may depend on how many are read at once."""
     tick: Callable[[int], None]
     """Called with the positions read so far, of k + 2 m; raises to cancel."""
     chunk: int

@@ -1,4 +1,4 @@
-"""Where models run: the device chosen at run time, its free memory, and the lock that keeps processes off each other."""
+"""Where models run: the device chosen at run time, its free memory, and a lock that keeps processes off each other."""
 
 from __future__ import annotations
 
@@ -58,7 +58,11 @@ def _cgroup_free(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be allocated on a device: for cpu the smaller of the cgroup's rest and what is available."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (
+            torch.cuda.mem_get_info(device)[0]
+            + torch.cuda.memory_reserved(device)
+            - torch.cuda.memory_allocated(device)
+        )
     available = psutil.virtual_memory().available
     if device.type == "mps":
         available = min(available, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())

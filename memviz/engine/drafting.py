@@ -1,4 +1,4 @@
-"""Guesses of what a model will write next; the decoder verifies each, so a guess can cost time but not change a token."""
+"""Guesses of what a model will write next; the decoder verifies each, so a guess may cost time but changes no token."""
 
 from __future__ import annotations
 

@@ -19,7 +19,12 @@ from memviz.catalog import Card, ModelError, count_parameters, memory_needed, re
 from memviz.engine.devices import free_memory
 
 log = logging.getLogger(__name__)
-_ATTENTION = {None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"}
+_MAX_DEPTH = 50
+_BUILT_IN = {None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"} | {
+    "batched_mm",
+    "grouped_mm",
+}
+"""Implementations of attention and of experts that transformers brings itself; others are fetched from the hub."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +37,22 @@ class Loaded:
     device: torch.device
 
 
-def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key of nested JSON objects with its value."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield key, inner
-            yield from _entries(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _entries(inner)
+def _entries(path: Path) -> Iterator[tuple[str, Any]]:
+    """Every key of the nested objects of a JSON file with its value. Raises ModelError where they nest too deeply."""
+    waiting: list[tuple[Any, int]] = [(read_json(path), 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > _MAX_DEPTH:
+            raise ModelError(f"{path} is nested more than {_MAX_DEPTH} deep, so it is not read")
+        if isinstance(value, dict):
+            yield from value.items()
+        if isinstance(value, (dict, list)):
+            inner = value.values() if isinstance(value, dict) else value
+            waiting += [(part, depth + 1) for part in inner if isinstance(part, (dict, list))]
 
 
 def vet_folder(folder: Path) -> dict[str, Any]:
-    """config.json of a folder that asks for no code of its own. Raises ModelError naming what it asks for.
+    """config.json of a folder that asks for no code of its own and has weights. Raises ModelError naming what is wrong.
 
     `auto_map` is ignored where transformers has the model type itself, for then its code is never looked at.
     """
@@ -52,15 +60,16 @@ def vet_folder(folder: Path) -> dict[str, Any]:
     kind = config.get("model_type")
     native = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
     also = folder / "generation_config.json"
-    for key, value in [*_entries(config), *(_entries(read_json(also)) if also.is_file() else ())]:
+    for key, value in [*_entries(folder / "config.json"), *(_entries(also) if also.is_file() else ())]:
         if key == "custom_generate":
             raise ModelError(f"{folder} asks for code of its own (custom_generate), which memviz does not run")
-        if key.startswith(("_attn_implementation", "attn_implementation")) and not isinstance(value, bool):
+        if key.lstrip("_").startswith(("attn_implementation", "experts_implementation")):
             wanted = value.values() if isinstance(value, dict) else [value]
-            if any(name not in _ATTENTION for name in wanted):
-                raise ModelError(
-                    f"{folder} asks for an attention kernel from elsewhere ({key} = {value!r}), which memviz does not run"
-                )
+            foreign = next(
+                (name for name in wanted if isinstance(name, (str, list, dict)) and str(name) not in _BUILT_IN), None
+            )
+            if foreign is not None:
+                raise ModelError(f"{folder} asks for a foreign kernel ({key} = {foreign!r}), which memviz does not run")
         if key == "auto_map" and not native:
             raise ModelError(
                 f"{folder} needs code of its own (auto_map, model_type {kind!r}), which memviz does not run: "
@@ -68,14 +77,7 @@ def vet_folder(folder: Path) -> dict[str, Any]:
             )
     if not native:
         raise ModelError(f"{folder} has model_type {kind!r}, which this version of transformers does not know")
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        for name in set(map(str, read_json(index).get("weight_map", {}).values())):
-            if Path(name).name != name:
-                raise ModelError(f"{index} points outside its folder ({name!r}), so it is not read")
-    for file in weight_files(folder):
-        if not file.resolve().is_file():
-            raise ModelError(f"{file} is a broken link: fetch or copy the model again")
+    weight_files(folder)
     return config
 
 
@@ -90,27 +92,38 @@ def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
             "choose a smaller model or another dtype"
         )
     start = time.perf_counter()
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    try:
+        model, info = _read(folder, dtype)
+        model = model.to(device).eval().requires_grad_(False)
+    except Exception as error:  # whatever a library makes of files that nobody vouches for
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{card.name} in {folder} cannot be loaded: {first_line}") from None
+    lacking = sorted({*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])})
+    if lacking:  # transformers would go on with random numbers
+        raise ModelError(
+            f"{folder} lacks {len(lacking)} of the weights of {card.name}, such as {lacking[0]}: "
+            "fetch or copy the model again"
+        )
+    log.info("loaded %s as %s on %s in %.1f s", card.name, dtype, device.type, time.perf_counter() - start)
+    return Loaded(model, card, dtype, device)
+
+
+def _read(folder: Path, dtype: str) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model of a vetted folder, and what transformers says of its weights."""
     options: dict[str, Any] = {
-        "config": config,
+        "config": AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True),
         "dtype": getattr(torch, dtype),
         "use_safetensors": True,
         "trust_remote_code": False,
         "local_files_only": True,
+        "output_loading_info": True,
     }
     try:
-        try:
-            model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa", **options)
-        except ValueError as error:
-            if "scaled_dot_product_attention" not in str(error):
-                raise
-            model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", **options)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{card.name} in {folder} cannot be loaded: {first_line}") from None
-    model = model.to(device).eval().requires_grad_(False)
-    log.info("loaded %s as %s on %s in %.1f s", card.name, dtype, device.type, time.perf_counter() - start)
-    return Loaded(model, card, dtype, device)
+        return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa", **options)
+    except ValueError as error:
+        if "scaled_dot_product_attention" not in str(error):
+            raise
+        return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", **options)
 
 
 class Residents:

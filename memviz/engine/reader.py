@@ -49,7 +49,9 @@ class Reader:
         output = self._model(**inputs, output_hidden_states=bool(self._layers), return_dict=True)
         if not self._layers:
             return output.logits[:, -q:], None
-        return output.logits[:, -q:], torch.stack([output.hidden_states[layer][:, -q:] for layer in self._layers], dim=2)
+        return output.logits[:, -q:], torch.stack(
+            [output.hidden_states[layer][:, -q:] for layer in self._layers], dim=2
+        )
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens. Also bounds what sliding-window layers keep."""

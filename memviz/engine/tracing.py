@@ -1,4 +1,4 @@
-"""The trace of equal-shaped prompts: batches that fit, halved and retried where memory runs out, joined as one record."""
+"""The trace of equal-shaped prompts: batches that fit, halved where memory runs out, joined as one record."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def check_prompts(card_name: str, vocab_size: int, n_positions: int | None, prom
     if n_steps < 1:
         raise ValueError(f"continuation length is {n_steps}, expected at least 1 token")
     if prompts.continuation_ids is not None and prompts.continuation_ids.shape[1] != n_steps:
-        raise ValueError(f"continuation length is {n_steps}, but {prompts.continuation_ids.shape[1]} true tokens are given")
+        raise ValueError(
+            f"continuation length is {n_steps}, but {prompts.continuation_ids.shape[1]} true tokens are given"
+        )
     if n_positions is not None and k + n_steps > n_positions:
         raise ValueError(
             f"{k} context and {n_steps} continuation tokens are {k + n_steps}; {card_name} reads at most {n_positions}"
@@ -42,7 +44,9 @@ def check_prompts(card_name: str, vocab_size: int, n_positions: int | None, prom
     for name, ids in (("context", prompts.context_ids), ("continuation", prompts.continuation_ids)):
         if ids is not None and not ((ids >= 0) & (ids < vocab_size)).all():
             bad = int(ids[(ids < 0) | (ids >= vocab_size)][0])
-            raise ValueError(f"{name} id {bad} is outside the vocabulary of {card_name}, which has ids 0 to {vocab_size - 1}")
+            raise ValueError(
+                f"{name} id {bad} is outside the vocabulary of {card_name}, which has ids 0 to {vocab_size - 1}"
+            )
 
 
 def rows_that_fit(loaded: Loaded, n_indices: int, n_layers_kept: int) -> int:
@@ -122,7 +126,7 @@ def _trace_batch(
         context_ids=torch.from_numpy(prompts.context_ids).to(device),
         true_ids=None if truth is None else torch.from_numpy(truth).to(device),
         chooser=Chooser(decoding, m, card.eos_ids, device),
-        guesses=guesses,
+        guesses=guesses if loaded.dtype == "float32" else None,
         tick=tick,
         chunk=max(1, LOGIT_BYTES // (_BYTES_PER_LOGIT * n * vocab_size)),
         context=Stretch(n, k, vocab_size),
@@ -143,8 +147,13 @@ def _trace_batch(
         free_running=work.free.scores(work.free.own),
         free_running_true=None if truth is None else work.free.target(work.free.true),
         teacher_forced=None if truth is None else work.forced.scores(work.forced.true),
-        logit_noise=np.float32(logit_noise).reshape(()),
-        hidden=Hidden(np.array(layers, np.int32), **{"teacher_forced": None, **work.hidden}),
+        logit_noise=np.array(logit_noise, np.float32),
+        hidden=Hidden(
+            layers=np.array(layers, np.int32),
+            context=work.hidden["context"],
+            free_running=work.hidden["free_running"],
+            teacher_forced=work.hidden.get("teacher_forced"),
+        ),
     )
 
 

@@ -175,15 +175,15 @@ def _stretch(
         shown, surprisal, rank = shown_ids, -scores.logprob[row], scores.rank[row]
     return {
         "shown": table.of(shown),
-        "shown_surprisal": _numbers(surprisal, 4),
+        "shown_surprisal": _surprisals(surprisal),
         "shown_rank": rank.tolist(),
-        "surprisal": _numbers(-target.logprob[row], 4),
+        "surprisal": _surprisals(-target.logprob[row]),
         "rank": target.rank[row].tolist(),
         "entropy": _numbers(scores.entropy[row], 3),
         "margin": _numbers(scores.margin[row], 3),
         "fragile": (scores.margin[row] < noise).astype(int).tolist(),
         "top": [table.of(ids) for ids in top_ids],
-        "top_surprisal": [_numbers(values, 4) for values in top],
+        "top_surprisal": [_surprisals(values) for values in top],
     }
 
 
@@ -209,6 +209,12 @@ def _track(track: Track, length: int) -> dict[str, Any]:
 def _numbers(values: np.ndarray, decimals: int) -> list[float | None]:
     """Rounded, -0.0 as 0.0, null where not finite: JSON has neither NaN nor infinity."""
     return [round(v, decimals) + 0.0 if np.isfinite(v) else None for v in np.asarray(values, float).tolist()]
+
+
+def _surprisals(values: np.ndarray) -> list[float | None]:
+    """As exact as a probability shown with three decimals needs, and no longer: most of the data are these."""
+    fine, coarse = _numbers(values, 4), _numbers(values, 2)
+    return [f if f is None or f < 4 else c for f, c in zip(fine, coarse, strict=True)]
 
 
 def _json(value: object) -> str:

@@ -1,78 +1,18 @@
-"""Tiny random models of several families, and the plain ways of decoding that the engine is held against."""
+"""Fixtures of the engine's tests: every tiny family in turn."""
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig
-from transformers.models.auto.configuration_auto import AutoConfig
+from tiny_models import FAMILIES, tiny
 
-from memviz.catalog import Card
 from memviz.engine.loading import Loaded
 
-VOCAB, LIMIT, EOS = 97, 160, 5
-TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-FAMILIES = {
-    "gpt_neox": {**TINY},
-    "llama": {**TINY, "num_key_value_heads": 2},
-    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
-    "gemma3_text": {**TINY, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 12, "num_hidden_layers": 3},
-    "qwen3_next": {
-        **TINY,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "num_experts": 0,
-        "linear_num_key_heads": 2,
-        "linear_num_value_heads": 2,
-        "linear_key_head_dim": 8,
-        "linear_value_head_dim": 8,
-        "layer_types": ["linear_attention", "full_attention"],
-    },
-}
-"""One plain-attention family each, one with sliding windows shorter than the prompts, one that cannot roll back."""
 
-
-@cache
-def tiny(family: str, dtype: str = "float32") -> Loaded:
-    """A random model of a family, sharpened so that it has preferences and loops, as trained ones do."""
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(
-        family, **FAMILIES[family], vocab_size=VOCAB, max_position_embeddings=LIMIT, eos_token_id=EOS, bos_token_id=1
-    )
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(6)
-    model = model.to(getattr(torch, dtype))
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert n_parameters < 200_000, f"a tiny {family} has {n_parameters} parameters"
-    card = Card(family, family, "", "local", f"tiny-{family}", [], n_parameters, VOCAB, LIMIT, [], [EOS])
-    return Loaded(model, card, dtype, torch.device("cpu"))
-
-
-@torch.inference_mode()
-def step_by_step(loaded: Loaded, context_ids: torch.Tensor, n_steps: int, barred: tuple[int, ...] = ()):
-    """(generated (n, m), logits (n, m, V)): one token after another with a cache, nothing clever."""
-    cache, ids, generated, logits = DynamicCache(config=loaded.model.config), context_ids, [], []
-    for _ in range(n_steps):
-        last = loaded.model(input_ids=ids, past_key_values=cache, use_cache=True).logits[:, -1].float()
-        logits.append(last)
-        allowed = last.clone()
-        allowed[:, list(barred)] = -torch.inf
-        ids = allowed.argmax(-1, keepdim=True)
-        generated.append(ids)
-    return torch.cat(generated, dim=1), torch.stack(logits, dim=1)
-
-
-def plain_generate(loaded: Loaded, context_ids: torch.Tensor, n_steps: int) -> torch.Tensor:
-    """(n, m) by transformers' own greedy `generate`, an end of sequence like any other token."""
-    neutral = GenerationConfig(max_new_tokens=n_steps, do_sample=False, eos_token_id=None, pad_token_id=0, bos_token_id=None)
-    loaded.model.generation_config = GenerationConfig()
-    mask = torch.ones_like(context_ids)
-    return loaded.model.generate(context_ids, attention_mask=mask, generation_config=neutral)[:, context_ids.shape[1] :]
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tiny models are slower with more."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(params=list(FAMILIES))

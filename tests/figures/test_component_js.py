@@ -86,5 +86,10 @@ def test_line_paths(module: Any) -> None:
 
 def test_words(module: Any) -> None:
     assert module("[0, 0.004, 7.5, 9, null].map(m.probability)") == ["1.000", "0.996", "0.001", "1e−4", "–"]
-    assert module('[["", "·", "the"], ["", "·"], ["a", "↵"], ["<b>"]].map(m.spoken)') == ["the", "space", "a newline", "<b>"]
+    assert module('[["", "·", "the"], ["", "·"], ["a", "↵"], ["<b>"]].map(m.spoken)') == [
+        "the",
+        "space",
+        "a newline",
+        "<b>",
+    ]
     assert module("[m.number(-0.5, 1), m.reading(1234.5678)]") == ["−0.5", "1,234.568"]

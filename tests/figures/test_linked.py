@@ -92,14 +92,17 @@ def test_id_follows_the_content() -> None:
 
 def test_data_are_json_and_small() -> None:
     trace = random_trace(24, 976, n_vocabulary=50_000)
-    text = json.dumps(linked_data(trace, 0, pieces_of(trace)), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        linked_data(trace, 0, pieces_of(trace)), separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
     assert len(text.encode()) < 1_000_000
 
 
 def track(**given: Any) -> Track:
     series = [{"label": "2-gram count", "values": [None, 1, 10, float("nan"), 3], "style": "main"}]
     base = {
-        "id": "n", "label": "count", "unit": "occurrences", "kind": "steps", "scale": "log", "domain": (1, 100), "series": series,
+        "id": "n", "label": "count", "unit": "occurrences", "kind": "steps", "scale": "log", "domain": (1, 100),
+        "series": series,
     }  # fmt: skip
     return base | given  # type: ignore[return-value]
 
@@ -156,12 +159,14 @@ def test_component_source_builds_nodes_only_from_text() -> None:
     sources = {path.name: path.read_text("utf-8") for path in COMPONENT.iterdir()}
     assert {f"{name}.js" for name in (*MODULES, "standalone")} == {name for name in sources if name.endswith(".js")}
     forbidden = (
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser|createContextualFragment"
-        r"|setHTML|srcdoc|setAttribute\(\"on|\bfetch\b|XMLHttpRequest|WebSocket|localStorage|import\("
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser"
+        r"|createContextualFragment|setHTML|srcdoc|setAttribute\(\"on|\bfetch\b|XMLHttpRequest|WebSocket|localStorage|import\("
     )
     for name, source in sources.items():
         assert not re.search(forbidden, source), name
-        assert set(re.findall(r"https?://[^\s\"']+", source)) <= {"http://www.w3.org/2000/svg"}, name  # a name, not fetched
+        assert set(re.findall(r"https?://[^\s\"']+", source)) <= {"http://www.w3.org/2000/svg"}, (
+            name
+        )  # a name, not fetched
     assert "</script" not in component_js()
     assert "import " not in component_js()
     assert "@import" not in component_css()
@@ -203,5 +208,7 @@ def test_lint() -> None:
     if not oxlint.exists():
         pytest.skip("oxlint is not installed on this platform")
     rules = COMPONENT.parent / ".oxlintrc.json"
-    found = subprocess.run([oxlint, "-c", rules, "--deny-warnings", COMPONENT], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [oxlint, "-c", rules, "--deny-warnings", COMPONENT], capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stdout

@@ -63,7 +63,7 @@ def random_trace(k: int, m: int, n_vocabulary: int = 4000, seed: int = 0) -> Tra
 
     def random_scores(ids: np.ndarray) -> Scores:
         p = len(ids)
-        top_ids = rng.integers(0, n_vocabulary, (p, 64))
+        top_ids = (n_vocabulary ** rng.random((p, 64))).astype(int)  # a few tokens often, many seldom, as in text
         top_ids[:, 0] = ids
         surprisals = np.sort(rng.exponential(3, (p, 64)), axis=1)
         return scores(

@@ -104,14 +104,19 @@ export class Curves {
     const [width, height] = [box.right - box.left, box.bottom - box.top + 4];
     // An inner viewport cuts off what leaves the axis.
     const frame = plot.add("svg", { x: box.left, y: box.top - 2, width, height, viewBox: `${box.left} ${box.top - 2} ${width} ${height}` });
-    plot.lines = track.series.map((series) => {
+    const gap = x(1) - x(0);
+    // The first series is drawn last, over the others.
+    plot.lines = track.series.toReversed().map((series) => {
       const values = typeof series.values === "string" ? this.view[series.values] : series.values;
-      const add = (className, d, to = frame) => d && to.append(shape("path", { class: `${className} ${series.style}`, d }));
+      const density = gap < 2 ? "dense" : "";
+      const add = (className, d, to = frame) => {
+        if (d) to.append(shape("path", { class: `${className} ${series.style} ${density}`, d }));
+      };
       add("line before", linePath(values, x, y, 0, k - 1, isSteps));
       if (!isSteps && values[k - 1] !== null) add("line before", linePath(values, x, y, k - 1, k));
       add("line", linePath(values, x, y, k, this.length - 1, isSteps));
       let [spots, beyond] = ["", ""];
-      const hasSpots = series.style === "main" && !isSteps && x(1) - x(0) >= 7;
+      const hasSpots = series.style === "main" && !isSteps && gap >= 7;
       values.forEach((v, j) => {
         if (v === null) return;
         if (along(v, track.domain, track.scale) > 1) beyond += `M${(x(j) - 4).toFixed(1)} ${box.top}l4 -7l4 7Z`;
@@ -121,7 +126,7 @@ export class Curves {
       add("beyond", beyond, plot.svg);
       plot.isClipped ||= beyond !== "";
       return { series, values };
-    });
+    }).toReversed();
     if (plot.isRoomy) this.nameLines(plot);
   }
 

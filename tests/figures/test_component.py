@@ -1,0 +1,344 @@
+"""The linked component in Chromium, as the standalone page: the same module that Streamlit mounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from figures.traces import pieces_of, random_trace, small_trace
+from playwright.sync_api import Page, expect
+
+from memviz.figures.linked import Marks, Track, component_css, component_js, linked_data, standalone_html
+
+pytestmark = pytest.mark.browser
+
+TEXTS = ["<bos>", " a", " b", "c", "\n"]
+MARKS = Marks(first_divergence=3, resynchronised=4, change_points=(2,), memorized_end=3)
+Show = Callable[..., None]
+
+
+@pytest.fixture
+def show(page: Page) -> Iterator[Show]:
+    """Shows a trace's standalone page; no request of any kind may be made."""
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+
+    def write(trace=None, texts=TEXTS, **given) -> None:  # type: ignore[no-untyped-def]
+        trace = trace or small_trace()
+        seeds = {name: given.pop(name) for name in ("pinned", "mode", "fill") if name in given}
+        data = linked_data(trace, 0, pieces_of(trace, texts), **({"marks": MARKS} | given)) | seeds
+        page.set_content(standalone_html(data, "A trace"))
+        expect(page.locator(".token")).to_have_count(trace.n_context + trace.n_continuation)
+
+    yield write
+    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == []
+
+
+def token(page: Page, j: int):  # type: ignore[no-untyped-def]
+    return page.locator(f'.token[data-j="{j}"]')
+
+
+def classes(page: Page, j: int) -> set[str]:
+    page.wait_for_timeout(50)  # a frame
+    return set((token(page, j).get_attribute("class") or "").split()) - {"token"}
+
+
+def middles(page: Page) -> list[tuple[float, float]]:
+    """(top, middle) of every token."""
+    boxes = [box.bounding_box() for box in page.locator(".token").all()]
+    return [(box["y"], box["x"] + box["width"] / 2) for box in boxes if box]
+
+
+def overflow(page: Page) -> int:
+    """CSS pixels by which the page is wider than its window."""
+    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+
+def x_of(page: Page, selector: str) -> float:
+    box = page.locator(selector).bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2
+
+
+def test_strip_shows_both_rows_and_every_mark(page: Page, show: Show) -> None:
+    show()
+    assert page.locator(".token .index").all_inner_texts() == ["0", "1", "2", "3", "4"]
+    assert token(page, 1).locator(".piece").all_inner_texts() == ["·a"]  # context: one row
+    assert token(page, 3).locator(".piece").all_inner_texts() == ["c", "↵"]
+    assert classes(page, 2) == {"match", "stop"}
+    assert classes(page, 3) == {"miss", "fragile"}
+    assert classes(page, 4) == {"match", "again"}
+    assert token(page, 3).locator("svg.flag").count() == 1
+    assert page.locator("svg.flag").count() == 2  # and the legend's
+    assert token(page, 2).locator("i.space").all_inner_texts() == ["·", "·"]
+    label = "index 3, true c, generated newline, miss, p 0.368, rank 2, entropy 1.50 nats, first divergence, fragile"
+    assert token(page, 3).get_attribute("aria-label") == label
+    assert token(page, 0).get_attribute("aria-label") == "index 0, context <bos>, nothing predicted yet"
+
+
+def test_a_newline_breaks_the_line(page: Page, show: Show) -> None:
+    show(random_trace(2, 4, n_vocabulary=3), ["a", "\n", "b"], marks=None)
+    tops = [token(page, j).bounding_box()["y"] for j in range(2, 6)]  # type: ignore[index]
+    breaks = [page.locator(f'.token[data-j="{j}"] + .break').count() for j in range(2, 5)]
+    for (top, below), is_broken in zip(pairwise(tops), breaks, strict=True):
+        assert (below > top) == bool(is_broken)
+    assert 1 in breaks
+
+
+def test_hover_links_strip_curve_and_alternatives(page: Page, show: Show) -> None:
+    show()
+    token(page, 3).hover()
+    assert classes(page, 3) == {"miss", "fragile", "hovered"}
+    expect(page.locator(".panel strong")).to_have_text("Position 3")
+    expect(page.locator(".tip")).to_be_visible()
+    expect(page.locator(".tip .facts")).to_have_text("p 0.368 · rank 2 · entropy 1.50 nats")
+    assert page.locator(".tip .head").inner_text().split() == ["·b", "→", "↵"]  # what was read, what came
+    expect(page.locator(".hair")).to_have_attribute("visibility", "visible")
+    assert x_of(page, ".hair path") == pytest.approx(x_of(page, ".curve path.divergence"), abs=1)
+    page.mouse.move(2, 2)
+    expect(page.locator(".tip")).to_be_hidden()
+    expect(page.locator(".hovered")).to_have_count(0)
+    box = page.locator("svg.curve").bounding_box()
+    assert box
+    page.mouse.move(x_of(page, ".curve path.divergence"), box["y"] + 150)
+    expect(page.locator(".hovered")).to_have_attribute("data-j", "3")
+    expect(page.locator(".panel strong")).to_have_text("Position 3")
+    expect(page.locator(".tip")).to_be_hidden()  # the panel is beside the curve
+
+
+def test_alternatives_hold_the_true_token_with_its_rank(page: Page, show: Show) -> None:
+    show(mode="teacher_forced", pinned=4)
+    rows = page.locator(".panel li:visible")
+    assert [row.split("\n") for row in rows.all_inner_texts()] == [
+        ["1", "<bos>", "0.607", "▸"],
+        ["2", "c", "0.223"],
+        ["7", "↵", "0.135", "✓"],
+    ]
+    expect(rows.nth(2)).to_have_class("true far")
+    assert page.locator(".panel .note").inner_text().startswith("true token rank 7 · margin 3.0 logits")
+    rows.nth(1).hover()
+    assert [item.get_attribute("data-j") for item in page.locator(".same").all()] == ["3"]  # where else it stands
+
+
+def test_click_pins_keys_move_escape_clears(page: Page, show: Show) -> None:
+    show()
+    token(page, 3).click()
+    expect(token(page, 3)).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".pin")).to_have_attribute("visibility", "visible")
+    expect(page.locator(".unseen")).to_contain_text("Pinned: index 3, true c")
+    for key, j in [("ArrowRight", 4), ("ArrowRight", 4), ("Home", 0), ("ArrowLeft", 0), ("End", 4), ("ArrowLeft", 3)]:
+        page.keyboard.press(key)
+        expect(page.locator(".pinned")).to_have_attribute("data-j", str(j))
+        expect(page.locator(".stop")).to_have_attribute("tabindex", "0")
+        assert page.locator('.token[tabindex="0"]').count() == 1
+    page.keyboard.press("Escape")
+    expect(page.locator(".pinned")).to_have_count(0)
+    expect(page.locator('[aria-selected="true"]')).to_have_count(0)
+    expect(page.locator(".unseen")).to_have_text("Selection cleared")
+    page.locator("svg.curve").click(position={"x": 60, "y": 100})
+    expect(page.locator(".pinned")).to_have_count(1)
+
+
+def test_up_and_down_go_to_the_nearest_token_of_the_next_line(page: Page, show: Show) -> None:
+    page.set_viewport_size({"width": 500, "height": 2000})
+    show(random_trace(8, 30), None, marks=None)
+    places = middles(page)
+    lines = sorted({top for top, _ in places})
+    assert len(lines) > 4
+    for j in (0, 5, 12, 20, 37):
+        for key, step in (("ArrowDown", 1), ("ArrowUp", -1)):
+            line = lines.index(places[j][0]) + step
+            rows = [i for i, (top, _) in enumerate(places) if 0 <= line < len(lines) and top == lines[line]]
+            nearest = min(rows, key=lambda i: abs(places[i][1] - places[j][1]), default=j)
+            token(page, j).focus()
+            page.keyboard.press(key)
+            expect(page.locator(".pinned")).to_have_attribute("data-j", str(nearest))
+
+
+def test_tab_reaches_the_strip_and_shows_where_it_is(page: Page, show: Show) -> None:
+    show()
+    for _ in range(3):  # mode, fill, strip
+        page.keyboard.press("Tab")
+    expect(token(page, 2)).to_be_focused()
+    assert token(page, 2).evaluate("(node) => getComputedStyle(node).outlineStyle") == "solid"
+    expect(page.locator(".panel strong")).to_have_text("Position 2")
+    page.keyboard.press("Enter")
+    expect(token(page, 2)).to_have_attribute("aria-selected", "true")
+
+
+def test_modes(page: Page, show: Show) -> None:
+    show(pinned=4)
+    curve = page.locator(".curve path.line.main").last
+    before = curve.get_attribute("d")
+    page.get_by_label("teacher-forced").check()
+    assert token(page, 4).locator(".piece").all_inner_texts() == ["↵", "<bos>"]
+    assert classes(page, 4) == {"miss", "pinned", "stop"}  # no longer "again": contexts are true throughout
+    assert "most likely <bos>, miss, p 0.135, rank 7" in (token(page, 4).get_attribute("aria-label") or "")
+    assert page.locator(".curve path.line.main").last.get_attribute("d") != before
+    page.get_by_label("free-running").check()
+    assert curve.get_attribute("d") == before
+
+
+def test_fills_are_on_fixed_scales(page: Page, show: Show) -> None:
+    show()
+    lower = token(page, 3).locator(".piece").last
+
+    def fill() -> str:
+        return lower.evaluate("(node) => node.style.getPropertyValue('--fill')")
+
+    found = {}
+    for name in ("match", "entropy", "surprisal", "rank", "margin"):
+        page.locator("select[name=fill]").select_option(name)
+        found[name] = fill()
+    assert found["match"] == "#fbe1d5"
+    assert found["entropy"] != found["surprisal"]
+    assert found["margin"] == "#668fcc"  # margin 0.01: the dark end
+    assert page.locator(".scale").inner_text().split() == ["10", "0", "logits"]
+    assert page.locator("select[name=fill] option").all_inner_texts()[2:4] == ["−log p(true)", "rank of true"]
+
+
+def test_decode_only(page: Page, show: Show) -> None:
+    show(small_trace(has_truth=False), marks=None, fill="match", mode="teacher_forced", pinned=4)
+    assert token(page, 4).locator(".piece").all_inner_texts() == ["↵"]
+    assert page.locator("input[type=radio], .match, .miss").count() == 0
+    assert page.locator("select[name=fill]").input_value() == "entropy"
+    assert page.locator("select[name=fill] option").all_inner_texts()[1] == "−log p(generated)"
+    expect(page.locator(".panel .note")).to_contain_text("generated token rank 1")
+
+
+HOSTILE = [
+    "<script>window.broken = 1</script>", "<img src=x onerror='window.broken = 2'>", "\u202eesrever", "a\u200db",
+    "</script><script>window.broken = 3</script>", "שלום", "&lt;b&gt;",
+]  # fmt: skip
+
+
+def test_hostile_tokens_are_text(page: Page, show: Show) -> None:
+    show(random_trace(7, 30, n_vocabulary=len(HOSTILE)), HOSTILE, marks=None, pinned=8)
+    shown = set(page.locator(".piece").all_text_contents())
+    assert "<script>window.broken·=·1</script>" in shown
+    assert {"⟨RLO⟩esrever", "a⟨ZWJ⟩b", "שלום", "&lt;b&gt;"} <= shown
+    assert page.locator(".trace script, .trace img, .trace b").count() == 0
+    for j in range(37):
+        token(page, j).hover()
+    assert page.evaluate("window.broken") is None
+    assert token(page, 8).locator(".piece").first.evaluate("(n) => getComputedStyle(n).unicodeBidi") == "isolate"
+
+
+def test_further_tracks(page: Page, show: Show) -> None:
+    cells = [{"label": "P", "values": [None, 0, 0.5, 1, 1], "style": "main"}]
+    cells += [{"label": "truth", "values": [None, 0, 1, 1, 0], "style": "border"}]
+    counts = [{"label": "2-gram", "values": [None, 1, 1000, None, 10], "style": "main"}]
+    tracks: list[Track] = [
+        {"id": "n", "label": "2-gram count", "unit": "occurrences", "kind": "steps", "scale": "log",
+         "domain": (1, 1e6), "series": counts, "texts": [None, None, "“a b”, exact", None, None]},
+        {"id": "p", "label": "P(memorized)", "unit": "probability", "kind": "cells", "scale": "linear",
+         "domain": (0, 1), "series": cells},
+    ]  # type: ignore[list-item,typeddict-item]  # fmt: skip
+    show(tracks=tracks, pinned=2)
+    assert page.locator("svg.curve").count() == 2
+    assert page.locator(".cell").count() == 5
+    assert token(page, 2).locator(".cell").get_attribute("data-border") == "1"
+    expect(page.locator(".bar .caption").nth(1)).to_have_text(
+        "index 2 · entropy 0.5 · −log p(true) 0.125 · 2-gram 1,000 · “a b”, exact"
+    )
+
+
+def test_a_thousand_tokens(page: Page, show: Show) -> None:
+    show(random_trace(24, 976), None, marks=Marks(30, 31, (40,), 30), pinned=900)
+    page.wait_for_function("document.querySelector('main').shadowRoot.querySelector('.strip').scrollTop > 1000")
+    assert page.evaluate("scrollY") == 0  # the strip scrolls, not the page
+    page.locator("svg.curve").hover(position={"x": 60, "y": 100})
+    expect(page.locator(".hovered")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 700, 1440])
+def test_every_width_and_theme(page: Page, show: Show, screenshots: Path, width: int, scheme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    show(random_trace(12, 40), None, marks=Marks(16, 18, (20,), 16), pinned=16)
+    expect(page.locator(".trace")).to_have_attribute("data-theme", scheme)
+    assert overflow(page) <= 0
+    assert page.locator(".length").first.evaluate("(n) => getComputedStyle(n).transitionDuration") == "0s"
+    curve, panel = (page.locator(selector).bounding_box() for selector in (".curves", ".panel"))
+    assert curve
+    assert panel
+    assert (panel["x"] > curve["x"] + curve["width"] - 1) == (width == 1440)  # beside it, or under it
+    page.screenshot(path=screenshots / f"trace-{width}-{scheme}.png", full_page=True)
+
+
+def test_theme_follows_the_page(page: Page, show: Show) -> None:
+    page.emulate_media(color_scheme="light")
+    show()
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator(".trace")).to_have_attribute("data-theme", "dark")
+
+
+MOUNT = """async ([source, css, data]) => {
+  window.trace = (await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })))).default;
+  window.host = document.body.appendChild(document.createElement("div")).attachShadow({ mode: "open" });
+  host.append(Object.assign(document.createElement("style"), { textContent: css }));
+  window.said = [];
+  window.data = data;
+  window.mount = (seeds) => trace({
+    data: { ...data, ...seeds }, parentElement: host, setStateValue: (name, value) => said.push([name, value]),
+  });
+}"""
+
+
+@pytest.fixture
+def mounted(page: Page) -> Page:
+    """`mount(seeds)` calls the component as Streamlit does; `said` is what it reported."""
+    page.set_content("<!doctype html><body></body>")
+    trace = small_trace()
+    data = linked_data(trace, 0, pieces_of(trace, TEXTS), marks=MARKS)
+    page.evaluate(MOUNT, [component_js(), component_css(), data])
+    return page
+
+
+def test_reports_and_survives_reruns(mounted: Page) -> None:
+    page = mounted
+    page.evaluate("void mount({ pinned: 1 })")
+    expect(page.locator(".pinned")).to_have_attribute("data-j", "1")
+    token(page, 2).click()
+    page.get_by_label("teacher-forced").check()
+    page.locator("select[name=fill]").select_option("rank")
+    assert page.evaluate("said") == [["pinned", 2], ["mode", "teacher_forced"], ["fill", "rank"]]
+    node = token(page, 2).element_handle()
+    page.evaluate("void mount({ pinned: 1 })")  # the page kept its first seed
+    page.evaluate("void mount({ pinned: 2, mode: 'teacher_forced', fill: 'rank' })")  # or sends back what it heard
+    expect(page.locator(".pinned")).to_have_attribute("data-j", "2")
+    assert page.get_by_label("teacher-forced").is_checked()
+    assert node.evaluate("(n) => n.isConnected")  # nothing was built anew
+    page.evaluate("void mount({ pinned: 4, mode: 'free_running' })")  # a wish of the page's own
+    expect(page.locator(".pinned")).to_have_attribute("data-j", "4")
+    assert page.get_by_label("free-running").is_checked()
+    page.evaluate("void mount({ pinned: 99, id: 'another' })")
+    expect(page.locator(".pinned")).to_have_count(0)
+    assert page.locator(".trace").count() == 1
+
+
+def test_a_held_key_reports_once_and_late_echoes_are_ignored(mounted: Page) -> None:
+    page = mounted
+    page.evaluate("void mount({})")
+    token(page, 0).click()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("said.length === 2")
+    assert page.evaluate("said") == [["pinned", 0], ["pinned", 3]]
+    page.keyboard.press("ArrowRight")
+    page.evaluate("void mount({ pinned: 0 })")  # the page's answer to the click, overtaken by the keys
+    page.evaluate("void mount({ pinned: 3 })")
+    expect(page.locator(".pinned")).to_have_attribute("data-j", "4")
+
+
+def test_cleanup(mounted: Page) -> None:
+    page = mounted
+    page.evaluate("{ const late = mount({}); window.end = mount({}); late(); void 0; }")
+    expect(page.locator(".trace")).to_have_count(1)  # an overtaken call's cleanup takes nothing away
+    page.evaluate("void end()")
+    expect(page.locator(".trace")).to_have_count(0)
+    page.evaluate("void mount({ pinned: 2 })")
+    expect(page.locator(".pinned")).to_have_count(1)
