@@ -229,7 +229,7 @@ def weight_files(folder: Path) -> list[Path]:
         if not isinstance(parts, dict) or not parts or not all(isinstance(name, str) for name in parts.values()):
             raise ModelError(f"{index} names no weight files: fetch or copy the model again")
         names = sorted(set(parts.values()))
-        outside = next((name for name in names if Path(name).name != name), None)
+        outside = next((name for name in names if Path(name).name != name or name in ("", "..")), None)
         if outside is not None:
             raise ModelError(f"{index} points outside its folder ({outside[:200]!r}), so it is not read")
     else:

@@ -199,15 +199,20 @@ def _check_out(out: Path) -> None:
     target = out.resolve()
     if not target.parent.is_dir():
         raise InputError(f"--out {out}: its folder does not exist; make it first")
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        raise InputError(f"--out {out} is no file: name a file")
+    try:
+        if not stat.S_ISREG(target.stat().st_mode):
+            raise InputError(f"--out {out} is no file: name a file")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be used: {error.strerror}") from None
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"--out {out}: its folder cannot be written; name another")
 
 
 def _write(path: Path, content: str) -> None:
     """Write a file that is there whole or not at all."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    new = path.with_name(f".memviz-{os.getpid()}.tmp")
     try:
         new.write_text(content, "utf-8")
         new.replace(path)
@@ -324,13 +329,13 @@ def main() -> None:
         _leave(str(error), BAD_INPUT)
     except typer.TyperException as error:
         _leave(error.format_message(), BAD_INPUT)
-    except (KeyboardInterrupt, typer.Abort):
-        _leave("interrupted; no file was written", INTERRUPTED)
     except OSError as error:
         _leave(f"{error.filename or 'output'}: {error.strerror or error}", FAILURE)
     except Exception as error:
         logging.getLogger(__name__).info("failed", exc_info=True)
         _leave(str(error) or type(error).__name__, FAILURE)
+    if code == INTERRUPTED:  # what typer makes of Ctrl-C
+        _leave("interrupted; no file was written", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -27,7 +27,7 @@ N_EXPORTED = 20
 def plain(value: Any) -> Any:
     """Numbers and arrays as JSON knows them: NaN and infinity become null."""
     if isinstance(value, np.ndarray):
-        return [plain(item) for item in value.tolist()]
+        return plain(value.tolist())
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, dict):

@@ -205,10 +205,9 @@ class Worker:
                 status = Status.CANCELLED
             except Exception as error:
                 status = Status.FAILED
-                job.error = str(error).strip() or type(error).__name__
-                expected = isinstance(error, (ValueError, RuntimeError)) and type(error).__module__.startswith(
-                    "memviz."
-                )
+                expected = type(error).__module__.startswith("memviz.")
+                name = type(error).__name__
+                job.error = str(error) if expected else f"something went wrong ({name}); the server's log says where"
                 log.log(logging.INFO if expected else logging.ERROR, "job %d failed", job.id, exc_info=not expected)
             with self._changed:
                 self._end(job, status)

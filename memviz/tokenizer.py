@@ -27,6 +27,8 @@ class Tokenizer:
 
     def __init__(self, folder: Path, leading_ids: Sequence[int]) -> None:
         self._tokenizer = FastTokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_truncation()  # a file may carry settings of its training
+        self._tokenizer.no_padding()
         self._added = self._tokenizer.get_added_tokens_decoder()
         self.leading_ids = list(leading_ids)
 

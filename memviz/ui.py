@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -14,11 +14,13 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from memviz.catalog import Card, find_model, read_card
 from memviz.figures.linked import component_css, component_js
+from memviz.figures.splitting import split_css, split_js
 from memviz.jobs import Job, Status, Worker
+from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.records import Run
 from memviz.settings import SettingsError, settings
 from memviz.store import Store, StoreError
-from memviz.tasks import TraceTask, result_key, run_hash, stored_run, task_from, tokenizer_of
+from memviz.tasks import InputError, TraceTask, result_key, run_hash, stored_run, task_from, tokenizer_of
 from memviz.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,6 @@ LINK_LENGTH = 16
 """Characters of a run hash in a link."""
 _NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
 _SAMPLING = ("sampled", *_NEUTRAL)
-_linked: Any = None
 
 
 @cache
@@ -239,11 +240,8 @@ def selection() -> dict[str, Any]:
 
 def linked_component(data: dict[str, Any], key: str) -> None:
     """Draw the linked strip, curve and alternatives, and keep its selection in the link."""
-    global _linked
-    if _linked is None:
-        _linked = components.component("memviz_trace", css=component_css(), js=component_js())
-    ignore = _ignore
-    chosen = _linked(data=data, key=key, on_pinned_change=ignore, on_mode_change=ignore, on_fill_change=ignore)
+    draw, ignore = _component("memviz_trace", component_css, component_js), _ignore
+    chosen = draw(data=data, key=key, on_pinned_change=ignore, on_mode_change=ignore, on_fill_change=ignore)
     for name, parameter in (("pinned", "tok"), ("mode", "mode"), ("fill", "fill")):
         value = chosen.get(name)
         if value is not None:
@@ -252,8 +250,56 @@ def linked_component(data: dict[str, Any], key: str) -> None:
             st.query_params.pop(parameter, None)
 
 
+def split_component(data: dict[str, Any], context_key: str) -> None:
+    """Draw a text's tokens with the border of the context, which moves the number under `context_key`."""
+
+    def take() -> None:
+        moved = st.session_state[f"{context_key}_split"].get("context")
+        if moved:
+            st.session_state[context_key] = int(moved)
+
+    _component("memviz_split", split_css, split_js)(data=data, key=f"{context_key}_split", on_context_change=take)
+
+
+@cache
+def _component(name: str, css: Callable[[], str], js: Callable[[], str]) -> Any:
+    return components.component(name, css=css(), js=js())
+
+
 def _ignore() -> None:
     return
+
+
+def show_passages(passages: Mapping[str, str], task_for: Callable[[str], TraceTask], card: Card) -> None:
+    """What a model really does with each passage, from the store alone, and a button that runs the others."""
+    rows, missing = [], []
+    for title, passage in passages.items():
+        score, prefix = "too short for these numbers", ""
+        try:
+            task = task_for(passage)
+            key = result_key(task, card, device_kind(task.dtype))
+            score, prefix = _score_and_prefix(key) if store().has(key) else ("not run yet", "")
+            missing += [task] if score == "not run yet" else []
+        except InputError:
+            pass
+        rows.append({"passage": title, "score M": score, "reproduced from the start": prefix})
+    st.table(rows, border="horizontal", hide_index=True)
+    if missing and st.button(f"Run the {len(missing)} not run yet"):
+        for task in missing:
+            worker().submit(task, session())
+        st.rerun()
+    waiting = [job for task in missing if (job := worker().job(run_hash(task))) and job.active]
+    if waiting:
+        _watch(waiting[-1], f"{len(waiting)} to run")
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _score_and_prefix(key: str) -> tuple[str, str]:
+    found = stored_run(store(), key)
+    if found is None:
+        return "not run yet", ""
+    score, prefix = memorization_score(found.trace)[0], longest_common_prefix(found.trace)[0]
+    return f"{score:.2f}", f"{prefix} of {found.trace.n_continuation} tokens"
 
 
 def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:

@@ -12,7 +12,7 @@ st.markdown(
     "memviz shows this one token at a time: what the model wrote, what the text says, how sure the model was, and "
     "where the two part. Every number comes from a run on this machine, with its model, precision and device beside it."
 )
-st.page_link("pages/trace.py", label="Trace one prompt", icon=":material/timeline:")
+st.page_link("../pages/trace.py", label="Trace one prompt", icon=":material/timeline:")
 st.subheader("Models")
 st.dataframe(
     [

@@ -8,12 +8,13 @@ from memviz import ui
 from memviz.catalog import known_models, read_card
 from memviz.export import command, document, ids_file, linked_view, table
 from memviz.figures.linked import standalone_html
+from memviz.figures.splitting import split_data
 from memviz.measures import MEASURES, compute_all
 from memviz.measures.display import format_value
 from memviz.passages import PASSAGES
 from memviz.records import Decoding
 from memviz.settings import settings
-from memviz.tasks import MAX_TEXT_BYTES, InputError, task_of_text
+from memviz.tasks import MAX_TEXT_BYTES, InputError, TraceTask, task_of_text
 
 OWN_TEXT = "Text of your own"
 CARDS = ("memorization_score", "longest_common_prefix", "entropy_jump", "log10_n_p90", "edit_similarity")
@@ -43,26 +44,35 @@ with bar[4].popover("Decoding", width="stretch"):
     bar_eos = st.toggle("Bar the end of sequence", help="Published Pythia evaluations do.", key="trace_bar_eos", **KEEP)
     decode_only = st.toggle("Decode only", help="All of the text is context.", key="trace_decode_only", **KEEP)
 pressed = bar[5].button("Run", type="primary", width="stretch", disabled=model not in ready, key="trace_run")
+
+
+def task_for(text: str) -> TraceTask:
+    """The task that the widgets ask of a text."""
+    sampling = {
+        "temperature": temperature,
+        "top_k": top_k or None,
+        "top_p": None if top_p == 1 else top_p,
+        "seed": seed,
+    }
+    options = {"decoding": Decoding(**sampling if sampled else {}, bar_eos=bar_eos), "dtype": settings().dtype}
+    return task_of_text(text, card, tokenizer, n_context, n_steps, not decode_only, **options)
+
+
 text = PASSAGES.get(source)
 if text is None:
     given = st.file_uploader("A .txt file", type="txt", max_upload_size=MAX_TEXT_BYTES // 1_000_000, key="trace_upload")
     ui.take_upload(given, "trace_text")
     text = st.text_area("Text", key="trace_text", height=140, placeholder="Paste or type a passage.", **KEEP)
-
 card = ui.card_of(model)
 tokenizer = ui.tokenizer(card)
+if text.strip() and not decode_only and not linked:
+    with st.expander("Where the context ends: click a token, or use the arrow keys"):
+        ui.split_component(split_data(tokenizer.pieces(tokenizer.encode(text)), n_context, n_steps), "trace_context")
+if source in PASSAGES and not linked:
+    with st.expander(f"What {model} does with each of these passages"):
+        ui.show_passages(PASSAGES, task_for, card)
 try:
-    task = linked
-    if task is None:
-        sampling = {
-            "temperature": temperature,
-            "top_k": top_k or None,
-            "top_p": None if top_p == 1 else top_p,
-            "seed": seed,
-        }
-        decoding = Decoding(**sampling if sampled else {}, bar_eos=bar_eos)
-        options = {"decoding": decoding, "dtype": settings().dtype}
-        task = task_of_text(text, card, tokenizer, n_context, n_steps, not decode_only, **options)
+    task = linked or task_for(text)
     task.check(card)
 except InputError as error:
     ui.refuse(error)
@@ -86,7 +96,12 @@ def results() -> None:
     st.caption(ui.note(run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
     with st.expander("All measures"):
         rows = [
-            {"measure": m.label, "value": format_value(values[m.name], m.unit), "what it is": m.help, "source": m.source}
+            {
+                "measure": m.label,
+                "value": format_value(values[m.name], m.unit),
+                "what it is": m.help,
+                "source": m.source,
+            }
             for m in MEASURES.values()
         ]
         st.table(rows, border="horizontal", hide_index=True)

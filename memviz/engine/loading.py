@@ -144,11 +144,12 @@ class Residents:
         while True:
             try:
                 self._models[key] = load_model(card, dtype, device)
-                return self._models[key]
+                break
             except ModelError:
                 if not self._models:
                     raise
                 self._free_oldest(device)
+        return self._models[key]
 
     def names(self) -> list[str]:
         """Names of the models in memory, least recently used first."""

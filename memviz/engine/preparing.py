@@ -163,6 +163,13 @@ def _convert(model: Model, source: Package, folder: Path, cache: Path) -> None:
 
 def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any], new: Path) -> Card:
     try:
+        text_config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        text_config = text_config.get_text_config()
+        vocab_size, limit = int(text_config.vocab_size), getattr(text_config, "max_position_embeddings", None)
+        n_positions = None if limit is None else int(limit)
+    except Exception as error:
+        raise ModelError(f"{folder / 'config.json'} is not understood: {_first_line(error)}") from None
+    try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         bare, dressed = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
     except Exception as error:  # whatever a library makes of files that nobody vouches for
@@ -175,13 +182,6 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
     tokenizer.save_pretrained(new)
     if not (new / "tokenizer.json").is_file():
         raise ModelError(f"{folder} has no fast tokenizer: add a tokenizer.json")
-    try:
-        text_config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        text_config = text_config.get_text_config()
-        vocab_size, limit = int(text_config.vocab_size), getattr(text_config, "max_position_embeddings", None)
-        n_positions = None if limit is None else int(limit)
-    except Exception as error:
-        raise ModelError(f"{folder / 'config.json'} is not understood: {_first_line(error)}") from None
     eos: int | list[int] = next(
         (ids for ids in (config.get("eos_token_id"), tokenizer.eos_token_id) if ids is not None), []
     )

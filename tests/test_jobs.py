@@ -1,0 +1,197 @@
+"""The worker: one job at a time, joined where equal, given up within one report, fair between sessions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from memviz import jobs
+from memviz.jobs import Job, Status, Worker
+from memviz.settings import Settings
+from memviz.store import Store
+from memviz.tasks import InputError, TraceTask, run_hash
+
+
+class Engine:
+    """Stands for the engine: notes what runs, and lets the test decide when a pass ends."""
+
+    def __init__(self) -> None:
+        self.ran: list[int] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.passes = threading.Semaphore(0)
+        self.fail: Exception | None = None
+
+    def run_trace(self, task: TraceTask, backend: object, store: Store, report: Callable, say: Callable):
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            self.ran.append(task.context_ids[0])
+            say("decoding")
+            if self.fail:
+                raise self.fail
+            for step in range(task.n_steps):
+                self.passes.acquire()
+                report(step + 1, task.n_steps)
+            return "f" * 64, None, False
+        finally:
+            self.at_once -= 1
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    stand_in = Engine()
+    monkeypatch.setattr(jobs, "run_trace", stand_in.run_trace)
+    return stand_in
+
+
+@pytest.fixture
+def worker(tmp_path: Path, engine: Engine) -> Worker:
+    settings = Settings(cache=tmp_path)
+    return Worker(settings, Store(tmp_path / "results", 10**6), make_backend=object)
+
+
+def task(n: int, n_steps: int = 1) -> TraceTask:
+    return TraceTask("tiny", (n,), None, n_steps)
+
+
+def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def ended(job: Job) -> Callable[[], bool]:
+    return lambda: not job.active
+
+
+def test_a_job_reports_its_progress_and_ends_with_its_key(worker: Worker, engine: Engine) -> None:
+    job = worker.submit(task(1, 3), "anna")
+    until(lambda: job.status == Status.RUNNING and job.stage == "decoding")
+    engine.passes.release()
+    until(lambda: (job.done, job.total) == (1, 3))
+    engine.passes.release(2)
+    until(ended(job))
+    assert (job.status, job.result, job.done) == (Status.DONE, "f" * 64, 3)
+    assert worker.job(run_hash(task(1, 3))) is job
+
+
+def test_one_at_a_time_in_order_with_a_place_in_the_queue(worker: Worker, engine: Engine) -> None:
+    queued = [worker.submit(task(n), "anna") for n in range(3)]
+    until(lambda: engine.ran == [0])
+    assert [worker.place(job) for job in queued] == [0, 1, 2]
+    assert worker.n_active == 3
+    engine.passes.release(3)
+    until(ended(queued[2]))
+    assert engine.ran == [0, 1, 2] and engine.most_at_once == 1 and worker.n_active == 0
+
+
+def test_equal_requests_join_and_ended_ones_run_again(worker: Worker, engine: Engine) -> None:
+    first, second = worker.submit(task(1), "anna"), worker.submit(task(1), "ben")
+    assert first is second
+    engine.passes.release()
+    until(ended(first))
+    third = worker.submit(task(1), "anna")
+    assert third is not first
+    engine.passes.release()
+    until(ended(third))
+    assert engine.ran == [1, 1]
+
+
+def test_cancel_ends_a_running_job_at_its_next_report_and_a_queued_one_unrun(worker: Worker, engine: Engine) -> None:
+    running, waiting, last = (worker.submit(task(n, 50), "anna") for n in range(3))
+    until(lambda: engine.ran == [0])
+    waiting.cancel()
+    running.cancel()
+    engine.passes.release()
+    until(ended(running))
+    assert running.status == Status.CANCELLED and running.done == 1
+    until(lambda: engine.ran == [0, 2])
+    assert waiting.status == Status.CANCELLED
+    last.cancel()
+    engine.passes.release()
+    until(ended(last))
+
+
+def test_a_job_ends_when_its_last_session_is_gone_and_not_before(
+    worker: Worker, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.05)
+    job = worker.submit(task(1, 50), "anna")
+    worker.submit(task(1, 50), "ben")
+    until(lambda: job.status == Status.RUNNING)
+    worker.leave("anna")
+    time.sleep(0.1)
+    engine.passes.release()
+    until(lambda: job.done == 1)
+    assert job.active, "ben still waits"
+    worker.leave("ben")
+    job.attend("ben")  # he came back within the grace
+    time.sleep(0.1)
+    engine.passes.release()
+    until(lambda: job.done == 2)
+    worker.leave("ben")
+    time.sleep(0.1)
+    engine.passes.release()
+    until(ended(job))
+    assert job.status == Status.CANCELLED
+
+
+def test_a_kept_job_goes_on_alone(worker: Worker, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.0)
+    job = worker.submit(task(1, 2), "anna")
+    job.kept = True
+    worker.leave("anna")
+    time.sleep(0.02)
+    engine.passes.release(2)
+    until(ended(job))
+    assert job.status == Status.DONE
+
+
+def test_sessions_take_turns(worker: Worker, engine: Engine) -> None:
+    mine = [worker.submit(task(n), "anna") for n in range(4)]
+    until(lambda: engine.ran == [0])
+    hers = worker.submit(task(10), "ben")
+    engine.passes.release(5)
+    until(lambda: not any(job.active for job in (*mine, hers)))
+    assert engine.ran == [0, 10, 1, 2, 3]
+
+
+def test_an_error_is_kept_as_one_sentence_and_the_worker_goes_on(worker: Worker, engine: Engine) -> None:
+    engine.fail = InputError("token id 7 is outside the vocabulary")
+    job = worker.submit(task(1), "anna")
+    until(ended(job))
+    assert (job.status, job.error) == (Status.FAILED, "token id 7 is outside the vocabulary")
+    engine.fail = ZeroDivisionError("division by zero")
+    job = worker.submit(task(2), "anna")
+    until(ended(job))
+    assert job.error == "something went wrong (ZeroDivisionError); the server's log says where"
+    engine.fail = None
+    job = worker.submit(task(3), "anna")
+    engine.passes.release()
+    until(ended(job))
+    assert job.status == Status.DONE
+
+
+def test_a_worker_that_cannot_start_its_engine_says_so_and_tries_again(tmp_path: Path, engine: Engine) -> None:
+    tries = []
+
+    def make() -> object:
+        tries.append(1)
+        if len(tries) == 1:
+            raise InputError("device cuda is not there")
+        return object()
+
+    worker = Worker(Settings(cache=tmp_path), Store(tmp_path / "results", 10**6), make_backend=make)
+    job = worker.submit(task(1), "anna")
+    until(ended(job))
+    assert job.error == "device cuda is not there"
+    engine.passes.release()
+    job = worker.submit(task(1), "anna")
+    until(ended(job))
+    assert job.status == Status.DONE

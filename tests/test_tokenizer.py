@@ -1,0 +1,73 @@
+"""Text to ids as the model's own tokenizer does it, and ids back to the bytes they stand for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from model_folders import BOS, SPECIAL, TEXT, TOKENIZERS, VOCAB
+from transformers import PreTrainedTokenizerFast
+
+from memviz.records import Piece
+from memviz.tokenizer import Tokenizer
+
+KINDS = ["plain", "fallback"]
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]:
+    folder = tmp_path_factory.mktemp("tokenizers")
+    made = {}
+    for kind, make in TOKENIZERS.items():
+        (folder / kind).mkdir()
+        make().save(str(folder / kind / "tokenizer.json"))
+        made[kind] = Tokenizer(folder / kind, [BOS])
+    return made
+
+
+@given(text=st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="<▁")))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bytes_of_the_pieces_are_the_text(tokenizers: dict[str, Tokenizer], kind: str, text: str) -> None:
+    tokenizer = tokenizers[kind]
+    ids = tokenizer.encode(text)
+    pieces = tokenizer.pieces(ids)
+    assert b"".join(piece.raw for piece in pieces) == text.encode() == tokenizer.to_bytes(ids)
+    assert not any(piece.special for piece in pieces)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_character_may_be_spread_over_tokens(tokenizers: dict[str, Tokenizer], kind: str) -> None:
+    pieces = tokenizers[kind].pieces(tokenizers[kind].encode("é\U0001f926"))
+    assert [piece.raw for piece in pieces] == [bytes([byte]) for byte in "é\U0001f926".encode()]
+
+
+@pytest.mark.parametrize("kind", list(TOKENIZERS))
+def test_the_same_ids_as_transformers(tokenizers: dict[str, Tokenizer], kind: str) -> None:
+    own = PreTrainedTokenizerFast(tokenizer_object=TOKENIZERS[kind](), bos_token="<s>", eos_token="</s>")
+    for text in (TEXT, "", " ", "  two  spaces\n\n\tand é \U0001f926", "x</s>y <s>"):
+        assert tokenizers[kind].encode(text) == own(text, add_special_tokens=False)["input_ids"]
+        assert own(text)["input_ids"][:1] != [BOS] or kind != "plain"
+
+
+def test_pieces_that_are_not_text(tokenizers: dict[str, Tokenizer]) -> None:
+    for tokenizer in tokenizers.values():
+        assert tokenizer.piece(BOS) == Piece(b"<s>", True, "<s>")
+        assert tokenizer.piece(10**6) == Piece(b"", True, "<id 1000000>")
+        assert tokenizer.piece(VOCAB + 39) == Piece(b"", True, f"<id {VOCAB + 39}>")
+        ids = [BOS, *tokenizer.encode("the"), SPECIAL.index("</s>"), 10**6]
+        assert tokenizer.to_bytes(ids) == b"the"
+        assert tokenizer.leading_ids == [BOS]
+    assert tokenizers["fallback"].piece(len(SPECIAL) + 0xC3) == Piece(b"\xc3", False, "<0xC3>")
+
+
+def test_settings_kept_in_the_file_cut_nothing_off_and_fill_nothing_up(tmp_path: Path) -> None:
+    fast = TOKENIZERS["plain"]()
+    whole = fast.encode(TEXT).ids
+    fast.enable_truncation(max_length=3)
+    fast.enable_padding(length=100)
+    fast.save(str(tmp_path / "tokenizer.json"))
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["truncation"]["max_length"] == 3
+    assert Tokenizer(tmp_path, []).encode(TEXT) == whole
