@@ -26,6 +26,7 @@ check: install-dev ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/oxlint -c memviz/figures/components/.oxlintrc.json --deny-warnings memviz/figures/components
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 bench: install-dev ## the speed ratios of bench/

@@ -34,10 +34,6 @@ class ModelError(ValueError):
     """A model that cannot be used as asked; the message names it and the remedy."""
 
 
-class CacheError(RuntimeError):
-    """The cache folder refuses to be written; the message names it and the remedy."""
-
-
 @dataclass(frozen=True)
 class Package:
     """A GGUF file carried by Python packages, whole or in parts that are joined in order."""

@@ -15,6 +15,7 @@ import typer
 from memviz import __version__
 from memviz.catalog import (
     BYTES_PER_PARAMETER,
+    Card,
     Folder,
     Model,
     ModelError,
@@ -67,6 +68,8 @@ def _main(
     logging.getLogger("memviz").setLevel(logging.INFO if verbose else logging.WARNING)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
@@ -131,18 +134,24 @@ def trace(
         assert ids_file is not None
         task_of_ids = _task_of_ids(_read_text(ids_file), str(ids_file), model, continuation, options)
 
-    from memviz.engine.backend import Backend
-    from memviz.engine.preparing import prepare
-    from memviz.export import document
-
-    card = prepare(found, settings, _say)
+    card = read_card(found, settings) or _prepared(found, settings)
     tokenizer = tokenizer_of(card, settings)
     task = task_of_ids or task_of_text(
         text, card, tokenizer, context or DEFAULT_CONTEXT, continuation, not decode_only, **options
     )
     task.check(card)
+
+    from memviz.engine.backend import Backend
+    from memviz.export import document
+
     _, run, _ = run_trace(task, Backend(settings), _store(settings), say=_say)
     _write(out.resolve(), json.dumps(document(run, tokenizer), allow_nan=False, indent=1) + "\n")
+
+
+def _prepared(model: Model, settings: Settings) -> Card:
+    from memviz.engine.preparing import prepare  # torch takes seconds, and most bad input is found without it
+
+    return prepare(model, settings, _say)
 
 
 def _task_of_ids(content: str, name: str, model: str, n_steps: int | None, options: dict[str, Any]) -> TraceTask:

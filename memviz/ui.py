@@ -333,10 +333,12 @@ def _watch(job: Job, title: str, cancel: bool = False) -> None:
     stage = f"{ahead} before it in the queue" if ahead else job.stage
     share = min(1.0, job.done / job.total) if job.total else 0.0
     st.progress(share, text=f"{title}: {stage}")
-    columns = st.columns([1, 5], vertical_alignment="center")
-    if cancel and columns[0].button("Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:"):
-        job.cancel()
-    columns[1].caption(f"{job.seconds:.0f} s" + (f" · {job.done} of {job.total} positions" if job.total else ""))
+    columns = st.columns([1, 2, 4], vertical_alignment="center")
+    if cancel:
+        if columns[0].button("Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:"):
+            job.cancel()
+        job.kept = columns[1].toggle("Go on when nobody watches", value=job.kept, key=f"keep-{job.id}")
+    columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done} of {job.total} positions" if job.total else ""))
 
 
 def refuse(error: Exception) -> None:

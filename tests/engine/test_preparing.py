@@ -20,9 +20,10 @@ from model_folders import BOS, VOCAB, change, write_model
 from tiny_models import EOS, LIMIT
 
 from memviz import catalog
-from memviz.catalog import CacheError, Model, ModelError, Package, card_folder, find_model, read_card
+from memviz.catalog import Model, ModelError, Package, card_folder, find_model, read_card
 from memviz.engine import preparing
 from memviz.engine.preparing import add_model, prepare
+from memviz.engine.writing import CacheError
 from memviz.settings import Settings
 
 
@@ -254,6 +255,14 @@ def test_converted_files_that_were_damaged_are_converted_again(package: SimpleNa
         damage()
         again = prepare(package.model, settings, accepted=True)
         assert again.weights == card.weights and weights.read_bytes() == content
+
+
+def test_what_a_killed_process_left_is_cleared(package: SimpleNamespace, settings: Settings) -> None:
+    models = settings.cache / "models"
+    (models / f".{package.model.slug}-left").mkdir(parents=True)
+    (models / ".other-left").mkdir()
+    card = add_model(package.model, settings, True, lambda _: None)
+    assert sorted(path.name for path in models.iterdir()) == [".other-left", Path(card.folder).name]
 
 
 def test_a_joined_file_that_is_not_the_stated_one(package: SimpleNamespace, settings: Settings) -> None:

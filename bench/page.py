@@ -1,0 +1,176 @@
+"""How fast the Trace page is in headless Chromium, as ratios to an empty Streamlit page served in the same run.
+
+Medians of alternating pairs: server start to first page (torch must not be there yet); link to the drawn strip of a
+stored trace, by a new visitor and by one who comes again; click on a token to its alternatives and to the new link.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from chromium import ARGUMENTS, find_chromium
+from serving import ROOT, Server, start_server
+
+from memviz.catalog import find_model, read_card
+from memviz.passages import PASSAGES
+from memviz.settings import load_settings
+from memviz.store import Store
+from memviz.tasks import run_hash, task_of_text, tokenizer_of
+
+MODEL = "smollm2-135m"
+EMPTY = 'import streamlit as st\n\nst.title("Empty")\n'
+TOKEN = ".trace .token"
+LINK_TARGET, CLICK_TARGET = 1.3, 0.3
+
+
+def stored_trace(cache: Path) -> str:
+    """The name of a stored run of 24 + 40 tokens, computed where it is not there yet; torch stays out of this process."""
+    environment = {**os.environ, "MEMVIZ_CACHE": str(cache), "MEMVIZ_OFFLINE": "true"}
+    text = PASSAGES["U.S. Constitution, preamble (1787)"]
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "text.txt"
+        written.write_text(text, "utf-8")
+        command = [sys.executable, "-m", "memviz", "trace", "--model", MODEL, "--text-file", str(written)]
+        command += ["--context", "24", "--continuation", "40", "--out", str(Path(folder) / "out.json")]
+        subprocess.run(command, check=True, cwd=ROOT, env=environment)
+    settings = load_settings(cache=cache)
+    card = read_card(find_model(MODEL, settings), settings)
+    assert card is not None
+    task = task_of_text(text, card, tokenizer_of(card, settings), 24, 40, True, dtype=settings.dtype)
+    Store(cache / "results", settings.cache_limit).put_request(run_hash(task), task.request())
+    return run_hash(task)
+
+
+def drawn(page: Page, url: str, selector: str) -> float:
+    """Seconds from navigation until the first element of a selector can be seen."""
+    start = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    page.locator(selector).first.wait_for()
+    return time.perf_counter() - start
+
+
+def has_torch(server: Server) -> bool | None:
+    """Whether the server has loaded torch's library; None where the system does not say."""
+    maps = Path(f"/proc/{server.process.pid}/maps")
+    return "libtorch" in maps.read_text() if maps.exists() else None
+
+
+def first_page(browser: Browser, script: Path, environment: dict[str, str], path: str) -> tuple[float, bool | None]:
+    """Seconds from starting a server to its first page, and whether torch was there by then."""
+    start = time.perf_counter()
+    with start_server(script, env=environment, log=Path(environment["LOG"])) as server:
+        page = browser.new_page()
+        drawn(page, f"{server.url}{path}", "h1")
+        seconds, torch_is_there = time.perf_counter() - start, has_torch(server)
+        page.context.close()
+    return seconds, torch_is_there
+
+
+def clicks(page: Page, n_clicks: int) -> tuple[list[float], list[float]]:
+    """Milliseconds from clicks on tokens to their alternatives drawn, and seconds to their index in the link."""
+    shown, linked = [], []
+    for i in range(n_clicks):
+        index = 25 + 3 * i
+        token = page.locator(f'{TOKEN}[data-j="{index}"]')
+        token.scroll_into_view_if_needed()
+        page.mouse.move(2, 2)  # the pointer's coming alone would show them
+        start = time.perf_counter()
+        token.click()
+        page.locator(".panel strong", has_text=f"Position {index}").wait_for()
+        shown.append(time.perf_counter() - start)
+        page.wait_for_url(lambda url, index=index: f"tok={index}" in url)
+        linked.append(time.perf_counter() - start)
+    return shown, linked
+
+
+def report(name: str, ours: list[float], theirs: list[float], target: float | None = None) -> None:
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    ratio = statistics.median(ratios)
+    verdict = "" if target is None else f", target {target:g}: {'met' if ratio <= target else 'MISSED'}"
+    print(
+        f"{name}: {statistics.median(ours):.2f} s, empty page {statistics.median(theirs):.2f} s, ratio {ratio:.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} pairs){verdict}"
+    )
+
+
+def pairs(n_pairs: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
+    """Both measured in turn, so that what else the machine does falls on both alike."""
+    found: tuple[list[float], list[float]] = ([], [])
+    for _ in range(n_pairs):
+        found[0].append(ours())
+        found[1].append(theirs())
+    return found
+
+
+def measure(browser: Browser, cache: Path, folder: Path, n_pairs: int) -> None:
+    link = stored_trace(cache)
+    empty = folder / "empty.py"
+    empty.write_text(EMPTY)
+    environment = {"MEMVIZ_CACHE": str(cache), "MEMVIZ_OFFLINE": "true", "LOG": str(folder / "server.log")}
+    loaded: list[bool | None] = []
+
+    def start_ours() -> float:
+        seconds, torch_is_there = first_page(browser, ROOT / "app.py", environment, "/trace")
+        loaded.append(torch_is_there)
+        return seconds
+
+    report("server start to first page", *pairs(3, start_ours, lambda: first_page(browser, empty, environment, "")[0]))
+    print("torch loaded by then:", {None: "unknown here", False: "no"}.get(max(loaded, key=bool), "YES"))
+
+    def visit(page: Page | None, url: str, selector: str) -> float:
+        if page:
+            return drawn(page, url, selector)
+        with browser.new_context(viewport={"width": 1440, "height": 940}) as context:
+            return drawn(context.new_page(), url, selector)
+
+    with (
+        start_server(ROOT / "app.py", env=environment, log=folder / "server.log") as server,
+        start_server(empty, env=environment, log=folder / "empty.log") as second,
+    ):
+        url = f"{server.url}/trace?run={link[:16]}"
+        page, other = browser.new_page(viewport={"width": 1440, "height": 940}), browser.new_page()
+        visit(page, url, TOKEN)
+        visit(other, second.url, "h1")
+        while " done after" not in server.log.read_text():  # the model gets ready behind the first page
+            page.wait_for_timeout(200)
+        for name, ours, theirs in (
+            ("link to drawn strip, new visitor", None, None),
+            ("link to drawn strip, once more", page, other),
+        ):
+            found = pairs(
+                n_pairs, lambda ours=ours: visit(ours, url, TOKEN), lambda theirs=theirs: visit(theirs, second.url, "h1")
+            )
+            report(name, *found, target=LINK_TARGET)
+        shown, linked = clicks(page, max(5, n_pairs))
+        verdict = "met" if statistics.median(shown) <= CLICK_TARGET else "MISSED"
+        print(f"click to alternatives: {statistics.median(shown):.3f} s, most {max(shown):.3f}, target {CLICK_TARGET}: {verdict}")
+        print(f"click to the link's tok=: {statistics.median(linked):.3f} s, most {max(linked):.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=7)
+    options = parser.parse_args()
+    settings = load_settings()
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        ready = read_card(find_model(MODEL, settings), settings) is not None
+        cache = settings.cache if ready else Path(folder) / "cache"
+        print("cache: " + ("the settings' own" if ready else "a temporary one, into which the model is converted first"))
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        measure(browser, cache, Path(folder), options.pairs)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
