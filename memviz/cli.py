@@ -25,6 +25,7 @@ from memviz.catalog import (
     known_models,
     memory_needed,
     read_card,
+    read_json,
     site_files,
     weight_files,
 )
@@ -275,6 +276,7 @@ def _presence(model: Model, settings: Settings) -> tuple[int | None, int | None,
             return model.n_parameters, None, "no"
         folder = Path(config).parent
     try:
+        read_json(folder / "config.json")
         return count_parameters(folder), _size(weight_files(folder)), "yes"
     except ModelError as error:
         return model.n_parameters, None, f"no: {error}"

@@ -26,6 +26,7 @@ class CommandLine:
         self._capsys, self._patch = capsys, patch
         patch.chdir(folder)
         disable_progress_bar()  # a process of its own does that by its environment, before it imports anything
+        self.setenv(OMP_NUM_THREADS=1)  # tiny models are slower with more
         self.setenv(MEMVIZ_CACHE=self.cache, MEMVIZ_MODEL_ROOTS=self.models, MEMVIZ_DEVICE="cpu", MEMVIZ_OFFLINE="true")
 
     def setenv(self, **values: object) -> None:

@@ -342,7 +342,7 @@ def test_files_that_cannot_be_read(cli: CommandLine, option: str) -> None:
     assert cli.refused(*TRACE, option, "large.txt") == sentence
     if Path("/dev/zero").exists():
         assert "more than" in cli.refused(*TRACE, option, "/dev/zero")
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 5
 
 
 NOT_JSON = "ids.json is not JSON ({}): expected {{'context_ids': […], 'continuation_ids': […]}}"
@@ -482,7 +482,7 @@ def test_a_disk_that_fills_while_the_result_is_written(cli: CommandLine, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
         ended = cli.run(*TEXT_FILE, *words)
-    assert ended == (1, "", f"memviz: {cli.folder / 'out.json'} cannot be written: No space left on device\n")
+    assert ended == (1, "", f"memviz: {cli.folder.resolve() / 'out.json'} cannot be written: No space left on device\n")
     assert cli.listing() == {"text.txt": TEXT.encode(), "out.json": b"before"}
 
 
@@ -563,7 +563,7 @@ def test_as_a_process(cli: CommandLine) -> None:
         file.truncate(50_000_000)
     start = time.perf_counter()
     done = memviz(cli, *TRACE, "--text-file", "large.txt")
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 15
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "memviz: large.txt has more than the 2,000,000 bytes of one prompt: cut it\n"
     done = memviz(cli, "--version")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_folders import BOS, TEXT, VOCAB, change, write_model
 
@@ -88,6 +88,7 @@ DECODINGS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.text(), IDS, st.none() | IDS, DECODINGS, st.sampled_from(["float32", "bfloat16"]), st.booleans())
 def test_a_request_makes_an_equal_task(
     name: str, context: Any, truth: Any, decoding: Any, dtype: str, all: bool

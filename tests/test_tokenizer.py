@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_folders import BOS, SPECIAL, TEXT, TOKENIZERS, VOCAB
 from transformers import PreTrainedTokenizerFast
@@ -28,6 +28,7 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]
     return made
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="<▁")))
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_bytes_of_the_pieces_are_the_text(tokenizers: dict[str, Tokenizer], kind: str, text: str) -> None:

@@ -33,12 +33,16 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def use_exact_float32(n_spare_cores: int = 0) -> None:
-    """Switch off every silent rounding of float32 (TF32, bf16 passes), and leave so many cores to others."""
+    """Switch off every silent rounding of float32 (TF32, bf16 passes), and leave so many cores to others.
+
+    Whoever sets OMP_NUM_THREADS has said how many threads there shall be.
+    """
     torch.set_float32_matmul_precision("highest")
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, n_cores - n_spare_cores))
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, n_cores - n_spare_cores))
 
 
 def _cgroup_free(root: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -19,11 +19,11 @@ N_SHOWN = 800
 
 def split_data(pieces: Sequence[Piece], n_context: int, n_continuation: int) -> dict[str, Any]:
     """The component's data, plain JSON types; `id` changes when the text does, not when its border moves."""
-    drawn = [segments(piece) for piece in pieces[:N_SHOWN]]
+    drawn, rest = [segments(piece) for piece in pieces[:N_SHOWN]], max(0, len(pieces) - N_SHOWN)
     return {
-        "id": hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:16],
+        "id": hashlib.sha256(json.dumps([drawn, rest]).encode()).hexdigest()[:16],
         "segments": drawn,
-        "rest": max(0, len(pieces) - N_SHOWN),
+        "rest": rest,
         "context": n_context,
         "continuation": n_continuation,
     }

@@ -11,6 +11,7 @@ import pytest
 import torch
 from model_folders import change, write_model
 from safetensors.torch import load_file, save_file
+from tiny_models import FAMILIES
 
 from memviz.catalog import Card, Folder, Model, ModelError
 from memviz.engine import loading
@@ -114,6 +115,14 @@ def test_a_model_is_loaded_in_the_dtype_asked_for(folder: Path, tmp_path: Path, 
     assert not loaded.model.training and not any(parameter.requires_grad for parameter in loaded.model.parameters())
     stored = load_file(folder / "model.safetensors")["model.norm.weight"]
     torch.testing.assert_close(loaded.model.model.norm.weight, stored.to(getattr(torch, dtype)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_loaded_whole(tmp_path: Path, family: str) -> None:
+    """Tied weights and buffers are not in the file and are not lacking either."""
+    card = card_of(write_model(tmp_path / "m", family=family), tmp_path)
+    loaded = load_model(card, "float32", CPU)
+    assert torch.isfinite(loaded.model(torch.tensor([[1, 2, 3]])).logits).all()
 
 
 def test_weights_that_are_not_all_there(folder: Path, tmp_path: Path) -> None:

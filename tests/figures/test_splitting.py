@@ -103,7 +103,7 @@ def test_a_click_and_the_keys_move_the_border(page: Page) -> None:
     for key in ("ArrowLeft", "ArrowLeft", "ArrowLeft"):  # as fast as a held key
         page.keyboard.press(key)
     assert reports(page)[1:] == [["context", 2]], "only where it stops"
-    page.keyboard.press("PageDown")
+    page.keyboard.press("PageUp")  # as the ARIA pattern of sliders has it: up is more
     expect(slider).to_have_attribute("aria-valuenow", "10")
     expect(slider).to_have_attribute("aria-valuetext", "10 tokens of context, 2 of continuation")
     for key, at in (("End", "11"), ("ArrowRight", "11"), ("Home", "1"), ("ArrowUp", "2"), ("ArrowDown", "1")):
@@ -124,6 +124,22 @@ def test_a_rerun_keeps_the_nodes_and_takes_the_number(page: Page) -> None:
     assert page.evaluate("window.kept.isConnected"), "the focus and the scroll would be lost"
     page.evaluate("(data) => window.show(data)", split_data(pieces("x", "y"), 1, 1))
     assert page.locator(".token").all_inner_texts() == ["x", "y"]
+
+
+@pytest.mark.browser
+def test_an_older_answer_does_not_undo_a_newer_move(page: Page) -> None:
+    data = split_data(pieces(*"abcdefghijkl"), 2, 2)
+    mount(page, data)
+    page.locator(".split").focus()
+    page.keyboard.press("ArrowRight")
+    assert reports(page) == [["context", 3]]
+    page.keyboard.press("ArrowRight")
+    page.evaluate("(data) => window.show(data)", {**data, "context": 3})
+    expect(page.get_by_role("slider")).to_have_attribute("aria-valuenow", "4")
+    assert reports(page)[1:] == [["context", 4]]
+    page.evaluate("(data) => window.show(data)", {**data, "context": 4})
+    page.evaluate("(data) => window.show(data)", {**data, "context": 9})  # typed into the number's own field
+    expect(page.get_by_role("slider")).to_have_attribute("aria-valuenow", "9")
 
 
 @pytest.mark.browser
