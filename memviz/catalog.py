@@ -273,9 +273,9 @@ def _count_in_file(file: Path) -> int:
 
 
 def memory_needed(n_parameters: int, dtype: str) -> int:
-    """Bytes to hold a model and run one prompt: its weights and a fifth more, at least 0.5 GB, for what it computes."""
+    """Bytes to hold a model and run one prompt: its weights and a fifth more, at least 1 GB, for what it computes."""
     weights = n_parameters * BYTES_PER_PARAMETER[dtype]
-    return weights + max(weights // 5, 500_000_000)
+    return weights + max(weights // 5, 1_000_000_000)
 
 
 def fingerprint(folder: Path) -> list[list[str | int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from chromium import ARGUMENTS, NoChromium, find_chromium, guarded_page
 from playwright.sync_api import Browser, sync_playwright
 from serving import ROOT, Server, start_server
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers share few cores; torch's threads spin
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

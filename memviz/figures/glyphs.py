@@ -74,8 +74,3 @@ def _glyph(character: str) -> str | None:
     if is_selector or code in _BLANK or unicodedata.category(character) in _UNSEEN:
         return f"⟨U+{code:04X}⟩"
     return None
-    return (
-        f"⟨U+{code:04X}⟩"
-        if unicodedata.category(character) in {"Cc", "Cf", "Cn", "Co", "Cs", "Zs", "Zl", "Zp"}
-        else None
-    )
