@@ -149,12 +149,16 @@ def measure(browser: Browser, cache: Path, folder: Path, n_pairs: int) -> None:
             ("link to drawn strip, once more", page, other),
         ):
             found = pairs(
-                n_pairs, lambda ours=ours: visit(ours, url, TOKEN), lambda theirs=theirs: visit(theirs, second.url, "h1")
+                n_pairs,
+                lambda ours=ours: visit(ours, url, TOKEN),
+                lambda theirs=theirs: visit(theirs, second.url, "h1"),
             )
             report(name, *found, target=LINK_TARGET)
         shown, linked = clicks(page, max(5, n_pairs))
         verdict = "met" if statistics.median(shown) <= CLICK_TARGET else "MISSED"
-        print(f"click to alternatives: {statistics.median(shown):.3f} s, most {max(shown):.3f}, target {CLICK_TARGET}: {verdict}")
+        print(
+            f"click to alternatives: {statistics.median(shown):.3f} s, most {max(shown):.3f}, target {CLICK_TARGET}: {verdict}"
+        )
         print(f"click to the link's tok=: {statistics.median(linked):.3f} s, most {max(linked):.3f}")
 
 
@@ -166,7 +170,9 @@ def main() -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         ready = read_card(find_model(MODEL, settings), settings) is not None
         cache = settings.cache if ready else Path(folder) / "cache"
-        print("cache: " + ("the settings' own" if ready else "a temporary one, into which the model is converted first"))
+        print(
+            "cache: " + ("the settings' own" if ready else "a temporary one, into which the model is converted first")
+        )
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         measure(browser, cache, Path(folder), options.pairs)
         browser.close()

@@ -12,6 +12,7 @@ from pydantic import ByteSize
 from serving import ROOT
 
 from memviz import __version__
+from memviz.measures import MEASURES
 from memviz.settings import PREFIX, Settings
 
 README = (ROOT / "README.md").read_text()
@@ -109,3 +110,9 @@ def test_no_setting_is_documented_that_is_not_there() -> None:
 
 def test_the_version_is_in_the_changelog() -> None:
     assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_measure_is_documented() -> None:
+    document = (ROOT / "docs" / "trace.md").read_text()
+    for measure in MEASURES.values():
+        assert f"| `{measure.name}` | {measure.label} | {measure.unit} | {measure.help} | {measure.source} |" in document

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from serving import ROOT, Server
 
+from memviz.catalog import find_model, read_card
+from memviz.jobs import GRACE_SECONDS
+from memviz.measures.score import memorization_score
 from memviz.passages import PASSAGES
+from memviz.settings import load_settings
+from memviz.store import Store
+from memviz.tasks import result_key, stored_run, task_of_text, tokenizer_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+MODEL = "smollm2-135m"
 MINUTES = 60_000
+SECONDS = 1_000
 PREAMBLE = PASSAGES["U.S. Constitution, preamble (1787)"]
 
 
@@ -46,15 +60,45 @@ def press_run(page: Page) -> None:
     page.get_by_role("button", name="Run", exact=True).click()
 
 
-def strip(page: Page):
-    return page.locator('[role=option][aria-label^=index]')
+def strip(page: Page) -> Locator:
+    return page.locator("[role=option][aria-label^=index]")
+
+
+def choose_text(page: Page, title: str) -> None:
+    page.get_by_role("combobox", name=re.compile("Text")).click()
+    page.get_by_role("option", name=title).click()
 
 
 def write_text(page: Page, text: str) -> None:
-    page.get_by_role("combobox", name=re.compile("Text")).click()
-    page.get_by_role("option", name="Text of your own").click()
+    choose_text(page, "Text of your own")
     page.get_by_role("textbox", name="Text").fill(text)
     page.get_by_role("textbox", name="Text").press("Control+Enter")
+
+
+def set_number(page: Page, name: str, value: int) -> None:
+    field = page.get_by_role("spinbutton", name=name)
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def decode_only(page: Page, n_tokens: int) -> None:
+    page.get_by_role("button", name="Decoding").click()
+    page.get_by_text("Decode only").click()
+    page.keyboard.press("Escape")
+    set_number(page, "Continuation", n_tokens)
+
+
+def memviz(server: Server, *arguments: str | Path, folder: Path = ROOT) -> None:
+    """The command line on the server's cache."""
+    environment = {**server.environment, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "memviz", *map(str, arguments)]
+    subprocess.run(command, check=True, env=environment, cwd=folder)
+
+
+def download(page: Page, name: str) -> bytes:
+    with page.expect_download() as found:
+        page.get_by_role("button", name=name, exact=True).click()
+    return Path(found.value.path()).read_bytes()
 
 
 @pytest.fixture
@@ -78,20 +122,56 @@ def test_the_page_says_what_the_command_line_says(
     traced.screenshot(path=screenshots / "light.png")
     text, out = tmp_path / "text.txt", tmp_path / "out.json"
     text.write_text(PREAMBLE)
-    command = [sys.executable, "-m", "memviz", "trace", "--model", "smollm2-135m", "--text-file", str(text)]
-    command += ["--context", "24", "--continuation", "40", "--out", str(out)]
-    subprocess.run(command, check=True, env=server.environment, cwd=ROOT)
+    numbers = ("--context", "24", "--continuation", "40")
+    memviz(server, "trace", "--model", MODEL, "--text-file", text, *numbers, "--out", out)
     said = json.loads(out.read_text())
     traced.get_by_text("Export", exact=True).click()
-    with traced.expect_download() as download:
-        traced.get_by_role("button", name="JSON").click()
-    shown = json.loads(Path(download.value.path()).read_text())
-    assert shown == said
+    assert json.loads(download(traced, "JSON")) == said
     metric = traced.get_by_test_id("stMetric").filter(has_text="Memorization score").get_by_test_id("stMetricValue")
     assert float(metric.inner_text()) == pytest.approx(said["memorization_score"], abs=0.005)
     assert said["memorization_score"] == pytest.approx(
         sum(a == b for a, b in zip(said["generated_ids"], said["continuation_ids"], strict=True)) / 40
     )
+
+
+def test_exports_hold_the_whole_row_and_repeat_it(
+    traced: Page, server: Server, browser: Browser, tmp_path: Path
+) -> None:
+    traced.get_by_text("Export", exact=True).click()
+    document = json.loads(download(traced, "JSON"))
+    comma, parquet = (download(traced, name) for name in ("CSV", "Parquet"))
+    table = pd.read_csv(io.BytesIO(comma), keep_default_na=False, na_values=[""])
+    assert list(table["index"]) == list(range(64))
+    assert list(table["generated_id"]) == document["context_ids"] + document["generated_ids"]
+    assert list(table["true_id"][24:]) == document["continuation_ids"]
+    assert "".join(table["true_token"]) == PREAMBLE[: len("".join(table["true_token"]))]
+    for mode, name in (("free_running", "entropy"), ("teacher_forced", "rank"), ("teacher_forced", "logprob")):
+        assert list(table[f"{mode}_{name}"][24:]) == pytest.approx(document[mode][name], rel=1e-6)
+    again = pd.read_parquet(io.BytesIO(parquet))
+    assert list(again.columns) == list(table.columns) and len(again) == 64
+    assert list(again["generated_token"]) == list(table["generated_token"])
+
+    (tmp_path / "trace.html").write_bytes(download(traced, "HTML"))
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    heard: list[str] = []
+    page.on("request", lambda request: heard.append(request.url))
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.goto((tmp_path / "trace.html").as_uri())
+    strip(page).nth(30).hover()
+    expect(page.get_by_text("Position 30")).to_be_visible()
+    strip(page).nth(31).click()
+    expect(strip(page).nth(31)).to_have_attribute("aria-selected", "true")
+    context.close()
+    assert [entry for entry in heard if not entry.startswith(("file:", "blob:", "data:"))] == []
+
+    shown = traced.get_by_test_id("stCode").inner_text()
+    words = shlex.split(shown)
+    (tmp_path / words[words.index("--ids-file") + 1]).write_bytes(download(traced, "Token ids"))
+    assert words.pop(0) == "memviz"
+    memviz(server, *words, folder=tmp_path)
+    assert json.loads((tmp_path / words[words.index("--out") + 1]).read_text()) == document
 
 
 def test_hover_click_keys_and_escape_share_one_selection(traced: Page) -> None:
@@ -146,11 +226,7 @@ def test_a_second_session_joins_a_run_and_cancel_stops_it(
     first_visit: dict[str, object], server: Server, page: Page, browser: Browser, screenshots: Path
 ) -> None:
     page.goto(f"{server.url}/trace")
-    page.get_by_role("button", name="Decoding").click()
-    page.get_by_text("Decode only").click()
-    page.keyboard.press("Escape")
-    page.get_by_role("spinbutton", name="Continuation").fill("3000")
-    page.get_by_role("spinbutton", name="Continuation").press("Enter")
+    decode_only(page, 3000)
     before = n_jobs(server)
     press_run(page)
     expect(page.get_by_text("decoding 3000 tokens")).to_be_visible(timeout=MINUTES)
@@ -166,8 +242,7 @@ def test_a_second_session_joins_a_run_and_cancel_stops_it(
     for view in (other, page):
         expect(view.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
     context.close()
-    page.get_by_role("spinbutton", name="Continuation").fill("8")
-    page.get_by_role("spinbutton", name="Continuation").press("Enter")
+    set_number(page, "Continuation", 8)
     press_run(page)
     expect(page.get_by_text("Tokens", exact=True)).to_be_visible(timeout=MINUTES)
     page.screenshot(path=screenshots / "decode-only.png")
@@ -179,11 +254,12 @@ HOSTILE = (
 )
 
 
-def test_hostile_text_is_shown_as_text(first_visit: dict[str, object], server: Server, page: Page, screenshots: Path) -> None:
+def test_hostile_text_is_shown_as_text(
+    first_visit: dict[str, object], server: Server, page: Page, screenshots: Path
+) -> None:
     page.goto(f"{server.url}/trace")
     write_text(page, HOSTILE)
-    page.get_by_role("spinbutton", name="Continuation").fill("12")
-    page.get_by_role("spinbutton", name="Continuation").press("Enter")
+    set_number(page, "Continuation", 12)
     press_run(page)
     expect(strip(page)).to_have_count(36, timeout=2 * MINUTES)
     assert "script" in "".join(strip(page).all_inner_texts())
@@ -211,7 +287,188 @@ def test_dark_and_narrow(traced: Page, browser: Browser, screenshots: Path, sche
 def test_too_short_a_text_is_one_sentence(first_visit: dict[str, object], server: Server, page: Page) -> None:
     page.goto(f"{server.url}/trace")
     write_text(page, "Too short.")
-    expect(page.get_by_text(re.compile(r"the text has \d+ tokens .* give a longer text or smaller numbers"))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile(r"the text has \d+ tokens .* give a longer text or smaller numbers"))
+    ).to_be_visible()
+
+
+def test_passages_are_measured_and_not_assumed(
+    first_visit: dict[str, object], server: Server, page: Page, screenshots: Path
+) -> None:
+    page.goto(f"{server.url}/trace")
+    set_number(page, "Context", 5)
+    set_number(page, "Continuation", 6)
+    page.get_by_text(f"What {MODEL} does with each of these passages").click()
+    page.get_by_role("button", name=f"Run the {len(PASSAGES)} not run yet").click()
+    rows = page.get_by_role("row").filter(has_text=re.compile(r"of 6 tokens"))
+    expect(rows).to_have_count(len(PASSAGES), timeout=2 * MINUTES)
+    expect(page.get_by_role("button", name=re.compile("not run yet"))).to_have_count(0)
+    page.screenshot(path=screenshots / "measured.png")
+    settings = load_settings(cache=Path(server.environment["MEMVIZ_CACHE"]))
+    card = read_card(find_model(MODEL, settings), settings)
+    assert card is not None
+    store, tokenizer = Store(settings.cache / "results", settings.cache_limit), tokenizer_of(card, settings)
+    for title, passage in PASSAGES.items():
+        task = task_of_text(passage, card, tokenizer, 5, 6, dtype=settings.dtype)
+        run = stored_run(store, result_key(task, card, ""))
+        assert run is not None
+        cells = rows.filter(has_text=title).get_by_role("cell").all_inner_texts()
+        assert cells[-2] == f"{memorization_score(run.trace)[0]:.2f}"
+
+
+@pytest.fixture(scope="module")
+def deserted(first_visit: dict[str, object], server: Server, browser: Browser) -> Iterator[dict[str, Any]]:
+    """A long run whose only session is gone, and one behind it that two had joined, one of which is gone too."""
+    contexts = [browser.new_context(viewport={"width": 1440, "height": 940}) for _ in range(4)]
+    alone, first, second, reader = (context.new_page() for context in contexts)
+    reader.goto(f"{server.url}/trace")
+    press_run(reader)
+    expect(strip(reader)).to_have_count(64, timeout=2 * MINUTES)
+    names = []
+    for page, n_tokens in ((alone, 8000), (first, 7999)):
+        page.goto(f"{server.url}/trace")
+        decode_only(page, n_tokens)
+        press_run(page)
+        expect(page.get_by_text(f"decoding {n_tokens} tokens")).to_be_visible(timeout=MINUTES)
+        names.append(re.findall(r"job (\d+) queued: trace", server.log.read_text())[-1])
+    expect(first).to_have_url(re.compile("run="))
+    second.goto(first.url)
+    expect(second.get_by_text("decoding 7999 tokens: 1 before it in the queue")).to_be_visible(timeout=MINUTES)
+    contexts[0].close()
+    contexts[1].close()
+    yield {"since": time.monotonic(), "jobs": names, "page": second, "stored": reader.url}
+    contexts[2].close()
+    contexts[3].close()
+
+
+def test_reading_does_not_wait_for_computing(deserted: dict[str, Any], page: Page) -> None:
+    page.goto(deserted["stored"])
+    expect(strip(page)).to_have_count(64, timeout=10 * SECONDS)
+    expect(page.get_by_text("2 in the queue")).to_be_visible()
+    strip(page).nth(26).click()
+    expect(page).to_have_url(re.compile("tok=26"), timeout=5 * SECONDS)
+
+
+def test_the_border_of_the_context_moves(deserted: dict[str, Any], server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/trace")
+    page.get_by_text("Where the context ends").click()
+    slider, number = (
+        page.get_by_role("slider", name="Tokens of context"),
+        page.get_by_role("spinbutton", name="Context"),
+    )
+    slider.locator(".token").nth(10).click()
+    expect(number).to_have_value("10")
+    for key, value in (("ArrowRight", "11"), ("PageUp", "19"), ("Home", "1"), ("ArrowLeft", "1"), ("ArrowUp", "2")):
+        page.keyboard.press(key)
+        expect(slider).to_have_attribute("aria-valuenow", value)
+        expect(number).to_have_value(value)
+    expect(slider).to_be_focused()
+    expect(slider.locator(".first")).to_have_attribute("data-index", "2")
+    set_number(page, "Context", 7)
+    expect(slider).to_have_attribute("aria-valuenow", "7")
+
+
+def test_uploaded_texts(deserted: dict[str, Any], server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/trace")
+    choose_text(page, "Text of your own")
+    files = page.locator("input[type=file]")
+    text = "Naïve “quotes”, a tab\t, and <b>no</b> markup 🤦🏽.\n" * 8
+    files.set_input_files({"name": "mine.txt", "mimeType": "text/plain", "buffer": text.encode()})
+    expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
+    expect(page.get_by_text("Not computed yet")).to_be_visible()
+    files.set_input_files({"name": "old.txt", "mimeType": "text/plain", "buffer": "caf\xe9".encode("latin-1")})
+    expect(page.get_by_text("old.txt is not UTF-8 (byte 3): save it as UTF-8")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
+
+
+FOCUSED = """() => {
+  let element = document.activeElement;
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  const style = getComputedStyle(element);
+  return [element.getAttribute("role"), element.dataset.j ?? null, style.outlineStyle, parseFloat(style.outlineWidth)];
+}"""
+
+
+def test_the_keyboard_alone_reaches_the_strip(deserted: dict[str, Any], page: Page) -> None:
+    page.goto(deserted["stored"])
+    expect(strip(page)).to_have_count(64, timeout=MINUTES)
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        role, at, outline, width = page.evaluate(FOCUSED)
+        if role == "option":
+            break
+    assert (role, at) == ("option", "24")
+    assert outline != "none" and width >= 1, "one sees where the focus is"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("tok=26"))
+    expect(page.get_by_text("Position 26")).to_be_visible()
+    assert page.evaluate(FOCUSED)[:2] == ["option", "26"], "a rerun keeps the focus"
+    page.keyboard.press("Escape")
+    expect(page).not_to_have_url(re.compile("tok="))
+
+
+MOVING = """() => {
+  const found = [];
+  const look = (root) => root.querySelectorAll("*").forEach((element) => {
+    const style = getComputedStyle(element);
+    if (root !== document && [style.transitionDuration, style.animationDuration].some((d) => /[1-9]/.test(d))) {
+      found.push(element.className);
+    }
+    if (element.shadowRoot) look(element.shadowRoot);
+  });
+  look(document);
+  return found;
+}"""
+
+
+def test_reduced_motion_is_respected(deserted: dict[str, Any], page: Page) -> None:
+    page.goto(f"{deserted['stored']}&tok=30")
+    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
+    assert page.evaluate(MOVING) != [], "the test sees the motion that may be"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(MOVING) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility_by_axe(deserted: dict[str, Any], page: Page, scheme: Any) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright")
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{deserted['stored']}&tok=30")
+    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
+    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
+    found = axe.Axe().run(page, options=rules)["violations"]
+    assert [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found] == []
+
+
+def test_a_run_ends_with_its_last_session_and_no_sooner(deserted: dict[str, Any], server: Server) -> None:
+    lonely, joined = deserted["jobs"]
+    page = deserted["page"]
+    expect(page.get_by_text(re.compile(r"\d+ of 7999 positions"))).to_be_visible(timeout=2 * MINUTES)
+    assert time.monotonic() - deserted["since"] >= GRACE_SECONDS, "it ran until the grace was over"
+    log = server.log.read_text()
+    assert f"job {lonely} cancelled" in log
+    assert f"job {joined} " in log and not re.search(rf"job {joined} (cancelled|done|failed)", log)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
+    assert f"job {joined} cancelled" in server.log.read_text()
+
+
+def test_a_link_to_a_run_that_is_gone_offers_to_run_it(traced: Page, server: Server, browser: Browser) -> None:
+    memviz(server, "store", "clear")
+    before = n_jobs(server)
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{traced.url}&tok=30")
+    expect(page.get_by_text("Not computed yet: press Run")).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_role("spinbutton", name="Context")).to_have_value("24")
+    expect(page.get_by_role("spinbutton", name="Continuation")).to_have_value("40")
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
+    assert n_jobs(server) == before
+    press_run(page)
+    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
+    expect(page.get_by_text("Position 30")).to_be_visible()
+    context.close()
 
 
 def test_no_prompt_reaches_the_log(traced: Page, server: Server) -> None:
