@@ -51,6 +51,8 @@ class Job:
     """One sentence, where it failed."""
     result: str | None = None
     """Key of the stored result."""
+    computed: bool = False
+    """Whether the result was computed for this job, rather than found in the store."""
     kept: bool = False
     """Goes on without any session."""
     created: float = field(default_factory=time.monotonic)
@@ -230,4 +232,5 @@ class Worker:
             job.say("measuring its numerical noise")
             self.backend.logit_noise(loaded)
         else:
-            job.result, _, _ = run_trace(job.task, self.backend, self._store, job.report, job.say)
+            job.result, _, was_stored = run_trace(job.task, self.backend, self._store, job.report, job.say)
+            job.computed = not was_stored

@@ -184,7 +184,8 @@ def followed_link(page: str, passages: Mapping[str, str], own_text: str) -> Trac
         return None
     if not task:
         st.warning(
-            f"This link names run {name[:16]}, which is not stored here: it was made elsewhere, or the cache was cleared."
+            f"This link names run {name[:16]}, which is not stored here: "
+            "it was made elsewhere, or the cache was cleared."
         )
         return None
     followed = st.session_state.get(f"{page}_followed")
@@ -347,11 +348,15 @@ def refuse(error: Exception) -> None:
     st.stop()
 
 
-def note(provenance: dict[str, Any]) -> str:
+def note(task: TraceTask, provenance: dict[str, Any]) -> str:
     """Where a result came from, in one line."""
     versions = provenance["versions"]
+    job = worker().job(run_hash(task))
+    origin = "computed just now" if job and job.computed else "from the store"
     return (
+        f"{origin} · "
         f"{provenance['label']} · revision {provenance['revision']} · weights {provenance['weights'][:19]} · "
-        f"{provenance['dtype']} · {provenance['device']} · {provenance['seconds']:.2f} s · {provenance['created'][:16]} UTC · "
+        f"{provenance['dtype']} · {provenance['device']} · {provenance['seconds']:.2f} s · "
+        f"{provenance['created'][:16]} UTC · "
         f"torch {versions['torch']} · transformers {versions['transformers']}"
     )

@@ -93,7 +93,7 @@ def results() -> None:
         column.metric(measure.label, format_value(values[name], measure.unit), help=measure.help, border=True)
     view = linked_view(run, tokenizer)
     ui.linked_component({**view, **ui.selection()}, key=f"linked-{key[:16]}")
-    st.caption(ui.note(run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
+    st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
     with st.expander("All measures"):
         rows = [
             {

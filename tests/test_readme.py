@@ -114,5 +114,5 @@ def test_the_version_is_in_the_changelog() -> None:
 
 def test_every_measure_is_documented() -> None:
     document = (ROOT / "docs" / "trace.md").read_text()
-    for measure in MEASURES.values():
-        assert f"| `{measure.name}` | {measure.label} | {measure.unit} | {measure.help} | {measure.source} |" in document
+    for m in MEASURES.values():
+        assert f"| `{m.name}` | {m.label} | {m.unit} | {m.help} | {m.source} |" in document

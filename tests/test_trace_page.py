@@ -250,7 +250,8 @@ def test_a_second_session_joins_a_run_and_cancel_stops_it(
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> \u202eright to left\u202c "
-    "zero\u200bwidth joiner\u200d tab\there\nnew line **bold** $x^2$ :material/home: \U0001f926\U0001f3fd and the end of it."
+    "zero\u200bwidth joiner\u200d tab\there\nnew line **bold** $x^2$ :material/home: \U0001f926\U0001f3fd "
+    "and the end of it."
 )
 
 

@@ -12,16 +12,15 @@ class SplitView {
     parent.append(this.list);
     this.list.addEventListener("click", (event) => this.onClick(event));
     this.list.addEventListener("keydown", (event) => this.onKey(event));
-    new IntersectionObserver(() => this.isNew && this.reveal()).observe(this.list); // nothing has a place until it is seen
+    new IntersectionObserver(() => this.isUnseen && this.reveal()).observe(this.list); // nothing has a place until it is seen
   }
 
   receive(data, report) {
     this.report = report;
-    this.isNew ||= this.data?.id !== data.id;
-    if (this.data?.id !== data.id || !this.isAwaiting(data.context)) this.at = data.context;
-    const isBuilt = this.data?.id === data.id;
+    const isNew = this.data?.id !== data.id;
+    if (isNew || !this.isAwaiting(data.context)) this.at = data.context;
     this.data = data;
-    if (!isBuilt) this.build();
+    if (isNew) this.build();
     this.paint();
   }
 
@@ -38,6 +37,7 @@ class SplitView {
   build() {
     clearTimeout(this.timer);
     this.moved = null;
+    this.isUnseen = true;
     this.tokens = this.data.segments.map((segments, index) => {
       const token = writeSegments(node("span", { class: "token", "data-index": index }), segments);
       if (index) token.title = `make this the first token of the continuation (${index})`;
@@ -63,7 +63,7 @@ class SplitView {
   reveal() {
     const border = this.tokens[this.at];
     if (!border || !this.list.clientHeight) return;
-    this.isNew = false;
+    this.isUnseen = false;
     const [inner, outer] = [border.getBoundingClientRect(), this.list.getBoundingClientRect()];
     if (inner.top < outer.top || inner.bottom > outer.bottom) {
       this.list.scrollTop += inner.top - outer.top - this.list.clientHeight / 2;
