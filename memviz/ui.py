@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache
@@ -13,7 +14,7 @@ from streamlit.components import v2 as components
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from memviz.catalog import Card, find_model, read_card
-from memviz.figures.linked import component_css, component_js
+from memviz.figures.linked import FILLS, MODES, component_css, component_js
 from memviz.figures.splitting import split_css, split_js
 from memviz.jobs import Job, Status, Worker
 from memviz.measures.score import longest_common_prefix, memorization_score
@@ -153,11 +154,15 @@ def stored(task: TraceTask, card: Card) -> Run | None:
     return stored_run(store(), result_key(task, card, device_kind(task.dtype)))
 
 
-def run(task: TraceTask, page: str) -> None:
-    """What the Run button does: keep the request under its hash, put it into the link, and start or join the job."""
+def run(task: TraceTask, card: Card, page: str) -> None:
+    """What the Run button does: keep the request under its hash, put it into the link, and start or join the job.
+
+    A stored result is shown as it is, for reading never waits in the queue.
+    """
     name = run_hash(task)
     store().put_request(name, task.request())
-    worker().submit(task, session())
+    if stored(task, card) is None:
+        worker().submit(task, session())
     st.query_params["run"] = name[:LINK_LENGTH]
     st.session_state[f"{page}_followed"] = (name[:LINK_LENGTH], _inputs(page))
 
@@ -233,10 +238,10 @@ def take_upload(given: Any, text_key: str) -> None:
 
 
 def selection() -> dict[str, Any]:
-    """The pinned token, way of reading and fill that the link asks for."""
-    token = st.query_params.get("tok", "")
-    asked = {name: st.query_params[name] for name in ("mode", "fill") if name in st.query_params}
-    return {"pinned": int(token) if token.isascii() and token.isdigit() else None, **asked}
+    """The pinned token, way of reading and fill that the link asks for; what makes no sense is left out."""
+    token, wishes = st.query_params.get("tok", ""), {"mode": MODES, "fill": FILLS}
+    asked = {name: st.query_params[name] for name, known in wishes.items() if st.query_params.get(name) in known}
+    return {"pinned": int(token) if re.fullmatch("[0-9]{1,9}", token) else None, **asked}
 
 
 def linked_component(data: dict[str, Any], key: str) -> None:

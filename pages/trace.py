@@ -77,7 +77,7 @@ try:
 except InputError as error:
     ui.refuse(error)
 if pressed:
-    ui.run(task, "trace")
+    ui.run(task, card, "trace")
 
 key, run = ui.result_of(task, card)
 
@@ -118,7 +118,7 @@ def results() -> None:
             name = f"memviz-{key[:12]}.{suffix}"
             column.download_button(label, make, name, on_click="ignore", width="stretch", key=f"export-{label}")
         st.caption("The same from the command line, with the token ids above:")
-        st.code(command(task, f"memviz-{key[:12]}.ids.json"), language="bash", wrap_lines=True)
+        st.code(command(task, f"memviz-{key[:12]}.ids.json"), language=None, wrap_lines=True)
 
 
 results()
