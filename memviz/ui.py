@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 from streamlit.components import v2 as components
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from memviz.catalog import Card, find_model, read_card
@@ -27,6 +29,8 @@ from memviz.tokenizer import Tokenizer
 log = logging.getLogger(__name__)
 DEFAULT_MODEL = "smollm2-135m"
 POLL_SECONDS = 0.5
+WARM_UP_SECONDS = 1.5
+"""After the first script run, so that importing torch does not hold up the drawing of its page."""
 LINK_LENGTH = 16
 """Characters of a run hash in a link."""
 _NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
@@ -85,13 +89,24 @@ def attend() -> None:
 
 
 @cache
-def _warm_up_once() -> None:
-    worker().prepare(DEFAULT_MODEL)
+def _warm_up_later() -> None:
+    timer = threading.Timer(WARM_UP_SECONDS, lambda: worker().prepare(DEFAULT_MODEL))
+    timer.daemon = True
+    timer.start()
 
 
-def warm_up() -> None:
-    """After the first page was drawn, get the embedded model ready in the background: converted, loaded, measured."""
-    _warm_up_once()
+def warm_up(at_once: bool = False) -> None:
+    """Get the embedded model ready in the background, converted, loaded and measured, once the first page is drawn."""
+    if not at_once:
+        _warm_up_later()
+    elif worker().job(f"prepare {DEFAULT_MODEL}") is None:
+        worker().prepare(DEFAULT_MODEL)
+
+
+def open_expander(label: str, key: str) -> DeltaGenerator | None:
+    """An expander to fill, or None while it is closed: what nobody looks at is neither computed nor sent."""
+    box = st.expander(label, key=key, on_change="rerun")
+    return box if box.open else None
 
 
 def show_state() -> None:
@@ -126,7 +141,7 @@ def card_of(model: str) -> Card:
     if card:
         return card
     if model == DEFAULT_MODEL:
-        warm_up()
+        warm_up(at_once=True)
     job = worker().job(f"prepare {model}")
     if job is None or not job.active:
         if job and job.status == Status.FAILED:

@@ -8,7 +8,7 @@ from memviz import ui
 from memviz.catalog import known_models, read_card
 from memviz.export import command, document, ids_file, linked_view, table
 from memviz.figures.linked import standalone_html
-from memviz.figures.splitting import split_data
+from memviz.figures.splitting import N_SHOWN, split_data
 from memviz.measures import MEASURES, compute_all
 from memviz.measures.display import format_value
 from memviz.passages import PASSAGES
@@ -65,11 +65,15 @@ if text is None:
     text = st.text_area("Text", key="trace_text", height=140, placeholder="Paste or type a passage.", **KEEP)
 card = ui.card_of(model)
 tokenizer = ui.tokenizer(card)
-if text.strip() and not decode_only and not linked:
-    with st.expander("Where the context ends: click a token, or use the arrow keys"):
-        ui.split_component(split_data(tokenizer.pieces(tokenizer.encode(text)), n_context, n_steps), "trace_context")
-if source in PASSAGES and not linked:
-    with st.expander(f"What {model} does with each of these passages"):
+split = ui.open_expander("Where the context ends: click a token, or use the arrow keys", "trace_open_split")
+if split and text.strip() and not decode_only:
+    ids = tokenizer.encode(text)
+    with split:
+        view = split_data(tokenizer.pieces(ids[:N_SHOWN]), len(ids), n_context, n_steps)
+        ui.split_component(view, "trace_context")
+passages = ui.open_expander(f"What {model} does with each of the passages", "trace_open_passages")
+if passages:
+    with passages:
         ui.show_passages(PASSAGES, task_for, card)
 try:
     task = linked or task_for(text)
@@ -94,7 +98,8 @@ def results() -> None:
     view = linked_view(run, tokenizer)
     ui.linked_component({**view, **ui.selection()}, key=f"linked-{key[:16]}")
     st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
-    with st.expander("All measures"):
+    measures = ui.open_expander("All measures", "trace_open_measures")
+    if measures:
         rows = [
             {
                 "measure": m.label,
@@ -104,8 +109,9 @@ def results() -> None:
             }
             for m in MEASURES.values()
         ]
-        st.table(rows, border="horizontal", hide_index=True)
-    with st.expander("Export"):
+        measures.table(rows, border="horizontal", hide_index=True)
+    export = ui.open_expander("Export", "trace_open_export")
+    if export:
         title = f"{task.model}, {len(task.context_ids)} + {task.n_steps} tokens"
         files = {
             "JSON": (lambda: json.dumps(document(run, tokenizer), allow_nan=False), "json"),
@@ -114,11 +120,11 @@ def results() -> None:
             "HTML": (lambda: standalone_html({**view, **ui.selection()}, title), "html"),
             "Token ids": (lambda: ids_file(task), "ids.json"),
         }
-        for column, (label, (make, suffix)) in zip(st.columns(len(files)), files.items(), strict=True):
+        for column, (label, (make, suffix)) in zip(export.columns(len(files)), files.items(), strict=True):
             name = f"memviz-{key[:12]}.{suffix}"
             column.download_button(label, make, name, on_click="ignore", width="stretch", key=f"export-{label}")
-        st.caption("The same from the command line, with the token ids above:")
-        st.code(command(task, f"memviz-{key[:12]}.ids.json"), language=None, wrap_lines=True)
+        export.caption("The same from the command line, with the token ids above:")
+        export.code(command(task, f"memviz-{key[:12]}.ids.json"), language=None, wrap_lines=True)
 
 
 results()

@@ -29,7 +29,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The entry script with an empty cache, and a worker that never starts."""
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
-    monkeypatch.setattr(ui, "warm_up", lambda: None)
+    monkeypatch.setattr(ui, "warm_up", lambda at_once=False: None)
     for shared in (settings, ui.store, ui.worker):
         shared.cache_clear()
     yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=20)
@@ -92,6 +92,9 @@ def test_a_link_refills_the_widgets_and_shows_the_result(traced: tuple[AppTest, 
     score = np.mean(run.trace.generated_ids == run.trace.continuation_ids)
     assert shown["Memorization score M"] == f"{score:.2f}"
     assert any("from the store" in caption.value and "tiny" in caption.value for caption in app.caption)
+    assert not app.code, "a closed expander is not filled"
+    app.session_state["trace_open_export"] = True
+    app.run()
     assert "--ids-file" in app.code[0].value
 
 

@@ -304,7 +304,7 @@ def test_passages_are_measured_and_not_assumed(
     page.goto(f"{server.url}/trace")
     set_number(page, "Context", 5)
     set_number(page, "Continuation", 6)
-    page.get_by_text(f"What {MODEL} does with each of these passages").click()
+    page.get_by_text(f"What {MODEL} does with each of the passages").click()
     page.get_by_role("button", name=f"Run the {len(PASSAGES)} not run yet").click()
     rows = page.get_by_role("row").filter(has_text=re.compile(r"of 6 tokens"))
     expect(rows).to_have_count(len(PASSAGES), timeout=2 * MINUTES)

@@ -17,9 +17,12 @@ N_SHOWN = 800
 """Tokens drawn at most; the border can be moved among them."""
 
 
-def split_data(pieces: Sequence[Piece], n_context: int, n_continuation: int) -> dict[str, Any]:
-    """The component's data, plain JSON types; `id` changes when the text does, not when its border moves."""
-    drawn, rest = [segments(piece) for piece in pieces[:N_SHOWN]], max(0, len(pieces) - N_SHOWN)
+def split_data(pieces: Sequence[Piece], n_tokens: int, n_context: int, n_continuation: int) -> dict[str, Any]:
+    """The component's data, plain JSON types; `id` changes when the text does, not when its border moves.
+
+    pieces: the first `N_SHOWN` at most of the text's n_tokens tokens.
+    """
+    drawn, rest = [segments(piece) for piece in pieces[:N_SHOWN]], max(0, n_tokens - N_SHOWN)
     return {
         "id": hashlib.sha256(json.dumps([drawn, rest]).encode()).hexdigest()[:16],
         "segments": drawn,

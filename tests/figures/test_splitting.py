@@ -29,6 +29,10 @@ async ([source, css, data]) => {
 """
 
 
+def data_of(pieces: list[Piece], n_context: int, n_continuation: int) -> dict[str, Any]:
+    return split_data(pieces[:N_SHOWN], len(pieces), n_context, n_continuation)
+
+
 def pieces(*texts: str) -> list[Piece]:
     return [text_piece(text) for text in texts]
 
@@ -48,29 +52,29 @@ def classes(page: Page) -> list[str]:
 
 
 def test_data_are_the_segments_and_the_two_numbers() -> None:
-    data = split_data(pieces("We", " the", "\n"), 2, 5)
+    data = data_of(pieces("We", " the", "\n"), 2, 5)
     assert len(data.pop("id")) == 16
     assert data == {"segments": [["We"], ["", "·", "the"], ["", "↵"]], "rest": 0, "context": 2, "continuation": 5}
 
 
 def test_the_id_follows_the_text_alone() -> None:
-    first = split_data(pieces("a", "b"), 1, 1)
-    assert split_data(pieces("a", "b"), 2, 3)["id"] == first["id"]
-    assert split_data(pieces("a", "c"), 1, 1)["id"] != first["id"]
-    assert split_data(pieces("ab"), 1, 1)["id"] != first["id"]
+    first = data_of(pieces("a", "b"), 1, 1)
+    assert data_of(pieces("a", "b"), 2, 3)["id"] == first["id"]
+    assert data_of(pieces("a", "c"), 1, 1)["id"] != first["id"]
+    assert data_of(pieces("ab"), 1, 1)["id"] != first["id"]
 
 
 def test_long_texts_are_cut_and_say_so() -> None:
     texts = [f" {i}" for i in range(N_SHOWN + 7)]
-    data = split_data(pieces(*texts), 4, 4)
+    data = data_of(pieces(*texts), 4, 4)
     assert len(data["segments"]) == N_SHOWN and data["rest"] == 7
-    whole = split_data(pieces(*texts[:N_SHOWN]), 4, 4)
+    whole = data_of(pieces(*texts[:N_SHOWN]), 4, 4)
     assert whole["rest"] == 0
     assert whole["id"] != data["id"], "what is left out is drawn too"
 
 
 def test_hostile_tokens_are_plain_data() -> None:
-    data = split_data([*pieces(*HOSTILE), Piece(b"\xf0\x9f", False, "x"), Piece(b"", True, "<|end|>")], 1, 1)
+    data = data_of([*pieces(*HOSTILE), Piece(b"\xf0\x9f", False, "x"), Piece(b"", True, "<|end|>")], 1, 1)
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert data["segments"][0] == ["<script>alert(1)</script>"]
     assert data["segments"][2] == ["", "⟨RLO⟩", "abc"]
@@ -79,7 +83,7 @@ def test_hostile_tokens_are_plain_data() -> None:
 
 @pytest.mark.browser
 def test_hostile_tokens_are_drawn_as_text(page: Page) -> None:
-    mount(page, split_data(pieces(*HOSTILE), 1, 1))
+    mount(page, data_of(pieces(*HOSTILE), 1, 1))
     assert page.locator(".token").all_inner_texts() == [
         "<script>alert(1)</script>", "<img·src=x·onerror=alert(1)>", "⟨RLO⟩abc", "⟨ZWSP⟩", "↵", "&amp;", "**b**",
     ]  # fmt: skip
@@ -88,13 +92,13 @@ def test_hostile_tokens_are_drawn_as_text(page: Page) -> None:
 
 @pytest.mark.browser
 def test_each_token_is_context_continuation_or_unused(page: Page) -> None:
-    mount(page, split_data(pieces("a", "b", "c", "d", "e"), 2, 2))
+    mount(page, data_of(pieces("a", "b", "c", "d", "e"), 2, 2))
     assert classes(page) == ["context", "context", "continuation first", "continuation", "unused"]
 
 
 @pytest.mark.browser
 def test_a_click_and_the_keys_move_the_border(page: Page) -> None:
-    mount(page, split_data(pieces(*"abcdefghijkl"), 2, 2))
+    mount(page, data_of(pieces(*"abcdefghijkl"), 2, 2))
     slider = page.get_by_role("slider", name="Tokens of context")
     page.locator(".token").nth(5).click()
     assert classes(page).index("continuation first") == 5
@@ -115,20 +119,20 @@ def test_a_click_and_the_keys_move_the_border(page: Page) -> None:
 
 @pytest.mark.browser
 def test_a_rerun_keeps_the_nodes_and_takes_the_number(page: Page) -> None:
-    data = split_data(pieces(*"abcdef"), 2, 2)
+    data = data_of(pieces(*"abcdef"), 2, 2)
     mount(page, data)
     page.locator(".split").focus()
     page.evaluate("window.kept = document.querySelector('div').shadowRoot.querySelector('.token')")
     page.evaluate("(data) => window.show(data)", {**data, "context": 4})
     assert classes(page).index("continuation first") == 4
     assert page.evaluate("window.kept.isConnected"), "the focus and the scroll would be lost"
-    page.evaluate("(data) => window.show(data)", split_data(pieces("x", "y"), 1, 1))
+    page.evaluate("(data) => window.show(data)", data_of(pieces("x", "y"), 1, 1))
     assert page.locator(".token").all_inner_texts() == ["x", "y"]
 
 
 @pytest.mark.browser
 def test_an_older_answer_does_not_undo_a_newer_move(page: Page) -> None:
-    data = split_data(pieces(*"abcdefghijkl"), 2, 2)
+    data = data_of(pieces(*"abcdefghijkl"), 2, 2)
     mount(page, data)
     page.locator(".split").focus()
     page.keyboard.press("ArrowRight")
@@ -144,7 +148,7 @@ def test_an_older_answer_does_not_undo_a_newer_move(page: Page) -> None:
 
 @pytest.mark.browser
 def test_a_number_past_the_end_is_still_a_valid_slider(page: Page) -> None:
-    mount(page, split_data(pieces("a", "b", "c"), 24, 40))
+    mount(page, data_of(pieces("a", "b", "c"), 24, 40))
     slider = page.get_by_role("slider")
     assert classes(page) == ["context"] * 3
     now, most = (int(slider.get_attribute(f"aria-value{name}") or -1) for name in ("now", "max"))
@@ -156,7 +160,7 @@ def test_a_number_past_the_end_is_still_a_valid_slider(page: Page) -> None:
 
 @pytest.mark.browser
 def test_the_border_is_brought_into_view(page: Page) -> None:
-    mount(page, split_data(pieces(*(f" word{i}" for i in range(N_SHOWN))), 500, 8))
+    mount(page, data_of(pieces(*(f" word{i}" for i in range(N_SHOWN))), 500, 8))
     border = page.locator(".first")
     box, frame = border.bounding_box(), page.locator(".split").bounding_box()
     assert box and frame and frame["y"] <= box["y"] < frame["y"] + frame["height"]
