@@ -215,14 +215,14 @@ def test_models_are_listed_in_every_state(cli: CommandLine, monkeypatch: pytest.
     assert [cell.strip() for cell in lines[0].split("  ") if cell.strip()] == names
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[1:]}
     n_parameters = f"{sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(roots / 'unread').parameters()):,}"
-    assert rows["tiny"] == rows["unread"] == f"yes {n_parameters} 0.00 0.5 0.5 0.5 see its folder"
+    assert rows["tiny"] == rows["unread"] == f"yes {n_parameters} 0.00 1.0 1.0 1.0 see its folder"
     assert rows["broken"] == (
         f"no: {roots / 'broken'} holds no weights: a file model.safetensors is expected ? - ? ? ? see its folder"
     )
-    assert rows["pythia-14m-deduped"] == f"yes {n_parameters} 0.00 0.5 0.5 0.5 Apache-2.0"
+    assert rows["pythia-14m-deduped"] == f"yes {n_parameters} 0.00 1.0 1.0 1.0 Apache-2.0"
     assert rows["pythia-31m-deduped"].startswith(f"no: {roots / 'broken'} holds no weights")
-    assert rows["smollm2-135m"] == "no 134,515,008 - 1.0 0.8 0.8 Apache-2.0"
-    assert rows["gemma-3-270m"] == "no 268,098,176 - 1.6 1.0 1.0 Gemma Terms of Use"
+    assert rows["smollm2-135m"] == "no 134,515,008 - 1.5 1.3 1.3 Apache-2.0"
+    assert rows["gemma-3-270m"] == "no 268,098,176 - 2.1 1.5 1.5 Gemma Terms of Use"
     assert rows["pythia-12b-deduped"] == "no 11,846,072,320 - 56.9 28.4 28.4 Apache-2.0"
     assert "pythia-SIZE-deduped@stepN" in lines[-1]
 
@@ -506,7 +506,7 @@ def test_a_disk_that_is_full_when_the_result_is_kept(cli: CommandLine, monkeypat
 
 def test_a_model_too_large_for_memory(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memviz.engine.loading.free_memory", lambda device: 123_000_000)
-    sentence = "tiny needs about 0.5 GB in float32; 0.1 GB are free on cpu: choose a smaller model or another dtype"
+    sentence = "tiny needs about 1.0 GB in float32; 0.1 GB are free on cpu: choose a smaller model or another dtype"
     assert cli.refused(*TEXT_FILE, "--context", 11) == sentence
 
 
