@@ -197,7 +197,7 @@ def _read_text(path: Path) -> str:
             content = stream.read(MAX_TEXT_BYTES + 1)
         if len(content) > MAX_TEXT_BYTES:
             raise InputError(f"{path} has more than the {MAX_TEXT_BYTES:,} bytes of one prompt: cut it")
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
     except OSError as error:

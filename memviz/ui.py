@@ -246,7 +246,7 @@ def take_upload(given: Any, text_key: str) -> None:
     if given is None or st.session_state.get(f"{text_key}_from") == given.file_id:
         return
     try:
-        st.session_state[text_key] = given.getvalue().decode("utf-8")
+        st.session_state[text_key] = given.getvalue().decode("utf-8-sig")
         st.session_state[f"{text_key}_from"] = given.file_id
     except UnicodeDecodeError as error:
         st.error(f"{given.name} is not UTF-8 (byte {error.start}): save it as UTF-8")

@@ -31,8 +31,8 @@ models = list(dict.fromkeys([*([linked.model] if linked else []), ui.DEFAULT_MOD
 bar = st.columns([3, 4.4, 1.9, 1.9, 1.9, 1.3], vertical_alignment="bottom")
 model = bar[0].selectbox("Model", models, key="trace_model", **KEEP)
 source = bar[1].selectbox("Text", [*PASSAGES, OWN_TEXT], key="trace_source", **KEEP)
-n_context = bar[2].number_input("Context", 1, 100_000, key="trace_context", **KEEP)
-n_steps = bar[3].number_input("Continuation", 1, 100_000, key="trace_continuation", **KEEP)
+n_context = bar[2].number_input("Context", 1, MAX_TEXT_BYTES, key="trace_context", **KEEP)
+n_steps = bar[3].number_input("Continuation", 1, MAX_TEXT_BYTES, key="trace_continuation", **KEEP)
 with bar[4].popover("Decoding", width="stretch"):
     sampled = st.toggle("Sample", help="Draw tokens instead of taking the likeliest.", key="trace_sampled", **KEEP)
     temperature = st.number_input(

@@ -579,3 +579,10 @@ def test_a_whole_trace_as_a_process_says_nothing(cli: CommandLine) -> None:
     assert there["generated_ids"] == here["generated_ids"]
     np.testing.assert_allclose(there["free_running"]["entropy"], here["free_running"]["entropy"], atol=1e-5)
     assert json.loads((cli.folder / "out.json").read_text())["model"]["name"] == "tiny"
+
+
+def test_a_byte_order_mark_is_no_text(cli: CommandLine) -> None:
+    (cli.folder / "plain.txt").write_bytes(TEXT.encode())
+    (cli.folder / "marked.txt").write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
+    plain, marked = (cli.trace("--text-file", name, "--context", 4) for name in ("plain.txt", "marked.txt"))
+    assert marked["context_ids"] == plain["context_ids"]
