@@ -29,7 +29,8 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The entry script with an empty cache, and a worker that never starts."""
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
-    monkeypatch.setattr(ui, "warm_up", lambda at_once=False: None)
+    for module in (ui, ui.running):
+        monkeypatch.setattr(module, "warm_up", lambda at_once=False: None)
     for shared in (settings, ui.store, ui.worker):
         shared.cache_clear()
     yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=20)

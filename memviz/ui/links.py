@@ -1,0 +1,112 @@
+"""A page's address says what it shows: the request, the pinned token, the way of reading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import streamlit as st
+
+from memviz.catalog import Card
+from memviz.figures.linked import FILLS, MODES
+from memviz.store import StoreError
+from memviz.tasks import TraceTask, run_hash, task_from
+from memviz.ui.running import card_of
+from memviz.ui.shared import session, store, stored, tokenizer, worker
+
+LINK_LENGTH = 16
+"""Characters of a run hash in a link."""
+_NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
+_SAMPLING = ("sampled", *_NEUTRAL)
+
+
+def run(task: TraceTask, card: Card, page: str) -> None:
+    """What the Run button does: keep the request under its hash, put it into the link, and start or join the job.
+
+    A stored result is shown as it is, for reading never waits in the queue.
+    """
+    name = run_hash(task)
+    store().put_request(name, task.request())
+    if stored(task, card) is None:
+        worker().submit(task, session())
+    st.query_params["run"] = name[:LINK_LENGTH]
+    st.session_state[f"{page}_followed"] = (name[:LINK_LENGTH], _inputs(page))
+
+
+def _inputs(page: str) -> dict[str, Any]:
+    """What the visitor has chosen on a page, by widget."""
+    names = ("model", "source", "text", "context", "continuation", "decode_only", "bar_eos", *_SAMPLING)
+    return {name: st.session_state.get(f"{page}_{name}") for name in names}
+
+
+def followed_link(page: str, passages: Mapping[str, str], own_text: str) -> TraceTask | None:
+    """The request a link names, while the widgets still say what it says; they are filled from it when it is new.
+
+    Never starts work. An unknown hash is said to be unknown, and the page goes on as without a link.
+    """
+    name = st.query_params.get("run")
+    if not name:
+        return None
+    try:
+        request = store().get_request(name)
+        task = request and task_from(request)
+    except (ValueError, StoreError) as error:
+        st.warning(f"This link cannot be followed: {error}")
+        return None
+    if not task:
+        st.warning(
+            f"This link names run {name[:16]}, which is not stored here: "
+            "it was made elsewhere, or the cache was cleared."
+        )
+        return None
+    followed = st.session_state.get(f"{page}_followed")
+    if followed is None or followed[0] != name:
+        _fill(page, task, passages, own_text)
+        st.session_state[f"{page}_followed"] = (name, _inputs(page))
+    elif _inputs(page) != followed[1]:
+        for parameter in ("run", "tok"):
+            st.query_params.pop(parameter, None)
+        return None
+    return task
+
+
+def _fill(page: str, task: TraceTask, passages: Mapping[str, str], own_text: str) -> None:
+    """Set a page's widgets to what a task asks."""
+    card = card_of(task.model)
+    ids = [*task.context_ids, *(task.continuation_ids or ())]
+    text = tokenizer(card).to_bytes(ids[len(card.leading_ids) :]).decode("utf-8", "replace")
+    source = next((title for title, passage in passages.items() if passage.startswith(text)), own_text)
+    decoding = asdict(task.decoding)
+    values = {
+        "model": task.model,
+        "source": source,
+        "text": text if source == own_text else st.session_state.get(f"{page}_text", ""),
+        "context": max(1, len(task.context_ids) - len(card.leading_ids)),
+        "continuation": task.n_steps,
+        "decode_only": task.continuation_ids is None,
+        "bar_eos": task.decoding.bar_eos,
+        "sampled": not task.decoding.greedy,
+        **{name: _NEUTRAL[name] if decoding[name] is None else decoding[name] for name in _NEUTRAL},
+    }
+    for name, value in values.items():
+        st.session_state[f"{page}_{name}"] = value
+
+
+def take_upload(given: Any, text_key: str) -> None:
+    """Put an uploaded text into a text area, once; says so where it is not UTF-8."""
+    if given is None or st.session_state.get(f"{text_key}_from") == given.file_id:
+        return
+    try:
+        st.session_state[text_key] = given.getvalue().decode("utf-8-sig")
+        st.session_state[f"{text_key}_from"] = given.file_id
+    except UnicodeDecodeError as error:
+        st.error(f"{given.name} is not UTF-8 (byte {error.start}): save it as UTF-8")
+
+
+def selection() -> dict[str, Any]:
+    """The pinned token, way of reading and fill that the link asks for; what makes no sense is left out."""
+    token, wishes = st.query_params.get("tok", ""), {"mode": MODES, "fill": FILLS}
+    asked = {name: st.query_params[name] for name, known in wishes.items() if st.query_params.get(name) in known}
+    return {"pinned": int(token) if re.fullmatch("[0-9]{1,9}", token) else None, **asked}

@@ -1,0 +1,123 @@
+"""Models got ready and tasks run: what a page shows before there is a result, and beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from memviz.catalog import Card, find_model, read_card
+from memviz.jobs import Job, Status
+from memviz.measures.score import longest_common_prefix, memorization_score
+from memviz.records import Run
+from memviz.settings import settings
+from memviz.tasks import InputError, TraceTask, result_key, run_hash, stored_run
+from memviz.ui.shared import DEFAULT_MODEL, device_kind, session, store, stored, warm_up, worker
+
+POLL_SECONDS = 0.5
+
+
+def card_of(model: str) -> Card:
+    """The card of a model; where it must be got ready first, shows that and stops the page here."""
+    card = read_card(find_model(model, settings()), settings())
+    if card:
+        return card
+    if model == DEFAULT_MODEL:
+        warm_up(at_once=True)
+    job = worker().job(f"prepare {model}")
+    if job is None or not job.active:
+        if job and job.status == Status.FAILED:
+            st.error(job.error or "")
+        st.info(f"{model} must be read once before it can be used: its tokenizer, its weight identity, its limits.")
+        if st.button(f"Get {model} ready", type="primary"):
+            worker().prepare(model, session())
+            st.rerun()
+        st.stop()
+    _watch(job, f"Getting {model} ready")
+    st.stop()
+
+
+def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
+    """Key and result of a task; where there is none, shows its job or how to start it, and stops the page here.
+
+    The job is asked before the store, for a job that just ended has already saved its result.
+    """
+    job = worker().job(run_hash(task))
+    if job and job.active:
+        job.attend(session())
+        _watch(job, f"{task.model} is decoding {task.n_steps} tokens", cancel=True)
+        st.stop()
+    found = stored(task, card)
+    if found:
+        return result_key(task, card, device_kind(task.dtype)), found
+    if job and job.status == Status.FAILED:
+        st.error(job.error or "the job failed")
+    elif job and job.status == Status.CANCELLED:
+        st.info("Cancelled; nothing was kept. Press **Run** to start again.")
+    else:
+        st.info("Not computed yet: press **Run**. Opening a page or a link never starts work.")
+    st.stop()
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _watch(job: Job, title: str, cancel: bool = False) -> None:
+    """Progress of a job, polled while it is active; then the whole page once."""
+    if not job.active:
+        st.rerun(scope="app")
+    ahead = worker().place(job) if job.status == Status.QUEUED else 0
+    stage = f"{ahead} before it in the queue" if ahead else job.stage
+    share = min(1.0, job.done / job.total) if job.total else 0.0
+    st.progress(share, text=f"{title}: {stage}")
+    columns = st.columns([1, 2, 4], vertical_alignment="center")
+    if cancel:
+        if columns[0].button("Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:"):
+            job.cancel()
+        job.kept = columns[1].toggle("Go on when nobody watches", value=job.kept, key=f"keep-{job.id}")
+    columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done} of {job.total} positions" if job.total else ""))
+
+
+def show_passages(passages: Mapping[str, str], task_for: Callable[[str], TraceTask], card: Card) -> None:
+    """What a model really does with each passage, from the store alone, and a button that runs the others."""
+    rows, missing = [], []
+    for title, passage in passages.items():
+        score, prefix = "too short for these numbers", ""
+        try:
+            task = task_for(passage)
+            key = result_key(task, card, device_kind(task.dtype))
+            score, prefix = _score_and_prefix(key) if store().has(key) else ("not run yet", "")
+            missing += [task] if score == "not run yet" else []
+        except InputError:
+            pass
+        rows.append({"passage": title, "score M": score, "reproduced from the start": prefix})
+    st.table(rows, border="horizontal", hide_index=True)
+    if missing and st.button(f"Run the {len(missing)} not run yet"):
+        for task in missing:
+            worker().submit(task, session())
+        st.rerun()
+    waiting = [job for task in missing if (job := worker().job(run_hash(task))) and job.active]
+    if waiting:
+        _watch(waiting[-1], f"{len(waiting)} to run")
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _score_and_prefix(key: str) -> tuple[str, str]:
+    found = stored_run(store(), key)
+    if found is None:
+        return "not run yet", ""
+    score, prefix = memorization_score(found.trace)[0], longest_common_prefix(found.trace)[0]
+    return f"{score:.2f}", f"{prefix} of {found.trace.n_continuation} tokens"
+
+
+def note(task: TraceTask, provenance: dict[str, Any]) -> str:
+    """Where a result came from, in one line."""
+    versions = provenance["versions"]
+    job = worker().job(run_hash(task))
+    origin = "computed just now" if job and job.computed else "from the store"
+    return (
+        f"{origin} · "
+        f"{provenance['label']} · revision {provenance['revision']} · weights {provenance['weights'][:19]} · "
+        f"{provenance['dtype']} · {provenance['device']} · {provenance['seconds']:.2f} s · "
+        f"{provenance['created'][:16]} UTC · "
+        f"torch {versions['torch']} · transformers {versions['transformers']}"
+    )

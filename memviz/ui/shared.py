@@ -1,0 +1,142 @@
+"""The process's store and worker, this browser session, and what stands on every page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from memviz.catalog import Card, find_model, read_card
+from memviz.jobs import Worker
+from memviz.records import Run
+from memviz.settings import SettingsError, settings
+from memviz.store import Store
+from memviz.tasks import TraceTask, result_key, stored_run, tokenizer_of
+from memviz.tokenizer import Tokenizer
+
+DEFAULT_MODEL = "smollm2-135m"
+WARM_UP_SECONDS = 1.5
+"""After the first script run, so that importing torch does not hold up the drawing of its page."""
+
+
+@cache
+def store() -> Store:
+    """The one store of this process."""
+    return Store(settings().cache / "results", settings().cache_limit)
+
+
+@cache
+def worker() -> Worker:
+    """The one worker of this process; its thread starts with the first job."""
+    return Worker(settings(), store())
+
+
+def guard_settings() -> None:
+    """Stop with one sentence where the settings cannot be used."""
+    try:
+        settings()
+    except SettingsError as error:
+        st.error(str(error))
+        st.stop()
+
+
+def set_style() -> None:
+    """Less room above and beside the page than Streamlit leaves, and labels of cards that fit."""
+    st.html(
+        "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
+        "[data-testid=stMetricLabel] p{font-size:.8rem}</style>"
+    )
+
+
+def set_defaults(page: str, values: Mapping[str, Any]) -> None:
+    """What a page's widgets say before anybody chose anything."""
+    for name, value in values.items():
+        st.session_state.setdefault(f"{page}_{name}", value)
+
+
+def session() -> str:
+    """The id of this browser session."""
+    context = get_script_run_ctx()
+    return context.session_id if context else "none"
+
+
+@st.cache_resource(scope="session", on_release=lambda session_id: worker().leave(session_id), show_spinner=False)
+def _attendance(session_id: str) -> str:
+    return session_id
+
+
+def attend() -> None:
+    """Let the worker know when this session's connection is gone."""
+    _attendance(session())
+
+
+@cache
+def _warm_up_later() -> None:
+    timer = threading.Timer(WARM_UP_SECONDS, lambda: worker().prepare(DEFAULT_MODEL))
+    timer.daemon = True
+    timer.start()
+
+
+def warm_up(at_once: bool = False) -> None:
+    """Get the embedded model ready in the background, converted, loaded and measured, once the first page is drawn."""
+    if not at_once:
+        _warm_up_later()
+    elif worker().job(f"prepare {DEFAULT_MODEL}") is None:
+        worker().prepare(DEFAULT_MODEL)
+
+
+def open_expander(label: str, key: str) -> DeltaGenerator | None:
+    """An expander to fill, or None while it is closed: what nobody looks at is neither computed nor sent."""
+    box = st.expander(label, key=key, on_change="rerun")
+    return box if box.open else None
+
+
+def show_state() -> None:
+    """Device, models in memory and the queue, at the foot of the sidebar."""
+    with st.sidebar:
+        backend = worker().backend
+        resident = ", ".join(backend.residents.names()) if backend else ""
+        n_active = worker().n_active
+        lines = [
+            f"{settings().dtype} · {backend.device.type if backend else settings().device}",
+            f"in memory: {resident}" if resident else "no model in memory",
+            "queue empty" if not n_active else f"{n_active} in the queue",
+        ]
+        st.caption("  \n".join(lines))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _tokenizer(name: str, weights: str) -> Tokenizer:
+    card = read_card(find_model(name, settings()), settings())
+    assert card is not None and card.weights == weights
+    return tokenizer_of(card, settings())
+
+
+def tokenizer(card: Card) -> Tokenizer:
+    """The tokenizer of a prepared model, read once."""
+    return _tokenizer(card.name, card.weights)
+
+
+def device_kind(dtype: str) -> str:
+    """The kind of device in a result's key; only asked of the engine where the key depends on it."""
+    if dtype == "float32":
+        return ""
+    from memviz.engine.devices import choose_device
+
+    return choose_device(settings().device).type
+
+
+def stored(task: TraceTask, card: Card) -> Run | None:
+    """The stored result of a task."""
+    return stored_run(store(), result_key(task, card, device_kind(task.dtype)))
+
+
+def refuse(error: Exception) -> None:
+    """Show one sentence about input that cannot be used, and stop the page here."""
+    st.error(str(error))
+    st.stop()
