@@ -6,6 +6,7 @@ import base64
 import hashlib
 import logging
 import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memviz import __version__
 from memviz.settings import SettingsError, quiet_libraries, settings
+
+SCRIPT = Path(__file__).resolve().parent / "memviz" / "dashboard.py"
+# Streamlit puts the script's folder on the import path for the length of each run. Another thread that imports just
+# then, as the worker does, can miss a folder; so it is there for good, and last, where its names shadow nothing.
+if str(SCRIPT.parent) not in sys.path:
+    sys.path.append(str(SCRIPT.parent))
 
 
 def content_security_policy() -> str:
@@ -83,7 +90,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, object]]:
 
 
 app = st.App(
-    "memviz/dashboard.py",
+    SCRIPT,
     lifespan=lifespan,
     routes=[Route("/ready", ready)],
     middleware=[Middleware(SecurityHeaders)],

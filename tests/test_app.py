@@ -69,3 +69,16 @@ def test_pages_import_no_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=dict(os.environ)
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_script_runs_leave_the_import_path_alone() -> None:
+    """Where they change it, a thread that imports at that moment can miss a folder of installed packages."""
+    code = (
+        "import sys, app\n"
+        "from streamlit.runtime.scriptrunner.exec_code import modified_sys_path\n"
+        "before = list(sys.path)\n"
+        "with modified_sys_path(str(app.app.script_path)):\n"
+        "    print(sys.path == before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "True"
