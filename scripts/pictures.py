@@ -42,7 +42,7 @@ def main(model: str = "smollm2-135m") -> None:
         env = {"MEMVIZ_CACHE": str(settings.cache)}
         with start_server(ROOT / "app.py", env=env, log=Path(scratch) / "log") as server:
             browser = playwright.chromium.launch(executable_path=find_chromium(os.environ), args=ARGUMENTS)
-            page = browser.new_page(viewport={"width": 1440, "height": 1270})
+            page = browser.new_page(viewport={"width": 1440, "height": 1390})
             page.goto(f"{server.url}/trace?run={run_hash(task)[:16]}&tok=45")
             tokens = page.locator("[role=option][aria-label^=index]")
             expect(tokens).to_have_count(len(task.context_ids) + task.n_steps, timeout=60_000)
