@@ -30,7 +30,7 @@ from memviz.catalog import (
     weight_files,
 )
 from memviz.records import Decoding
-from memviz.settings import Settings, SettingsError, load_settings
+from memviz.settings import Settings, SettingsError, load_settings, quiet_libraries
 from memviz.store import Store, StoreError
 from memviz.tasks import (
     DEFAULT_CONTEXT,
@@ -67,11 +67,7 @@ def _main(
     del version
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("memviz").setLevel(logging.INFO if verbose else logging.WARNING)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    quiet_libraries()
 
 
 def _say(stage: str) -> None:

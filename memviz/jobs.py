@@ -55,7 +55,6 @@ class Job:
     """Whether the result was computed for this job, rather than found in the store."""
     kept: bool = False
     """Goes on without any session."""
-    created: float = field(default_factory=time.monotonic)
     started: float | None = None
     ended: float | None = None
     _sessions: set[str] = field(default_factory=set)
@@ -83,7 +82,7 @@ class Job:
             self._alone_since = time.monotonic()
 
     def cancel(self) -> None:
-        """Give up, within one forward pass where it runs."""
+        """Give up at the next report; `Worker.cancel` also ends a job that waits."""
         self._cancel.set()
 
     @property
@@ -139,6 +138,13 @@ class Worker:
         with self._changed:
             others = [other for other in self._jobs.values() if other.active and other is not job]
         return sum(other.status == Status.RUNNING or other.id < job.id for other in others)
+
+    def cancel(self, job: Job) -> None:
+        """Give a job up: at once where it waits, within one forward pass where it runs."""
+        with self._changed:
+            job.cancel()
+            if job.status == Status.QUEUED:
+                self._end(job, Status.CANCELLED)
 
     @property
     def n_active(self) -> int:

@@ -118,6 +118,16 @@ def test_cancel_ends_a_running_job_at_its_next_report_and_a_queued_one_unrun(wor
     until(ended(last))
 
 
+def test_a_queued_job_is_cancelled_while_another_runs(worker: Worker, engine: Engine) -> None:
+    running, waiting = worker.submit(task(1, 2), "anna"), worker.submit(task(2, 2), "ben")
+    until(lambda: engine.ran == [1])
+    worker.cancel(waiting)
+    assert waiting.status == Status.CANCELLED and running.status == Status.RUNNING
+    engine.passes.release(2)
+    until(ended(running))
+    assert running.status == Status.DONE and engine.ran == [1]
+
+
 def test_a_job_ends_when_its_last_session_is_gone_and_not_before(
     worker: Worker, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -502,3 +502,4 @@ def test_a_link_to_a_run_that_is_gone_offers_to_run_it(traced: Page, server: Ser
 def test_no_prompt_reaches_the_log(traced: Page, server: Server) -> None:
     log = server.log.read_text()
     assert "job" in log and "People of the United" not in log and "Traceback" not in log
+    assert "it/s]" not in log, "no progress bars of libraries"

@@ -37,6 +37,11 @@ class Loaded:
     device: torch.device
 
 
+def first_line(error: Exception) -> str:
+    """What a library says of a failure, as far as one sentence carries it."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def _entries(path: Path) -> Iterator[tuple[str, Any]]:
     """Every key of the nested objects of a JSON file with its value. Raises ModelError where they nest too deeply."""
     waiting: list[tuple[Any, int]] = [(read_json(path), 1)]
@@ -96,8 +101,7 @@ def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
         model, info = _read(folder, dtype)
         model = model.to(device).eval().requires_grad_(False)
     except Exception as error:  # whatever a library makes of files that nobody vouches for
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{card.name} in {folder} cannot be loaded: {first_line}") from None
+        raise ModelError(f"{card.name} in {folder} cannot be loaded: {first_line(error)}") from None
     lacking = sorted({*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])})
     if lacking:  # transformers would go on with random numbers
         raise ModelError(

@@ -41,7 +41,7 @@ from memviz.catalog import (
     weight_files,
     write_card,
 )
-from memviz.engine.loading import vet_folder
+from memviz.engine.loading import first_line, vet_folder
 from memviz.engine.writing import new_folder, writing
 from memviz.settings import Settings
 
@@ -127,9 +127,8 @@ def _snapshot(model: Model, source: Hub, local_files_only: bool) -> tuple[Path, 
             raise ModelError(
                 f"{model.name} is not on this machine: fetch it with `memviz models add {model.name}`"
             ) from None
-        reason = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"{model.name} cannot be fetched from the hub as {source.repo}@{source.revision}: {reason}"
+            f"{model.name} cannot be fetched from the hub as {source.repo}@{source.revision}: {first_line(error)}"
         ) from None
     return folder, folder.name  # a snapshot's folder is named by its commit
 
@@ -169,12 +168,12 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
         vocab_size, limit = int(text_config.vocab_size), getattr(text_config, "max_position_embeddings", None)
         n_positions = None if limit is None else int(limit)
     except Exception as error:
-        raise ModelError(f"{folder / 'config.json'} is not understood: {_first_line(error)}") from None
+        raise ModelError(f"{folder / 'config.json'} is not understood: {first_line(error)}") from None
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         bare, dressed = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
     except Exception as error:  # whatever a library makes of files that nobody vouches for
-        raise ModelError(f"{folder} has no tokenizer that can be read: {_first_line(error)}") from None
+        raise ModelError(f"{folder} has no tokenizer that can be read: {first_line(error)}") from None
     start = next((i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare), None)
     if start is None:
         raise ModelError(
@@ -199,10 +198,6 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
         leading_ids=dressed[:start],
         eos_ids=[eos] if isinstance(eos, int) else list(eos),
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _weight_hash(folder: Path, config: dict[str, Any]) -> str:

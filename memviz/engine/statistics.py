@@ -15,7 +15,7 @@ class NonFiniteError(RuntimeError):
 
 @dataclass(frozen=True)
 class Distributions:
-    """What is kept of distributions over the vocabulary at (n, q) positions: 24 + 8 K bytes each, K = 64 at most."""
+    """Statistics of distributions over the vocabulary at (n, q) positions; `records.Scores` says what is kept."""
 
     log_normaliser: torch.Tensor
     """(n, q) float32, log-sum-exp of the logits."""

@@ -72,7 +72,7 @@ def _watch(job: Job, title: str, cancel: bool = False) -> None:
     columns = st.columns([1, 2, 4], vertical_alignment="center")
     if cancel:
         if columns[0].button("Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:"):
-            job.cancel()
+            worker().cancel(job)
         job.kept = columns[1].toggle("Go on when nobody watches", value=job.kept, key=f"keep-{job.id}")
     columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done} of {job.total} positions" if job.total else ""))
 
