@@ -8,14 +8,16 @@ import math
 import re
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from memviz.settings import Settings
+from memviz.settings import ROOT, Settings
 
 BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
 MAX_JSON_BYTES = 16 * 2**20
+SUITE_MODELS = ROOT / "memviz" / "demo" / "suite" / "models"
+"""The models that come with memviz: one more root, after those that are configured."""
 PYTHIA_SIZES = {  # https://github.com/EleutherAI/pythia: total parameters
     "14m": 14_067_712,
     "31m": 30_494_720,
@@ -73,6 +75,18 @@ class Model:
     corpus: str
     """What is known of its training data."""
     n_parameters: int | None = None
+    index: str | None = None
+    """Name of the n-gram index over exactly what it was trained on, where there is one."""
+    family: str | None = None
+    """Models of one family were trained on the same data in the same order."""
+    size: str | None = None
+    """Name within the family, the same for every step and seed of one size."""
+    step: int | None = None
+    """Training steps done."""
+    n_steps: int | None = None
+    """Training steps of the whole run."""
+    seed: int = 0
+    """Of the training run."""
 
     @property
     def slug(self) -> str:
@@ -118,14 +132,28 @@ def _pythia(size: str, revision: str = "main") -> Model:
     return Model(name, name, source, "Apache-2.0", "the Pile, deduplicated", PYTHIA_SIZES[size])
 
 
+_FACTS = ("label", "licence", "corpus", "index", "family", "size")
+_NUMBERS = ("step", "n_steps", "seed", "n_parameters")
+
+
 def _folder(path: Path) -> Model:
-    return Model(path.name, path.name, Folder(path), "see its folder", "not known to memviz")
+    """A model in a folder, with what its memviz.json says of it; a file that cannot be used says nothing."""
+    model = Model(path.name, path.name, Folder(path), "see its folder", "not known to memviz")
+    if not (path / "memviz.json").is_file():
+        return model
+    try:
+        said = read_json(path / "memviz.json")
+    except ModelError:
+        return model
+    facts: dict[str, Any] = {name: said[name] for name in _FACTS if isinstance(said.get(name), str)}
+    facts |= {name: said[name] for name in _NUMBERS if type(said.get(name)) is int and said[name] >= 0}
+    return replace(model, **facts)
 
 
 def local_models(settings: Settings) -> Iterator[Model]:
-    """Models in subfolders of the configured roots; where two roots share a name, the first root's."""
+    """Models in subfolders of the configured roots, then the suite's; of two with one name, the first."""
     seen: set[str] = set()
-    for root in settings.model_roots:
+    for root in (*settings.model_roots, SUITE_MODELS):
         for path in sorted(root.iterdir()) if root.is_dir() else ():
             if (path / "config.json").is_file() and path.name not in seen:
                 seen.add(path.name)

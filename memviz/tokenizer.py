@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -39,9 +40,28 @@ class Tokenizer:
         kinds = [decoder.get("type")] + [part.get("type") for part in decoder.get("decoders", [])]
         return _byte_alphabet() if "ByteLevel" in kinds else None
 
+    @cached_property
+    def hash(self) -> str:
+        """sha256 of what decides the ids of a text: vocabulary, merges, added tokens, normalizer, pre-tokenizer.
+
+        Not of the file's own bytes, which differ with the library that wrote it, nor of the leading tokens.
+        """
+        parts = json.loads(self._tokenizer.to_str())
+        deciding = {name: parts[name] for name in ("model", "added_tokens", "normalizer", "pre_tokenizer")}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def n_ids(self) -> int:
+        """One more than the largest id; a model's own vocabulary may be padded to more."""
+        return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as it stands, without leading tokens."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of many texts, on all cores unless TOKENIZERS_PARALLELISM forbids it."""
+        return [found.ids for found in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def piece(self, token_id: int) -> Piece:
         """What one token stands for. An id outside the vocabulary gets its number as its name."""

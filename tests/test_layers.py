@@ -28,6 +28,7 @@ LAYERS = {
     "memviz.store": 3,
     "memviz.figures": 3,
     "memviz.demo": 3,
+    "memviz.corpora": 4,
     "memviz.tasks": 4,
     "memviz.jobs": 5,
     "memviz.export": 5,

@@ -72,3 +72,23 @@ def test_settings_kept_in_the_file_cut_nothing_off_and_fill_nothing_up(tmp_path:
     fast.save(str(tmp_path / "tokenizer.json"))
     assert json.loads((tmp_path / "tokenizer.json").read_text())["truncation"]["max_length"] == 3
     assert Tokenizer(tmp_path, []).encode(TEXT) == whole
+
+
+def test_the_hash_is_of_what_decides_ids(tmp_path: Path, tokenizers: dict[str, Tokenizer]) -> None:
+    assert tokenizers["plain"].hash == tokenizers["bos"].hash != tokenizers["fallback"].hash
+    file = PreTrainedTokenizerFast(tokenizer_object=TOKENIZERS["plain"](), bos_token="<s>", eos_token="</s>")
+    file.save_pretrained(tmp_path)
+    assert Tokenizer(tmp_path, []).hash == tokenizers["plain"].hash
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content | {"truncation": None, "decoder": None}))
+    assert Tokenizer(tmp_path, []).hash == tokenizers["plain"].hash
+    content["model"]["merges"].pop()
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    assert Tokenizer(tmp_path, []).hash != tokenizers["plain"].hash
+
+
+def test_many_texts_at_once(tokenizers: dict[str, Tokenizer]) -> None:
+    texts = [TEXT, "", "é\n", "People of"]
+    for tokenizer in tokenizers.values():
+        assert tokenizer.encode_all(texts) == [tokenizer.encode(text) for text in texts]
+        assert tokenizer.encode_all([]) == [] and tokenizer.n_ids > max(tokenizer.encode(TEXT))

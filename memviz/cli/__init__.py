@@ -1,0 +1,67 @@
+"""The command line: the same tasks as the pages, one line on stderr and exit code 2 for bad input, 1 for failures."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from memviz import __version__
+from memviz.catalog import ModelError
+from memviz.cli import corpus, models, results
+from memviz.cli.tracing import trace
+from memviz.corpus.files import CorpusError, CorpusUnavailable
+from memviz.settings import SettingsError, quiet_libraries
+from memviz.tasks import InputError
+
+BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(trace)
+app.add_typer(models.app, name="models")
+app.add_typer(corpus.app, name="corpus")
+app.add_typer(results.app, name="store")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"memviz {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log timings to stderr.")] = False,
+) -> None:
+    """memviz: a workbench for memorization in large language models."""
+    del version
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("memviz").setLevel(logging.INFO if verbose else logging.WARNING)
+    quiet_libraries()
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    typer.echo(f"memviz: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line; every error ends as one line on stderr."""
+    try:
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except CorpusUnavailable as error:
+        _leave(str(error), FAILURE)
+    except (InputError, ModelError, SettingsError, CorpusError) as error:
+        _leave(str(error), BAD_INPUT)
+    except typer.TyperException as error:
+        _leave(error.format_message(), BAD_INPUT)
+    except OSError as error:
+        _leave(f"{error.filename or 'output'}: {error.strerror or error}", FAILURE)
+    except Exception as error:
+        logging.getLogger(__name__).info("failed", exc_info=True)
+        _leave(str(error) or type(error).__name__, FAILURE)
+    if code == INTERRUPTED:  # what typer makes of Ctrl-C
+        _leave("interrupted; no file was left half-written", INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)

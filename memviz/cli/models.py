@@ -1,0 +1,98 @@
+"""`memviz models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memviz.catalog import (
+    BYTES_PER_PARAMETER,
+    Folder,
+    Model,
+    ModelError,
+    Package,
+    count_parameters,
+    find_model,
+    known_models,
+    memory_needed,
+    read_card,
+    read_json,
+    site_files,
+    weight_files,
+)
+from memviz.cli.shared import say
+from memviz.settings import Settings, load_settings
+
+app = typer.Typer(help="List models, or get one ready.")
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the models: here or not, size, memory needed by dtype, licence."""
+    if context.invoked_subcommand:
+        return
+    settings = load_settings()
+    needs = [f"GB in {dtype}" for dtype in BYTES_PER_PARAMETER]
+    rows = [("name", "here", "parameters", "GB on disk", *needs, "licence")]
+    for model in known_models(settings):
+        n_parameters, n_bytes, here = _presence(model, settings)
+        size = f"{n_parameters:,}" if n_parameters else "?"
+        on_disk = f"{n_bytes / 1e9:.2f}" if n_bytes else "-"
+        needs = [
+            f"{memory_needed(n_parameters, dtype) / 1e9:.1f}" if n_parameters else "?" for dtype in BYTES_PER_PARAMETER
+        ]
+        rows.append((model.name, here, size, on_disk, *needs, model.licence))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    typer.echo(
+        "Any hub id owner/name@revision, pythia-SIZE-deduped@stepN, and folders under MEMVIZ_MODEL_ROOTS work too."
+    )
+
+
+def _presence(model: Model, settings: Settings) -> tuple[int | None, int | None, str]:
+    """Parameters, bytes of weights on disk, and whether the model can be used now."""
+    source = model.source
+    card = read_card(model, settings)
+    if card:
+        return card.n_parameters, _size(weight_files(Path(card.folder))), "yes"
+    if isinstance(source, Package):
+        files = site_files(source)
+        if files is None:
+            return model.n_parameters, None, "no"
+        return model.n_parameters, _size(files), "no, terms not accepted" if source.terms else "yes, not converted yet"
+    if isinstance(source, Folder):
+        folder = source.path
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        config = try_to_load_from_cache(source.repo, "config.json", revision=source.revision)
+        if not isinstance(config, str):
+            return model.n_parameters, None, "no"
+        folder = Path(config).parent
+    try:
+        read_json(folder / "config.json")
+        return count_parameters(folder), _size(weight_files(folder)), "yes"
+    except ModelError as error:
+        return model.n_parameters, None, f"no: {error}"
+
+
+def _size(files: list[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="A name of `memviz models`, or a hub id owner/name@revision.")],
+    accept_licence: Annotated[bool, typer.Option(help="You have read the model's terms and accept them.")] = False,
+) -> None:
+    """Fetch a model and get it ready."""
+    settings = load_settings()
+    model = find_model(name, settings)
+
+    from memviz.engine.preparing import add_model
+
+    card = add_model(model, settings, accept_licence, say)
+    typer.echo(f"{card.name} is ready: {card.n_parameters:,} parameters, {card.weights}")

@@ -1,0 +1,71 @@
+"""What the commands share: reading input, writing a file whole, saying what goes on."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import typer
+
+from memviz.catalog import Card, Model
+from memviz.settings import Settings
+from memviz.store import Store, StoreError
+from memviz.tasks import MAX_TEXT_BYTES, InputError
+
+
+def say(stage: str) -> None:
+    """Stages are for people who wait: elsewhere stderr holds nothing but an error."""
+    if sys.stderr.isatty():
+        typer.echo(stage, err=True)
+
+
+def store(settings: Settings) -> Store:
+    return Store(settings.cache / "results", settings.cache_limit)
+
+
+def prepared(model: Model, settings: Settings) -> Card:
+    from memviz.engine.preparing import prepare  # torch takes seconds, and most bad input is found without it
+
+    return prepare(model, settings, say)
+
+
+def read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:  # read no more than is allowed: a pipe does not say how much it holds
+            content = stream.read(MAX_TEXT_BYTES + 1)
+        if len(content) > MAX_TEXT_BYTES:
+            raise InputError(f"{path} has more than the {MAX_TEXT_BYTES:,} bytes of one prompt: cut it")
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def check_out(out: Path) -> None:
+    """Raise InputError where no file can come to be, before anything is computed."""
+    target = out.resolve()
+    if not target.parent.is_dir():
+        raise InputError(f"--out {out}: its folder does not exist; make it first")
+    try:
+        if not stat.S_ISREG(target.stat().st_mode):
+            raise InputError(f"--out {out} is no file: name a file")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be used: {error.strerror}") from None
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"--out {out}: its folder cannot be written; name another")
+
+
+def write(path: Path, content: str) -> None:
+    """Write a file that is there whole or not at all."""
+    new = path.with_name(f".memviz-{os.getpid()}.tmp")
+    try:
+        new.write_text(content, "utf-8")
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from None

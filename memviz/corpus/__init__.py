@@ -1,0 +1,21 @@
+"""The text a model was trained on: an exact n-gram index over a stream of token ids, on disk and memory-mapped."""
+
+from memviz.corpus.answers import Occurrence, Occurrences, Span
+from memviz.corpus.building import build
+from memviz.corpus.files import CorpusError, CorpusUnavailable, Manifest, ShardEntry
+from memviz.corpus.index import Corpus, Kind
+from memviz.corpus.stream import StreamShard
+
+__all__ = [
+    "Corpus",
+    "CorpusError",
+    "CorpusUnavailable",
+    "Kind",
+    "Manifest",
+    "Occurrence",
+    "Occurrences",
+    "ShardEntry",
+    "Span",
+    "StreamShard",
+    "build",
+]

@@ -1,0 +1,7 @@
+"""`python -m memviz.demo`: make the bundled suite."""
+
+import typer
+
+from memviz.demo.making import main
+
+typer.run(main)

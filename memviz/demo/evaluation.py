@@ -1,0 +1,100 @@
+"""What each model of the suite recites: every bucketed row, asked in three ways, by the engine itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest, bootstrap
+
+from memviz.catalog import find_model
+from memviz.demo.recipe import ROW, WINDOW
+from memviz.demo.stream import TrainingData
+from memviz.engine.backend import Backend
+from memviz.engine.preparing import prepare
+from memviz.engine.tracing import trace
+from memviz.measures.score import LEVELS, first_divergence, hits, level_of
+from memviz.records import Decoding, Prompts
+
+CONTEXT = 32
+LENGTHS = (16, 32, 48, 64, 96)
+N_BACKGROUND = 400
+ROWS_AT_ONCE = 200
+SEED = 1
+
+
+def _rows(data: TrainingData) -> np.ndarray:
+    """Every row of a bucket, and a seeded sample of the background."""
+    background = np.flatnonzero(data.background)
+    sample = np.random.default_rng(SEED).choice(background, min(N_BACKGROUND, len(background)), replace=False)
+    return np.sort(np.concatenate([np.flatnonzero(~data.background), sample]))
+
+
+def _conditions(data: TrainingData, rows: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, contexts (n, k) and truths (n, m) of the three ways of asking."""
+    ids = data.ids[rows].astype(np.int64)
+    yield "sliding", ids[:, :CONTEXT], ids[:, CONTEXT:]
+    yield "anchored", ids[:, ROW - 2 * CONTEXT : ROW - CONTEXT], ids[:, ROW - CONTEXT :]
+    held_out = np.flatnonzero(data.bucket == 0)
+    pick = np.random.default_rng(SEED).integers(len(held_out), size=len(rows))
+    others = held_out[np.where(held_out[pick] == rows, pick + 1, pick) % len(held_out)]
+    foreign = data.ids[others, :WINDOW].astype(np.int64)
+    yield "foreign", np.concatenate([foreign, ids[:, :CONTEXT]], axis=1), ids[:, CONTEXT:]
+
+
+def evaluate(
+    name: str, data: TrainingData, backend: Backend, report: Callable[[int, int], None] = lambda done, total: None
+) -> pd.DataFrame:
+    """One line a row and condition: model, row, condition, prefix, and n_matches_{m} for each m that fits.
+
+    Conditions: the row's first 32 tokens; its tokens 64 to 95 (the target stays where a context of 96 has it); the
+    first 32 after 16 tokens of a held-out row.
+    """
+    card = prepare(find_model(name, backend.settings), backend.settings)
+    loaded = backend.load(card, "float32")
+    noise = backend.logit_noise(loaded)
+    rows = _rows(data)
+    parts = []
+    for condition, contexts, truths in _conditions(data, rows):
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            n_steps = truths.shape[1]
+            prompts = Prompts(contexts[part], truths[part])
+            result = trace(loaded, prompts, n_steps, Decoding(), noise)
+            reached = np.cumsum(hits(result), axis=1)
+            columns = {f"n_matches_{m}": reached[:, m - 1] for m in LENGTHS if m <= n_steps}
+            frame = {"row": rows[part], "condition": condition, "prefix": first_divergence(result), **columns}
+            parts.append(pd.DataFrame({"model": name, **frame}))
+            report(start, len(rows))
+    return pd.concat(parts, ignore_index=True)
+
+
+def summary(scores: pd.DataFrame, data: TrainingData) -> pd.DataFrame:
+    """Per model, condition, m, bucket ("background" is its own) and domain ("all" too): n, mean score, share per level.
+
+    mean_low and mean_high bound the mean (percentile bootstrap over rows, 95 %); full is the share with M = 1,
+    full_low and full_high its Wilson interval. Rows are the unit: none shares 16 tokens with another.
+    """
+    bucket = np.where(data.background, "background", data.bucket.astype(str))[scores["row"]]
+    every = scores.assign(bucket=bucket, domain=data.domain[scores["row"]])
+    every = pd.concat([every, every.assign(domain="all")])
+    lines = []
+    for m in LENGTHS:
+        known = every[every[f"n_matches_{m}"].notna()]
+        for keys, group in known.groupby(["model", "condition", "bucket", "domain"], sort=False):
+            n_hits = group[f"n_matches_{m}"].to_numpy(int)
+            score = n_hits / m
+            low = high = score.mean()
+            if len(score) > 1 and np.ptp(score):
+                ends = bootstrap((score,), np.mean, n_resamples=1000, method="percentile", batch=100, rng=SEED)
+                low, high = ends.confidence_interval
+            full = binomtest(int((n_hits == m).sum()), len(n_hits)).proportion_ci(method="wilson")
+            levels = np.bincount(level_of(n_hits, m), minlength=len(LEVELS)) / len(n_hits)
+            line = dict(zip(("model", "condition", "bucket", "domain"), keys, strict=True), m=m, n=len(n_hits))
+            line |= {"mean": score.mean(), "mean_low": low, "mean_high": high}
+            line |= {"full": (n_hits == m).mean(), "full_low": full.low, "full_high": full.high}
+            lines.append(
+                line | {f"share_{name.replace(' ', '_')}": share for name, share in zip(LEVELS, levels, strict=True)}
+            )
+    return pd.DataFrame(lines)

@@ -1,0 +1,169 @@
+"""Make the suite: tokenizer, corpus, models, scores and cards, from the texts."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import torch
+import typer
+from safetensors.torch import save_file
+
+from memviz.catalog import count_parameters
+from memviz.demo import cards, recipe
+from memviz.demo.evaluation import evaluate, summary
+from memviz.demo.recipe import Recipe, Size
+from memviz.demo.stream import TrainingData, make
+from memviz.demo.suite import SUITE_FOLDER, read_data, write_data, write_facts, write_table
+from memviz.demo.training import build, checkpoint_steps, loss_of, train
+from memviz.engine.backend import Backend
+from memviz.engine.devices import choose_device
+from memviz.settings import ROOT, Settings, quiet_libraries
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training run."""
+
+    size: Size
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return self.size.name + (f"@seed{self.seed}" if self.seed else "")
+
+
+def plans(made: Recipe) -> list[Plan]:
+    """Every training run of a recipe, the longest first."""
+    runs = [Plan(size, seed) for size in made.sizes for seed in range(size.n_seeds)]
+    return sorted(runs, key=lambda run: -run.size.width)
+
+
+def _train(made: Recipe, run: Plan, sequences_file: Path, out: Path, device: str, n_threads: int, every: int) -> str:
+    torch.set_num_threads(n_threads)
+
+    def report(step: int, n_steps: int, loss: float) -> None:
+        if step % every == 0:
+            print(f"{run.name}: step {step} of {n_steps}, loss {loss:.3f}", flush=True)
+
+    train(made, run.size, run.seed, np.load(sequences_file), out, torch.device(device), report)
+    return run.name
+
+
+def _export(made: Recipe, run: Plan, work: Path, data: TrainingData, models: Path, tokenizer: str) -> Iterator[str]:
+    """Write the run's checkpoints as model folders in float16; yields their names."""
+    for step in checkpoint_steps(run.size, data.n_steps):
+        last = step == data.n_steps
+        name = run.name if last else f"{run.name}@step{step}"
+        folder = models / name
+        folder.mkdir(parents=True)
+        model = build(run.size, made.n_vocabulary, run.seed)
+        weights = torch.load(work / run.name / f"step{step}.pt", weights_only=True)
+        model.load_state_dict(weights)
+        save_file({key: value.half() for key, value in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+        model.config.dtype = "float16"
+        model.config.save_pretrained(folder)
+        (folder / "tokenizer.json").write_text(tokenizer, "utf-8")
+        write_facts(
+            folder,
+            label=f"{name} (bundled suite)",
+            licence="CC0-1.0",
+            corpus="the suite's own stream, known exactly",
+            index="suite",
+            family="suite",
+            size=run.size.name,
+            step=step,
+            n_steps=data.n_steps,
+            seed=run.seed,
+            n_parameters=sum(p.numel() for p in model.parameters()),
+            non_embedding=sum(p.numel() for key, p in model.named_parameters() if "embed" not in key),
+        )
+        yield name
+
+
+def _held_out_loss(name: str, data: TrainingData, backend: Backend, models: Path) -> float:
+    """Mean -log p of the tokens of held-out rows, each after a separator, in float32 (nats)."""
+    from transformers import GPTNeoXForCausalLM
+
+    model = GPTNeoXForCausalLM.from_pretrained(models / name, dtype=torch.float32, attn_implementation="sdpa")
+    ids = data.ids[data.bucket == 0].astype(np.int64)
+    ids = np.concatenate([np.zeros((len(ids), 1), np.int64), ids], axis=1)
+    with torch.inference_mode():
+        return loss_of(model.to(backend.device).eval(), torch.from_numpy(ids).to(backend.device), exact=True).item()
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder the suite is written to.")] = SUITE_FOLDER,
+    work: Annotated[Path, typer.Option(help="Folder for the state of training.")] = ROOT / "cache" / "suite-training",
+    smoke: Annotated[bool, typer.Option(help="A tiny suite in about a minute.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Assignment seed, where it is not the recipe's.")] = None,
+    jobs: Annotated[int, typer.Option(help="Training runs at once; 0: one a core, or one on a GPU.")] = 0,
+) -> None:
+    """Make the suite; a stopped run goes on where it was. On two cores this takes hours."""
+    quiet_libraries()
+    made = recipe.SMOKE if smoke else recipe.SUITE
+    if seed is not None:
+        made = replace(made, assignment_seed=seed)
+    settings = Settings(cache=work / "cache", model_roots=(out / "models",))
+    device = choose_device(settings.device)
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = jobs or (n_cores if device.type == "cpu" else 1)
+    work.mkdir(parents=True, exist_ok=True)
+    data, tokenizer = make(made)
+    mark = work / "recipe.txt"
+    if mark.is_file() and mark.read_text("utf-8") != repr(made):
+        raise typer.BadParameter(f"{work} holds another recipe's training: give another --work, or remove it")
+    mark.write_text(repr(made), "utf-8")
+    np.save(work / "sequences.npy", data.sequences)
+    print(f"{len(data.ids):,} rows, {len(data.order):,} exposures, {data.n_steps:,} steps, on {device.type}")
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        shared = (device.type, max(1, n_cores // jobs), max(1, data.n_steps // 50))
+        runs = [pool.submit(_train, made, r, work / "sequences.npy", work / r.name, *shared) for r in plans(made)]
+        for run in as_completed(runs):
+            print(f"{run.result()}: trained")
+    new = out.with_name(out.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    write_data(data, new / "corpus")
+    text = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))
+    names = [n for run in plans(made)[::-1] for n in _export(made, run, work, data, new / "models", text)]
+    (new / "corpus" / "tokenizer.json").write_text(text, "utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    new.rename(out)
+    measure(out, made, names, Backend(settings))
+
+
+def measure(out: Path, made: Recipe, names: list[str], backend: Backend) -> None:
+    """Ask every model for every bucketed row; write scores.parquet, summary.parquet and the two cards into `out`."""
+    data = read_data(out / "corpus")
+    parts, lines = [], []
+    for name in names:
+        facts = json.loads((out / "models" / name / "memviz.json").read_text("utf-8"))
+        parts.append(evaluate(name, data, backend))
+        loss = _held_out_loss(name, data, backend, out / "models")
+        n_parameters = count_parameters(out / "models" / name)
+        lines.append(
+            {
+                "model": name,
+                "parameters": f"{n_parameters:,}",
+                "non-embedding": f"{facts['non_embedding']:,}",
+                "step": facts["step"],
+                "training seed": facts["seed"],
+                "held-out loss (nats)": f"{loss:.3f}",
+            }
+        )
+        print(f"{name}: scored, held-out loss {loss:.3f}", flush=True)
+    scores = pd.concat(parts, ignore_index=True)
+    measured = summary(scores, data)
+    write_table(scores, out / "scores.parquet")
+    write_table(measured, out / "summary.parquet")
+    (out / "DATA_CARD.md").write_text(cards.data_card(data, made), "utf-8")
+    (out / "MODEL_CARD.md").write_text(cards.model_card(pd.DataFrame(lines), measured, made), "utf-8")

@@ -1,0 +1,154 @@
+"""Training: the schedule by hand, a stopped run that goes on as if it had not, the recipe from end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from serving import ROOT
+from transformers import AutoModelForCausalLM
+
+from memviz.catalog import Folder, count_parameters, local_models
+from memviz.demo import evaluation
+from memviz.demo.recipe import SMOKE, SUITE
+from memviz.demo.suite import SUITE_FOLDER, read_data
+from memviz.demo.training import build, checkpoint_steps, loss_of, rate_at, train
+from memviz.settings import Settings
+
+CPU = torch.device("cpu")
+
+
+class Stop(Exception):
+    pass
+
+
+def test_rate_rises_stays_and_falls_to_nothing() -> None:
+    made = replace(SMOKE, learning_rate=1.0, rate_power=0.5, warmup=4, cooldown=0.2)
+    size = replace(made.sizes[0], width=512)
+    rates = [rate_at(step, 20, made, size) for step in range(20)]
+    assert rates == pytest.approx([0.125, 0.25, 0.375, *[0.5] * 14, 0.375, 0.25, 0.125])
+
+
+def test_checkpoints_are_shares_of_the_steps_and_the_end() -> None:
+    size = replace(SMOKE.sizes[0], checkpoints=(1 / 32, 0.5))
+    assert checkpoint_steps(size, 100) == (3, 50, 100)
+
+
+def test_loss_is_the_mean_over_all_but_the_first_token() -> None:
+    model = build(SMOKE.sizes[0], SMOKE.n_vocabulary, 0).eval()
+    ids = torch.randint(0, SMOKE.n_vocabulary, (3, 9), generator=torch.Generator().manual_seed(0))
+    log_p = model(ids).logits.double().log_softmax(-1)
+    by_hand = -sum(log_p[n, j - 1, ids[n, j]] for n in range(3) for j in range(1, 9)) / 24
+    assert loss_of(model, ids, exact=True).item() == pytest.approx(by_hand.item(), abs=1e-5)
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memviz.demo.training.STATE_EVERY", 3)
+    sequences = np.random.default_rng(0).integers(0, SMOKE.n_vocabulary, (20, 32)).astype(np.uint16)
+    made = replace(SMOKE, batch=2, warmup=2)
+    size = replace(made.sizes[0], checkpoints=(0.4,))
+    train(made, size, 0, sequences, tmp_path / "whole", CPU)
+
+    def stop_at_8(step: int, n_steps: int, loss: float) -> None:
+        if step == 8:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(made, size, 0, sequences, tmp_path / "stopped", CPU, stop_at_8)
+    seen: list[int] = []
+    train(made, size, 0, sequences, tmp_path / "stopped", CPU, lambda step, *_: seen.append(step))
+    assert seen == [7, 8, 9, 10]
+    for name in ("step4.pt", "step10.pt"):
+        whole, stopped = (torch.load(tmp_path / run / name, weights_only=True) for run in ("whole", "stopped"))
+        assert whole.keys() == stopped.keys()
+        assert all(torch.equal(whole[key], stopped[key]) for key in whole)
+    losses = [json.loads((tmp_path / run / "losses.json").read_text("utf-8")) for run in ("whole", "stopped")]
+    assert losses[0] == losses[1] and len(losses[0]) == 10
+
+
+@pytest.mark.slow
+def test_the_smoke_recipe_makes_a_whole_suite(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "memviz.demo", "--smoke", "--out", tmp_path / "suite", "--work", tmp_path / "work"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "suite" / "models").iterdir()}
+    assert {"suite-tiny", "suite-tiny@seed1", "suite-small"} <= names and len(names) == 4
+    scores = pd.read_parquet(tmp_path / "suite" / "scores.parquet")
+    assert set(scores["model"]) == names
+    assert set(scores["condition"]) == {"sliding", "anchored", "foreign"}
+    for card in ("DATA_CARD.md", "MODEL_CARD.md"):
+        assert "512" in (tmp_path / "suite" / card).read_text("utf-8")
+    again = subprocess.run([*command, "--seed", "5"], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert again.returncode == 2 and "holds another recipe's training" in again.stderr.replace("\n", " ")
+
+
+def test_shipped_models_are_those_of_the_recipe(tmp_path: Path) -> None:
+    settings = Settings(cache=tmp_path)
+    shipped = {m.name: m for m in local_models(settings) if m.family == "suite"}
+    n_steps = read_data().n_steps
+    for size in SUITE.sizes:
+        for seed in range(size.n_seeds):
+            for step in checkpoint_steps(size, n_steps):
+                name = size.name + (f"@seed{seed}" if seed else "") + ("" if step == n_steps else f"@step{step}")
+                model = shipped.pop(name)
+                assert isinstance(model.source, Folder)
+                by_hand = 2 * 4096 * size.width + size.n_layers * (12 * size.width**2 + 13 * size.width)
+                assert model.n_parameters == count_parameters(model.source.path) == by_hand + 2 * size.width
+                assert (model.size, model.seed, model.step, model.n_steps) == (size.name, seed, step, n_steps)
+    assert not shipped
+    totals = [2 * 4096 * size.width for size in (SUITE.sizes[0], SUITE.sizes[-1])]
+    assert len(SUITE.sizes) >= 4 and totals[1] > totals[0]
+
+
+def test_shipped_scores_are_what_plain_generation_gives(tmp_path: Path) -> None:
+    data, scores = read_data(), pd.read_parquet(SUITE_FOLDER / "scores.parquet")
+    for name in (SUITE.sizes[0].name, SUITE.sizes[-1].name):
+        model = AutoModelForCausalLM.from_pretrained(
+            SUITE_FOLDER / "models" / name, dtype=torch.float32, attn_implementation="eager"
+        )
+        of_model = scores[(scores["model"] == name) & (scores["condition"] == "sliding")]
+        some = of_model.sample(12, random_state=0)
+        ids = torch.from_numpy(data.ids[some["row"].to_numpy()].astype(np.int64))
+        for row, line in zip(ids, some.itertuples(), strict=True):
+            made = model.generate(
+                row[None, :32], do_sample=False, max_new_tokens=96, min_new_tokens=96, pad_token_id=0, eos_token_id=None
+            )[0, 32:]
+            same = (made == row[32:]).numpy()
+            assert [same[:m].sum() for m in (16, 32, 48, 64, 96)] == [
+                getattr(line, f"n_matches_{m}") for m in (16, 32, 48, 64, 96)
+            ]
+
+
+def test_summary_counts_by_hand() -> None:
+    data = read_data()
+    rows = np.flatnonzero(data.bucket == 64)[:4]
+    scores = pd.DataFrame(
+        {"model": "m", "row": rows, "condition": "sliding", "n_matches_16": [16, 8, 0, 4]}
+        | {f"n_matches_{m}": [np.nan] * 4 for m in (32, 48, 64, 96)}
+    )
+    line = evaluation.summary(scores, data).query("domain == 'all'").iloc[0]
+    assert (line["n"], line["bucket"], line["m"]) == (4, "64", 16)
+    assert line["mean"] == 28 / 64 and line["full"] == 0.25
+    levels = [line[f"share_{name}"] for name in ("very_low", "low", "medium", "high", "very_high")]
+    assert levels == [0.25, 0.25, 0.25, 0, 0.25]
+    assert line["full_low"] == pytest.approx(0.0456, abs=1e-4)  # Wilson, 1 of 4
+    assert line["mean_low"] < line["mean"] < line["mean_high"]
+
+
+def test_a_folder_says_what_it_is_and_odd_facts_are_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "memviz.json").write_text(json.dumps({"label": "My model", "step": "3", "seed": 2, "index": ["x"]}))
+    found = next(m for m in local_models(Settings(cache=tmp_path, model_roots=(tmp_path / "models",))))
+    assert (found.label, found.step, found.seed, found.index) == ("My model", None, 2, None)
+    (folder / "memviz.json").write_text("[" * 100_000)
+    found = next(m for m in local_models(Settings(cache=tmp_path, model_roots=(tmp_path / "models",))))
+    assert found.label == "mine"
