@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memviz import __version__
 from memviz.settings import SettingsError, quiet_libraries, settings
+from memviz.ui import early
 
 SCRIPT = Path(__file__).resolve().parent / "memviz" / "dashboard.py"
 # Streamlit puts the script's folder on the import path for the length of each run. Another thread that imports just
@@ -92,6 +93,6 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, object]]:
 app = st.App(
     SCRIPT,
     lifespan=lifespan,
-    routes=[Route("/ready", ready)],
+    routes=[Route("/ready", ready), *early.ROUTES],
     middleware=[Middleware(SecurityHeaders)],
 )

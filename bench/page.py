@@ -1,7 +1,8 @@
 """How fast the Trace page is in headless Chromium, as ratios to an empty Streamlit page served in the same run.
 
 Medians of alternating pairs: server start to first page (torch must not be there yet); link to the drawn strip of a
-stored trace, by a new visitor and by one who comes again; click on a token to its alternatives and to the new link.
+stored trace, by a new visitor and by one who comes again, first as it is drawn early, then as the page's own, which
+answers to clicks; click on a token to its alternatives and to the new link.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from memviz.tasks import run_hash, task_of_text, tokenizer_of
 MODEL = "smollm2-135m"
 EMPTY = 'import streamlit as st\n\nst.title("Empty")\n'
 TOKEN = ".trace .token"
+EARLY = "#memviz-early[data-tokens]"
 LINK_TARGET, CLICK_TARGET = 1.3, 0.3
 
 
@@ -153,12 +155,14 @@ def measure(browser: Browser, cache: Path, folder: Path, n_pairs: int) -> None:
         visit(other, second.url, "h1")
         while " done after" not in server.log.read_text():  # the model gets ready behind the first page
             page.wait_for_timeout(200)
-        for name, ours, theirs in (
-            ("link to drawn strip, new visitor", None, None),
-            ("link to drawn strip, once more", page, other),
+        for name, ours, theirs, selector, target in (
+            ("link to drawn strip, new visitor", None, None, EARLY, LINK_TARGET),
+            ("link to drawn strip, once more", page, other, EARLY, LINK_TARGET),
+            ("link to the page's own strip, new visitor", None, None, TOKEN, None),
+            ("link to the page's own strip, once more", page, other, TOKEN, None),
         ):
-            act, compare = partial(visit, ours, url, TOKEN), partial(visit, theirs, second.url, "h1")
-            report(name, *pairs(n_pairs, act, compare), target=LINK_TARGET)
+            act, compare = partial(visit, ours, url, selector), partial(visit, theirs, second.url, "h1")
+            report(name, *pairs(n_pairs, act, compare), target=target)
         shown, linked = clicks(page, max(5, n_pairs))
         for name, seconds in (("click to alternatives", shown), ("click to its index in the link", linked)):
             median = statistics.median(seconds)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from memviz.figures.linked import N_LISTED, Marks, Pieces, linked_data
+from memviz.attribution import Counts, Tokens
+from memviz.corpus import Kind
+from memviz.figures.linked import N_LISTED, Marks, Pieces, Track, linked_data
 from memviz.measures import compute_all
 from memviz.measures.boundary import entropy_curve
 from memviz.measures.changepoints import change_points
@@ -22,6 +26,27 @@ from memviz.tokenizer import Tokenizer
 FORMAT = 1
 N_EXPORTED = 20
 """Alternatives per position in the JSON document."""
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """Counts of a prompt's n-grams in an index, by which tokens were looked up and what was counted."""
+
+    index: str
+    until_step: int | None
+    """Last training step that counts, None for the whole stream."""
+    own_rows: np.ndarray
+    """(r,) rows left out of the kind "other"."""
+    counts: dict[tuple[Tokens, Kind], Counts]
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """One array of k + m values each, such as true_count_3gram_other and generated_suffix_stream."""
+        found: dict[str, np.ndarray] = {}
+        for (tokens, kind), counts in self.counts.items():
+            found |= {f"{tokens}_count_{n}gram_{kind}": counts.of(n) for n in counts.order}
+            if kind != "rows":  # the same as in the stream
+                found[f"{tokens}_suffix_{kind}"] = counts.suffix
+        return found
 
 
 def plain(value: Any) -> Any:
@@ -44,11 +69,11 @@ def measures_of(trace: Trace, tokenizer: Tokenizer) -> dict[str, float | None]:
     return {name: plain(float(values[0])) for name, values in compute_all(trace, texts).items()}
 
 
-def document(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
+def document(run: Run, tokenizer: Tokenizer, attributed: Attributed | None = None) -> dict[str, Any]:
     """A run of one prompt as the JSON document of format 1; positions t count from the first continuation token.
 
     Logarithms are natural, ranks start at 1; null stands for what is undefined, unknown or infinite. `change_points`
-    are indices of the whole row, context included.
+    are indices of the whole row, context included. `ngrams` is there only where counts are given.
     """
     trace, about = run.trace, run.provenance
     truth, forced = trace.continuation_ids, trace.teacher_forced
@@ -80,11 +105,17 @@ def document(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
                 "change_points": change_points(entropy_curve(trace, "free_running")[0]),
             },
             "measures": values,
+            **({} if attributed is None else {"ngrams": _ngrams(attributed)}),
         }
     )
 
 
-def linked_view(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
+def _ngrams(attributed: Attributed) -> dict[str, Any]:
+    about = {"index": attributed.index, "until_step": attributed.until_step, "own_rows": attributed.own_rows}
+    return {**about, **attributed.columns()}
+
+
+def linked_view(run: Run, tokenizer: Tokenizer, tracks: Sequence[Track] = ()) -> dict[str, Any]:
     """A run of one prompt as the data of the linked component (`figures.linked`)."""
     trace, k = run.trace, run.trace.n_context
     truth = trace.continuation_ids
@@ -107,7 +138,7 @@ def linked_view(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
             change_points=marks.change_points,
             memorized_end=k + int(longest_common_prefix(trace)[0]),
         )
-    return linked_data(trace, 0, pieces, marks=marks)
+    return linked_data(trace, 0, pieces, marks=marks, tracks=tracks)
 
 
 def ids_file(task: TraceTask) -> str:
@@ -119,7 +150,7 @@ def _columns(scores: Scores, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     return {name: getattr(scores, name)[0] for name in names}
 
 
-def table(run: Run, tokenizer: Tokenizer) -> pd.DataFrame:
+def table(run: Run, tokenizer: Tokenizer, attributed: Attributed | None = None) -> pd.DataFrame:
     """One row an index of the whole row of tokens; columns say which way of reading they come from. NaN: undefined."""
     trace = run.trace
     k, m = trace.n_context, trace.n_continuation
@@ -143,6 +174,7 @@ def table(run: Run, tokenizer: Tokenizer) -> pd.DataFrame:
                 values = np.where(values > 0, values, np.nan)
             columns[f"{mode}_{name}"] = values
     columns["fragile"] = np.concatenate([np.zeros(k, bool), trace.fragile[0]])
+    columns |= {} if attributed is None else attributed.columns()
     return pd.DataFrame(columns)
 
 

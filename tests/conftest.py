@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from chromium import ARGUMENTS, NoChromium, find_chromium, guarded_page
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import ROOT, Server, start_server
+from trace_page import EMBEDDED, MINUTES, choose_model, press_run, strip
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers share few cores; torch's threads spin
 
@@ -47,6 +48,51 @@ def browser(chromium_path: Path) -> Iterator[Browser]:
 
 
 page = pytest.fixture(guarded_page)
+
+
+@pytest.fixture(scope="session")
+def first_visit(server: Server, browser: Browser) -> dict[str, object]:
+    """What the very first visitor of a fresh server sees, coming by a deep link, until the model is ready."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    page.goto(f"{server.url}/trace")
+    expect(page.get_by_role("heading", name="Trace")).to_be_visible(timeout=MINUTES)
+    links = page.get_by_test_id("stSidebarNavLink").all_inner_texts()
+    missing = page.get_by_text("Page not found").count()
+    pictures = ROOT / "build" / "screenshots" / "first-visit"
+    pictures.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=pictures / "getting-ready.png")
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
+    expect(page.get_by_text("Not computed yet")).to_be_visible()
+    page.screenshot(path=pictures / "ready.png")
+    shown = page.get_by_test_id("stMain").inner_text()
+    model = page.get_by_role("combobox", name=re.compile("Model")).input_value()
+    context.close()
+    names = [text.strip().splitlines()[-1] for text in links]
+    return {"links": names, "missing": missing, "url": server.url, "text": shown, "model": model}
+
+
+@pytest.fixture(scope="session")
+def embedded(first_visit: dict[str, object], server: Server, browser: Browser) -> str:
+    """The embedded model, got ready by its button; its name."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    page.goto(f"{server.url}/trace")
+    choose_model(page, EMBEDDED)
+    page.get_by_role("button", name=f"Get {EMBEDDED} ready").click()
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=10 * MINUTES)
+    context.close()
+    return EMBEDDED
+
+
+@pytest.fixture
+def traced(first_visit: dict[str, object], server: Server, page: Page) -> Page:
+    """The first visitor's row on the page, computed by the first test that asks for it."""
+    page.goto(f"{server.url}/trace")
+    press_run(page)
+    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
+    expect(page).to_have_url(re.compile(r"run=[0-9a-f]{16}"))
+    return page
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from model_folders import TEXT, write_model
 
+from memviz.attribution import Counts
 from memviz.catalog import find_model
 from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
-from memviz.export import command, document, ids_file, linked_view, measures_of, plain, table
+from memviz.export import Attributed, command, document, ids_file, linked_view, measures_of, plain, table
 from memviz.measures import MEASURES
 from memviz.records import Decoding, Run
 from memviz.settings import Settings
@@ -81,6 +82,27 @@ def test_a_table_has_a_row_an_index(made: SimpleNamespace) -> None:
     assert not frame["fragile"][:k].any()
     open_frame = table(made.open_run, made.tokenizer)
     assert len(open_frame) == k + 4 and not {"true_id", "match", "teacher_forced_entropy"} & set(open_frame)
+
+
+def test_counts_of_an_index_are_columns(made: SimpleNamespace) -> None:
+    t = made.run.trace.n_context + made.run.trace.n_continuation
+    ngrams = np.tile(np.arange(t), (2, 1))
+    ngrams[1, 0] = -1  # no 2-gram ends at index 0
+    counts = Counts((1, 2), ngrams, np.arange(t))
+    attributed = Attributed("mine", 7, np.array([3]), {("true", "other"): counts, ("true", "rows"): counts})
+    frame = table(made.run, made.tokenizer, attributed)
+    new = [name for name in frame.columns if name not in table(made.run, made.tokenizer).columns]
+    assert new == [
+        "true_count_1gram_other", "true_count_2gram_other", "true_suffix_other",
+        "true_count_1gram_rows", "true_count_2gram_rows",
+    ]  # fmt: skip
+    assert frame["true_count_1gram_other"].tolist() == list(range(t))
+    assert np.isnan(frame["true_count_2gram_rows"][0]) and frame["true_count_2gram_rows"][1] == 1
+    values = document(made.run, made.tokenizer, attributed)
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    assert (values["ngrams"]["index"], values["ngrams"]["until_step"], values["ngrams"]["own_rows"]) == ("mine", 7, [3])
+    assert values["ngrams"]["true_count_2gram_other"][:3] == [None, 1, 2]
+    assert "ngrams" not in document(made.run, made.tokenizer)
 
 
 def test_the_linked_view_is_json_and_knows_its_tokens(made: SimpleNamespace) -> None:

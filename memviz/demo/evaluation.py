@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,15 @@ from memviz.demo.recipe import ROW, WINDOW
 from memviz.demo.stream import TrainingData
 from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
-from memviz.engine.tracing import trace
-from memviz.measures.score import LEVELS, first_divergence, hits, level_of
-from memviz.records import Decoding, Prompts
+from memviz.engine.tracing import survey
+from memviz.measures.score import LEVELS, level_of
+from memviz.records import Prompts
 
 CONTEXT = 32
 LENGTHS = (16, 32, 48, 64, 96)
 N_BACKGROUND = 400
 ROWS_AT_ONCE = 200
+CONDITIONS = ("sliding", "anchored", "foreign")
 SEED = 1
 
 
@@ -44,7 +45,11 @@ def _conditions(data: TrainingData, rows: np.ndarray) -> Iterator[tuple[str, np.
 
 
 def evaluate(
-    name: str, data: TrainingData, backend: Backend, report: Callable[[int, int], None] = lambda done, total: None
+    name: str,
+    data: TrainingData,
+    backend: Backend,
+    wanted: Sequence[str] = CONDITIONS,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
     """One line a row and condition: model, row, condition, prefix, and n_matches_{m} for each m that fits.
 
@@ -57,15 +62,17 @@ def evaluate(
     rows = _rows(data)
     parts = []
     for condition, contexts, truths in _conditions(data, rows):
+        if condition not in wanted:
+            continue
         for start in range(0, len(rows), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            n_steps = truths.shape[1]
-            prompts = Prompts(contexts[part], truths[part])
-            result = trace(loaded, prompts, n_steps, Decoding(), noise)
-            reached = np.cumsum(hits(result), axis=1)
-            columns = {f"n_matches_{m}": reached[:, m - 1] for m in LENGTHS if m <= n_steps}
-            frame = {"row": rows[part], "condition": condition, "prefix": first_divergence(result), **columns}
-            parts.append(pd.DataFrame({"model": name, **frame}))
+            found = survey(loaded, Prompts(contexts[part], truths[part]), noise)
+            is_hit = found.generated_ids == truths[part]
+            prefix, reached = is_hit.cumprod(axis=1).sum(axis=1), is_hit.cumsum(axis=1)
+            columns = {f"n_matches_{m}": reached[:, m - 1] for m in LENGTHS if m <= truths.shape[1]}
+            parts.append(
+                pd.DataFrame({"model": name, "row": rows[part], "condition": condition, "prefix": prefix, **columns})
+            )
             report(start, len(rows))
     return pd.concat(parts, ignore_index=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -20,7 +21,7 @@ from safetensors.torch import save_file
 
 from memviz.catalog import count_parameters
 from memviz.demo import cards, recipe
-from memviz.demo.evaluation import evaluate, summary
+from memviz.demo.evaluation import CONDITIONS, evaluate, summary
 from memviz.demo.recipe import Recipe, Size
 from memviz.demo.stream import TrainingData, make
 from memviz.demo.suite import SUITE_FOLDER, read_data, write_data, write_facts, write_table
@@ -28,6 +29,10 @@ from memviz.demo.training import build, checkpoint_steps, loss_of, train
 from memviz.engine.backend import Backend
 from memviz.engine.devices import choose_device
 from memviz.settings import ROOT, Settings, quiet_libraries
+
+
+TOKENIZER_CONFIG = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": recipe.SEPARATOR})
+"""Without it transformers takes GPT-NeoX's own class, which normalizes texts and adds a token."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def _export(made: Recipe, run: Plan, work: Path, data: TrainingData, models: Pat
         model.config.dtype = "float16"
         model.config.save_pretrained(folder)
         (folder / "tokenizer.json").write_text(tokenizer, "utf-8")
+        (folder / "tokenizer_config.json").write_text(TOKENIZER_CONFIG, "utf-8")
         write_facts(
             folder,
             label=f"{name} (bundled suite)",
@@ -88,6 +94,12 @@ def _export(made: Recipe, run: Plan, work: Path, data: TrainingData, models: Pat
             non_embedding=sum(p.numel() for key, p in model.named_parameters() if "embed" not in key),
         )
         yield name
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _held_out_loss(name: str, data: TrainingData, backend: Backend, models: Path) -> float:
@@ -138,16 +150,25 @@ def main(
     (new / "corpus" / "tokenizer.json").write_text(text, "utf-8")
     shutil.rmtree(out, ignore_errors=True)
     new.rename(out)
-    measure(out, made, names, Backend(settings))
+    measure(out, made, names, Backend(settings), work / "scores")
 
 
-def measure(out: Path, made: Recipe, names: list[str], backend: Backend) -> None:
-    """Ask every model for every bucketed row; write scores.parquet, summary.parquet and the two cards into `out`."""
+def measure(out: Path, made: Recipe, names: list[str], backend: Backend, scores_folder: Path) -> None:
+    """Ask every model for every bucketed row; write scores.parquet, summary.parquet and the two cards into `out`.
+
+    What a model was found to recite is kept in `scores_folder`, so that a stopped measurement goes on.
+    """
     data = read_data(out / "corpus")
+    scores_folder.mkdir(exist_ok=True)
     parts, lines = [], []
     for name in names:
         facts = json.loads((out / "models" / name / "memviz.json").read_text("utf-8"))
-        parts.append(evaluate(name, data, backend))
+        kept = scores_folder / f"{name}-{file_hash(out / 'models' / name / 'model.safetensors')[:16]}.parquet"
+        if not kept.is_file():
+            wanted = CONDITIONS if facts["step"] == data.n_steps else CONDITIONS[:1]
+            write_table(evaluate(name, data, backend, wanted), kept.with_suffix(".part"))
+            kept.with_suffix(".part").rename(kept)
+        parts.append(pd.read_parquet(kept))
         loss = _held_out_loss(name, data, backend, out / "models")
         n_parameters = count_parameters(out / "models" / name)
         lines.append(

@@ -82,7 +82,9 @@ class Track(TypedDict):
 def linked_data(
     trace: Trace, row: int, pieces: Pieces, *, marks: Marks | None = None, tracks: Sequence[Track] = ()
 ) -> dict[str, Any]:
-    """One row of a trace as the component's data, plain JSON types; `id` changes whenever anything else does.
+    """One row of a trace as the component's data, plain JSON types.
+
+    `id` changes whenever anything but the tracks does, `tracks_id` whenever they do.
 
     The caller may add the seeds `pinned` (index or None), `mode` (one of MODES) and `fill` (one of FILLS).
     Raises ValueError where pieces or tracks do not fit the trace.
@@ -125,10 +127,9 @@ def linked_data(
         "context": _stretch(trace.context, trace.context, None, row, table, noise),
         "free_running": _stretch(trace.free_running, free_target, trace.generated_ids[row], row, table, noise),
         "teacher_forced": forced,
-        "tracks": [_track(track, k + m) for track in (curve, *tracks)],
     }
-    data["id"] = hashlib.sha256(_json(data).encode()).hexdigest()[:16]
-    return data
+    drawn = [_track(track, k + m) for track in (curve, *tracks)]
+    return {**data, "id": _digest(data), "tracks": drawn, "tracks_id": _digest(drawn)}
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,10 @@ def _surprisals(values: np.ndarray) -> list[float | None]:
     return [f if f is None or f < 4 else c for f, c in zip(fine, coarse, strict=True)]
 
 
+def _digest(value: object) -> str:
+    return hashlib.sha256(_json(value).encode()).hexdigest()[:16]
+
+
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -226,23 +231,32 @@ def component_css() -> str:
     return (COMPONENT / "trace.css").read_text("utf-8")
 
 
+def joined(paths: Iterable[Path]) -> str:
+    """Modules as one, in an order in which each comes after those it imports."""
+    return re.sub(r"^import .*\n", "", "\n".join(path.read_text("utf-8") for path in paths), flags=re.MULTILINE)
+
+
 def component_js() -> str:
     """The component's modules as one ES module, for `st.components.v2.component(js=...)`, which takes one string."""
-    modules = ((COMPONENT / f"{name}.js").read_text("utf-8") for name in MODULES)
-    return re.sub(r"^import .*\n", "", "\n".join(modules), flags=re.MULTILINE)
+    return joined(COMPONENT / f"{name}.js" for name in MODULES)
 
 
 def standalone_html(data: dict[str, Any], title: str) -> str:
     """One self-contained page with the same component; its content security policy allows no request at all."""
-    page = (COMPONENT / "standalone.html").read_text("utf-8")
     script = component_js() + (COMPONENT / "standalone.js").read_text("utf-8")
+    return standalone_page(data, title, component_css(), script)
+
+
+def standalone_page(data: dict[str, Any], title: str, css: str, script: str) -> str:
+    """The page that `script` fills: it finds the style sheet under the id "css" and the data under "data"."""
+    page = (COMPONENT / "standalone.html").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = {
         "HASH": digest,
         "TITLE": html.escape(title),
         "STYLE": (COMPONENT / "standalone.css").read_text("utf-8"),
         "SCRIPT": script,
-        "CSS": _in_script(component_css()),
+        "CSS": _in_script(css),
         "DATA": _in_script(data),
     }
     return re.sub(r"{{([A-Z]+)}}", lambda found: parts[found[1]], page)

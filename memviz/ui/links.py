@@ -13,11 +13,12 @@ from memviz.catalog import Card
 from memviz.figures.linked import FILLS, MODES
 from memviz.store import StoreError
 from memviz.tasks import TraceTask, run_hash, task_from
-from memviz.ui.running import card_of
-from memviz.ui.shared import session, store, stored, tokenizer, worker
+from memviz.tokenizer import Tokenizer
+from memviz.ui.rows import ROW
+from memviz.ui.running import LINK_LENGTH, card_of
+from memviz.ui.shared import samples, session, store, stored, tokenizer, worker
+from memviz.ui.training import ensure_index
 
-LINK_LENGTH = 16
-"""Characters of a run hash in a link."""
 _NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
 _SAMPLING = ("sampled", *_NEUTRAL)
 
@@ -31,13 +32,14 @@ def run(task: TraceTask, card: Card, page: str) -> None:
     store().put_request(name, task.request())
     if stored(task, card) is None:
         worker().submit(task, session())
+    ensure_index(task.model)
     st.query_params["run"] = name[:LINK_LENGTH]
     st.session_state[f"{page}_followed"] = (name[:LINK_LENGTH], _inputs(page))
 
 
 def _inputs(page: str) -> dict[str, Any]:
     """What the visitor has chosen on a page, by widget."""
-    names = ("model", "source", "text", "context", "continuation", "decode_only", "bar_eos", *_SAMPLING)
+    names = ("model", "source", "row", "text", "context", "continuation", "decode_only", "bar_eos", *_SAMPLING)
     return {name: st.session_state.get(f"{page}_{name}") for name in names}
 
 
@@ -66,6 +68,7 @@ def followed_link(page: str, passages: Mapping[str, str], own_text: str) -> Trac
         _fill(page, task, passages, own_text)
         st.session_state[f"{page}_followed"] = (name, _inputs(page))
     elif _inputs(page) != followed[1]:
+        del st.session_state[f"{page}_followed"]  # the same link may come back
         for parameter in ("run", "tok"):
             st.query_params.pop(parameter, None)
         return None
@@ -75,13 +78,17 @@ def followed_link(page: str, passages: Mapping[str, str], own_text: str) -> Trac
 def _fill(page: str, task: TraceTask, passages: Mapping[str, str], own_text: str) -> None:
     """Set a page's widgets to what a task asks."""
     card = card_of(task.model)
-    ids = [*task.context_ids, *(task.continuation_ids or ())]
-    text = tokenizer(card).to_bytes(ids[len(card.leading_ids) :]).decode("utf-8", "replace")
+    ids = [*task.context_ids, *(task.continuation_ids or ())][len(card.leading_ids) :]
+    text = tokenizer(card).to_bytes(ids).decode("utf-8", "replace")
     source = next((title for title, passage in passages.items() if passage.startswith(text)), own_text)
+    row = _row_of(ids, text, tokenizer(card)) if source == own_text else None
+    if row is not None:
+        source = ROW
     decoding = asdict(task.decoding)
     values = {
         "model": task.model,
         "source": source,
+        "row": st.session_state.get(f"{page}_row", 0) if row is None else row,
         "text": text if source == own_text else st.session_state.get(f"{page}_text", ""),
         "context": max(1, len(task.context_ids) - len(card.leading_ids)),
         "continuation": task.n_steps,
@@ -92,6 +99,14 @@ def _fill(page: str, task: TraceTask, passages: Mapping[str, str], own_text: str
     }
     for name, value in values.items():
         st.session_state[f"{page}_{name}"] = value
+
+
+def _row_of(ids: list[int], text: str, own: Tokenizer) -> int | None:
+    """The training row that a request's ids, or its text under another tokenizer, are the start of."""
+    rows = samples()
+    if rows is None:
+        return None
+    return rows.row_of(ids) if own.hash == rows.tokenizer.hash else rows.row_of_text(text)
 
 
 def take_upload(given: Any, text_key: str) -> None:
@@ -105,8 +120,12 @@ def take_upload(given: Any, text_key: str) -> None:
         st.error(f"{given.name} is not UTF-8 (byte {error.start}): save it as UTF-8")
 
 
-def selection() -> dict[str, Any]:
-    """The pinned token, way of reading and fill that the link asks for; what makes no sense is left out."""
-    token, wishes = st.query_params.get("tok", ""), {"mode": MODES, "fill": FILLS}
-    asked = {name: st.query_params[name] for name, known in wishes.items() if st.query_params.get(name) in known}
+def selection(query: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The pinned token, way of reading and fill that a link asks for; what makes no sense is left out.
+
+    `query` are its parameters, by default those of the page.
+    """
+    given = st.query_params if query is None else query
+    token, wishes = given.get("tok", ""), {"mode": MODES, "fill": FILLS}
+    asked = {name: given[name] for name, known in wishes.items() if given.get(name) in known}
     return {"pinned": int(token) if re.fullmatch("[0-9]{1,9}", token) else None, **asked}

@@ -13,9 +13,15 @@ from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks import InputError, TraceTask, result_key, run_hash, stored_run
-from memviz.ui.shared import DEFAULT_MODEL, device_kind, session, store, stored, warm_up, worker
+from memviz.ui.shared import bundled_models, default_model, device_kind, session, store, stored, worker
 
+LINK_LENGTH = 16
+"""Characters of a run hash in a link."""
 POLL_SECONDS = 0.5
+N_RUNS = 3
+"""Runs listed that are not on the page, the last ones."""
+SEEN = "runs_seen"
+"""Run hashes of ended jobs whose outcome this session has been shown."""
 
 
 def card_of(model: str) -> Card:
@@ -23,9 +29,9 @@ def card_of(model: str) -> Card:
     card = read_card(find_model(model, settings()), settings())
     if card:
         return card
-    if model == DEFAULT_MODEL:
-        warm_up(at_once=True)
     job = worker().job(f"prepare {model}")
+    if job is None and any(model == bundled.name for bundled in bundled_models()):
+        job = worker().prepare(model, load=model == default_model())
     if job is None or not job.active:
         if job and job.status == Status.FAILED:
             st.error(job.error or "")
@@ -34,7 +40,7 @@ def card_of(model: str) -> Card:
             worker().prepare(model, session())
             st.rerun()
         st.stop()
-    _watch(job, f"Getting {model} ready")
+    watch(job, f"Getting {model} ready")
     st.stop()
 
 
@@ -44,9 +50,12 @@ def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
     The job is asked before the store, for a job that just ended has already saved its result.
     """
     job = worker().job(run_hash(task))
+    seen = st.session_state.setdefault(SEEN, set())
+    seen.add(run_hash(task))
     if job and job.active:
+        seen.discard(run_hash(task))
         job.attend(session())
-        _watch(job, f"{task.model} is decoding {task.n_steps} tokens", cancel=True)
+        watch(job, f"{task.model} is decoding {task.n_steps} tokens", cancel=True)
         st.stop()
     found = stored(task, card)
     if found:
@@ -61,7 +70,7 @@ def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _watch(job: Job, title: str, cancel: bool = False) -> None:
+def watch(job: Job, title: str, cancel: bool = False, unit: str = "positions") -> None:
     """Progress of a job, polled while it is active; then the whole page once."""
     if not job.active:
         st.rerun(scope="app")
@@ -74,7 +83,51 @@ def _watch(job: Job, title: str, cancel: bool = False) -> None:
         if columns[0].button("Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:"):
             worker().cancel(job)
         job.kept = columns[1].toggle("Go on when nobody watches", value=job.kept, key=f"keep-{job.id}")
-    columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done} of {job.total} positions" if job.total else ""))
+    columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done:,} of {job.total:,} {unit}" if job.total else ""))
+
+
+def other_runs(current: str | None) -> None:
+    """The runs of this session that are not on the page: name, progress, cancel, and the way back to each."""
+    seen = st.session_state.get(SEEN, set())
+    jobs = [job for job in worker().jobs_of(session()) if job.key not in (current, *seen)]
+    if not jobs:
+        return
+    active = [job for job in jobs if job.active]
+
+    def lines() -> None:
+        if any(not job.active for job in active):
+            st.rerun(scope="app")
+        for job in jobs[-N_RUNS:]:
+            _show_run(job)
+        if len(jobs) > N_RUNS:
+            st.caption(f"and {len(jobs) - N_RUNS} more")
+
+    with st.container(key="other_runs", border=True):
+        st.fragment(lines, run_every=POLL_SECONDS if active else None)()
+
+
+def _show_run(job: Job) -> None:
+    task = job.task
+    assert isinstance(task, TraceTask)
+    columns = st.columns([6, 1.2, 1.2], vertical_alignment="center")
+    ahead = worker().place(job) if job.status == Status.QUEUED else 0
+    stage = f"{ahead} before it in the queue" if ahead else job.stage if job.active else job.status.value
+    progress = f"{job.done:,} of {job.total:,} positions" if job.active and job.total else stage
+    name = f"{task.model}, {len(task.context_ids)} + {task.n_steps} tokens"
+    columns[0].markdown(f"**{'Under way' if job.active else 'Ended'}:** {name} · {progress}")
+    if columns[1].button("Show", key=f"show-{job.id}", width="stretch"):
+        for parameter in ("tok", "mode", "fill"):
+            st.query_params.pop(parameter, None)
+        st.query_params["run"] = job.key[:LINK_LENGTH]
+        st.rerun(scope="app")
+    if job.active:
+        if columns[2].button("Cancel", key=f"stop-{job.id}", width="stretch"):
+            worker().cancel(job)
+            st.session_state.setdefault(SEEN, set()).add(job.key)
+            st.rerun(scope="app")
+    elif columns[2].button("Dismiss", key=f"dismiss-{job.id}", width="stretch"):
+        st.session_state.setdefault(SEEN, set()).add(job.key)
+        st.rerun(scope="app")
 
 
 def show_passages(passages: Mapping[str, str], task_for: Callable[[str], TraceTask], card: Card) -> None:
@@ -94,10 +147,11 @@ def show_passages(passages: Mapping[str, str], task_for: Callable[[str], TraceTa
     if missing and st.button(f"Run the {len(missing)} not run yet"):
         for task in missing:
             worker().submit(task, session())
+            st.session_state.setdefault(SEEN, set()).add(run_hash(task))  # this table shows them
         st.rerun()
     waiting = [job for task in missing if (job := worker().job(run_hash(task))) and job.active]
     if waiting:
-        _watch(waiting[-1], f"{len(waiting)} to run")
+        watch(waiting[-1], f"{len(waiting)} to run")
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

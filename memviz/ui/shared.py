@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from functools import cache
@@ -11,15 +12,16 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from memviz.catalog import Card, find_model, read_card
+from memviz.catalog import EMBEDDED, Card, Model, find_model, known_models, read_card
+from memviz.corpora import SUITE
 from memviz.jobs import Worker
 from memviz.records import Run
+from memviz.samples import Samples
 from memviz.settings import SettingsError, settings
 from memviz.store import Store
-from memviz.tasks import TraceTask, result_key, stored_run, tokenizer_of
+from memviz.tasks import InputError, TraceTask, result_key, stored_run, tokenizer_of
 from memviz.tokenizer import Tokenizer
 
-DEFAULT_MODEL = "smollm2-135m"
 WARM_UP_SECONDS = 1.5
 """After the first script run, so that importing torch does not hold up the drawing of its page."""
 
@@ -36,6 +38,27 @@ def worker() -> Worker:
     return Worker(settings(), store())
 
 
+@cache
+def samples() -> Samples | None:
+    """The suite's training rows, or None where the suite is not there."""
+    try:
+        return Samples()
+    except OSError:
+        return None
+
+
+@cache
+def bundled_models() -> list[Model]:
+    """The suite's models: whole runs before checkpoints, first seeds before others, large before small."""
+    found = [model for model in known_models(settings()) if model.index == SUITE]
+    return sorted(found, key=lambda m: (m.step != m.n_steps, m.seed, -(m.n_parameters or 0), -(m.step or 0), m.name))
+
+
+def default_model() -> str:
+    """What a first visitor sees: the suite's largest model, or the embedded one where the suite is not there."""
+    return next((model.name for model in bundled_models()), EMBEDDED[0].name)
+
+
 def guard_settings() -> None:
     """Stop with one sentence where the settings cannot be used."""
     try:
@@ -46,10 +69,14 @@ def guard_settings() -> None:
 
 
 def set_style() -> None:
-    """Less room above and beside the page than Streamlit leaves, and labels of cards that fit."""
+    """Less room around the page than Streamlit leaves; labels that fit; two cards a row where it is narrow."""
     st.html(
         "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
-        "[data-testid=stMetricLabel] p{font-size:.8rem}</style>"
+        "[data-testid=stMetricLabel] p{font-size:.8rem}"
+        ".st-key-measures td:nth-child(3){min-width:26rem}.st-key-measures td:nth-child(4){min-width:9rem}"
+        "[data-testid=stButtonGroup] [data-selected=true] p{color:light-dark(#1f4e9c,#9dbcf0)}"
+        "@media (max-width:640px){.st-key-cards [data-testid=stColumn]"
+        "{flex:1 1 calc(50% - .5rem);min-width:calc(50% - .5rem)}}</style>"
     )
 
 
@@ -75,19 +102,27 @@ def attend() -> None:
     _attendance(session())
 
 
+def _prepare_bundled() -> None:
+    worker().prepare(default_model())
+    for model in bundled_models()[1:]:
+        worker().prepare(model.name, load=False)
+
+
 @cache
 def _warm_up_later() -> None:
-    timer = threading.Timer(WARM_UP_SECONDS, lambda: worker().prepare(DEFAULT_MODEL))
+    timer = threading.Timer(WARM_UP_SECONDS, _prepare_bundled)
     timer.daemon = True
     timer.start()
 
 
-def warm_up(at_once: bool = False) -> None:
-    """Get the embedded model ready in the background, converted, loaded and measured, once the first page is drawn."""
-    if not at_once:
-        _warm_up_later()
-    elif worker().job(f"prepare {DEFAULT_MODEL}") is None:
-        worker().prepare(DEFAULT_MODEL)
+def warm_up() -> None:
+    """Get the suite's models ready in the background, the largest loaded and measured, once the first page is drawn."""
+    _warm_up_later()
+
+
+def escaped(text: str) -> str:
+    """A text of unknown origin so that Markdown shows it as it stands."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!~|<>:$^=&])", r"\\\1", text)
 
 
 def open_expander(label: str, key: str) -> DeltaGenerator | None:
@@ -134,6 +169,14 @@ def device_kind(dtype: str) -> str:
 def stored(task: TraceTask, card: Card) -> Run | None:
     """The stored result of a task."""
     return stored_run(store(), result_key(task, card, device_kind(task.dtype)))
+
+
+def within(label: str, value: float | None, low: float, high: float) -> None:
+    """Raise InputError where a typed number is outside its limits; the widgets themselves take any."""
+    if value is None or not low <= value <= high:
+        raise InputError(
+            f"{label} is {'empty' if value is None else f'{value:,}'}: give a number from {low:,} to {high:,}"
+        )
 
 
 def refuse(error: Exception) -> None:

@@ -240,9 +240,10 @@ def test_further_tracks(page: Page, show: Show) -> None:
     assert page.locator("svg.curve").count() == 2
     assert page.locator(".cell").count() == 5
     assert token(page, 2).locator(".cell").get_attribute("data-border") == "1"
-    expect(page.locator(".bar .caption").nth(1)).to_have_text(
-        "index 2 · entropy 0.5 · −log p(true) 0.125 · 2-gram 1,000 · “a b”, exact"
-    )
+    expect(page.locator(".bar .caption").nth(1)).to_have_text("index 2 · entropy 0.5 · −log p(true) 0.125")
+    expect(page.locator(".plot .head")).to_have_text("2-gram count (occurrences)“a b”, exact")
+    token(page, 4).hover()
+    expect(page.locator(".plot .caption")).to_have_text("2-gram 10")  # where it has no words of its own
 
 
 def test_a_thousand_tokens(page: Page, show: Show) -> None:
@@ -318,6 +319,26 @@ def test_reports_and_survives_reruns(mounted: Page) -> None:
     page.evaluate("void mount({ pinned: 99, id: 'another' })")
     expect(page.locator(".pinned")).to_have_count(0)
     assert page.locator(".trace").count() == 1
+
+
+def test_other_tracks_leave_strip_and_selection_as_they_are(mounted: Page) -> None:
+    page = mounted
+    page.evaluate("void mount({})")
+    token(page, 2).click()
+    node = token(page, 2).element_handle()
+    steps = {"id": "n", "label": "count", "unit": "rows", "kind": "steps", "scale": "log", "domain": [0.5, 100]}
+    steps["series"] = [{"label": "2-gram", "values": [None, 0, 10, 1, 3], "style": "main"}]
+    for texts in (["a", "b", "c", "d", "e"], ["v", "w", "x", "y", "z"]):
+        page.evaluate(
+            "(track) => void mount({ tracks: [...data.tracks, track], tracks_id: track.texts[0] })",
+            {**steps, "texts": texts},
+        )
+        expect(page.locator(".plot .caption")).to_have_text(texts[2])
+    assert node.evaluate("(n) => n.isConnected")
+    expect(page.locator(".pinned")).to_have_attribute("data-j", "2")
+    expect(page.locator("svg.curve")).to_have_count(2)
+    page.evaluate("void mount({})")
+    expect(page.locator("svg.curve")).to_have_count(1)
 
 
 def test_a_held_key_reports_once_and_late_echoes_are_ignored(mounted: Page) -> None:

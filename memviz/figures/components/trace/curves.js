@@ -4,7 +4,8 @@ import { along, linePath, ticks } from "./scales.js";
 import { FLAG, key, node, shape } from "./nodes.js";
 import { reading } from "./words.js";
 
-const HEIGHT = 350; // px, of the first plot; further tracks are lower
+const HEIGHT = 350; // px, of the first plot
+const LOW_HEIGHT = 118; // px, of each further one
 const ROOMY = 520; // px; narrower plots do without names at the line ends
 
 export class Curves {
@@ -29,7 +30,7 @@ export class Curves {
     Object.assign(this, { view, onDrawn, width: this.holder.clientWidth });
     if (!view || !this.width) return; // not laid out yet: the observer calls again
     this.plots = this.tracks.map((track, i) => this.plot(track, i === 0));
-    this.holder.replaceChildren(...this.plots.map((plot) => plot.svg));
+    this.holder.replaceChildren(...this.plots.map((plot) => plot.node));
     const { marks } = this.data;
     const keys = [];
     if (marks.memorized_end !== null) keys.push(key("band", "memorized run"));
@@ -42,13 +43,18 @@ export class Curves {
   plot(track, isFirst) {
     const { width, length } = this;
     const isRoomy = width >= ROOMY;
-    const height = isFirst ? (isRoomy ? HEIGHT : 240) : 130;
-    const box = { left: 36, right: width - (isRoomy ? this.margin : 8), top: isFirst ? 40 : 24, bottom: height - 24 };
+    const height = isFirst ? (isRoomy ? HEIGHT : 240) : LOW_HEIGHT;
+    const box = { left: 36, right: width - (isRoomy ? this.margin : 8), top: isFirst ? 40 : 10, bottom: height - 24 };
     const x = (j) => box.left + ((j + 0.5) / length) * (box.right - box.left);
     const y = (v) => box.bottom - along(v, track.domain, track.scale) * (box.bottom - box.top);
     const label = `${track.label} in ${track.unit} by token index`;
     const svg = shape("svg", { class: "curve", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-    const plot = { svg, track, box, x, y, isFirst, isRoomy, isClipped: false };
+    const plot = { node: svg, svg, track, box, x, y, isFirst, isRoomy, isClipped: false };
+    if (!isFirst) {
+      plot.readout = node("span", { class: "caption" });
+      const head = node("div", { class: "head" }, node("span", { class: "name" }, `${track.label} (${track.unit})`), plot.readout);
+      plot.node = node("div", { class: "plot" }, head, svg);
+    }
     plot.add = (tag, attributes, text) => svg.appendChild(shape(tag, attributes, text));
     this.drawAxes(plot);
     this.drawLines(plot);
@@ -60,21 +66,21 @@ export class Curves {
     return plot;
   }
 
-  drawAxes({ add, box, x, y, track, isRoomy }) {
+  drawAxes({ add, box, x, y, track, isFirst, isRoomy }) {
     const { marks, n_context: k } = this.data;
     if (marks.memorized_end !== null) {
       const [left, right] = [x(k - 0.5), x(marks.memorized_end - 0.5)];
       add("rect", { class: "band", x: left, y: box.top, width: Math.max(0, right - left), height: box.bottom - box.top });
     }
-    for (const v of ticks(...track.domain, (box.bottom - box.top) / 50, { scale: track.scale })) {
+    for (const v of ticks(...track.domain, (box.bottom - box.top) / (isFirst ? 50 : 26), { scale: track.scale })) {
       add("path", { class: "grid", d: `M${box.left} ${y(v)}H${box.right}` });
       add("text", { class: "tick", x: box.left - 8, y: y(v) + 4, "text-anchor": "end" }, v.toLocaleString("en", { notation: "compact" }));
     }
     for (const j of ticks(0, this.length - 1, (box.right - box.left) / 50, { finest: 1 })) {
       add("text", { class: "tick", x: x(j), y: box.bottom + 17, "text-anchor": "middle" }, String(j));
     }
-    add("text", { class: "tick", x: 2, y: 12 }, `${track.label} (${track.unit})`);
-    if (isRoomy) add("text", { class: "tick", x: box.right + 10, y: box.bottom + 17 }, "token index");
+    if (isFirst) add("text", { class: "tick", x: 2, y: 12 }, `${track.label} (${track.unit})`);
+    if (isRoomy && isFirst) add("text", { class: "tick", x: box.right + 10, y: box.bottom + 17 }, "token index");
   }
 
   drawMarks({ add, box, x, isFirst }) {
@@ -161,13 +167,18 @@ export class Curves {
         if (value !== null) dot.setAttribute("cy", Math.max(plot.box.top, plot.y(value)).toFixed(1));
       }
     }
-    this.readout.textContent = this.read(hovered ?? pinned);
+    const j = hovered ?? pinned;
+    const cells = this.data.tracks.filter((track) => track.kind === "cells").map((track) => track.texts?.[j]);
+    for (const plot of this.plots) {
+      const said = j === null ? [] : this.read(plot, j);
+      if (plot.isFirst) this.readout.textContent = j === null ? "" : [`index ${j}`, ...said, ...cells.filter(Boolean)].join(" · ");
+      else plot.readout.textContent = said.join(" · ");
+    }
   }
 
-  read(j) {
-    if (j === null) return "";
-    const values = this.plots.flatMap((plot) => plot.lines.map(({ series, values: all }) => `${series.label} ${reading(all[j])}`));
-    const texts = this.data.tracks.map((track) => track.texts?.[j]).filter(Boolean);
-    return [`index ${j}`, ...values, ...texts].join(" · ");
+  // A track's own words for an index, else its values.
+  read({ track, lines }, j) {
+    const values = lines.map(({ series, values: all }) => `${series.label} ${reading(all[j])}`);
+    return track.texts ? [track.texts[j] ?? values.join(" · ")] : values;
   }
 }

@@ -55,8 +55,10 @@ class TraceView {
     if (!data.teacher_forced) this.mode = "free_running";
     if (!data.truth && FILLS[this.fill].needsTruth) this.fill = "entropy";
     const isRecoloured = this.recolour();
-    if (isNew) this.build();
-    if (isNew || drawn.mode !== this.mode) this.draw();
+    const isRetracked = !isNew && before.tracks_id !== data.tracks_id;
+    if (isNew || (isRetracked && [...before.tracks, ...data.tracks].some(({ kind }) => kind === "cells"))) this.build();
+    else if (isRetracked) this.buildCurves();
+    if (isNew || isRetracked || drawn.mode !== this.mode) this.draw();
     else if (isRecoloured || drawn.fill !== this.fill) this.paint();
     if (isNew && this.pinned !== null) this.strip.reveal(this.pinned);
     this.schedule();
@@ -100,12 +102,18 @@ class TraceView {
     return true;
   }
 
+  buildCurves() {
+    const old = this.curves;
+    old?.resizing.disconnect();
+    this.curves = new Curves(this.data);
+    old?.node.replaceWith(this.curves.node);
+  }
+
   build() {
     const { data } = this;
-    this.curves?.resizing.disconnect();
     this.hovered = this.same = this.last = null;
     this.strip = new Strip(data);
-    this.curves = new Curves(data);
+    this.buildCurves();
     this.panel = new Panel(data);
     this.tip = new Tip(data);
     this.caption = node("span", { class: "caption" });
