@@ -8,6 +8,7 @@ from memviz import ui
 from memviz.settings import ROOT
 
 FIGURES = ROOT / "memviz" / "figures"
+PAGES = ROOT / "pages"
 
 st.set_page_config(page_title="memviz", page_icon=FIGURES / "icon.png", layout="wide")
 st.logo(FIGURES / "logo.svg", size="large")
@@ -18,6 +19,13 @@ page = st.navigation(
         "": [st.Page(ROOT / "pages" / "overview.py", title="Overview", icon=":material/home:", default=True)],
         "One prompt": [
             st.Page(ROOT / "pages" / "trace.py", title="Trace", icon=":material/timeline:", url_path="trace"),
+            st.Page(ROOT / "pages" / "compare.py", title="Compare", icon=":material/stacks:", url_path="compare"),
+        ],
+        "Populations": [
+            st.Page(PAGES / "population.py", title="Population", icon=":material/groups:", url_path="population"),
+            st.Page(PAGES / "transitions.py", title="Transitions", icon=":material/grid_on:", url_path="transitions"),
+            st.Page(PAGES / "boundary.py", title="Boundary", icon=":material/vertical_split:", url_path="boundary"),
+            st.Page(PAGES / "sweep.py", title="Sweeps", icon=":material/play_circle:", url_path="sweep"),
         ],
     }
 )

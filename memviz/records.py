@@ -210,6 +210,38 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """What a sweep keeps of n prompts with truth under greedy decoding: 8 bytes a context token, 24 a position."""
+
+    generated_ids: np.ndarray
+    """(n, m) int32, free-running."""
+    context_entropy: np.ndarray
+    """(n, k) float32 nats; NaN at index 0."""
+    context_logprob: np.ndarray
+    """(n, k) float32 nats, of the context's own tokens; NaN at index 0."""
+    free_running_entropy: np.ndarray
+    """(n, m) float32 nats."""
+    free_running_margin: np.ndarray
+    """(n, m) float32 logit units, top-1 minus top-2."""
+    teacher_forced_entropy: np.ndarray
+    """(n, m) float32 nats."""
+    teacher_forced_logprob: np.ndarray
+    """(n, m) float32 nats, of the true tokens."""
+    teacher_forced_rank: np.ndarray
+    """(n, m) int32 from 1, of the true tokens."""
+    logit_noise: np.ndarray
+    """() float32 logit units, as in `Trace`."""
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.generated_ids)
+        for name in ("entropy", "logprob", "rank"):
+            _expect(self, f"teacher_forced_{name}", shape)
+        for name in ("entropy", "margin"):
+            _expect(self, f"free_running_{name}", shape)
+        _expect(self, "context_logprob", np.shape(self.context_entropy))
+
+
+@dataclass(frozen=True)
 class Run:
     """A trace and where it came from. Provenance is shown, never hashed."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memviz.catalog import BYTES_PER_PARAMETER, Card, card_folder, find_model
+from memviz.catalog import BYTES_PER_PARAMETER, Card, card_folder, find_model, read_card
 from memviz.records import Decoding, Prompts, Run, Trace, from_arrays, to_arrays
 from memviz.settings import Settings
 from memviz.store import Store, request_hash
@@ -87,6 +87,20 @@ class TraceTask:
                 )
 
 
+@dataclass(frozen=True)
+class IndexTask:
+    """Building the n-gram index of the suite's corpus, once for all who ask about it."""
+
+    name: str
+
+    def run(self, settings: Settings, report: Report, say: Say) -> None:
+        """Build it in the cache. Raises CorpusError, OSError, and whatever `report` raises to cancel."""
+        from memviz.corpora import build_suite_index
+
+        say("indexing the training data")
+        build_suite_index(settings, report)
+
+
 def task_from(request: dict[str, Any]) -> TraceTask:
     """The task of a stored request. Raises InputError where it is of another kind or format."""
     try:
@@ -134,9 +148,11 @@ def run_trace(
     store: Store,
     report: Report = lambda done, total: None,
     say: Say = lambda stage: None,
+    drafts: Sequence[TraceTask] = (),
 ) -> tuple[str, Run, bool]:
     """Key, result, and whether it was stored before; computes and stores it otherwise.
 
+    What other models wrote after the same context (`drafts`, where stored) is offered as guesses; it changes no number.
     Raises InputError, ModelError, StoreError, NonFiniteError, and whatever `report` raises to cancel.
     """
     from memviz.engine.devices import device_lock
@@ -161,11 +177,23 @@ def run_trace(
         noise = backend.logit_noise(loaded)
         say("decoding")
         start = time.perf_counter()
-        result = trace(loaded, task.prompts, task.n_steps, task.decoding, noise, task.all_layers, (), report)
+        guesses = _guesses(task, drafts, backend, store)
+        result = trace(loaded, task.prompts, task.n_steps, task.decoding, noise, task.all_layers, guesses, report)
         # the same weights may be in memory under another name
         run = Run(result, backend.provenance(loaded, time.perf_counter() - start) | names)
     store.put(key, to_arrays(result), {"request": task.request(), "provenance": run.provenance, "engine": ENGINE})
     return key, run, False
+
+
+def _guesses(task: TraceTask, drafts: Sequence[TraceTask], backend: Backend, store: Store) -> list[list[int]]:
+    """What stored runs of the drafts wrote after the task's own context, the last one's first."""
+    found = []
+    for draft in reversed(drafts):
+        card = read_card(find_model(draft.model, backend.settings), backend.settings)
+        if card is not None and draft.context_ids == task.context_ids:
+            run = stored_run(store, result_key(draft, card, backend.device.type))
+            found += [] if run is None else [run.trace.generated_ids[0].tolist()]
+    return found
 
 
 def tokenizer_of(card: Card, settings: Settings) -> Tokenizer:
@@ -188,11 +216,22 @@ def task_of_text(
     Raises InputError for a text that is empty or too short.
     """
     check_text(text)
+    return task_of_ids(tokenizer.encode(text), card, n_context, n_continuation, with_truth, **options)
+
+
+def task_of_ids(
+    ids: Sequence[int],
+    card: Card,
+    n_context: int = DEFAULT_CONTEXT,
+    n_continuation: int | None = None,
+    with_truth: bool = True,
+    **options: Any,
+) -> TraceTask:
+    """A task from a row of token ids, divided as `task_of_text` does. Raises InputError for a row that is too short."""
     if n_continuation is not None and n_continuation < 1:
         raise InputError(f"the continuation has {n_continuation} tokens: give at least 1")
     if with_truth and n_context < 1:
         raise InputError(f"the context has {n_context} tokens: give at least 1")
-    ids = tokenizer.encode(text)
     if not with_truth:
         return TraceTask(card.name, (*card.leading_ids, *ids), None, n_continuation or DEFAULT_CONTINUATION, **options)
     n_wanted = n_continuation or 1

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from memviz import jobs
-from memviz.jobs import Job, Status, Worker
+from memviz import corpora, jobs
+from memviz.jobs import Job, Status, Worker, index_key
 from memviz.settings import Settings
 from memviz.store import Store
 from memviz.tasks import InputError, TraceTask, run_hash
@@ -26,7 +26,7 @@ class Engine:
         self.passes = threading.Semaphore(0)
         self.fail: Exception | None = None
 
-    def run_trace(self, task: TraceTask, backend: object, store: Store, report: Callable, say: Callable):
+    def run_trace(self, task: TraceTask, backend: object, store: Store, report: Callable, say: Callable, drafts=()):
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -161,6 +161,34 @@ def test_a_kept_job_goes_on_alone(worker: Worker, engine: Engine, monkeypatch: p
     engine.passes.release(2)
     until(ended(job))
     assert job.status == Status.DONE
+
+
+def test_a_session_finds_its_own_runs_again(worker: Worker, engine: Engine) -> None:
+    mine, joined = worker.submit(task(1), "anna"), worker.submit(task(2), "ben")
+    worker.submit(task(2), "anna")
+    worker.submit(task(3), "ben")
+    assert worker.jobs_of("anna") == [mine, joined]
+    engine.passes.release(3)
+    until(ended(mine))
+    assert mine in worker.jobs_of("anna"), "what ended meanwhile can still be shown"
+    assert worker.jobs_of("nobody") == []
+
+
+def test_an_index_is_built_once_without_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Path] = []
+
+    def build(settings: Settings, report: Callable[[int, int], None]) -> None:
+        report(5, 10)
+        built.append(settings.cache)
+
+    monkeypatch.setattr(corpora, "build_suite_index", build)
+    worker = Worker(Settings(cache=tmp_path), Store(tmp_path / "results", 10**6), make_backend=lambda: 1 / 0)
+    job = worker.index("suite", "anna")
+    assert worker.index("suite", "ben") is job or not job.active
+    until(ended(job))
+    assert (job.status, job.kept, job.done, job.total) == (Status.DONE, True, 5, 10)
+    assert built[0] == tmp_path and worker.job(index_key("suite")) is not None
+    assert worker.jobs_of("anna") == [], "no run of a prompt"
 
 
 def test_sessions_take_turns(worker: Worker, engine: Engine) -> None:

@@ -11,6 +11,8 @@ import typer
 from memviz import __version__
 from memviz.catalog import ModelError
 from memviz.cli import corpus, models, results
+from memviz.cli.findings import findings
+from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
 from memviz.corpus.files import CorpusError, CorpusUnavailable
 from memviz.settings import SettingsError, quiet_libraries
@@ -19,6 +21,8 @@ from memviz.tasks import InputError
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(trace)
+app.command()(sweep)
+app.command()(findings)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(results.app, name="store")

@@ -30,7 +30,6 @@ from memviz.engine.backend import Backend
 from memviz.engine.devices import choose_device
 from memviz.settings import ROOT, Settings, quiet_libraries
 
-
 TOKENIZER_CONFIG = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": recipe.SEPARATOR})
 """Without it transformers takes GPT-NeoX's own class, which normalizes texts and adds a token."""
 

@@ -13,6 +13,9 @@ from memviz.engine.drafting import Drafter
 from memviz.engine.reader import Reader
 from memviz.engine.stretch import Stretch
 
+STAGE = 8
+"""Rows of a batch whose first divergences are this near are decoded together from the first of them on."""
+
 
 @dataclass
 class Work:
@@ -74,30 +77,33 @@ def read_rows(work: Work, reader: Reader, ids: torch.Tensor, into: Stretch, mode
         work.tick(stop)
 
 
-def run_free(work: Work, reader: Reader, rows: np.ndarray, n_known: np.ndarray) -> None:
-    """Choose and read the rest of the continuation, one token at a time, or several where a guess proves right.
+def run_free(work: Work, reader: Reader, rows: np.ndarray, n_known: np.ndarray, start: int, stop: int) -> None:
+    """Choose and read continuation tokens start to stop - 1, one at a time, or several where a guess proves right.
 
-    rows (r,): the rows the reader holds; n_known (r,): how many tokens of each are chosen already, at least 1. The
-    reader has read the context and the first min(n_known) - 1 of them. All rows stay at one position, so nothing is
-    padded; guesses are offered where the reader holds a single row.
+    rows (r,): the rows the reader holds; n_known (r,): how many tokens of each are chosen already, above `start`. The
+    reader has read the context and `start` tokens. All rows stay at one position, so nothing is padded; guesses are
+    offered where the reader holds a single row.
     """
     m, device, chosen = work.m, work.context_ids.device, work.free.own.ids
-    t = int(n_known.min()) - 1  # continuation tokens read so far
+    t = start  # continuation tokens read so far
     drafter = None
     if len(rows) == 1 and reader.can_roll_back and work.guesses is not None:
         truth = [] if work.true_ids is None else [work.true_ids[rows[0]].tolist()]
         drafter = Drafter(work.context_ids[rows[0]].tolist(), [*truth, *work.guesses])
-    while t < m:
-        draft = drafter.draft(chosen[rows[0], : t + 1].tolist(), m - 1 - t) if drafter else []
+    while t < min(stop, m if work.hidden else m - 1):  # only for its hidden state the last token is read
+        draft = drafter.draft(chosen[rows[0], : t + 1].tolist(), stop - 1 - t) if drafter else []
         block = np.concatenate([chosen[rows, t : t + 1], np.tile(np.array(draft, np.int64), (len(rows), 1))], axis=1)
         logits, hidden = reader.feed(torch.from_numpy(block).to(device))
         n_right = 0
         if t < m - 1:
             fresh = np.flatnonzero(n_known == t + 1)  # the others' next token is known from the pass
             at = rows[fresh]
-            logits = logits[torch.from_numpy(fresh).to(device), : m - 1 - t]
+            logits = logits[:, : m - 1 - t]
+            if len(fresh) < len(rows):
+                logits = logits[torch.from_numpy(fresh).to(device)]
             if len(fresh):
-                work.free.record(at, t + 1, logits, work.chooser, work.true_at(at, t + 1, t + 1 + logits.shape[1]))
+                true_ids = None if work.free.essential else work.true_at(at, t + 1, t + 1 + logits.shape[1])
+                work.free.record(at, t + 1, logits, work.chooser, true_ids)
             if draft:
                 right = np.array(draft) == chosen[rows[0], t + 1 : t + 1 + len(draft)]
                 n_right = len(draft) if right.all() else int(right.argmin())
@@ -112,23 +118,31 @@ def run_free(work: Work, reader: Reader, rows: np.ndarray, n_known: np.ndarray) 
 
 
 def decode_verified(work: Work, reader: Reader) -> None:
-    """One teacher-forced pass, then only what follows each row's first divergence, on the cropped cache."""
+    """One teacher-forced pass, then only what follows each row's first divergence, on the cropped cache.
+
+    Rows enter the decoding where they diverge, those near each other together: entering copies the cache.
+    """
     assert work.true_ids is not None
     n, m = work.true_ids.shape
     read_rows(work, reader, torch.cat([work.context_ids, work.true_ids], dim=1), work.forced, "teacher_forced")
     agreed = (work.forced.own.ids == work.forced.true.ids).cumprod(axis=1).sum(axis=1)  # (n,) longest common prefix
-    for row, n_agreed in enumerate(agreed):
-        work.free.copy(row, work.forced, min(n_agreed + 1, m))
-        if work.hidden:
-            work.hidden["free_running"][row, :n_agreed] = work.hidden["teacher_forced"][row, :n_agreed]
-    rows = np.flatnonzero(agreed < m)
-    if not len(rows):
-        work.tick(work.k + 2 * m)
-        return
-    if len(rows) < n:
-        reader.keep_rows(torch.from_numpy(rows).to(work.true_ids.device))
-    reader.crop(work.k + int(agreed[rows].min()))
-    run_free(work, reader, rows, agreed[rows] + 1)
+    work.free.copy(work.forced, np.minimum(agreed + 1, m))
+    if work.hidden:
+        same = np.nonzero(np.arange(m) < agreed[:, None])
+        work.hidden["free_running"][same] = work.hidden["teacher_forced"][same]
+    partial = agreed < m
+    groups = [np.flatnonzero(partial & (agreed // STAGE == stage)) for stage in np.unique(agreed[partial] // STAGE)]
+    starts = [int(agreed[group].min()) for group in groups]
+    rows, active = np.zeros(0, np.int64), None
+    for group, start, stop in zip(groups, starts, [*starts, m][1:], strict=True):
+        joining = reader
+        if len(group) < n:
+            joining = reader.split(torch.from_numpy(group).to(work.true_ids.device), work.k + start)
+        joining.crop(work.k + start)
+        active = joining if active is None else active.join(joining)
+        rows = np.concatenate([rows, group])
+        run_free(work, active, rows, np.maximum(agreed[rows], start) + 1, start, stop)
+    work.tick(work.k + 2 * m)
 
 
 def decode_plainly(work: Work, new_reader: Callable[[], Reader]) -> None:
@@ -140,4 +154,5 @@ def decode_plainly(work: Work, new_reader: Callable[[], Reader]) -> None:
     reader = new_reader()
     read_rows(work, reader, work.context_ids, work.free, "free_running")
     n = len(work.context_ids)
-    run_free(work, reader, np.arange(n), np.ones(n, np.int64))
+    run_free(work, reader, np.arange(n), np.ones(n, np.int64), 0, work.m)
+    work.tick(work.k + 2 * work.m)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any
 
@@ -9,7 +10,41 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-_ROLL_BACK = (DynamicLayer, DynamicSlidingWindowLayer)
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values of plain attention in buffers with room ahead, so that one more token copies no earlier ones.
+
+    `keys` and `values` are views of the buffers; whoever sets them to something else gets new buffers.
+    """
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        super().lazy_initialization(key_states, value_states)
+        self.keys, self.values = key_states[..., :0, :], value_states[..., :0, :]
+        self._key_buffer, self._value_buffer = self.keys, self.values
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append the states (n, heads, q, d); all that are kept."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self._key_buffer, self.keys = _append(self._key_buffer, self.keys, key_states)
+        self._value_buffer, self.values = _append(self._value_buffer, self.values, value_states)
+        return self.keys, self.values
+
+
+def _append(buffer: torch.Tensor, kept: torch.Tensor, fresh: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Kept states with fresh ones behind them, as a view of a buffer: the given one where it starts with the kept."""
+    start, stop = kept.shape[-2], kept.shape[-2] + fresh.shape[-2]
+    if len(buffer) != len(kept) or buffer.shape[-2] < stop or buffer.data_ptr() != kept.data_ptr():
+        buffer = fresh.new_empty((*fresh.shape[:-2], -(-stop // _ROOM) * _ROOM, fresh.shape[-1]))
+        buffer[..., :start, :] = kept
+    buffer[..., start:stop, :] = fresh
+    return buffer, buffer[..., :stop, :]
+
+
+_ROOM = 64  # tokens
+_ROLL_BACK = (RoomyLayer, DynamicSlidingWindowLayer)
 
 
 class Reader:
@@ -25,6 +60,9 @@ class Reader:
         self._cache: DynamicCache | None = None
         if "past_key_values" in inspect.signature(model.forward).parameters:
             self._cache = DynamicCache(config=model.config)
+            self._cache.layers = [
+                RoomyLayer() if type(layer) is DynamicLayer else layer for layer in self._cache.layers
+            ]
             self._cache.activate_past_recording()
 
     @property
@@ -60,9 +98,25 @@ class Reader:
             self._cache.crop(length - self.length)
         self._tokens = self._tokens[:, :length]
 
-    def keep_rows(self, rows: torch.Tensor) -> None:
-        """Go on with these rows (r,) int64 only."""
-        assert self._tokens is not None
-        self._tokens = self._tokens[rows]
+    def split(self, rows: torch.Tensor, length: int) -> Reader:
+        """A reader of these rows (r,) int64 that has read their first `length` tokens; this one stays as it is."""
+        part = copy.copy(self)
         if self._cache is not None:
-            self._cache.batch_select_indices(rows)
+            part._cache = copy.copy(self._cache)
+            part._cache.layers = [copy.copy(layer) for layer in self._cache.layers]
+        part.crop(length)
+        assert part._tokens is not None
+        part._tokens = part._tokens[rows]
+        if part._cache is not None:
+            part._cache.batch_select_indices(rows)
+        return part
+
+    def join(self, other: Reader) -> Reader:
+        """This reader with the rows of another one behind its own; both have read as many tokens."""
+        assert self._tokens is not None and other._tokens is not None and self.length == other.length
+        self._tokens = torch.cat([self._tokens, other._tokens])
+        if self._cache is not None and other._cache is not None:
+            for mine, theirs in zip(self._cache.layers, other._cache.layers, strict=True):
+                mine.keys = torch.cat([mine.keys, theirs.keys])
+                mine.values = torch.cat([mine.values, theirs.values])
+        return self

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from memviz.engine.choosing import Chooser
-from memviz.engine.statistics import distributions, score
+from memviz.engine.statistics import Distributions, distributions, essentials, rank_of, score
 from memviz.records import N_ALTERNATIVES, UNKNOWN_ID, Scores, Target
 
 
@@ -20,14 +20,19 @@ class Targets:
 
 
 class Stretch:
-    """Statistics of n rows at p positions, with the scores of the token the decoding chose and of the true one."""
+    """Statistics of n rows at p positions, with the scores of the token the decoding chose and of the true one.
 
-    def __init__(self, n: int, n_positions: int, vocab_size: int) -> None:
-        n_kept = min(N_ALTERNATIVES, vocab_size)
+    An `essential` one leaves out the second moment and all alternatives but the first.
+    """
+
+    def __init__(self, n: int, n_positions: int, vocab_size: int, essential: bool = False) -> None:
+        n_kept = 1 if essential else min(N_ALTERNATIVES, vocab_size)
         self.n_positions = n_positions
         self.own = Targets(n, n_positions)
         self.true = Targets(n, n_positions)
-        self.stats = {name: np.full((n, n_positions), np.nan, np.float32) for name in _FLOATS}
+        self.essential = essential
+        names = _FLOATS if essential else (*_FLOATS, "second_moment")
+        self.stats = {name: np.full((n, n_positions), np.nan, np.float32) for name in names}
         self.stats["top_ids"] = np.full((n, n_positions, n_kept), UNKNOWN_ID, np.int32)
         self.stats["top_logits"] = np.full((n, n_positions, n_kept), np.nan, np.float32)
 
@@ -41,20 +46,37 @@ class Stretch:
     ) -> None:
         """Keep what (r, q, V) logits say of rows (r,) at positions from `start` on; true_ids (r, q) or none."""
         at = slice(start, start + logits.shape[1])
-        stats = distributions(logits)
+        stats = essentials(logits) if self.essential else distributions(logits)
         for name, values in self.stats.items():
             values[rows, at] = getattr(stats, name).cpu().numpy()
         if chooser:
             _put(self.own, rows, at, *chooser.choose(logits, stats, start))
-        if true_ids is not None:
+        if true_ids is not None and self.essential:
+            self._score_essentially(rows, at, logits, stats, true_ids, with_rank=chooser is not None)
+        elif true_ids is not None:
             _put(self.true, rows, at, true_ids, *score(logits, true_ids))
 
-    def copy(self, row: int, other: Stretch, n_positions: int) -> None:
-        """Take over the first positions of a row from another stretch."""
+    def _score_essentially(
+        self,
+        rows: np.ndarray,
+        at: slice,
+        logits: torch.Tensor,
+        stats: Distributions,
+        true_ids: torch.Tensor,
+        with_rank: bool,
+    ) -> None:
+        """The same of the true tokens, in less time; context tokens, from which nothing is chosen, get no rank."""
+        logit = logits.gather(-1, true_ids[..., None])[..., 0].float()
+        rank = rank_of(logits, true_ids, stats) if with_rank else torch.zeros_like(true_ids)
+        _put(self.true, rows, at, true_ids, logit, rank)
+
+    def copy(self, other: Stretch, n_positions: np.ndarray) -> None:
+        """Take over the first positions (n,) of each row from another stretch."""
+        rows, positions = np.nonzero(np.arange(self.n_positions) < n_positions[:, None])
         pairs = [(self.stats, other.stats), (vars(self.own), vars(other.own)), (vars(self.true), vars(other.true))]
         for mine, theirs in pairs:
             for name, values in mine.items():
-                values[row, :n_positions] = theirs[name][row, :n_positions]
+                values[rows, positions] = theirs[name][rows, positions]
 
     def target(self, targets: Targets) -> Target:
         """The scores of the chosen or the true tokens as a record."""
@@ -71,7 +93,7 @@ class Stretch:
         )
 
 
-_FLOATS = ("log_normaliser", "entropy", "second_moment", "margin")
+_FLOATS = ("log_normaliser", "entropy", "margin")
 
 
 def _put(

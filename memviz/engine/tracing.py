@@ -17,7 +17,7 @@ from memviz.engine.devices import free_memory
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.stretch import Stretch
-from memviz.records import Decoding, Hidden, Prompts, Trace
+from memviz.records import Decoding, Hidden, Prompts, Survey, Trace
 
 log = logging.getLogger(__name__)
 Report = Callable[[int, int], None]
@@ -78,20 +78,63 @@ def trace(
     In float32, and with a cache that can roll back, decoding starts from the teacher-forced pass; otherwise step by
     step. Raises ValueError for prompts outside the model, NonFiniteError, and whatever `report` raises to cancel.
     """
-    check_prompts(loaded.card.name, loaded.card.vocab_size, loaded.card.n_positions, prompts, n_steps)
-    n, k = prompts.context_ids.shape
     n_layers = loaded.model.config.get_text_config().num_hidden_layers
     layers = tuple(range(n_layers + 1)) if all_layers else (n_layers,)
-    size = min(n, rows_that_fit(loaded, k + n_steps, len(layers)))
+
+    def read(batch: Prompts, tick: Callable[[int], None]) -> Trace:
+        return _trace_batch(loaded, batch, n_steps, decoding, logit_noise, layers, guesses, tick)
+
+    return _in_batches(loaded, prompts, n_steps, len(layers), read, report)
+
+
+@torch.inference_mode()
+def survey(loaded: Loaded, prompts: Prompts, logit_noise: float, report: Report = lambda done, total: None) -> Survey:
+    """What `trace` says of n prompts with truth under greedy decoding, without alternatives and hidden states.
+
+    Raises as `trace` does.
+    """
+    assert prompts.continuation_ids is not None
+    m = prompts.continuation_ids.shape[1]
+
+    def read(batch: Prompts, tick: Callable[[int], None]) -> Survey:
+        work = _work(loaded, batch, m, Decoding(), (), (), tick, essential=True)
+        _decode(loaded, work, ())
+        context, forced = (stretch.target(stretch.true) for stretch in (work.context, work.forced))
+        return Survey(
+            generated_ids=work.free.own.ids.astype(np.int32),
+            context_entropy=work.context.stats["entropy"],
+            context_logprob=context.logprob,
+            free_running_entropy=work.free.stats["entropy"],
+            free_running_margin=work.free.stats["margin"],
+            teacher_forced_entropy=work.forced.stats["entropy"],
+            teacher_forced_logprob=forced.logprob,
+            teacher_forced_rank=forced.rank,
+            logit_noise=np.array(logit_noise, np.float32),
+        )
+
+    return _in_batches(loaded, prompts, m, 0, read, report)
+
+
+def _in_batches(
+    loaded: Loaded,
+    prompts: Prompts,
+    n_steps: int,
+    n_layers_kept: int,
+    read: Callable[[Prompts, Callable[[int], None]], R],
+    report: Report,
+) -> R:
+    """What `read` says of batches that fit, halved where memory runs out, as one record."""
+    check_prompts(loaded.card.name, loaded.card.vocab_size, loaded.card.n_positions, prompts, n_steps)
+    n, k = prompts.context_ids.shape
+    size = min(n, rows_that_fit(loaded, k + n_steps, n_layers_kept))
     total, parts, start = n * (k + 2 * n_steps), [], 0
     while start < n:
         stop = min(n, start + size)
         truth = prompts.continuation_ids
         batch = Prompts(prompts.context_ids[start:stop], None if truth is None else truth[start:stop])
-        done = start * (k + 2 * n_steps)
-        tick = partial(_tick, report, done, stop - start, total)
+        tick = partial(_tick, report, start * (k + 2 * n_steps), stop - start, total)
         try:
-            parts.append(_trace_batch(loaded, batch, n_steps, decoding, logit_noise, layers, guesses, tick))
+            parts.append(read(batch, tick))
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
@@ -107,6 +150,44 @@ def _tick(report: Report, done: int, n_rows: int, total: int, position: int) -> 
     report(done + n_rows * position, total)
 
 
+def _work(
+    loaded: Loaded,
+    prompts: Prompts,
+    m: int,
+    decoding: Decoding,
+    layers: tuple[int, ...],
+    guesses: Sequence[Sequence[int]],
+    tick: Callable[[int], None],
+    essential: bool = False,
+) -> Work:
+    (n, k), device = prompts.context_ids.shape, loaded.device
+    config = loaded.model.config.get_text_config()
+    truth = prompts.continuation_ids
+    lengths = {"context": k, "free_running": m} | ({} if truth is None else {"teacher_forced": m})
+    return Work(
+        context_ids=torch.from_numpy(prompts.context_ids).to(device),
+        true_ids=None if truth is None else torch.from_numpy(truth).to(device),
+        chooser=Chooser(decoding, m, loaded.card.eos_ids, device),
+        guesses=guesses if loaded.dtype == "float32" else None,
+        tick=tick,
+        chunk=max(1, LOGIT_BYTES // (_BYTES_PER_LOGIT * n * config.vocab_size)),
+        context=Stretch(n, k, config.vocab_size, essential),
+        forced=Stretch(n, m, config.vocab_size, essential),
+        free=Stretch(n, m, config.vocab_size, essential),
+        hidden={mode: np.zeros((n, p, len(layers), config.hidden_size), np.float32) for mode, p in lengths.items()}
+        if layers
+        else {},
+    )
+
+
+def _decode(loaded: Loaded, work: Work, layers: tuple[int, ...]) -> None:
+    reader = Reader(loaded.model, layers)
+    if work.true_ids is not None and loaded.dtype == "float32" and reader.can_roll_back:
+        decode_verified(work, reader)
+    else:
+        decode_plainly(work, partial(Reader, loaded.model, layers))
+
+
 def _trace_batch(
     loaded: Loaded,
     prompts: Prompts,
@@ -117,28 +198,9 @@ def _trace_batch(
     guesses: Sequence[Sequence[int]],
     tick: Callable[[int], None],
 ) -> Trace:
-    (n, k), device, card = prompts.context_ids.shape, loaded.device, loaded.card
-    vocab_size = loaded.model.config.get_text_config().vocab_size
-    width = loaded.model.config.get_text_config().hidden_size
     truth = prompts.continuation_ids
-    lengths = {"context": k, "free_running": m} | ({} if truth is None else {"teacher_forced": m})
-    work = Work(
-        context_ids=torch.from_numpy(prompts.context_ids).to(device),
-        true_ids=None if truth is None else torch.from_numpy(truth).to(device),
-        chooser=Chooser(decoding, m, card.eos_ids, device),
-        guesses=guesses if loaded.dtype == "float32" else None,
-        tick=tick,
-        chunk=max(1, LOGIT_BYTES // (_BYTES_PER_LOGIT * n * vocab_size)),
-        context=Stretch(n, k, vocab_size),
-        forced=Stretch(n, m, vocab_size),
-        free=Stretch(n, m, vocab_size),
-        hidden={mode: np.zeros((n, p, len(layers), width), np.float32) for mode, p in lengths.items()},
-    )
-    reader = Reader(loaded.model, layers)
-    if truth is not None and loaded.dtype == "float32" and reader.can_roll_back:
-        decode_verified(work, reader)
-    else:
-        decode_plainly(work, partial(Reader, loaded.model, layers))
+    work = _work(loaded, prompts, m, decoding, layers, guesses, tick)
+    _decode(loaded, work, layers)
     return Trace(
         context_ids=prompts.context_ids,
         continuation_ids=truth,

@@ -20,7 +20,10 @@ from memviz.demo import evaluation
 from memviz.demo.recipe import SMOKE, SUITE
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.demo.training import build, checkpoint_steps, loss_of, rate_at, train
+from memviz.engine.preparing import prepare
 from memviz.settings import Settings
+from memviz.tasks import tokenizer_of
+from memviz.tokenizer import Tokenizer
 
 CPU = torch.device("cpu")
 
@@ -105,6 +108,17 @@ def test_shipped_models_are_those_of_the_recipe(tmp_path: Path) -> None:
     assert not shipped
     totals = [2 * 4096 * size.width for size in (SUITE.sizes[0], SUITE.sizes[-1])]
     assert len(SUITE.sizes) >= 4 and totals[1] > totals[0]
+
+
+def test_a_prepared_model_has_the_tokenizer_of_the_corpus(tmp_path: Path) -> None:
+    settings = Settings(cache=tmp_path)
+    expected = Tokenizer(SUITE_FOLDER / "corpus", [])
+    shipped = [m for m in local_models(settings) if m.family == "suite"]
+    assert len(shipped) >= 4
+    for model in shipped:
+        card = prepare(model, settings)
+        assert tokenizer_of(card, settings).hash == expected.hash
+        assert (card.leading_ids, card.n_positions, card.vocab_size) == ([], 256, 4096)
 
 
 def test_shipped_scores_are_what_plain_generation_gives(tmp_path: Path) -> None:

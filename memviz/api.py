@@ -1,0 +1,113 @@
+"""memviz in a notebook: the tasks of the pages and the command line, their results as DataFrames, from one store.
+
+from memviz import api
+found = api.sweep(["suite-1.8m"], api.RowSet(sample=200), "my-sweep", continuations=(16, 32))
+found.sequences.groupby("bucket")["n_matches_32"].mean()
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from memviz import export
+from memviz.catalog import find_model, known_models, read_card
+from memviz.records import Run
+from memviz.settings import settings
+from memviz.store import Store
+from memviz.sweeps import RowSet, Sweep, SweepTask, read_sweep, run_sweep
+from memviz.sweeps.running import BATCH
+from memviz.tasks import Report, Say, TraceTask, run_trace, task_of_text, tokenizer_of
+
+if TYPE_CHECKING:
+    from memviz.engine.backend import Backend
+
+__all__ = ["RowSet", "Sweep", "Traced", "models", "read_sweep", "sweep", "trace"]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One prompt's trace."""
+
+    table: pd.DataFrame
+    """One row an index of the whole row of tokens."""
+    measures: pd.Series
+    """Every measure of docs/trace.md; NaN where it is undefined, unknown or infinite."""
+    run: Run
+
+
+@cache
+def _backend() -> Backend:
+    from memviz.engine.backend import Backend
+
+    return Backend(settings())
+
+
+def _store() -> Store:
+    return Store(settings().cache / "results", settings().cache_limit)
+
+
+def models() -> pd.DataFrame:
+    """One row a model that can be asked for by name, and whether it is ready."""
+    known = known_models(settings())
+    names = ("name", "label", "family", "size", "step", "seed", "n_parameters", "licence", "corpus")
+    table = pd.DataFrame([{name: getattr(model, name) for name in names} for model in known])
+    return table.assign(ready=[read_card(model, settings()) is not None for model in known])
+
+
+def trace(
+    model: str,
+    text: str | None = None,
+    *,
+    context_ids: Sequence[int] | None = None,
+    continuation_ids: Sequence[int] | None = None,
+    n_context: int = 32,
+    n_continuation: int | None = None,
+    **options: Any,
+) -> Traced:
+    """Trace a text, or token ids taken verbatim; options as `TraceTask` has them (decoding, dtype, all_layers).
+
+    Raises InputError, ModelError, StoreError.
+    """
+    from memviz.engine.preparing import prepare
+
+    if (text is None) == (context_ids is None):
+        raise ValueError("give either a text or context_ids")
+    card = prepare(find_model(model, settings()), settings())
+    tokenizer = tokenizer_of(card, settings())
+    if text is not None:
+        task = task_of_text(text, card, tokenizer, n_context, n_continuation, **options)
+    else:
+        truth = None if continuation_ids is None else tuple(map(int, continuation_ids))
+        n_steps = n_continuation or (32 if truth is None else len(truth))
+        task = TraceTask(model, tuple(map(int, context_ids or ())), truth, n_steps, **options)
+    _, run, _ = run_trace(task, _backend(), _store())
+    measures = pd.Series(export.measures_of(run.trace, tokenizer), dtype="float64")
+    return Traced(export.table(run, tokenizer), measures, run)
+
+
+def sweep(
+    models: Sequence[str],
+    rows: RowSet | None = None,
+    out: Path | str = "sweep",
+    *,
+    report: Report = lambda done, total: None,
+    say: Say | None = None,
+    batch: int = BATCH,
+    **options: Any,
+) -> Sweep:
+    """Run a sweep into the folder `out`, or go on with it; options as `SweepTask` has them. Raises as `run_sweep`."""
+    task = SweepTask(tuple(models), rows or RowSet(), **options)
+    return run_sweep(task, _backend(), _store(), Path(out).resolve(), report, say or _tell, batch)
+
+
+def _tell(stage: str) -> None:
+    """One line that is written over, where somebody looks on."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{stage}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,70 @@
+"""`memviz findings`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memviz.catalog import ModelError, find_model
+from memviz.cli.shared import check_out, say, store, write
+from memviz.settings import ROOT, Settings, load_settings
+
+if TYPE_CHECKING:
+    from memviz.corpus import Corpus
+
+CLAIMS = ROOT / "docs" / "claims.toml"
+
+
+def findings(
+    sweep: Annotated[list[Path], typer.Option(help="Folder of a finished sweep. Repeatable; the first comes first.")],
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write instead of printing it.")] = None,
+    claims: Annotated[Path, typer.Option(help="The claims.")] = CLAIMS,
+    index: Annotated[Path | None, typer.Option(help="Folder of the n-gram index [the models' own].")] = None,
+) -> None:
+    """Judge the claims on finished sweeps, and write what comes out."""
+    from memviz.demo.suite import read_data
+    from memviz.population.claims import read_claims
+    from memviz.population.evidence import judge, material_of
+    from memviz.population.ngrams import frequencies
+    from memviz.population.report import findings as document_of
+    from memviz.population.weighting import strata_of
+    from memviz.sweeps import read_sweep
+    from memviz.sweeps.rowset import SUITE
+
+    if out is not None:
+        check_out(out)
+    listed, sweeps, settings = read_claims(claims), [read_sweep(folder) for folder in sweep], load_settings()
+    material = material_of(sweeps)
+    corpus = _corpus(material.models[-1], index, settings)
+    if corpus is not None:
+        say("counting n-grams")
+        counted = frequencies(sweeps[0], corpus, store(settings))
+        material = material_of(sweeps, counted)
+    is_suite = sweeps[0].task.rows.source == SUITE
+    text = document_of(judge(listed, material), material, strata_of(read_data()) if is_suite else None)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write(out.resolve(), text)
+
+
+def _corpus(model: str, index: Path | None, settings: Settings) -> Corpus | None:
+    """The index of what the models were trained on, built where it is the suite's; None where there is none."""
+    from memviz.cli.corpus import _tokenizer
+    from memviz.corpora import SUITE, index_folder, index_of
+    from memviz.corpus import Corpus
+    from memviz.tasks import IndexTask
+
+    if index is not None:
+        return Corpus.open(index, _tokenizer(model).hash)
+    try:
+        found = find_model(model, settings)
+        tokenizer = _tokenizer(model)
+    except ModelError as error:
+        typer.echo(f"n-grams are not counted: {error}", err=True)
+        return None
+    if found.index == SUITE and not (index_folder(SUITE, settings) / "manifest.json").is_file():
+        IndexTask(SUITE).run(settings, lambda done, total: None, say)
+    return index_of(found, tokenizer, settings)

@@ -1,0 +1,123 @@
+"""`memviz sweep`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from memviz.cli.shared import say, store
+from memviz.settings import Settings, load_settings
+from memviz.sweeps.rowset import SUITE, RowSet, read_row_set
+from memviz.sweeps.running import BATCH, MALFORMED, run_sweep
+from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepTask
+from memviz.tasks import InputError
+
+NONE = "none"
+
+
+def _numbers(option: str, value: str | None) -> tuple[int, ...]:
+    if not value or value == NONE:
+        return ()
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise InputError(f"{option} is {value[:100]!r}: give whole numbers like 8,16,32") from None
+
+
+def _words(value: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
+
+
+def _shown(values: tuple[int, ...]) -> str:
+    return ",".join(map(str, values))
+
+
+def sweep(
+    models: Annotated[str, typer.Option(help="Names of `memviz models`, separated by commas.")],
+    out: Annotated[Path, typer.Option(help="Folder of the tables; a sweep that was left there goes on.")],
+    data: Annotated[
+        str, typer.Option(help="suite, a file (.npy, .jsonl, .csv, .parquet), or the name of a saved row set.")
+    ] = SUITE,
+    contexts: Annotated[str, typer.Option(help="k of the context curve, or none.")] = _shown(CONTEXTS),
+    context_mode: Annotated[str, typer.Option(help="sliding, anchored, or both with a comma.")] = SLIDING,
+    continuations: Annotated[str, typer.Option(help="m of the continuation curve, or none.")] = _shown(CONTINUATIONS),
+    context_at: Annotated[int, typer.Option(help="k of the continuation curve.")] = AT,
+    continuation_at: Annotated[int, typer.Option(help="m of the context curve.")] = AT,
+    domain: Annotated[list[str] | None, typer.Option(help="Of the bundled corpus. Repeatable.")] = None,
+    buckets: Annotated[str | None, typer.Option(help="Planned exposures, like 0,1,16.")] = None,
+    parts: Annotated[str | None, typer.Option(help="held-out, planted, background.")] = None,
+    documents: Annotated[str | None, typer.Option(help="Numbers of documents of the bundled corpus.")] = None,
+    rows: Annotated[str | None, typer.Option(help="Row numbers, from 0.")] = None,
+    sample: Annotated[int | None, typer.Option(help="So many of the rows that pass, drawn at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    text_column: Annotated[str, typer.Option(help="Of a file.")] = "text",
+    ids_column: Annotated[str, typer.Option(help="Token ids of a file, taken instead of text.")] = "ids",
+    id_column: Annotated[str | None, typer.Option(help="What a file calls its rows.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Further columns of a file to carry along.")] = None,
+    labels_file: Annotated[Path | None, typer.Option(help="A .npy of one label a row, beside rows in .npy.")] = None,
+    positions: Annotated[bool, typer.Option(help="Also write one row a position.")] = False,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    batch: Annotated[int, typer.Option(help="Rows decoded together; another number computes all anew.")] = BATCH,
+) -> None:
+    """Ask many rows of many models, at many sizes of context and continuation, into Parquet tables."""
+    settings = load_settings()
+    filters: dict[str, Any] = {
+        "domains": tuple(domain or ()),
+        "buckets": _numbers("--buckets", buckets),
+        "parts": _words(parts),
+        "documents": _numbers("--documents", documents),
+        "rows": _numbers("--rows", rows),
+        "sample": sample,
+        "seed": seed,
+        "text_column": text_column,
+        "ids_column": ids_column,
+        "id_column": id_column,
+        "labels": _words(labels),
+        "labels_file": str(labels_file.resolve()) if labels_file else None,
+    }
+    task = SweepTask(
+        models=_words(models),
+        rows=_row_set(data, filters, settings),
+        contexts=_numbers("--contexts", contexts),
+        context_modes=_words(context_mode),
+        continuations=_numbers("--continuations", continuations),
+        context_at=context_at,
+        continuation_at=continuation_at,
+        dtype=dtype or settings.dtype,
+        positions=positions,
+    )
+
+    from memviz.engine.backend import Backend  # torch takes seconds, and most bad input is found without it
+
+    folder = out.resolve()
+    manifest = run_sweep(task, Backend(settings), store(settings), folder, say=say, batch=batch).manifest
+    about, made = manifest["rows"], manifest["provenance"]
+    typer.echo(
+        f"{about['n']:,} rows, {len(task.models)} models: {manifest['tables']['sequences']['n_rows']:,} sequences in "
+        f"{folder}; {made['batches_computed']:,} batches computed, {made['batches_reused']:,} from before"
+    )
+    if about["n_malformed"]:
+        typer.echo(
+            f"{about['n_malformed']:,} of {about['n_read']:,} rows cannot be used: {folder / MALFORMED} says why"
+        )
+    for each in manifest["skipped"]:
+        typer.echo(
+            f"skipped: {each['mode']}, k = {each['k']}, m = {each['m']}, for {each['n_rows']:,} rows that are shorter"
+        )
+
+
+def _row_set(data: str, filters: dict[str, Any], settings: Settings) -> RowSet:
+    """The rows meant by --data. Raises InputError."""
+    if data == SUITE:
+        return RowSet(SUITE, **filters)
+    path = Path(data)
+    if path.is_file() or path.suffix or "/" in data:
+        if not path.is_file():
+            raise InputError(f"--data {data}: there is no such file")
+        return RowSet(str(path.resolve()), **filters)
+    given = [name for name, value in filters.items() if value != getattr(RowSet(), name)]
+    if given:
+        raise InputError(f"the saved row set {data!r} says which rows it has: leave --{given[0].replace('_', '-')} out")
+    return read_row_set(data, settings)

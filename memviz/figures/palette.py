@@ -1,0 +1,52 @@
+"""The colours of Plotly figures: those of the page's theme, put in by the browser, or one theme's own for documents."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import Literal
+
+from memviz.settings import ROOT
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours as Plotly takes them."""
+
+    categorical: tuple[str, ...]
+    """Told apart by colour-blind readers in this order."""
+    sequential: tuple[str, ...]
+    """Ten, from that of the ground to that of most contrast."""
+    text: str
+    muted: str
+    """Of rules, floors and notes."""
+    ground: str
+
+    def ladder(self, n: int) -> list[str]:
+        """n colours of one hue for ascending sizes; all have a contrast of 3 to the ground, so beyond 5 some repeat."""
+        return [self.sequential[5 + round(4 * i / max(1, n - 1))] if n > 1 else self.sequential[8] for i in range(n)]
+
+
+THEMED = Palette(
+    categorical=tuple(f"#{i:06d}" for i in range(1, 7)),
+    sequential=tuple(f"#{i:06d}" for i in range(11, 21)),
+    text="#000037",
+    muted="#000036",
+    ground="#000038",
+)
+"""What Streamlit's theme of Plotly figures writes in the place of colours: its client puts the theme's own there.
+
+So a figure is right in light and dark, at the first drawing and when the reader changes the theme.
+"""
+
+
+def palette(mode: Literal["light", "dark"]) -> Palette:
+    """The colours of one theme of .streamlit/config.toml, for figures outside the pages."""
+    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"][mode]
+    return Palette(
+        categorical=tuple(theme["chartCategoricalColors"]),
+        sequential=tuple(theme["chartSequentialColors"]),
+        text=theme["textColor"],
+        muted=theme["grayColor"],
+        ground=theme["backgroundColor"],
+    )

@@ -1,0 +1,83 @@
+"""What a sweep says of a population: curves, transitions between models, boundaries, and the evidence drawn from them.
+
+Pure functions of a sweep's tables; no torch, no Streamlit. A *unit* is a group of near-duplicate rows (column `group`):
+intervals are 95 %, over units. Shares: Wilson. Means, differences, slopes: percentile bootstrap, the same seed giving
+the same resamples, so that what is computed on the same rows is paired.
+
+    sweep = read_sweep(folder)                                  # memviz.sweeps
+    rows = Filters(domains=("verse",)).apply(sweep.sequences)
+    points = continuation_points(rows)                          # one line a sequence and size
+    table = summary(points, ["model", "m"])                     # one line a point of the figure, with intervals
+    fits = size_fits(size_points(rows), parameters_of(sweep))
+    found = transition(size_points(rows), "suite-1.8m", "suite-7.6m")
+    aligned = align(sweep, "suite-7.6m")                        # needs a sweep with --positions
+    curve = boundary_curves(aligned, "entropy_free_running")
+"""
+
+from memviz.population.aligned import GROUPS, QUANTITIES, Aligned, align, members
+from memviz.population.boundary import boundary_curves, boundary_differences
+from memviz.population.claims import Claim, Outcome, Quality, Verdict, read_claims
+from memviz.population.curves import (
+    context_points,
+    continuation_points,
+    difference,
+    labels_of,
+    parameters_of,
+    size_points,
+    summary,
+)
+from memviz.population.evidence import Material, judge, material_of
+from memviz.population.filters import Choices, Filters, choices, filters_from_query
+from memviz.population.fits import SizeFit, size_fits
+from memviz.population.intervals import Estimate, estimate, resampled_sums, wilson
+from memviz.population.ngrams import Frequencies, frequencies, stored_frequencies
+from memviz.population.transitions import Transition, memorized_only_by, rows_of_cell, transition, transitions
+from memviz.population.weighting import POPULATIONS, Population, covered, strata_of, weights_of
+
+__all__ = [
+    "GROUPS",
+    "POPULATIONS",
+    "QUANTITIES",
+    "Aligned",
+    "Choices",
+    "Claim",
+    "Estimate",
+    "Filters",
+    "Frequencies",
+    "Material",
+    "Outcome",
+    "Population",
+    "Quality",
+    "SizeFit",
+    "Transition",
+    "Verdict",
+    "align",
+    "boundary_curves",
+    "boundary_differences",
+    "choices",
+    "context_points",
+    "continuation_points",
+    "covered",
+    "difference",
+    "estimate",
+    "filters_from_query",
+    "frequencies",
+    "judge",
+    "labels_of",
+    "material_of",
+    "members",
+    "memorized_only_by",
+    "parameters_of",
+    "read_claims",
+    "resampled_sums",
+    "rows_of_cell",
+    "size_fits",
+    "size_points",
+    "stored_frequencies",
+    "strata_of",
+    "summary",
+    "transition",
+    "transitions",
+    "weights_of",
+    "wilson",
+]

@@ -1,0 +1,142 @@
+"""A sweep's rows under one model, mode and k as arrays, index by index; the groups, and what makes a hit easy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from memviz.population.ngrams import Frequencies
+from memviz.sweeps.results import Sweep
+from memviz.tasks import InputError
+
+GROUPS = {"memorized": "M = 1", "half": "M = 1/2", "unmemorized": "M = 0"}
+HIT_SHARE = {"memorized": 1.0, "half": 0.5, "unmemorized": 0.0}
+QUANTITIES = {
+    "entropy_free_running": "entropy, free-running (nats)",
+    "entropy_teacher_forced": "entropy, teacher-forced (nats)",
+    **{f"frequency_{n}": f"{n}-gram frequency, true tokens (per token of the stream)" for n in (1, 2, 3)},
+    **{f"frequency_{n}_generated": f"{n}-gram frequency, generated (per token of the stream)" for n in (1, 2, 3)},
+}
+EDGE = 8
+"""Positions by which the moved edge is moved."""
+ENTROPY_BIN = 0.25
+"""nats."""
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """n rows under one model, mode and k, index by index: context 0 to k - 1, then the M decoded positions."""
+
+    model: str
+    mode: str
+    k: int
+    m: int
+    """Positions that decide the group; at most M."""
+    rows: np.ndarray
+    """(n,) int64 row numbers, ascending."""
+    units: np.ndarray
+    """(n,) int64 group of near-duplicates."""
+    match: np.ndarray
+    """(n, M) bool."""
+    values: Mapping[str, np.ndarray]
+    """Key of `QUANTITIES` -> (n, k + M) float64, NaN where undefined."""
+
+    def of(self, quantity: str) -> np.ndarray:
+        """(n, k + M) values of a quantity. Raises InputError where it was not brought along."""
+        if quantity not in self.values:
+            raise InputError(f"{quantity} is not known of these rows; known are {', '.join(self.values)}")
+        return self.values[quantity]
+
+    def where(self, keep: np.ndarray) -> Aligned:
+        """The rows of an (n,) bool mask."""
+        values = {name: each[keep] for name, each in self.values.items()}
+        return replace(self, rows=self.rows[keep], units=self.units[keep], match=self.match[keep], values=values)
+
+
+def align(
+    sweep: Sweep,
+    model: str,
+    k: int = 32,
+    mode: str = "sliding",
+    m: int = 32,
+    frequencies: Frequencies | None = None,
+    generated: Frequencies | None = None,
+    entropy: bool = True,
+) -> Aligned:
+    """Rows of a sweep that have m positions after k, with entropies and, where given, frequencies of the true tokens
+    and of this condition's generated ones.
+
+    `entropy` needs a sweep with --positions; without, the free-running entropy is known at indices k - 1 and k only,
+    and has no null. Raises InputError where the sweep lacks what is asked for.
+    """
+    names = ["row", "group", "start", "m", "generated_ids", "entropy_before", "entropy_at"]
+    condition = [("model", "==", model), ("mode", "==", mode), ("k", "==", k)]
+    found = sweep.read("sequences", names, condition)
+    found = found[found["m"] >= m].sort_values("row")
+    if found.empty:
+        raise InputError(f"the sweep has no rows of {model} at k = {k}, {mode}, with m = {m} or more")
+    rows, start, n_decoded = found["row"].to_numpy(np.int64), int(found["start"].iloc[0]), int(found["m"].min())
+    ids = sweep.rows.set_index("row")["ids"].loc[rows]
+    truth = np.stack([each[start + k : start + k + n_decoded] for each in ids])
+    written = np.stack([each[:n_decoded] for each in found["generated_ids"]])
+    values = _entropies(sweep, condition, rows, k + n_decoded) if entropy else _edges(found, k, k + n_decoded)
+    for counted, first, name in ((frequencies, start, "frequency_{}"), (generated, 0, "frequency_{}_generated")):
+        if counted is None:
+            continue
+        if counted.generated != (None if counted is frequencies else (model, mode, k)):
+            raise InputError(f"these frequencies are not of {model} at k = {k}, {mode}: count them anew")
+        for n in counted.orders:
+            values[name.format(n)] = counted.of(n, rows)[:, first : first + k + n_decoded]
+    return Aligned(model, mode, k, m, rows, found["group"].to_numpy(np.int64), truth == written, values)
+
+
+def _entropies(sweep: Sweep, condition: list, rows: np.ndarray, p: int) -> dict[str, np.ndarray]:
+    names = {"entropy_free_running": "free_running_entropy", "entropy_teacher_forced": "teacher_forced_entropy"}
+    found = sweep.read("positions", ["row", "index", *names.values()], condition)
+    place = np.minimum(np.searchsorted(rows, found["row"].to_numpy()), len(rows) - 1)
+    index = found["index"].to_numpy()
+    kept = (rows[place] == found["row"].to_numpy()) & (index < p)
+    values = {}
+    for name, column in names.items():
+        values[name] = np.full((len(rows), p), np.nan)
+        values[name][place[kept], index[kept]] = found[column].to_numpy(np.float64, na_value=np.nan)[kept]
+    return values
+
+
+def _edges(found: object, k: int, p: int) -> dict[str, np.ndarray]:
+    values = np.full((len(found), p), np.nan)  # type: ignore[arg-type]
+    for column, index in (("entropy_before", k - 1), ("entropy_at", k)):
+        values[:, index] = found[column].to_numpy(np.float64, na_value=np.nan)  # type: ignore[index]
+    return {"entropy_free_running": values}
+
+
+def members(aligned: Aligned, group: str, start: int = 0) -> np.ndarray:
+    """(n,) bool: rows of a group of `GROUPS`, chosen on positions start to start + m - 1. Raises InputError."""
+    if group not in GROUPS:
+        raise InputError(f"group {group!r} is unknown: use {', '.join(GROUPS)}")
+    window = aligned.match[:, start : start + aligned.m]
+    if window.shape[1] < aligned.m:
+        raise InputError(
+            f"only {aligned.match.shape[1]} positions were decoded, {start + aligned.m} are needed: sweep a larger m"
+        )
+    return 2 * window.sum(axis=1) == round(2 * HIT_SHARE[group] * aligned.m)
+
+
+def bins_of(aligned: Aligned, quantity: str, start: int) -> np.ndarray | None:
+    """(n, m) int from 0: bin of what makes a hit easy at positions start to start + m - 1; None where unknown.
+
+    Frequencies: whole powers of two, and one bin for none. Entropies: quarters of a nat of the teacher-forced one.
+    """
+    first = aligned.k + start
+    if quantity.startswith("entropy"):
+        forced = aligned.values.get("entropy_teacher_forced")
+        if forced is None:
+            return None
+        raw = np.floor(forced[:, first : first + aligned.m] / ENTROPY_BIN)
+    else:
+        value = aligned.of(quantity)[:, first : first + aligned.m]
+        with np.errstate(divide="ignore"):
+            raw = np.floor(np.log2(value))
+    return np.unique(raw, return_inverse=True)[1].reshape(raw.shape)

@@ -1,0 +1,156 @@
+"""Entropy and n-gram frequency around the start of a continuation, by group, against what selection alone would give.
+
+measures.md, rule 1: a group chosen by its hits is also chosen by what makes hits easy. Every figure carries the null
+band of independent hits, the moved edge, and the difference from all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from memviz.population.aligned import EDGE, GROUPS, HIT_SHARE, Aligned, bins_of, members
+from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles
+from memviz.population.selection import Selected, at_hits_and_misses, band, hit_rates, mixed
+from memviz.tasks import InputError
+
+ALL = "all"
+_NULL = ("null", "null_low", "null_high", "null_mean_low", "null_mean_high")
+
+
+def boundary_curves(aligned: Aligned, quantity: str, n_resamples: int = N_RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """One line a group (and "all") and index: the figure of one model and quantity.
+
+    Columns: group, index (0 at the first context token), t (index - k), n, n_units, mean, low, high, null (expected of
+    a group of independent hits), null_low, null_high, all_rows. NaN where undefined; null NaN for "all".
+    """
+    values, k, m = aligned.of(quantity), aligned.k, aligned.m
+    known = ~np.isnan(values).any(axis=0)
+    shown, p = np.where(known, values, 0), values.shape[1]
+    member = {ALL: np.ones(len(values), bool)} | {name: members(aligned, name) for name in GROUPS}
+    columns = [np.column_stack([mask[:, None] * shown, mask]) for mask in member.values()]
+    drawn = drawn_sums(np.concatenate(columns, axis=1), aligned.units, n_resamples, seed)
+    means = {}
+    for name, part in zip(member, np.split(drawn, len(member), axis=1), strict=True):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means[name] = np.where(known, part[:, :-1] / part[:, -1:], np.nan)
+    bins = bins_of(aligned, quantity, 0)
+    at, found = slice(k, k + m), None
+    if bins is not None:
+        rates = hit_rates(bins, aligned.match[:, :m], aligned.units, n_resamples, seed)
+        found = at_hits_and_misses(shown[:, at], bins, rates, aligned.units, n_resamples, seed)
+    tables = []
+    for name, mask in member.items():
+        low, high = percentiles(means[name][1:])
+        n, n_units = int(mask.sum()), len(np.unique(aligned.units[mask]))
+        null = null_low = null_high = np.full(p, np.nan)
+        if name != ALL and found is not None:
+            anywhere = np.broadcast_to(shown.var(axis=0), means[ALL].shape)  # outside, any rows will do
+            expected = Selected(means[ALL].copy(), anywhere.copy())
+            expected.mean[:, at], expected.variance[:, at] = mixed(found, HIT_SHARE[name])
+            null, (null_low, null_high) = expected.mean[0], band(expected, n_units, len(np.unique(aligned.units)), seed)
+        columns_of = {"index": np.arange(p), "t": np.arange(p) - k, "n": n, "n_units": n_units}
+        columns_of |= {"mean": means[name][0], "low": low, "high": high}
+        columns_of |= {"null": null, "null_low": null_low, "null_high": null_high, "all_rows": means[ALL][0]}
+        tables.append(pd.DataFrame({"group": name, **columns_of}))
+    return pd.concat(tables, ignore_index=True)
+
+
+class _Jumps(NamedTuple):
+    """n pairs of a row and a condition: what stands at the boundary, and what decides the group."""
+
+    at: np.ndarray
+    """(n,) value at index k."""
+    before: np.ndarray
+    """(n,) value at index k - 1."""
+    units: np.ndarray
+    bins: np.ndarray | None
+    """(n, m) int, what makes a hit easy at each position; None where unknown."""
+    match: np.ndarray
+    """(n, m) bool."""
+    member: dict[str, np.ndarray]
+
+
+def _jumps(aligned: Aligned, quantity: str, start: int) -> _Jumps | None:
+    """The boundary, or the edge moved by `start` positions; None where too few were decoded for it."""
+    edge, values = aligned.k + start, aligned.of(quantity)
+    if aligned.match.shape[1] < start + aligned.m or np.isnan(values[:, edge - 1 : edge + 1]).any() or not edge:
+        return None
+    member = {name: members(aligned, name, start) for name in GROUPS}
+    match = aligned.match[:, start : start + aligned.m]
+    return _Jumps(values[:, edge], values[:, edge - 1], aligned.units, bins_of(aligned, quantity, start), match, member)
+
+
+def _pooled(parts: Sequence[_Jumps | None]) -> _Jumps | None:
+    """Several conditions as one, where all have it."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    coded = [part.bins for part in known if part.bins is not None]
+    bins = np.concatenate(coded) if len(coded) == len(known) else None
+    member = {name: np.concatenate([part.member[name] for part in known]) for name in GROUPS}
+    at, before, units, match = (
+        np.concatenate([getattr(part, name) for part in known]) for name in ("at", "before", "units", "match")
+    )
+    return _Jumps(at, before, units, bins, match, member)
+
+
+def boundary_differences(
+    aligned: Sequence[Aligned], quantity: str, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """Index k minus k - 1, one line a group: of one condition, or of several k of one model, pooled, clustered by row.
+
+    Columns: model, k ("32" or "8+16+32"), group, n (row and k pairs), n_units, jump, jump_low, jump_high, all_rows,
+    above, above_low, above_high (jump minus all rows), null, null_low, null_high (of `above` in a group of this size,
+    by selection alone), null_mean_low, null_mean_high (of the null's expectation alone),
+    edge, edge_low, edge_high (jump at k + 8 of the group chosen on positions 8 to m + 7; NaN where too few decoded),
+    n_edge (its pairs), fall, fall_low, fall_high (jump minus edge). Raises InputError for what cannot be pooled.
+    """
+    if len({(each.model, each.mode, each.m) for each in aligned}) != 1:
+        raise InputError(f"{len(aligned)} conditions of several models, modes or m cannot be pooled: take one model")
+    here = _pooled([_jumps(each, quantity, 0) for each in aligned])
+    if here is None:
+        raise InputError(f"{quantity} is unknown at the boundary for k = {aligned[0].k}: take a longer context")
+    moved = _pooled([_jumps(each, quantity, EDGE) for each in aligned])
+    lines = []
+    for group, share in HIT_SHARE.items():
+        jump, above = _jump_of(here, group, n_resamples, seed)
+        n, n_units = int(here.member[group].sum()), len(np.unique(here.units[here.member[group]]))
+        edge = np.full_like(jump, np.nan) if moved is None else _jump_of(moved, group, n_resamples, seed)[0]
+        line: dict[str, object] = {"model": aligned[0].model, "k": "+".join(str(each.k) for each in aligned)}
+        n_edge = 0 if moved is None else int(moved.member[group].sum())
+        line |= {"group": group, "n": n, "n_units": n_units, "n_edge": n_edge, "all_rows": jump[0] - above[0]}
+        for name, drawn in (("jump", jump), ("above", above), ("edge", edge), ("fall", jump - edge)):
+            low, high = percentiles(drawn[1:])
+            line |= {name: drawn[0], f"{name}_low": low, f"{name}_high": high}
+        lines.append(line | _null_of(here, share, n_units, n_resamples, seed))
+    return pd.DataFrame(lines)
+
+
+def _jump_of(jumps: _Jumps, group: str, n_resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(1 + n_resamples,) each, the sample's own first: the group's mean jump, and that minus the mean jump of all."""
+    jump, mask = jumps.at - jumps.before, jumps.member[group]
+    columns = np.stack([mask * jump, mask, jump, np.ones(len(jump))], axis=1)
+    drawn = drawn_sums(columns, jumps.units, n_resamples, seed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = drawn[:, 0] / drawn[:, 1]
+        return mean, mean - drawn[:, 2] / drawn[:, 3]
+
+
+def _null_of(jumps: _Jumps, share: float, n_units: int, n_resamples: int, seed: int) -> dict[str, float]:
+    """What independent hits would give for `above`, in a group of so many units."""
+    if jumps.bins is None:
+        return dict.fromkeys(_NULL, float("nan"))
+    rates = hit_rates(jumps.bins, jumps.match, jumps.units, n_resamples, seed)
+    values = np.stack([jumps.at, jumps.at - jumps.before], axis=1)
+    found = at_hits_and_misses(values, jumps.bins[:, [0, 0]], rates, jumps.units, n_resamples, seed)
+    at, difference = (Selected(*(each[:, [i]] for each in mixed(found, share))) for i in range(2))
+    every = drawn_sums(np.stack([jumps.at, np.ones(len(jumps.at))], axis=1), jumps.units, n_resamples, seed)
+    above = Selected(at.mean - every[:, :1] / every[:, 1:], difference.variance)
+    low, high = band(above, n_units, len(np.unique(jumps.units)), seed)
+    mean_low, mean_high = percentiles(above.mean[1:, 0])
+    ends = zip(_NULL, (above.mean[0, 0], low[0], high[0], mean_low, mean_high), strict=True)
+    return {name: float(end) for name, end in ends}

@@ -1,0 +1,105 @@
+"""Which rows of a population are looked at: one frozen record that fits into a link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+
+from memviz.measures.templates import CLASSES
+from memviz.sweeps.rowset import PARTS
+from memviz.tasks import InputError
+
+TEMPLATES = ("repeating", "incrementing", "none")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Values to keep, by column; an empty filter lets everything pass, also what is unknown.
+
+    Raises InputError for an unknown part, template or class.
+    """
+
+    domains: tuple[str, ...] = ()
+    buckets: tuple[int, ...] = ()
+    """Planned exposures; background rows have one."""
+    parts: tuple[str, ...] = ()
+    """Of held-out, planted, background."""
+    templates: tuple[str, ...] = ()
+    """Of repeating, incrementing, none."""
+    classes: tuple[str, ...] = ()
+    """Of recite, reconstruct, recollect."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # the same filters, however they were written
+            object.__setattr__(self, field.name, tuple(sorted(set(getattr(self, field.name)))))
+        for name, known in (("parts", PARTS), ("templates", TEMPLATES), ("classes", CLASSES)):
+            unknown = [value for value in getattr(self, name) if value not in known]
+            if unknown:
+                raise InputError(f"{unknown[0]!r} is none of the {name} of rows: use {', '.join(known)}")
+
+    def keep(self, table: pd.DataFrame) -> np.ndarray:
+        """(n,) bool for a table with the columns about rows (rows and sequences of a sweep, points)."""
+        passing = np.ones(len(table), bool)
+        for name, wanted in ((field.name, getattr(self, field.name)) for field in fields(self)):
+            if wanted:
+                passing &= _values(table, name).isin(wanted).to_numpy(bool)
+        return passing
+
+    def apply(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The lines that pass."""
+        return table[self.keep(table)]
+
+    def to_query(self) -> dict[str, list[str]]:
+        """Parameters of a link: name of the filter -> values; empty filters are left out."""
+        found = {field.name: [str(value) for value in getattr(self, field.name)] for field in fields(self)}
+        return {name: values for name, values in found.items() if values}
+
+
+def filters_from_query(query: Mapping[str, str | Sequence[str]]) -> Filters:
+    """The filters of a link; other parameters are passed over. Raises InputError for a bucket that is no number."""
+    found: dict[str, tuple[str, ...]] = {}
+    for field in fields(Filters):
+        values = query.get(field.name, ())
+        found[field.name] = (values,) if isinstance(values, str) else tuple(values)
+    try:
+        buckets = tuple(int(value) for value in found.pop("buckets"))
+    except ValueError as error:
+        raise InputError(f"a bucket of this link is no number ({error}): give buckets like 0 or 16") from None
+    return Filters(buckets=buckets, **found)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a table has to choose from, each ascending; empty where a column says nothing."""
+
+    domains: tuple[str, ...]
+    buckets: tuple[int, ...]
+    parts: tuple[str, ...]
+    templates: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def choices(table: pd.DataFrame) -> Choices:
+    """The values that filters of this table may have."""
+    known = {field.name: sorted(_values(table, field.name).dropna().unique()) for field in fields(Filters)}
+    buckets = tuple(int(value) for value in known.pop("buckets"))
+    return Choices(buckets=buckets, **{name: tuple(map(str, values)) for name, values in known.items()})
+
+
+def is_true(values: pd.Series) -> np.ndarray:
+    """(n,) bool; what is unknown is not true."""
+    return values.to_numpy(bool, na_value=False)
+
+
+def _values(table: pd.DataFrame, name: str) -> pd.Series:
+    """The column that a filter looks at."""
+    if name == "parts":
+        background, bucket = table["background"], table["bucket"]
+        held_out = np.where(is_true(bucket.eq(0)), PARTS[0], PARTS[1])
+        part = np.where(is_true(background.eq(True)), PARTS[2], held_out)
+        return pd.Series(part, table.index, dtype=object).where(bucket.notna() & background.notna())
+    columns = {"domains": "domain", "buckets": "bucket", "templates": "template", "classes": "memorization_class"}
+    return table[columns[name]]

@@ -1,0 +1,116 @@
+"""Intervals over units: Wilson for shares, the percentile bootstrap for everything that is a function of sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.stats import norm
+
+N_RESAMPLES = 2000
+LEVEL = 0.95
+_AT_ONCE = 2**22
+"""Draws of one batch: 32 MB of counts."""
+_KEPT = 2**24
+"""Draws that are kept for the next question about as many units: 32 MB, four times."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval. low = high = value where nothing varies; NaN where nothing is known."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """Rows in the smallest group that enters it."""
+    n_units: int
+    """Units (groups of near-duplicates) among them."""
+
+
+def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95 % Wilson interval of shares of n (need not be whole); NaN for n = 0."""
+    share, n = np.asarray(share, np.float64), np.asarray(n, np.float64)
+    z = norm.ppf((1 + LEVEL) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
+
+
+def resampled_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(n_resamples, s) sums of the columns of (n, s) values over units drawn with replacement, in batches.
+
+    units (n,): rows of one unit are drawn together. The same units and seed give the same draws, whatever the values.
+    """
+    order = np.argsort(units, kind="stable")
+    starts = np.flatnonzero(np.diff(units[order], prepend=units.min(initial=0) - 1))
+    n_units = len(starts)
+    sums = np.add.reduceat(np.asarray(values, np.float64)[order], starts, axis=0) if n_units else values
+    found = np.zeros((n_resamples, values.shape[1]))
+    at = 0
+    for counts in _counts(n_units, n_resamples, seed) if n_units else ():
+        found[at : at + len(counts)] = counts.astype(np.float64) @ sums
+        at += len(counts)
+    return found
+
+
+def _counts(n_units: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """(b, n_units) how often each unit is drawn, b resamples at a time."""
+    if n_units * n_resamples > _KEPT:
+        yield from _drawn_anew(n_units, n_resamples, seed)
+        return
+    every, size = _drawn_once(n_units, n_resamples, seed), max(1, _AT_ONCE // n_units)
+    for start in range(0, n_resamples, size):
+        yield every[start : start + size]
+
+
+@lru_cache(maxsize=4)
+def _drawn_once(n_units: int, n_resamples: int, seed: int) -> np.ndarray:
+    """(n_resamples, n_units) counts: drawing them takes longer than all that is done with them."""
+    return np.concatenate(list(_drawn_anew(n_units, n_resamples, seed)))
+
+
+def _drawn_anew(n_units: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
+    generator, size = np.random.default_rng(seed), max(1, _AT_ONCE // n_units)
+    for start in range(0, n_resamples, size):
+        n = min(size, n_resamples - start)
+        drawn = generator.integers(0, n_units, (n, n_units))
+        drawn += np.arange(n)[:, None] * n_units
+        yield np.bincount(drawn.ravel(), minlength=n * n_units).reshape(n, n_units).astype(np.uint16)
+
+
+def drawn_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(1 + n_resamples, s): the column sums of the sample itself, then those of `resampled_sums`."""
+    return np.concatenate([values.sum(axis=0)[None], resampled_sums(values, units, n_resamples, seed)])
+
+
+def percentiles(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95 % percentile interval along the first axis, over what is known; NaN where nothing is."""
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    unknown = np.isnan(samples)
+    if not unknown.any():
+        low, high = np.quantile(samples, tails, axis=0)
+        return low, high
+    ends = np.full((2, *samples.shape[1:]), np.nan)
+    known = ~unknown.all(axis=0)
+    ends[:, known] = np.nanquantile(samples[:, known], tails, axis=0)
+    return ends[0], ends[1]
+
+
+def estimate(
+    values: np.ndarray,
+    units: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    n: int,
+    n_units: int,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """A statistic of column sums, (..., s) -> (...), with its percentile interval over units."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = statistic(drawn_sums(values, units, n_resamples, seed))
+    low, high = percentiles(found[1:])
+    return Estimate(float(found[0]), float(low), float(high), n, n_units)

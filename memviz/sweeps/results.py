@@ -1,0 +1,126 @@
+"""A finished sweep on disk: a manifest, written last, and the Parquet tables it names."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memviz.sweeps.task import SweepTask, sweep_task_from
+from memviz.tasks import InputError
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+TABLES = ("rows", "sequences", "positions")
+BLOCK_ROWS = 2**16
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A finished sweep; tables are read when they are asked for."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def task(self) -> SweepTask:
+        return sweep_task_from(self.manifest["request"])
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """One row a sequence of the data: its ids and what is known of it."""
+        return self.read("rows")
+
+    @cached_property
+    def sequences(self) -> pd.DataFrame:
+        """One row a sequence, model, mode and k."""
+        return self.read("sequences")
+
+    def read(self, table: str, columns: Sequence[str] | None = None, filters: Any = None) -> pd.DataFrame:
+        """A table, or some of its columns and of its rows (filters as pyarrow takes them).
+
+        Raises InputError where the sweep has no such table, or its file is damaged.
+        """
+        if table not in self.manifest["tables"]:
+            hint = "; sweep it with --positions" if table == "positions" else ""
+            raise InputError(f"{self.folder} has no table {table!r}; it has {', '.join(self.manifest['tables'])}{hint}")
+        path = self.folder / self.manifest["tables"][table]["file"]
+        try:
+            return pq.read_table(path, columns=columns and list(columns), filters=filters).to_pandas()
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}): run the sweep again") from None
+
+
+def read_sweep(folder: Path | str) -> Sweep:
+    """The finished sweep of a folder. Raises InputError where there is none."""
+    path = Path(folder) / MANIFEST
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']}, this memviz reads {FORMAT}")
+        return Sweep(Path(folder), content)
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no finished sweep: run `memviz sweep` with --out {folder}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({error}): run the sweep again") from None
+
+
+def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    """Write the manifest, whole or not at all. Raises OSError."""
+    new = folder / f".manifest-{uuid.uuid4().hex}.tmp"
+    with new.open("x", encoding="utf-8") as file:
+        file.write(json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(folder / MANIFEST)
+
+
+class TableFile:
+    """A Parquet file under a temporary name, written block by block; nothing of it is read before `publish`."""
+
+    def __init__(self, folder: Path, name: str, schema: pa.Schema) -> None:
+        self.path = folder / f"{name}.parquet"
+        self.schema = schema
+        self._new = folder / f".{name}-{uuid.uuid4().hex}.tmp"
+        self._writer = pq.ParquetWriter(self._new, schema, compression="zstd")
+        self._waiting: list[pa.Table] = []
+        self._n_waiting = 0
+        self.n_rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        self._n_waiting += len(table)
+        self.n_rows += len(table)
+        if self._n_waiting >= BLOCK_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
+        self._waiting, self._n_waiting = [], 0
+
+    def finish(self) -> None:
+        self._flush()
+        self._writer.close()
+        handle = os.open(self._new, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def publish(self) -> None:
+        self._new.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        self._writer.close()
+        self._new.unlink(missing_ok=True)

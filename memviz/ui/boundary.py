@@ -1,0 +1,165 @@
+"""The boundary page's tables: rows aligned at the boundary, curves and differences, computed once a view."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from memviz.catalog import ModelError, find_model, read_card
+from memviz.corpus import Corpus, CorpusError
+from memviz.jobs import Errand, Status
+from memviz.population import (
+    GROUPS,
+    Aligned,
+    Frequencies,
+    align,
+    boundary_curves,
+    boundary_differences,
+    frequencies,
+    members,
+    stored_frequencies,
+)
+from memviz.population.aligned import EDGE
+from memviz.settings import settings
+from memviz.sweeps import Sweep
+from memviz.ui.population import View
+from memviz.ui.running import watch
+from memviz.ui.shared import session, store, tokenizer, worker
+from memviz.ui.training import corpus_of
+
+REPORTED = {
+    "entropy": {"memorized": "falls", "unmemorized": "rises"},
+    "frequency": {"memorized": "rises", "unmemorized": "falls"},
+}
+"""What Chen, Han and Miyao (2024) report at the boundary."""
+PERMILLE = 1000.0
+
+
+def sizes_of(view: View) -> list[int]:
+    """Context sizes k with an index before the boundary that has a distribution."""
+    curves = [curve for curve in view.sweep.manifest["curves"] if curve["mode"] == "sliding"]
+    return sorted({k for curve in curves for k in curve["k"] if k > 1})
+
+
+def corpus_for(view: View) -> Corpus | None:
+    """The n-gram index of what the view's models were trained on; None where there is none."""
+    try:
+        model = find_model(view.models[-1], settings())
+        card = read_card(model, settings())
+        return corpus_of(model, tokenizer(card)) if card else None
+    except (CorpusError, ModelError):
+        return None
+
+
+def counted(view: View, corpus: Corpus | None) -> Frequencies | None:
+    """The n-gram frequencies of a view's rows; where they are not counted yet, offers to count them."""
+    if corpus is None:
+        st.info(
+            "There is no n-gram index of what these models were trained on, so only entropy is drawn. The index of the "
+            "bundled suite is built from the Trace page; `memviz corpus build` makes one of your own texts."
+        )
+        return None
+    found = _frequencies(view.sweep, corpus, view.key, str(corpus.manifest))
+    if found is not None:
+        return found
+    _frequencies.clear(view.sweep, corpus, view.key, str(corpus.manifest))
+    job = worker().job(f"count {view.key}")
+    if job and job.active:
+        job.attend(session())
+        watch(job, "Counting n-grams in the training data", cancel=True, unit="rows")
+        return None
+    if job and job.status == Status.FAILED:
+        st.error(job.error or "")
+    n = view.sweep.manifest["rows"]["n"]
+    st.info(
+        f"The n-grams of these {n:,} rows have not been counted in the training data yet: once, milliseconds a row."
+    )
+    if st.button("Count them", type="primary"):
+        sweep, kept = view.sweep, store()
+        errand = Errand(lambda _, report, say: frequencies(sweep, corpus, kept, report))
+        worker().errand(f"count {view.key}", "n-gram counts", errand, session())
+        st.rerun()
+    return None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _frequencies(_sweep: Sweep, _corpus: Corpus, key: str, index: str) -> Frequencies | None:
+    return stored_frequencies(_sweep, _corpus, store())
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the sweep")
+def _aligned(
+    _view: View, asked: tuple[Any, ...], model: str, k: int, _counted: Frequencies | None, with_counts: bool
+) -> Aligned:
+    with_positions = "positions" in _view.sweep.manifest["tables"]
+    found = align(_view.sweep, model, k, m=_view.m, frequencies=_counted, entropy=with_positions)
+    passing = _view.filters.apply(_view.rows)["row"]
+    return found.where(np.isin(found.rows, passing))
+
+
+def aligned_of(view: View, model: str, k: int, found: Frequencies | None) -> Aligned:
+    """The rows of a view under one model. Raises InputError where the sweep lacks them."""
+    return _aligned(view, view.asked, model, k, found, found is not None)
+
+
+@st.cache_data(max_entries=200, max_size="64MB", show_spinner="Resampling rows")
+def _curves(_aligned: Aligned, asked: tuple[Any, ...], model: str, k: int, quantity: str) -> pd.DataFrame:
+    return boundary_curves(_aligned, quantity)
+
+
+def curves_of(view: View, aligned: Aligned, quantity: str) -> pd.DataFrame:
+    """Means by index for each group, with intervals and the null's band."""
+    return _curves(aligned, view.asked, aligned.model, aligned.k, quantity)
+
+
+def moved_of(aligned: Aligned, quantity: str) -> tuple[int, dict[str, np.ndarray]] | None:
+    """Each group's (k + M,) means as chosen with the edge moved; None where too few positions were decoded for it."""
+    if aligned.match.shape[1] < aligned.m + EDGE:
+        return None
+    chosen = {group: members(aligned, group, EDGE) for group in GROUPS}
+    return EDGE, {group: aligned.of(quantity)[mask].mean(axis=0) for group, mask in chosen.items() if mask.any()}
+
+
+@st.cache_data(max_entries=200, show_spinner="Resampling rows")
+def _differences(
+    _aligned: list[Aligned], asked: tuple[Any, ...], model: str, sizes: tuple[int, ...], quantity: str
+) -> pd.DataFrame:
+    return boundary_differences(_aligned, quantity)
+
+
+def differences_of(view: View, aligned: list[Aligned], quantity: str) -> pd.DataFrame:
+    """Index k minus index k - 1 by group. Raises InputError where the quantity is unknown there."""
+    return _differences(aligned, view.asked, aligned[0].model, tuple(each.k for each in aligned), quantity)
+
+
+def readable(table: pd.DataFrame, view: View, kind: str) -> pd.DataFrame:
+    """A table of differences to read: values with intervals, in nats or permille."""
+    scale = PERMILLE if kind == "frequency" else 1
+
+    def with_interval(name: str) -> list[str]:
+        columns = ((scale * table[f"{name}{end}"]).tolist() for end in ("", "_low", "_high"))
+        return [_interval(*values) for values in zip(*columns, strict=True)]
+
+    return pd.DataFrame(
+        {
+            "model": [view.names[model] for model in table["model"]],
+            "k": table["k"],
+            "group": [f"{group}, {GROUPS[group]}" for group in table["group"]],
+            "n": table["n"],
+            "difference": with_interval("jump"),
+            "less all rows": with_interval("above"),
+            "selection alone": with_interval("null"),
+            "edge moved": with_interval("edge"),
+            "reported": [REPORTED[kind].get(group, "–") for group in table["group"]],
+        }
+    )
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:+.2f}" if math.isnan(low) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"

@@ -1,0 +1,420 @@
+"""What the population pages share: which sweep, which of its rows, tables computed once, figures with their files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from memviz.demo.suite import read_data
+from memviz.measures.score import LEVELS
+from memviz.population import (
+    POPULATIONS,
+    Choices,
+    Filters,
+    Population,
+    SizeFit,
+    Transition,
+    choices,
+    context_points,
+    continuation_points,
+    labels_of,
+    parameters_of,
+    size_fits,
+    size_points,
+    strata_of,
+    summary,
+    transition,
+    weights_of,
+)
+from memviz.settings import ROOT, settings
+from memviz.sweeps import Sweep, SweepTask, sweep_command
+from memviz.sweeps.kept import SHIPPED, kept_sweeps
+from memviz.sweeps.rowset import SUITE
+from memviz.sweeps.tables import lengths_of
+from memviz.tasks import InputError
+
+HELD_OUT = "held-out"
+KEY_LENGTH = 12
+"""Characters of a sweep's hash in a link."""
+WEIGHTINGS: dict[Population, str] = {"swept": "As swept", "rows": "Unique rows", "exposures": "Stream exposures"}
+CLASS_HELP = (
+    "What memorizing a row would be (Prashanth et al. 2024): recite, more than 5 exposures; reconstruct, a template; "
+    "recollect, everything else."
+)
+_BOUND: dict[str, Any] = {"bind": "query-params"}
+
+
+# Which sweep
+
+
+def name_of(sweep: Sweep) -> str:
+    """What a link calls a sweep."""
+    return "suite" if sweep.folder == SHIPPED else sweep.folder.name[:KEY_LENGTH]
+
+
+def title_of(sweep: Sweep) -> str:
+    """A sweep in words."""
+    about, task = sweep.manifest, sweep.task
+    rows = "the bundled corpus" if task.rows.source == SUITE else task.rows.path.name
+    when = about["provenance"]["created"][:16].replace("T", " ")
+    words = f"{len(task.models)} models, {about['rows']['n']:,} rows of {rows}"
+    return f"Bundled suite: {words}" if sweep.folder == SHIPPED else f"{words} · {when}"
+
+
+def choose_sweep(where: Any) -> Sweep:
+    """The sweep that a page is about; where there is none, says how to make one and stops the page here."""
+    found = {name_of(sweep): sweep for sweep in kept_sweeps(settings())}
+    if not found:
+        st.info(
+            "There is no finished sweep yet. A sweep asks many rows of many models; its tables are what these pages "
+            "draw. Run one on the Sweeps page, or with `memviz sweep`."
+        )
+        st.page_link(ROOT / "pages" / "sweep.py", label="Run a sweep", icon=":material/play_circle:")
+        st.stop()
+    asked = st.query_params.get("sweep")
+    if asked in found and asked != st.session_state.get("sweep_followed"):
+        st.session_state["sweep"] = asked
+    elif asked and asked not in found:
+        st.warning(f"This link is about sweep {asked[:32]}, which is not kept here; this is another one.")
+    forget_unknown("sweep", list(found))
+    names = {name: title_of(sweep) for name, sweep in found.items()}
+    chosen = where.selectbox("Sweep", list(found), format_func=lambda n: names[n], key="sweep", persist_state="session")
+    st.session_state["sweep_followed"] = st.query_params["sweep"] = chosen  # bound widgets would write their label
+    return found[chosen]
+
+
+def forget_unknown(key: str, options: Sequence[Any]) -> None:
+    """Drop a choice made under another sweep that this one does not have."""
+    said = st.session_state.get(key)
+    if isinstance(said, list):
+        if any(value not in options for value in said):
+            st.session_state[key] = [value for value in said if value in options]
+    elif said is not None and said not in options:
+        del st.session_state[key]
+
+
+# Which of its rows
+
+
+@dataclass(frozen=True)
+class View:
+    """A sweep as a page looks at it. Tables are computed once for each different view."""
+
+    sweep: Sweep
+    filters: Filters
+    models: tuple[str, ...]
+    """Ascending by parameters."""
+    population: Population
+    m: int
+
+    @cached_property
+    def key(self) -> str:
+        """What tells this sweep's numbers from every other one's."""
+        content = json.dumps(self.sweep.manifest, sort_keys=True)
+        return f"{self.sweep.folder} {hashlib.sha256(content.encode()).hexdigest()}"
+
+    @property
+    def asked(self) -> tuple[str, str, tuple[str, ...], Population, int]:
+        """Everything a table depends on."""
+        return self.key, repr(self.filters), self.models, self.population, self.m
+
+    @property
+    def task(self) -> SweepTask:
+        return self.sweep.task
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        return labels_of(self.sweep)
+
+    @cached_property
+    def n_parameters(self) -> dict[str, int]:
+        return {model: n for model, n in parameters_of(self.sweep).items() if model in self.models}
+
+    @property
+    def sequences(self) -> pd.DataFrame:
+        return _sequences(self.sweep, self.key)
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        return _rows(self.sweep, self.key)
+
+    @property
+    def floor(self) -> View:
+        """The held-out rows of the same kind, each once."""
+        held_out = replace(self.filters, parts=(HELD_OUT,), buckets=(), classes=())
+        return replace(self, filters=held_out, population="swept")
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
+def _sequences(_sweep: Sweep, key: str) -> pd.DataFrame:
+    columns = _sweep.manifest["tables"]["sequences"]["columns"]
+    return _sweep.read("sequences", [name for name in columns if name != "generated_ids"])
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
+def _rows(_sweep: Sweep, key: str) -> pd.DataFrame:
+    return _sweep.read("rows")
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _choices(_sweep: Sweep, key: str) -> Choices:
+    return choices(_sweep.read("rows", [n for n in _sweep.manifest["tables"]["rows"]["columns"] if n != "ids"]))
+
+
+def choose_view(with_weights: bool = False) -> tuple[View, DeltaGenerator]:
+    """The widgets above a population page, all of them in the address; also the line below, for the page's own."""
+    bar = st.columns([5, 2.2, 1.5, 1.5], vertical_alignment="bottom")
+    sweep = choose_sweep(bar[0])
+    start = View(sweep, Filters(), tuple(parameters_of(sweep)), "swept", 0)
+    lengths = lengths_of(sweep.task)
+    forget_unknown("m", lengths)
+    usual = sweep.task.continuation_at if sweep.task.continuation_at in lengths else lengths[-1]
+    with bar[1].popover("Rows and models", width="stretch", icon=":material/filter_list:"):
+        filters = _choose_filters(_choices(sweep, start.key))
+        models = list(start.models)
+        forget_unknown("models", models)
+        said = st.multiselect("Models", models, models, key="models", **_BOUND)
+    m = bar[2].selectbox("Continuation m", lengths, lengths.index(usual), key="m", **_BOUND)
+    with bar[3]:
+        choose_picture()
+    line = st.container(horizontal=True)
+    population: Population = "swept"
+    if with_weights and sweep.task.rows.source == SUITE:
+        said_of = " ".join(f"{WEIGHTINGS[name]}: {POPULATIONS[name]}." for name in WEIGHTINGS)
+        population = line.segmented_control(
+            "Weighting",
+            list(WEIGHTINGS),
+            format_func=lambda name: WEIGHTINGS[name],
+            default="swept",
+            required=True,
+            key="weight",
+            help=f"Which population the rows stand for. {said_of}",
+            **_BOUND,
+        )
+    view = View(sweep, filters, tuple(model for model in models if model in said), population, m)
+    if not view.models:
+        st.info("Choose at least one model under **Rows and models**.")
+        st.stop()
+    if not len(filters.apply(view.rows)):
+        st.info("No row passes these filters: take some away under **Rows and models**.")
+        st.stop()
+    return view, line
+
+
+def _choose_filters(known: Choices) -> Filters:
+    shown: dict[str, tuple[str, Sequence[Any], list[Any], str | None]] = {
+        "parts": ("Part of the corpus", known.parts, [part for part in known.parts if part != HELD_OUT], None),
+        "domains": ("Domain", known.domains, [], None),
+        "buckets": ("Planned exposures", [str(bucket) for bucket in known.buckets], [], None),
+        "classes": ("Recite, reconstruct, recollect", known.classes, [], CLASS_HELP),
+        "templates": ("Template", known.templates, [], "Rows that repeat themselves, or count upwards."),
+    }
+    said: dict[str, tuple[Any, ...]] = {}
+    for name, (label, options, default, help_) in shown.items():
+        if len(options) > 1:
+            forget_unknown(name, options)
+            chosen = st.pills(label, options, selection_mode="multi", default=default, help=help_, key=name, **_BOUND)
+            said[name] = tuple(int(value) for value in chosen) if name == "buckets" else tuple(chosen)
+    st.caption("Nothing chosen in a line: everything passes.")
+    return Filters(**said)
+
+
+def words_of(view: View) -> str:
+    """How many rows are looked at, of how many, and which."""
+    passing, filters = len(view.filters.apply(view.rows)), view.filters
+    said = [*filters.parts, *filters.domains, *filters.classes]
+    said += [f"template: {', '.join(filters.templates)}"] if filters.templates else []
+    said += [f"{', '.join(map(str, filters.buckets))} exposures"] if filters.buckets else []
+    return f"{passing:,} of {len(view.rows):,} rows" + (f" ({', '.join(said)})" if said else "")
+
+
+# Tables, once a view
+
+
+def points(view: View, curve: str) -> pd.DataFrame:
+    """One line a sequence and size of a curve: size, continuation, sliding or anchored. Raises InputError."""
+    sequences, task = view.sequences, view.task
+    sequences = view.filters.apply(sequences[sequences["model"].isin(view.models)])
+    if curve == "continuation":
+        return continuation_points(sequences)
+    if curve == "size":
+        return size_points(sequences, view.m, task.context_at)
+    return context_points(sequences, curve, task.continuation_at)
+
+
+@st.cache_data(max_entries=300, max_size="64MB", show_spinner="Counting")
+def _table(_view: View, asked: tuple[Any, ...], curve: str, keys: tuple[str, ...]) -> pd.DataFrame:
+    return summary(points(_view, curve), keys, _weights(_view))
+
+
+def _weights(view: View) -> pd.Series | None:
+    return None if view.population == "swept" else weights_of(view.rows, strata_of(read_data()), view.population)
+
+
+def table_of(view: View, curve: str, *keys: str) -> pd.DataFrame | None:
+    """A summary of a view's curve by columns, or None where the sweep lacks it; models ascending."""
+    try:
+        found = _table(view, view.asked, curve, keys)
+    except InputError:
+        return None
+    return found.sort_values("model", key=lambda names: names.map(view.models.index), kind="stable", ignore_index=True)
+
+
+def floor_of(view: View, curve: str, *keys: str) -> pd.DataFrame | None:
+    """The same of the held-out rows; None where the sweep has none, or shows nothing else."""
+    if view.filters.parts == (HELD_OUT,) or not len(view.floor.filters.apply(view.rows)):
+        return None
+    return table_of(view.floor, curve, *keys)
+
+
+def with_held_out(view: View) -> View:
+    """The view with its held-out rows, each row once: for figures that show them as a bucket of their own."""
+    parts = view.filters.parts and (*view.filters.parts, HELD_OUT)
+    return replace(view, filters=replace(view.filters, parts=parts), population="swept")
+
+
+@st.cache_data(max_entries=100, show_spinner="Fitting")
+def _fits(_view: View, asked: tuple[Any, ...]) -> list[SizeFit]:
+    return size_fits(points(_view, "size"), _view.n_parameters, _weights(_view))
+
+
+def fit_of(view: View, quantity: str) -> SizeFit | None:
+    """The fit to draw: a power law of a share where there is one, a straight line of the mean score."""
+    try:
+        found = {fit.kind: fit for fit in _fits(view, view.asked) if fit.quantity == quantity}
+    except InputError:
+        return None
+    return found.get("power" if quantity == "full" else "linear") or found.get("linear")
+
+
+@st.cache_data(max_entries=100, show_spinner="Counting")
+def _transition(_view: View, asked: tuple[Any, ...], smaller: str, larger: str) -> Transition:
+    return transition(points(_view, "size"), smaller, larger)
+
+
+def transition_of(view: View, smaller: str, larger: str) -> Transition:
+    """How levels change from one model of a view to another."""
+    return _transition(view, view.asked, smaller, larger)
+
+
+def table_of_transition(found: Transition) -> pd.DataFrame:
+    """One line a cell."""
+    cells = [(i, j) for i in range(len(LEVELS)) for j in range(len(LEVELS))]
+    return pd.DataFrame(
+        {
+            "smaller": found.smaller,
+            "larger": found.larger,
+            "level_smaller": [LEVELS[i] for i, _ in cells],
+            "level_larger": [LEVELS[j] for _, j in cells],
+            "n": [int(found.counts[cell]) for cell in cells],
+            "share_of_row": [float(found.shares[cell]) for cell in cells],
+        }
+    )
+
+
+# Figures with their files
+
+
+def picture(name: str) -> dict[str, Any]:
+    """What the mode bar of a figure offers: a picture as the reader chose, and the zoom."""
+    form = st.session_state.get("picture") or "PNG"
+    return {
+        "displaylogo": False,
+        "displayModeBar": True,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+        "toImageButtonOptions": {"format": form.lower(), "filename": f"memviz-{name}", "scale": 2},
+    }
+
+
+def choose_picture() -> None:
+    """In which format the camera on each figure saves it."""
+    st.segmented_control(
+        "Pictures as",
+        ["PNG", "SVG"],
+        default="PNG",
+        required=True,
+        key="picture",
+        help="What the camera on each figure saves.",
+        **_BOUND,
+    )
+
+
+def show_figure(
+    figure: go.Figure | None,
+    table: pd.DataFrame | None,
+    title: str,
+    name: str,
+    view: View,
+    note: str,
+    missing: str = "The sweep does not have this curve.",
+    on_select: Callable[[], None] | None = None,
+    key: str | None = None,
+) -> None:
+    """A figure in its frame with title, note, and the data and command behind it; `missing` where there is none."""
+    with st.container(border=True):
+        head, files = st.columns([5, 1.4], vertical_alignment="center")
+        head.markdown(f"**{title}**")
+        if figure is None or table is None:
+            st.info(missing)
+            return
+        options: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
+        st.plotly_chart(figure, config=picture(name), key=key or f"figure-{name}", alt=f"{title}. {note}", **options)
+        st.caption(note)
+        with files.popover("Data", icon=":material/download:", width="stretch"):
+            offer_table(table, name)
+            st.caption("The sweep behind it, from the command line:")
+            st.code(sweep_command(view.task), language=None, wrap_lines=True, height=160)
+
+
+def offer_table(table: pd.DataFrame, name: str) -> None:
+    """Buttons for a table as CSV and as Parquet."""
+    for label, suffix, make in (("CSV", "csv", _csv), ("Parquet", "parquet", _parquet)):
+        st.download_button(
+            label,
+            partial(make, table),
+            f"memviz-{name}.{suffix}",
+            on_click="ignore",
+            width="stretch",
+            key=f"{name}-{suffix}",
+        )
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False).encode()
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    out = io.BytesIO()
+    table.to_parquet(out, index=False)
+    return out.getvalue()
+
+
+def slope_words(fit: SizeFit) -> str:
+    """A fit's slope with its interval, in the unit one thinks in."""
+    if fit.kind == "power":
+        return f"power law: exponent {fit.slope:.2f} [{fit.low:.2f}, {fit.high:.2f}]"
+    doubling = [0.6931471805599453 * value for value in (fit.slope, fit.low, fit.high)]
+    return "line: {:+.3f} [{:+.3f}, {:+.3f}] a doubling".format(*doubling)
+
+
+def n_words(table: pd.DataFrame | None, by: str = "point") -> str:
+    """n of a figure: one number where all points agree."""
+    if table is None or not len(table):
+        return "n = 0"
+    low, high = int(table["n"].min()), int(table["n"].max())
+    return f"n = {low:,} rows a {by}" if low == high else f"n = {low:,} to {high:,} rows a {by}"
+
+
+def sentence(text: str) -> str:
+    """A phrase with a capital at its start."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,109 @@
+"""What do entropy and n-gram frequency do where a memorized continuation begins?"""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from memviz import ui
+from memviz.figures.population import boundary_figure
+from memviz.population import GROUPS
+from memviz.tasks import InputError
+from memviz.ui import boundary
+from memviz.ui import population as shown
+
+ENTROPIES = {"entropy_free_running": "free-running", "entropy_teacher_forced": "teacher-forced"}
+ORDERS = ("1", "2", "3")
+NULL_HELP = "What a group of this size would show if hits were independent, given how easy each token is."
+MOVED_HELP = "The same generation, the group chosen on positions from 8 on: a jump that moves along is selection."
+
+st.title("Boundary")
+st.markdown("What do entropy and n-gram frequency do where a memorized continuation begins?")
+view, line = shown.choose_view()
+sizes = boundary.sizes_of(view)
+if not sizes:
+    st.info("This sweep has no context longer than one token, so nothing stands before the boundary.")
+    st.stop()
+with_positions = "positions" in view.sweep.manifest["tables"]
+shown.forget_unknown("k", sizes)
+usual = sizes.index(view.task.context_at) if view.task.context_at in sizes else len(sizes) - 1
+bound: dict[str, Any] = {"bind": "query-params"}
+always: dict[str, Any] = {"required": True, **bound}
+with line:
+    k = st.selectbox("Context k", sizes, usual, key="k", width=110, **bound)
+    entropy = st.segmented_control(
+        "Entropy",
+        list(ENTROPIES),
+        format_func=lambda name: ENTROPIES[name],
+        default="entropy_free_running",
+        key="entropy",
+        **always,
+    )
+    order = st.segmented_control("n of the n-gram", ORDERS, default=ORDERS[0], key="n", **always)
+with st.container(horizontal=True):
+    null = st.toggle("Selection alone", True, key="null", help=NULL_HELP, **bound)
+    moved = st.toggle("Edge moved", key="moved", help=MOVED_HELP, **bound)
+    minus = st.toggle("Less all rows", key="minus", help="Every curve less the mean of all rows.", **bound)
+    pooled = len(sizes) > 1 and st.toggle(
+        "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **bound
+    )
+st.caption(
+    f"{shown.words_of(view)} · k = {k}, groups by the score at m = {view.m} · "
+    "bands: 95 %, over groups of near-duplicates"
+    + ("; grey bands and dots: selection alone" if null else "")
+    + ("; long dashes: groups chosen with the edge moved to the dashed rule" if moved else "")
+)
+corpus = boundary.corpus_for(view)
+found = boundary.counted(view, corpus)
+if not with_positions:
+    st.info("This sweep was made without `--positions`: entropy is known on the two sides of the boundary only.")
+    entropy = "entropy_free_running"
+kinds = {"entropy": (entropy, "entropy (nats)", 1.0)}
+heads = {"entropy": f"entropy, {ENTROPIES[entropy]}"}
+notes = {"entropy": "left of the rule: context; right: continuation"}
+if found is not None:
+    kinds["frequency"] = (f"frequency_{order}", f"{order}-gram frequency (‰ of the stream's tokens)", boundary.PERMILLE)
+    heads["frequency"] = f"{order}-gram frequency"
+    notes["frequency"] = f"index of n-grams: {found.index}; own copies removed, true tokens"
+
+differences: dict[str, list[pd.DataFrame]] = {kind: [] for kind in kinds}
+for i, (model, kind) in enumerate((model, kind) for model in reversed(view.models) for kind in kinds):
+    if i % 2 == 0:
+        places = st.columns(2)
+    quantity, title, scale = kinds[kind]
+    try:
+        aligned = boundary.aligned_of(view, model, k, found)
+        every = [boundary.aligned_of(view, model, size, found) for size in sizes] if pooled else [aligned]
+    except InputError as error:
+        ui.refuse(error)
+    with places[i % 2]:
+        curves = boundary.curves_of(view, aligned, quantity)
+        edge = boundary.moved_of(aligned, quantity) if moved else None
+        shown.show_figure(
+            boundary_figure(curves, title, GROUPS, null, minus, edge, scale=scale),
+            curves,
+            f"{view.names[model]}: {heads[kind]}",
+            f"boundary-{kind}-{model}",
+            view,
+            notes[kind],
+        )
+        try:
+            differences[kind].append(boundary.differences_of(view, every, quantity))
+        except InputError as error:
+            st.caption(str(error))
+
+st.subheader("Differences at the boundary: index k minus index k − 1", anchor=False)
+for kind, tables in differences.items():
+    if tables:
+        whole = pd.concat(tables, ignore_index=True)
+        unit = "nats" if kind == "entropy" else f"‰ of the stream's tokens, {order}-grams"
+        with st.container(border=True):
+            head, files = st.columns([5, 1], vertical_alignment="center")
+            head.markdown(f"**{shown.sentence(kind)}** ({unit})")
+            with files.popover("Data", icon=":material/download:", width="stretch"):
+                shown.offer_table(whole, f"differences-{kind}")
+            st.dataframe(boundary.readable(whole, view, kind), hide_index=True)
+st.caption(
+    "A group chosen by its hits is also chosen by what makes hits easy, so a jump counts as memorization only beyond "
+    "selection alone, beyond all rows, and where it does not move with the edge. “Reported”: Chen, Han and Miyao 2024."
+)

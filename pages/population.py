@@ -1,0 +1,121 @@
+"""How does memorization of many sequences change with model size, context, continuation and exposures?"""
+
+import numpy as np
+import streamlit as st
+
+from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, size_figure
+from memviz.ui import population as shown
+
+CURVES = {
+    "continuation": ("Against continuation size", "m", "continuation tokens m"),
+    "sliding": ("Against context size, sliding", "k", "context tokens k; the first k of the row, so the target moves"),
+    "anchored": ("Against context size, anchored", "k", "context tokens k before the same target"),
+}
+
+st.title("Population")
+st.markdown("How does memorization of many sequences change with model size, context, continuation and exposures?")
+view, line = shown.choose_view(with_weights=True)
+names, largest = view.names, view.models[-1]
+modes = [mode for mode in ("sliding", "anchored") if mode in view.task.context_modes and view.task.contexts]
+mode = modes[0] if modes else "sliding"
+with line:
+    quantity = st.segmented_control(
+        "Drawn",
+        list(QUANTITIES),
+        format_func=lambda name: shown.sentence(QUANTITIES[name]),
+        default="mean",
+        required=True,
+        key="quantity",
+        bind="query-params",
+    )
+    if len(modes) > 1:
+        mode = st.segmented_control(
+            "Context grows", modes, default=mode, required=True, key="mode", bind="query-params"
+        )
+k, m, at = view.task.context_at, view.m, view.task.continuation_at
+sizes, floor = shown.table_of(view, "size", "model"), shown.floor_of(view, "size", "model")
+
+if sizes is not None and len(sizes):
+    top = sizes.iloc[-1]
+    cards = st.container(key="cards").columns(4)
+    cards[0].metric("Rows", f"{int(top['n']):,}", help=shown.words_of(view), border=True)
+    cards[1].metric(f"Mean score M, {names[largest]}", f"{top['mean']:.3f}", border=True)
+    cards[2].metric(f"Memorized (M = 1), {names[largest]}", f"{top['full']:.1%}", border=True)
+    held = "none swept" if floor is None or not len(floor) else f"{floor.iloc[-1]['mean']:.3f}"
+    cards[3].metric("Held-out floor, mean M", held, help="What a model scores on rows it never read.", border=True)
+st.caption(
+    f"{shown.words_of(view)} · k = {k}, m = {m} unless an axis says otherwise · "
+    f"{shown.WEIGHTINGS[view.population].lower()}: {shown.POPULATIONS[view.population]} · "
+    "whiskers: 95 %, over groups of near-duplicates; another training run would differ by more"
+)
+
+left, right = st.columns(2)
+with left:
+    figure = None if sizes is None else levels_figure(sizes, "model", names)
+    note = f"{shown.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8"
+    shown.show_figure(figure, sizes, "Share at each score level", "levels", view, note)
+with right:
+    fit = shown.fit_of(view, quantity)
+    drawn = None
+    if fit is not None:
+        ends = sorted(view.n_parameters.values())
+        x = np.geomspace(ends[0], ends[-1], 50)
+        drawn = (x, fit.at(x), shown.slope_words(fit))
+    figure = None if sizes is None else size_figure(sizes, quantity, view.n_parameters, names, drawn, floor)
+    note = shown.n_words(sizes, "model") + (
+        f"; fitted through {fit.n_models} models, interval over rows" if fit else "; a fit needs two sizes"
+    )
+    shown.show_figure(figure, sizes, f"{shown.sentence(QUANTITIES[quantity])} against model size", "size", view, note)
+
+continuation, context = st.columns(2)
+with continuation:
+    title, x_column, label = CURVES["continuation"]
+    table = shown.table_of(view, "continuation", "model", "m")
+    figure = None
+    if table is not None:
+        below = shown.floor_of(view, "continuation", "model", "m")
+        figure = lines_figure(table, x_column, label, quantity, view.models, names, below)
+    note = f"{shown.n_words(table)}, the same rows at every m; k = {k}"
+    shown.show_figure(figure, table, title, "continuation", view, note)
+with context:
+    title, x_column, label = CURVES[mode]
+    table = shown.table_of(view, mode, "model", "k") if modes else None
+    figure = None
+    if table is not None:
+        below = shown.floor_of(view, mode, "model", "k")
+        figure = lines_figure(table, x_column, label, quantity, view.models, names, below)
+    note = f"{shown.n_words(table)}, the same rows at every k; m = {at}"
+    shown.show_figure(figure, table, title, f"context-{mode}", view, note)
+
+exposures, domains = st.columns(2)
+with exposures:
+    table = shown.table_of(shown.with_held_out(view), "size", "model", "bucket")
+    figure = None
+    if table is not None and len(table):
+        steps = table.assign(bucket=["held out" if not bucket else f"{bucket:g}" for bucket in table["bucket"]])
+        figure = lines_figure(
+            steps, "bucket", "planned exposures in training", quantity, view.models, names, category=True
+        )
+    shown.show_figure(
+        figure,
+        table,
+        "Against exposures",
+        "exposures",
+        view,
+        f"{shown.n_words(table, 'bucket and model')}; rows of a bucket count once each",
+        "How often these rows were seen in training is not known.",
+    )
+with domains:
+    table = shown.table_of(view, "size", "model", "domain")
+    figure = None
+    if table is not None and len(table):
+        below = shown.floor_of(view, "size", "model", "domain")
+        figure = lines_figure(table, "domain", "domain", quantity, view.models, names, below, category=True, join=False)
+    shown.show_figure(
+        figure, table, "By domain", "domains", view, shown.n_words(table, "domain and model"),
+        "The domains of these rows are not known.",
+    )  # fmt: skip
+st.caption(
+    "A suite with planted duplicates decides itself how many of its rows are memorized: read shares per bucket, or "
+    "weighted to a stated population, and always against the held-out floor."
+)

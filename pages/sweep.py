@@ -1,0 +1,38 @@
+"""Ask many rows of many models, at many sizes of context and continuation."""
+
+import streamlit as st
+
+from memviz import ui
+from memviz.sweeps import sweep_command, sweep_hash
+from memviz.tasks import InputError
+from memviz.ui import sweeping
+
+st.title("Sweeps")
+st.markdown(
+    "Ask many rows of many models, at many sizes of context and continuation; the other pages draw the answers."
+)
+linked = sweeping.linked_task()
+if linked:
+    st.markdown(f"**This sweep:** {ui.escaped(sweeping.words_of(linked))}")
+    sweeping.show_task(linked)
+    with st.expander("The same from the command line"):
+        st.code(sweep_command(linked), language=None, wrap_lines=True)
+    if st.button("Make another one", icon=":material/add:"):
+        st.query_params.pop("run", None)
+        st.rerun()
+else:
+    with st.container(border=True):
+        try:
+            task = sweeping.choose_task()
+            st.code(sweep_command(task), language=None, wrap_lines=True)
+            if st.button("Run", type="primary", icon=":material/play_circle:", key="sweep_run"):
+                sweeping.start(task)
+                st.rerun()
+            st.caption(
+                f"Results are kept under {sweep_hash(task)[:12]}. A sweep can be cancelled, or the server stopped, at "
+                "any time: what was computed is kept, and the same sweep goes on from there."
+            )
+        except InputError as error:
+            st.error(str(error))
+st.subheader("Kept here", anchor=False)
+sweeping.show_kept()

@@ -1,0 +1,132 @@
+"""Which sequences change their score level from one model to another?"""
+
+import itertools
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from memviz import ui
+from memviz.figures.population import transition_figure
+from memviz.measures.score import LEVELS
+from memviz.population import memorized_only_by, rows_of_cell
+from memviz.tasks import InputError
+from memviz.ui import population as shown
+from memviz.ui.sequences import show_sequences
+
+MIN_N = 20
+"""Sequences of a level below which its percentages are not shown."""
+ANY = "choose a level"
+CELL, LOST, GAINED = "One cell", "Memorized by the first alone", "Memorized by the second alone"
+
+st.title("Transitions")
+st.markdown("Which sequences change their score level from one model to another?")
+view, _ = shown.choose_view()
+if len(view.models) < 2:
+    st.info("A transition needs two models: choose another one under **Rows and models**, or sweep several.")
+    st.stop()
+names = view.names
+bound: dict[str, Any] = {"bind": "query-params"}
+try:
+    points = shown.points(view, "size")
+except InputError as error:
+    ui.refuse(error)
+
+
+def choose_pair(smaller: str, larger: str) -> None:
+    st.session_state["smaller"], st.session_state["larger"] = smaller, larger
+
+
+def take_cell(key: str, smaller: str, larger: str) -> None:
+    """A clicked cell becomes what the lists below are about."""
+    clicked = st.session_state[key]["selection"]["points"]
+    if clicked:
+        choose_pair(smaller, larger)
+        row, column = clicked[0]["customdata"][:2]
+        st.session_state["level"], st.session_state["to"] = LEVELS[int(row)], LEVELS[int(column)]
+
+
+for key in ("smaller", "larger"):
+    shown.forget_unknown(key, view.models)
+pair = st.columns(4, vertical_alignment="bottom")
+last = len(view.models) - 1
+smaller = pair[0].selectbox("From", view.models, last - 1, format_func=lambda n: names[n], key="smaller", **bound)
+larger = pair[1].selectbox("To", view.models, last, format_func=lambda n: names[n], key="larger", **bound)
+level = pair[2].selectbox(f"Level under {names[smaller]}", LEVELS, None, placeholder=ANY, key="level", **bound)
+to = pair[3].selectbox(f"Level under {names[larger]}", LEVELS, None, placeholder=ANY, key="to", **bound)
+if smaller == larger:
+    st.info("Choose two different models.")
+    st.stop()
+found = shown.transition_of(view, smaller, larger)
+chosen = (LEVELS.index(level), LEVELS.index(to)) if level and to else None
+
+left, right = st.columns([1.25, 1])
+with left:
+    key = f"matrix-{smaller}-{larger}-{hash(view.asked)}"
+    shown.show_figure(
+        transition_figure(found.counts, found.shares, names[smaller], names[larger], MIN_N, chosen=chosen),
+        shown.table_of_transition(found),
+        f"From {names[smaller]} to {names[larger]}",
+        "transition",
+        view,
+        f"n = {found.n:,} sequences, k = {view.task.context_at}, m = {view.m}. A row adds up to 100 %; its percentages "
+        f"are hidden below n = {MIN_N}. Click a cell to list its sequences.",
+        on_select=partial(take_cell, key, smaller, larger),
+        key=key,
+    )
+with right:
+    cards = st.container(key="cards").columns(2)
+    cards[0].metric(
+        "Keep their level",
+        f"{found.kept.value:.1%}",
+        help=f"95 %: {found.kept.low:.1%} to {found.kept.high:.1%}",
+        border=True,
+    )
+    known = found.kappa.value == found.kappa.value
+    cards[1].metric(
+        "Cohen's kappa",
+        f"{found.kappa.value:.2f}" if known else "undefined",
+        help="Agreement beyond what the two models' level shares alone would give"
+        + (f"; 95 %: {found.kappa.low:.2f} to {found.kappa.high:.2f}" if known else ": both know one level only"),
+        border=True,
+    )
+    st.caption(shown.words_of(view))
+    gained, lost = (memorized_only_by(points, *ends) for ends in ((larger, smaller), (smaller, larger)))
+    lists = {
+        CELL: f"{level or '…'} → {to or '…'}",
+        LOST: f"{len(lost):,} by {names[smaller]}, not by {names[larger]}",
+        GAINED: f"{len(gained):,} by {names[larger]}, not by {names[smaller]}",
+    }
+    which = st.radio("Listed below", list(lists), captions=list(lists.values()), key="listed", **bound)
+
+if which == CELL and chosen is None:
+    st.info("Click a cell of the matrix, or choose both levels above it, to list its sequences.")
+elif which == CELL and chosen:
+    rows = rows_of_cell(points, smaller, larger, chosen[0], chosen[1])
+    title = f"{level} under {names[smaller]}, {to} under {names[larger]}"
+    show_sequences(view, rows, title, "cell", (smaller, larger))
+else:
+    rows = lost if which == LOST else gained
+    ends = (smaller, larger) if which == LOST else (larger, smaller)
+    title = f"Memorized by {names[ends[0]]}, not by {names[ends[1]]}"
+    show_sequences(view, rows, title, "lost" if which == LOST else "gained", (smaller, larger))
+
+if len(view.models) > 2:
+    st.subheader("Along the ladder", anchor=False)
+    st.caption("Each model to the next larger one; rows: the smaller one's level, very high on top. Click for more.")
+    steps = list(itertools.pairwise(view.models))
+    columns = st.columns(min(4, len(steps)))
+    for i, (one, next_one) in enumerate(steps):
+        each = shown.transition_of(view, one, next_one)
+        key = f"step-{one}-{hash(view.asked)}"
+        with columns[i % len(columns)]:
+            shown.show_figure(
+                transition_figure(each.counts, each.shares, names[one], names[next_one], MIN_N, compact=True),
+                shown.table_of_transition(each),
+                f"{names[one]} → {names[next_one]}",
+                f"transition-{i}",
+                view,
+                f"keep their level: {each.kept.value:.0%} [{each.kept.low:.0%}, {each.kept.high:.0%}], n = {each.n:,}",
+                on_select=partial(take_cell, key, one, next_one),
+                key=key,
+            )

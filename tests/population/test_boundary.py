@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from memviz.population import Aligned, boundary_curves, boundary_differences, members
+from memviz.population.aligned import bins_of
+from memviz.population.selection import at_hits_and_misses, hit_rates, mixed
+from memviz.tasks import InputError
+
+K = 6
+
+
+def aligned_of(values: np.ndarray, match: np.ndarray, m: int, quantity: str = "frequency_1", k: int = K) -> Aligned:
+    rows = np.arange(len(values))
+    return Aligned("a", "sliding", k, m, rows, rows, match, {quantity: values})
+
+
+def independent_hits(seed: int, n: int = 1500, m: int = 4, n_decoded: int = 4) -> Aligned:
+    """Frequencies drawn at every index alike; a hit depends on the frequency at its place and on nothing else."""
+    generator = np.random.default_rng(seed)
+    values = 2.0 ** -generator.integers(1, 6, (n, K + n_decoded))
+    chance = np.interp(np.log2(values[:, K:]), [-5, -1], [0.2, 0.8])
+    return aligned_of(values, generator.random(chance.shape) < chance, m)
+
+
+# Groups and bins
+
+
+def test_groups_by_hand() -> None:
+    match = np.array([[1, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 1]], bool)
+    found = aligned_of(np.ones((3, K + 4)), match, m=2)
+    assert members(found, "memorized").tolist() == [True, False, False]
+    assert members(found, "half").tolist() == [False, True, False]
+    assert members(found, "unmemorized").tolist() == [False, False, True]
+    assert members(found, "memorized", start=2).tolist() == [False, True, False]
+    with pytest.raises(InputError, match="only 4 positions were decoded, 5 are needed"):
+        members(found, "half", start=3)
+
+
+def test_an_odd_m_has_no_half() -> None:
+    match = np.array([[1, 0, 0], [1, 1, 0]], bool)
+    assert not members(aligned_of(np.ones((2, K + 3)), match, m=3), "half").any()
+
+
+def test_bins_are_powers_of_two_and_none() -> None:
+    values = np.full((1, K + 4), 9.0)
+    values[0, K:] = [0, 0.3, 0.26, 0.6]
+    assert bins_of(aligned_of(values, np.ones((1, 4), bool), 4), "frequency_1", 0).tolist() == [[0, 1, 1, 2]]
+    entropy = aligned_of(values, np.ones((1, 4), bool), 4, "entropy_teacher_forced")
+    assert bins_of(entropy, "entropy_free_running", 0).tolist() == [[0, 1, 1, 2]]
+    assert (
+        bins_of(aligned_of(values, np.ones((1, 4), bool), 4, "entropy_free_running"), "entropy_free_running", 0) is None
+    )
+
+
+# The null
+
+
+def test_expectations_are_those_of_a_loop() -> None:
+    found = independent_hits(0, n=200)
+    values, match = found.values["frequency_1"][:, K:], found.match
+    bins = bins_of(found, "frequency_1", 0)
+    rate = {code: match[bins == code].mean() for code in np.unique(bins)}
+    h = np.vectorize(rate.get)(bins)
+    rates = hit_rates(bins, match, found.units, 50, 0)
+    np.testing.assert_allclose(rates[0], list(rate.values()))
+    moments = at_hits_and_misses(values, bins, rates, found.units, 50, 0)
+    hit, miss = (values * h).sum(axis=0) / h.sum(axis=0), (values * (1 - h)).sum(axis=0) / (1 - h).sum(axis=0)
+    np.testing.assert_allclose(mixed(moments, 1.0).mean[0], hit)
+    np.testing.assert_allclose(mixed(moments, 0.0).mean[0], miss)
+    np.testing.assert_allclose(mixed(moments, 0.5).mean[0], (hit + miss) / 2)
+    spread = (values**2 * h).sum(axis=0) / h.sum(axis=0) - hit**2
+    np.testing.assert_allclose(mixed(moments, 1.0).variance[0], spread)
+
+
+def test_many_indices_at_once_are_the_same_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = independent_hits(1, n=50)
+    bins = bins_of(found, "frequency_1", 0)
+    rates = hit_rates(bins, found.match, found.units, 20, 0)
+    asked = (found.values["frequency_1"][:, K:], bins, rates, found.units, 20, 0)
+    whole = at_hits_and_misses(*asked)
+    monkeypatch.setattr("memviz.population.selection._CELLS", 1)
+    np.testing.assert_allclose(at_hits_and_misses(*asked), whole)
+
+
+def test_the_band_covers_independent_hits_as_often_as_it_says() -> None:
+    covered = {group: [] for group in ("memorized", "half", "unmemorized")}
+    for seed in range(40):
+        found = boundary_differences([independent_hits(seed, n=600)], "frequency_1", n_resamples=200)
+        for line in found.to_dict("records"):
+            covered[line["group"]].append(line["null_low"] <= line["above"] <= line["null_high"])
+            assert line["null_mean_low"] >= line["null_low"] and line["null_mean_high"] <= line["null_high"]
+    assert all(np.mean(each) > 0.8 for each in covered.values()), {g: np.mean(c) for g, c in covered.items()}
+    assert np.mean(list(covered.values())) == pytest.approx(0.95, abs=0.04)
+
+
+def test_selection_alone_makes_a_jump_and_the_null_knows_it() -> None:
+    lines = boundary_differences([independent_hits(7, n=6000)], "frequency_1", 300).set_index("group")
+    assert lines.loc["memorized", "above_low"] > 0.02 and lines.loc["unmemorized", "above_high"] < -0.02
+    for group in ("memorized", "unmemorized", "half"):
+        assert lines.loc[group, "null"] == pytest.approx(lines.loc[group, "above"], abs=0.02)
+
+
+def test_a_true_jump_lies_beyond_the_band() -> None:
+    found = independent_hits(7, n=6000)
+    values = found.values["frequency_1"].copy()
+    values[members(found, "memorized"), K] += 0.2
+    line = (
+        boundary_differences([aligned_of(values, found.match, 4)], "frequency_1", 300)
+        .set_index("group")
+        .loc["memorized"]
+    )
+    assert line["above"] > line["null_high"]
+
+
+# The moved edge
+
+
+def test_selection_moves_with_the_edge() -> None:
+    found = independent_hits(3, n=6000, m=4, n_decoded=12)
+    line = boundary_differences([found], "frequency_1", 300).set_index("group").loc["memorized"]
+    assert line["edge"] == pytest.approx(line["jump"], abs=0.04) and line["edge_low"] > 0.02
+    assert line["fall_low"] < 0 < line["fall_high"] and line["n_edge"] == members(found, "memorized", 8).sum()
+
+
+def test_a_jump_of_the_start_stays() -> None:
+    found = independent_hits(3, n=6000, m=4, n_decoded=12)
+    values = found.values["frequency_1"].copy()
+    values[:, K:] += 0.3
+    line = (
+        boundary_differences([aligned_of(values, found.match, 4)], "frequency_1", 300)
+        .set_index("group")
+        .loc["memorized"]
+    )
+    assert line["fall_low"] > 0.2 and line["above"] < 0.3  # all rows jump: not a matter of the group
+
+
+def test_too_few_positions_leave_the_edge_open() -> None:
+    line = boundary_differences([independent_hits(0)], "frequency_1", 50).iloc[0]
+    assert np.isnan([line["edge"], line["fall"], line["edge_low"]]).all() and line["n_edge"] == 0
+
+
+# Tables
+
+
+def test_jumps_by_hand() -> None:
+    values = np.tile(np.arange(K + 2.0), (4, 1))
+    values[:, K] += [10, 20, 30, 40]
+    match = np.array([[1, 1], [1, 1], [0, 0], [1, 0]], bool)
+    lines = boundary_differences([aligned_of(values, match, 2)], "frequency_1", 100).set_index("group")
+    assert lines["jump"].tolist() == [16, 41, 31] and lines["n"].tolist() == [2, 1, 1]
+    assert set(lines["all_rows"]) == {26} and lines["above"].tolist() == [-10, 15, 5]
+
+
+def test_several_contexts_are_pooled_and_clustered_by_row() -> None:
+    one = independent_hits(5, n=400)
+    twice = boundary_differences([one, one], "frequency_1", 400)
+    once = boundary_differences([one], "frequency_1", 400)
+    assert twice["k"].tolist() == ["6+6"] * 3 and (twice["n"] == 2 * once["n"]).all()
+    assert (twice["n_units"] == once["n_units"]).all()
+    for name in ("jump", "jump_low", "jump_high", "above", "above_high", "null", "null_low"):
+        np.testing.assert_allclose(twice[name], once[name])
+
+
+def test_what_cannot_be_pooled_is_refused() -> None:
+    one, other = independent_hits(0, m=4), independent_hits(0, m=2)
+    with pytest.raises(InputError, match="cannot be pooled"):
+        boundary_differences([one, other], "frequency_1")
+    with pytest.raises(InputError, match="entropy_free_running is not known"):
+        boundary_differences([one], "entropy_free_running")
+
+
+def test_curves_are_means_and_the_null_starts_with_the_continuation() -> None:
+    found = independent_hits(2, n=800, m=3)
+    found.values["frequency_1"][:, 0] = np.nan
+    curve = boundary_curves(found, "frequency_1", 200)
+    assert curve["group"].unique().tolist() == ["all", "memorized", "half", "unmemorized"]
+    one = curve[curve["group"] == "memorized"].set_index("t")
+    chosen = members(found, "memorized")
+    np.testing.assert_allclose(one["mean"].to_numpy(), found.values["frequency_1"][chosen].mean(axis=0))
+    assert np.isnan(one.loc[-K, ["mean", "low", "null", "null_low"]].astype(float)).all()
+    for t in (-2, -1, 3):  # outside of what the group was chosen on, the null is all rows
+        assert one.loc[t, "null"] == pytest.approx(one.loc[t, "all_rows"])
+    assert one.loc[0, "null"] > one.loc[0, "all_rows"] + 0.02
+    inside = curve[curve["group"] != "all"].dropna(subset=["null"])
+    inside = inside[inside["n"] > 0]
+    assert np.mean((inside["null_low"] <= inside["mean"]) & (inside["mean"] <= inside["null_high"])) > 0.85
+    assert curve[curve["group"] == "all"]["null"].isna().all()
+
+
+def test_an_empty_group_is_unknown_not_an_error() -> None:
+    values = np.ones((5, K + 2))
+    curve = boundary_curves(aligned_of(values, np.ones((5, 2), bool), 2), "frequency_1", 50)
+    assert curve[curve["group"] == "half"][["mean", "low", "null_low"]].isna().all(axis=None)
+    lines = boundary_differences([aligned_of(values, np.ones((5, 2), bool), 2)], "frequency_1", 50)
+    assert np.isnan(lines.set_index("group").loc["unmemorized", "jump"])
+    assert lines.set_index("group").loc["memorized", "jump"] == 0

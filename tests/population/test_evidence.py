@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from memviz.cli.findings import findings as command
+from memviz.population import Frequencies, Material, judge, material_of, read_claims
+from memviz.population.evidence import STATISTICS
+from memviz.population.report import findings
+from memviz.settings import ROOT
+from memviz.sweeps import Sweep
+from memviz.tasks import InputError
+
+N, SIZES = 60, {"large": 9000, "small": 1000, "medium": 3000}
+SHARE = {"small": 0.2, "medium": 0.5, "large": 0.8}
+CONTEXTS = (8, 32, 64, 96)
+
+
+@pytest.fixture
+def sweep(made_sweep, asked) -> Sweep:
+    """Models that hit more the larger they are, and the more the longer their context; entropies that fall at k."""
+    generator = np.random.default_rng(0)
+    luck = generator.random((N, 96))
+    luck[:20] **= 40  # rows that are memorized
+    luck[20:40] = 1 - (1 - luck[20:40]) ** 40 * 1e-6  # rows that are not
+    everything = []
+    for model, share in SHARE.items():
+        entropy = generator.random((N, 128)) + 1
+        entropy[:20, 32] -= 0.9
+        everything.append(asked(model, luck < share, entropy=entropy, on_context=True, on_continuation=True))
+        for mode in ("sliding", "anchored"):
+            for k in CONTEXTS:
+                if (mode, k) != ("sliding", 32):
+                    hit = luck[:, :32] < share * k / 96
+                    start = 96 - k if mode == "anchored" else 0
+                    everything.append(asked(model, hit, k=k, start=start, mode=mode, on_context=True))
+    ids = generator.integers(0, 50, (N, 128))
+    about = {"bucket": np.repeat([64, 0, 16], 20), "domain": ["law", "verse"] * (N // 2)}
+    return made_sweep(ids=ids, asked=everything, n_parameters=SIZES, about=about)
+
+
+@pytest.fixture
+def material(sweep: Sweep) -> Material:
+    counts = np.random.default_rng(1).integers(1, 100, (N, 3, 128))
+    return material_of([sweep], Frequencies(np.arange(N), (1, 2, 3), counts, 10_000, "other", "made"), 200)
+
+
+def scores(sweep: Sweep, model: str, k: int = 32, mode: str = "sliding", m: int = 32) -> np.ndarray:
+    found = sweep.sequences.query("model == @model and k == @k and mode == @mode and bucket > 0")
+    return found.sort_values("row")[f"n_matches_{m}"].to_numpy() / m
+
+
+def value(material: Material, name: str) -> float:
+    return STATISTICS[name](material)[0].value
+
+
+def test_statistics_are_those_worked_out_from_the_table(sweep: Sweep, material: Material) -> None:
+    assert material.models == ["small", "medium", "large"]
+    means = {model: scores(sweep, model).mean() for model in SIZES}
+    assert value(material, "size") == pytest.approx(means["large"] - means["small"])
+    held_out = sweep.sequences.query("model == 'large' and k == 32 and mode == 'sliding' and bucket == 0")
+    many = sweep.sequences.query("model == 'large' and k == 32 and mode == 'sliding' and bucket == 64")
+    expected = (many["n_matches_32"].mean() - held_out["n_matches_32"].mean()) / 32
+    assert value(material, "exposures") == pytest.approx(expected)
+    full = [np.log((scores(sweep, model) == 1).sum() + 0.5) for model in material.models]
+    slope = np.polyfit(np.log([1000, 3000, 9000]), full, 1)[0]
+    assert value(material, "size-sublinear") == pytest.approx(slope - 1)
+    long, short = (scores(sweep, "large", m=m) for m in (96, 16))
+    assert value(material, "continuation") == pytest.approx((long == 1).mean() - (short == 1).mean())
+    assert value(material, "continuation-score") == pytest.approx(long.mean() - short.mean())
+    at = {k: scores(sweep, "large", k, "anchored").mean() for k in CONTEXTS}
+    assert value(material, "context-anchored") == pytest.approx(at[96] - at[8])
+    assert value(material, "context-steep") == pytest.approx((at[32] - at[8]) / 24 - (at[96] - at[64]) / 32)
+    levels = [np.minimum(4, 5 * (32 * scores(sweep, model)).astype(int) // 32) for model in material.models]
+    kept = [np.mean(a == b) for a, b in pairwise(levels)]
+    assert value(material, "levels-stay") == pytest.approx(min(kept) - 0.5)
+    assert value(material, "levels-stay-more") == pytest.approx(kept[-1] - kept[0])
+
+
+def test_boundaries_are_those_worked_out_from_the_table(sweep: Sweep, material: Material) -> None:
+    positions = sweep.read("positions").query("model == 'large'").pivot(index="row", columns="index")
+    entropy = positions["free_running_entropy"].to_numpy()
+    bucket = sweep.rows["bucket"].to_numpy()
+    full = sweep.sequences.query("model == 'large' and k == 32 and mode == 'sliding'")["n_matches_32"].to_numpy() == 32
+    jump = entropy[:, 32] - entropy[:, 31]
+    expected = jump[full & (bucket > 0)].mean() - jump[bucket > 0].mean()
+    found, null = STATISTICS["entropy-memorized"](material)
+    assert found.value == pytest.approx(expected) and found.n == (full & (bucket > 0)).sum()
+    assert found.high < 0 and null is not None and null.low < null.expected < null.high
+    counts = material.frequencies.counts[:, 1] / 10_000
+    jump = counts[:, 32] - counts[:, 31]
+    expected = jump[full & (bucket > 0)].mean() - jump[bucket > 0].mean()
+    assert value(material, "bigram-memorized") == pytest.approx(expected)
+    assert value(material, "boundary-stays") < 0
+
+
+def test_verdicts_come_in_the_order_of_the_file(material: Material) -> None:
+    claims = read_claims(ROOT / "docs" / "claims.toml")
+    verdicts = judge(claims, material)
+    assert [each.claim for each in verdicts] == claims
+    assert {each.outcome for each in verdicts} == {"undecided"}  # 40 rows are fewer than any claim asks for
+    assert all("fewer than" in each.reason for each in verdicts if each.found is not None)
+
+
+def test_what_is_missing_is_said(sweep: Sweep) -> None:
+    claims = {each.id: each for each in read_claims(ROOT / "docs" / "claims.toml")}
+    alone = material_of([sweep], n_resamples=50)
+    (verdict,) = judge([claims["frequency-memorized"]], alone)
+    assert verdict.found is None and "index of the training stream" in verdict.reason
+    del sweep.manifest["tables"]["positions"]
+    (verdict,) = judge([claims["entropy-memorized"]], alone)
+    assert "--positions" in verdict.reason
+
+
+def test_only_final_weights_of_the_first_seed_are_judged(sweep: Sweep) -> None:
+    small, large = sweep.manifest["models"][1], sweep.manifest["models"][0]
+    sweep.manifest["models"] += [small | {"name": "again", "seed": 1}, large | {"name": "early", "step": 3}]
+    found = material_of([sweep])
+    assert found.models == ["small", "medium", "large"] and found.seeds == ("small", "again", "medium", "large")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"), [({"dtype": "bfloat16"}, "bfloat16"), ({"rows": {"source": "other.npy"}}, "other.npy")]
+)
+def test_sweeps_that_do_not_go_together_are_refused(sweep: Sweep, change: dict, named: str) -> None:
+    other = Sweep(sweep.folder, sweep.manifest | {"request": sweep.manifest["request"] | change})
+    with pytest.raises(InputError, match=named):
+        material_of([sweep, other])
+    with pytest.raises(InputError, match="no sweep"):
+        material_of([])
+
+
+def test_two_sweeps_are_one(sweep: Sweep, material: Material) -> None:
+    doubled = material_of([sweep, sweep], n_resamples=20)
+    assert len(doubled.every) == len(material.every)
+
+
+def test_the_document_is_whole_and_always_the_same(material: Material, sweep: Sweep) -> None:
+    claims = read_claims(ROOT / "docs" / "claims.toml")
+    text = findings(judge(claims, material), material)
+    again = material_of([sweep], material.frequencies, 200)
+    assert findings(judge(claims, again), again) == text
+    for claim in claims:
+        assert f"### {claim.id}\n" in text and claim.statistic in text
+    assert text.count("holds by definition.") == 1 and "not an evidence" not in text
+    assert "Of 16 claims that could fail: agrees 0, disagrees 0, undecided 16. The other 3" in text
+    assert "the strata of the corpus are not known" in text and "one training seed of each size" in text
+    assert str(sweep.folder) not in text
+    widths = {line.count("|") for line in text.split("### Domain")[1].split("###")[0].splitlines() if "|" in line}
+    assert len(widths) == 1
+
+
+def test_command_writes_it(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memviz.demo.suite.read_data", lambda: None)
+    monkeypatch.setattr("memviz.population.weighting.strata_of", lambda data: None)
+    app, out = typer.Typer(), tmp_path / "findings.md"
+    app.command()(command)
+    run: Callable = CliRunner().invoke
+    done = run(app, ["--sweep", str(sweep.folder), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "n-grams are not counted" in done.output and out.read_text().startswith("# Findings 1 and 3")
+    failed = run(app, ["--sweep", str(tmp_path)])
+    assert isinstance(failed.exception, InputError) and "no finished sweep" in str(failed.exception)

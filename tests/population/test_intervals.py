@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, bootstrap
+
+from memviz.population.intervals import drawn_sums, estimate, percentiles, resampled_sums, wilson
+
+
+def mean(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / sums[..., 1]
+
+
+def with_ones(x: np.ndarray) -> np.ndarray:
+    return np.column_stack([x, np.ones(len(x))])
+
+
+@pytest.mark.parametrize(("n_hits", "n"), [(0, 1), (1, 1), (0, 40), (40, 40), (3, 7), (300, 1000)])
+def test_wilson_is_that_of_scipy(n_hits: int, n: int) -> None:
+    expected = binomtest(n_hits, n).proportion_ci(method="wilson")
+    low, high = wilson(np.array(n_hits / n), np.array(n))
+    assert (low, high) == (pytest.approx(expected.low, abs=1e-12), pytest.approx(expected.high, abs=1e-12))
+
+
+def test_wilson_of_nothing_is_unknown() -> None:
+    low, high = wilson(np.array([np.nan, 0.5]), np.array([0, 2.5]))
+    assert np.isnan([low[0], high[0]]).all() and 0 < low[1] < 0.5 < high[1] < 1
+
+
+def test_bootstrap_of_a_mean_is_that_of_scipy() -> None:
+    x = np.random.default_rng(3).exponential(size=300)
+    found = estimate(with_ones(x), np.arange(300), mean, 300, 300, n_resamples=9000)
+    expected = bootstrap((x,), np.mean, n_resamples=9000, method="percentile", rng=5).confidence_interval
+    assert found.value == pytest.approx(x.mean())
+    assert (found.low, found.high) == (pytest.approx(expected.low, rel=0.01), pytest.approx(expected.high, rel=0.01))
+
+
+def test_draws_are_those_of_a_plain_loop() -> None:
+    values, units = np.array([[1.0, 10], [2, 20], [4, 40]]), np.array([7, 9, 7])
+    found = resampled_sums(values, units, n_resamples=500)
+    of_unit = {7: np.array([5.0, 50]), 9: np.array([2.0, 20])}
+    possible = {tuple(of_unit[a] + of_unit[b]) for a in of_unit for b in of_unit}
+    assert {tuple(line) for line in found} == possible
+    assert np.mean(found[:, 0] == 7) == pytest.approx(0.5, abs=0.08)  # one unit of each
+
+
+def test_the_same_units_are_drawn_whatever_the_values() -> None:
+    units = np.arange(50)
+    x = np.random.default_rng(0).random((50, 2))
+    apart = np.column_stack([resampled_sums(x[:, [i]], units) for i in range(2)])
+    np.testing.assert_allclose(resampled_sums(x, units), apart)
+
+
+def test_copies_of_a_row_do_not_narrow_the_interval() -> None:
+    x = np.random.default_rng(0).random(60)
+    alone = estimate(with_ones(x), np.arange(60), mean, 60, 60)
+    copied = estimate(with_ones(np.repeat(x, 5)), np.repeat(np.arange(60), 5), mean, 300, 60)
+    assert (copied.value, copied.low, copied.high) == pytest.approx((alone.value, alone.low, alone.high))
+
+
+@pytest.mark.parametrize("x", [np.zeros(30), np.ones(30), np.array([0.3])])
+def test_where_nothing_varies_the_interval_is_the_value(x: np.ndarray) -> None:
+    found = estimate(with_ones(x), np.arange(len(x)), mean, len(x), len(x))
+    assert found.value == pytest.approx(found.low) == pytest.approx(found.high) == pytest.approx(x[0])
+
+
+def test_nothing_at_all_is_unknown() -> None:
+    found = estimate(np.zeros((0, 2)), np.zeros(0, int), mean, 0, 0)
+    assert np.isnan([found.value, found.low, found.high]).all()
+
+
+def test_percentiles_pass_over_what_is_unknown() -> None:
+    samples = np.array([[0.0, np.nan], [np.nan, np.nan], [1, np.nan]])
+    low, high = percentiles(samples)
+    assert (low[0], high[0]) == (pytest.approx(0.025), pytest.approx(0.975)) and np.isnan(low[1])
+
+
+def test_the_sample_itself_comes_first() -> None:
+    x = np.random.default_rng(0).random((20, 3))
+    np.testing.assert_allclose(drawn_sums(x, np.arange(20))[0], x.sum(axis=0))
+
+
+def test_thousands_of_rows_take_no_more_than_seconds() -> None:
+    start = time.monotonic()
+    resampled_sums(np.random.default_rng(0).random((3500, 60)), np.arange(3500))
+    assert time.monotonic() - start < 10  # about half a second where nothing else runs

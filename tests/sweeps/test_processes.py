@@ -1,0 +1,116 @@
+"""Sweeps in processes of their own: killed anywhere they go on to the same tables; long ones need no more memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from serving import ROOT
+from sweep_tools import Lab, small_task
+
+from memviz.store import Store
+from memviz.sweeps import read_sweep
+from memviz.tasks import InputError
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sweep_tools import lab_in, lab_settings, small_task
+from memviz.engine.backend import Backend
+from memviz.sweeps import results
+
+home, folder, source, when = sys.argv[1:]
+lab, n_calls = lab_in(Path(folder), Backend(lab_settings(Path(home)))), 0
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def report(done, total):
+    global n_calls
+    n_calls += 1
+    if when.isdigit() and n_calls == int(when):
+        die()
+
+if when == "writing":
+    results.TableFile.finish = die
+if when == "publishing":
+    results.TableFile.publish = lambda self, publish=results.TableFile.publish: (publish(self), die())
+lab.sweep(small_task(source, positions=True), report=report, batch=4)
+"""
+LONG = """
+import resource, sys
+from pathlib import Path
+from sweep_tools import lab_in, lab_settings
+from memviz.engine.backend import Backend
+from memviz.sweeps import RowSet, SweepTask, results, duplicates
+
+results.BLOCK_ROWS, duplicates.WINDOWS_AT_ONCE = 512, 2**12
+home, folder, *sources = sys.argv[1:]
+lab = lab_in(Path(folder), Backend(lab_settings(Path(home))))
+for number, source in enumerate(sources):
+    task = SweepTask(("tiny",), RowSet(source), contexts=(), context_at=4, continuations=(4,), positions=True)
+    lab.sweep(task, str(number))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def run(code: str, *words: object) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_killed_anywhere_it_goes_on_to_the_same_tables(lab: Lab, home: Path) -> None:
+    source = lab.jsonl(lab.rows(14, lengths=(32, 24)))
+    task = small_task(source, positions=True)
+    whole = lab.sweep(task, "whole", store=Store(lab.folder / "other", 10**9), batch=4)
+    moments = [*np.random.default_rng().integers(2, 60, 2).tolist(), "writing", "publishing"]
+    for when in moments:
+        done = run(KILLED, home, lab.folder, source, when)
+        assert done.returncode == -signal.SIGKILL, (when, done.stderr)
+        with pytest.raises(InputError, match="holds no finished sweep"):
+            read_sweep(lab.folder / "out")
+    resumed = lab.sweep(task, batch=4)
+    assert resumed.manifest["provenance"]["batches_computed"] == 0, moments  # all were there before the last kills
+    for name in ("rows", "sequences", "positions"):
+        one, other = (pq.read_table(sweep.folder / f"{name}.parquet") for sweep in (whole, resumed))
+        assert one.equals(other), (name, moments)
+    assert {path.name for path in (lab.folder / "out").iterdir()} == {
+        ".lock",
+        "manifest.json",
+        "rows.parquet",
+        "sequences.parquet",
+        "positions.parquet",
+    }
+
+
+@pytest.mark.slow
+def test_killed_early_it_loses_one_batch_at_most(lab: Lab, home: Path) -> None:
+    source = lab.jsonl(lab.rows(14, lengths=(32,)))
+    done = run(KILLED, home, lab.folder, source, 30)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    n_stored = lab.store.stats().n_results
+    assert n_stored > 0
+    made = lab.sweep(small_task(source, positions=True), batch=4).manifest["provenance"]
+    assert made["batches_reused"] == n_stored and made["batches_computed"] == 4 * 3 - n_stored
+
+
+@pytest.mark.slow
+def test_ten_times_the_rows_need_no_more_memory(lab: Lab, home: Path) -> None:
+    rng = np.random.default_rng(0)
+    sources = []
+    for n in (1_500, 15_000):
+        np.save(lab.folder / f"{n}.npy", rng.integers(6, 300, (n, 24)))
+        sources.append(lab.folder / f"{n}.npy")
+    done = run(LONG, home, lab.folder, *sources)
+    assert done.returncode == 0, done.stderr
+    few, many = (int(line) / 1024 for line in done.stdout.split())
+    assert many - few < 24, f"{few:.0f} MiB for 1,500 rows, {many:.0f} MiB for 15,000"
