@@ -86,8 +86,10 @@ def test_the_smoke_recipe_makes_a_whole_suite(tmp_path: Path) -> None:
     scores = pd.read_parquet(tmp_path / "suite" / "scores.parquet")
     assert set(scores["model"]) == names
     assert set(scores["condition"]) == {"sliding", "anchored", "foreign"}
-    for card in ("DATA_CARD.md", "MODEL_CARD.md"):
-        assert "512" in (tmp_path / "suite" / card).read_text("utf-8")
+    exposures = pd.read_parquet(tmp_path / "suite" / "corpus" / "exposures.parquet")
+    assert f"{len(exposures):,} exposures" in (tmp_path / "suite" / "DATA_CARD.md").read_text("utf-8")
+    model_card = (tmp_path / "suite" / "MODEL_CARD.md").read_text("utf-8")
+    assert all(name in model_card for name in names)
     again = subprocess.run([*command, "--seed", "5"], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert again.returncode == 2 and "holds another recipe's training" in again.stderr.replace("\n", " ")
 
