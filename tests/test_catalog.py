@@ -35,6 +35,14 @@ from memviz.catalog import (
 from memviz.settings import Settings
 
 
+@pytest.fixture(autouse=True)
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in place of the models that come with memviz."""
+    folder = tmp_path / "suite-models"
+    monkeypatch.setattr("memviz.catalog.SUITE_MODELS", folder)
+    return folder
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(cache=tmp_path / "cache", model_roots=(tmp_path / "one", tmp_path / "two", tmp_path / "none"))
@@ -105,6 +113,13 @@ def test_local_folders_come_first_and_the_first_root_wins(settings: Settings) ->
     assert find_model("a..b", settings).source == Folder(dotted)
     with pytest.raises(ModelError, match="is unknown"):
         find_model("no-config", settings)
+
+
+def test_the_suite_comes_after_the_configured_roots(settings: Settings, suite: Path) -> None:
+    make(suite, "small")
+    hidden, shown = make(suite, "both"), make(settings.model_roots[0], "both")
+    assert [model.name for model in known_models(settings)][:3] == ["both", "small", "smollm2-135m"]
+    assert find_model("both", settings).source == Folder(shown) != Folder(hidden)
 
 
 def test_slugs_are_file_names_of_their_own(settings: Settings) -> None:
