@@ -62,9 +62,9 @@ kinds = {"entropy": (entropy, "entropy (nats)", 1.0)}
 heads = {"entropy": f"entropy, {ENTROPIES[entropy]}"}
 notes = {"entropy": "left of the rule: context; right: continuation"}
 if found is not None:
-    kinds["frequency"] = (f"frequency_{order}", f"{order}-gram frequency (‰ of the stream's tokens)", boundary.PERMILLE)
+    kinds["frequency"] = (f"frequency_{order}", f"{order}-gram frequency (‰)", boundary.PERMILLE)
     heads["frequency"] = f"{order}-gram frequency"
-    notes["frequency"] = f"index of n-grams: {found.index}; own copies removed, true tokens"
+    notes["frequency"] = f"‰ of the tokens of {found.index}, true tokens, own copies removed"
 
 differences: dict[str, list[pd.DataFrame]] = {kind: [] for kind in kinds}
 for i, (model, kind) in enumerate((model, kind) for model in reversed(view.models) for kind in kinds):

@@ -8,8 +8,8 @@ from memviz.ui import population as shown
 
 CURVES = {
     "continuation": ("Against continuation size", "m", "continuation tokens m"),
-    "sliding": ("Against context size, sliding", "k", "context tokens k; the first k of the row, so the target moves"),
-    "anchored": ("Against context size, anchored", "k", "context tokens k before the same target"),
+    "sliding": ("Against context size, sliding", "k", "context tokens k (the target moves along)"),
+    "anchored": ("Against context size, anchored", "k", "context tokens k (the target stays)"),
 }
 
 st.title("Population")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -16,7 +15,7 @@ from memviz.tasks import TraceTask, run_hash, task_from
 from memviz.tokenizer import Tokenizer
 from memviz.ui.rows import ROW
 from memviz.ui.running import LINK_LENGTH, card_of
-from memviz.ui.shared import samples, session, store, stored, tokenizer, worker
+from memviz.ui.shared import pinned_index, samples, session, store, stored, tokenizer, worker
 from memviz.ui.training import ensure_index
 
 _NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
@@ -126,6 +125,6 @@ def selection(query: Mapping[str, str] | None = None) -> dict[str, Any]:
     `query` are its parameters, by default those of the page.
     """
     given = st.query_params if query is None else query
-    token, wishes = given.get("tok", ""), {"mode": MODES, "fill": FILLS}
+    wishes = {"mode": MODES, "fill": FILLS}
     asked = {name: given[name] for name, known in wishes.items() if given.get(name) in known}
-    return {"pinned": int(token) if re.fullmatch("[0-9]{1,9}", token) else None, **asked}
+    return {"pinned": pinned_index(given), **asked}

@@ -223,7 +223,9 @@ def _choose_filters(known: Choices) -> Filters:
     for name, (label, options, default, help_) in shown.items():
         if len(options) > 1:
             forget_unknown(name, options)
-            chosen = st.pills(label, options, selection_mode="multi", default=default, help=help_, key=name, **_BOUND)
+            chosen = st.pills(
+                label, options, selection_mode="multi", wrap=True, default=default, help=help_, key=name, **_BOUND
+            )
             said[name] = tuple(int(value) for value in chosen) if name == "buckets" else tuple(chosen)
     st.caption("Nothing chosen in a line: everything passes.")
     return Filters(**said)

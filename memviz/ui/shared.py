@@ -179,6 +179,12 @@ def within(label: str, value: float | None, low: float, high: float) -> None:
         )
 
 
+def pinned_index(query: Mapping[str, str]) -> int | None:
+    """The token index a link asks for, None where it asks for none or for what is no index."""
+    token = query.get("tok", "")
+    return int(token) if re.fullmatch("[0-9]{1,9}", token) else None
+
+
 def refuse(error: Exception) -> None:
     """Show one sentence about input that cannot be used, and stop the page here."""
     st.error(str(error))

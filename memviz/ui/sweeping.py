@@ -38,15 +38,15 @@ def choose_task() -> SweepTask:
     rows = _choose_rows()
     sizes = st.columns([2, 2, 1.6])
     contexts = sizes[0].pills(
-        "Context sizes k", CONTEXTS, selection_mode="multi", default=CONTEXTS, key="sweep_contexts", **KEEP,
+        "Context sizes k", CONTEXTS, selection_mode="multi", wrap=True, default=CONTEXTS, key="sweep_contexts", **KEEP,
         help=f"A context curve at m = {AT}; none leaves it out.",
     )  # fmt: skip
     continuations = sizes[1].pills(
-        "Continuation sizes m", CONTINUATIONS, selection_mode="multi", default=CONTINUATIONS,
+        "Continuation sizes m", CONTINUATIONS, selection_mode="multi", wrap=True, default=CONTINUATIONS,
         key="sweep_continuations", **KEEP, help=f"A continuation curve at k = {AT}; one decode serves all of them.",
     )  # fmt: skip
     modes = sizes[2].pills(
-        "Context grows", [SLIDING, ANCHORED], selection_mode="multi", default=[SLIDING, ANCHORED],
+        "Context grows", [SLIDING, ANCHORED], selection_mode="multi", wrap=True, default=[SLIDING, ANCHORED],
         key="sweep_modes", **KEEP,
         help="sliding: the first k tokens of the row, so the target moves. anchored: the target stays.",
     )  # fmt: skip
@@ -88,12 +88,17 @@ def _choose_rows() -> RowSet:
     if source != SUITE_ROWS or data is None:
         return saved[source]
     filters = st.columns([2, 2.4, 2.4, 1.2])
-    parts = filters[0].pills("Part", PARTS, selection_mode="multi", key="sweep_parts", **KEEP)
+    parts = filters[0].pills("Part", PARTS, selection_mode="multi", wrap=True, key="sweep_parts", **KEEP)
     domains = filters[1].pills(
-        "Domain", sorted(set(data.domain.tolist())), selection_mode="multi", key="sweep_domains", **KEEP
+        "Domain", sorted(set(data.domain.tolist())), selection_mode="multi", wrap=True, key="sweep_domains", **KEEP
     )
     buckets = filters[2].pills(
-        "Planned exposures", sorted(set(data.bucket.tolist())), selection_mode="multi", key="sweep_buckets", **KEEP
+        "Planned exposures",
+        sorted(set(data.bucket.tolist())),
+        selection_mode="multi",
+        wrap=True,
+        key="sweep_buckets",
+        **KEEP,
     )
     sample = filters[3].number_input(
         "Sample", min_value=1, value=None, step=100, placeholder="all", key="sweep_sample", **KEEP,

@@ -38,7 +38,7 @@ from memviz.settings import settings
 from memviz.tokenizer import Tokenizer
 from memviz.ui.rows import open_row
 from memviz.ui.running import watch
-from memviz.ui.shared import escaped, samples, session, worker
+from memviz.ui.shared import escaped, pinned_index, samples, session, worker
 
 N_PLACES = 8
 """Places of a span listed."""
@@ -305,8 +305,8 @@ def _of_own(lookup: Lookup) -> str:
 
 
 def _show_spans(lookup: Lookup) -> None:
-    asked = st.query_params.get("tok", "")
-    j = int(asked) if asked.isdecimal() and int(asked) < len(lookup.ids) else None
+    pinned = pinned_index(dict(st.query_params))
+    j = pinned if pinned is not None and pinned < len(lookup.ids) else None
     st.markdown(
         "**The longest verbatim span of this text.** Click a token to see the one through it."
         if j is None

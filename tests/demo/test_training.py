@@ -91,7 +91,8 @@ def test_the_smoke_recipe_makes_a_whole_suite(tmp_path: Path) -> None:
     model_card = (tmp_path / "suite" / "MODEL_CARD.md").read_text("utf-8")
     assert all(name in model_card for name in names)
     again = subprocess.run([*command, "--seed", "5"], cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert again.returncode == 2 and "holds another recipe's training" in again.stderr.replace("\n", " ")
+    said = " ".join(again.stderr.replace("│", " ").split())
+    assert again.returncode == 2 and "holds another recipe's training" in said
 
 
 def test_shipped_models_are_those_of_the_recipe(tmp_path: Path) -> None:
