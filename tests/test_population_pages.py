@@ -254,6 +254,8 @@ def test_accessibility_by_axe(
         expect(page.get_by_text("Kept here")).to_be_visible(timeout=2 * MINUTES)
     else:
         visit(name)
+    expect(page.locator('[data-stale="true"]')).to_have_count(0)  # what is being drawn again is faded for a moment
+    page.wait_for_timeout(500)
     page.screenshot(path=screenshots / "page.png")
     rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
     found = axe.Axe().run(page, options=rules)["violations"]
