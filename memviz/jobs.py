@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from memviz.perturbation import PerturbationTask, run_perturbation
 from memviz.settings import Settings
 from memviz.store import Store
 from memviz.sweeps import SweepTask, run_sweep, sweep_hash
 from memviz.sweeps.kept import sweep_folder
 from memviz.tasks import IndexTask, Report, Say, TraceTask, run_hash, run_trace
+
+if TYPE_CHECKING:
+    from memviz.engine.backend import Backend
 
 log = logging.getLogger(__name__)
 GRACE_SECONDS = 30.0
@@ -37,6 +39,19 @@ class Errand:
     run: Callable[[Settings, Report, Say], object]
 
 
+class Question(Protocol):
+    """A frozen request about a model whose result lies in the store."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def hash(self) -> str: ...
+
+    def run(self, backend: Backend, store: Store, report: Report, say: Say) -> tuple[str, object, bool]:
+        """Key, result, and whether it was stored before."""
+
+
 class Status(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
@@ -55,7 +70,7 @@ class Job:
 
     id: int
     key: str
-    task: TraceTask | PerturbationTask | SweepTask | IndexTask | Errand | None
+    task: TraceTask | SweepTask | IndexTask | Errand | Question | None
     """None for getting a model ready."""
     model: str
     """The model, the number of them, the index, or what the errand is for."""
@@ -143,8 +158,8 @@ class Worker:
         """The job of a task: the one under way where an equal one is, else a new one at the end of the queue."""
         return self._enter(run_hash(task), task, task.model, session, drafts=tuple(drafts))
 
-    def perturb(self, task: PerturbationTask, session: str) -> Job:
-        """The job that tries changed contexts, whose key is its task's hash."""
+    def ask(self, task: Question, session: str) -> Job:
+        """The job of a question, whose key is its hash."""
         return self._enter(task.hash, task, task.model, session)
 
     def prepare(self, model: str, session: str | None = None, load: bool = True) -> Job:
@@ -200,7 +215,7 @@ class Worker:
     def _enter(
         self,
         key: str,
-        task: TraceTask | PerturbationTask | SweepTask | IndexTask | Errand | None,
+        task: TraceTask | SweepTask | IndexTask | Errand | Question | None,
         model: str,
         session: str | None,
         **options: Any,
@@ -289,13 +304,13 @@ class Worker:
             loaded = self.backend.load(card, self._settings.dtype)
             job.say("measuring its numerical noise")
             self.backend.logit_noise(loaded)
-        elif isinstance(job.task, PerturbationTask):
-            job.result, _, was_stored = run_perturbation(job.task, self.backend, self._store, job.report, job.say)
-            job.computed = not was_stored
         elif isinstance(job.task, SweepTask):
             folder = sweep_folder(job.task, self._settings)
             run_sweep(job.task, self.backend, self._store, folder, job.report, job.say)
             job.result = job.key
-        else:
+        elif isinstance(job.task, TraceTask):
             job.result, _, was_stored = run_trace(job.task, self.backend, self._store, job.report, job.say, job.drafts)
+            job.computed = not was_stored
+        else:
+            job.result, _, was_stored = job.task.run(self.backend, self._store, job.report, job.say)
             job.computed = not was_stored

@@ -75,6 +75,10 @@ class PerturbationTask:
         """The name of a link and of the job."""
         return request_hash(self.request())
 
+    def run(self, backend: Backend, store: Store, report: Report, say: Say) -> tuple[str, Perturbed, bool]:
+        """As `run_perturbation`."""
+        return run_perturbation(self, backend, store, report, say)
+
 
 def perturbation_from(request: dict[str, Any]) -> PerturbationTask:
     """The task of a stored request. Raises InputError where it is of another kind or format."""

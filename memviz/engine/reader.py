@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from memviz.engine.layers import final_norm
+from memviz.records import BEFORE_NORM
 
 
 class RoomyLayer(DynamicLayer):
@@ -41,6 +46,19 @@ def _append(buffer: torch.Tensor, kept: torch.Tensor, fresh: torch.Tensor) -> tu
         buffer[..., :start, :] = kept
     buffer[..., start:stop, :] = fresh
     return buffer, buffer[..., :stop, :]
+
+
+@contextmanager
+def _inputs_of_final_norm(model: PreTrainedModel, into: list[torch.Tensor] | None) -> Iterator[None]:
+    """Collect what the final norm is given; nothing where `into` is None."""
+    if into is None:
+        yield
+        return
+    hook = final_norm(model).register_forward_pre_hook(lambda _, given: into.append(given[0]))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 _ROOM = 64  # tokens
@@ -84,12 +102,13 @@ class Reader:
             if self._cache is None
             else {"input_ids": token_ids, "past_key_values": self._cache, "use_cache": True}
         )
-        output = self._model(**inputs, output_hidden_states=bool(self._layers), return_dict=True)
+        before_norm: list[torch.Tensor] = []
+        with _inputs_of_final_norm(self._model, before_norm if BEFORE_NORM in self._layers else None):
+            output = self._model(**inputs, output_hidden_states=bool(self._layers), return_dict=True)
         if not self._layers:
             return output.logits[:, -q:], None
-        return output.logits[:, -q:], torch.stack(
-            [output.hidden_states[layer][:, -q:] for layer in self._layers], dim=2
-        )
+        states = [before_norm[0] if each == BEFORE_NORM else output.hidden_states[each] for each in self._layers]
+        return output.logits[:, -q:], torch.stack([each[:, -q:] for each in states], dim=2)
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens. Also bounds what sliding-window layers keep."""

@@ -24,7 +24,7 @@ Report = Callable[[int, int], None]
 """Called as report(done, total) after every forward pass; raises to cancel."""
 LOGIT_BYTES = 256 * 2**20
 """Positions are read so many at once that their logits and what is computed from them stay near this size."""
-_BYTES_PER_LOGIT = 20  # the logits in float32, their logarithms, p log p, and what topk and rank hold
+BYTES_PER_LOGIT = 20  # the logits in float32, their logarithms, p log p, and what topk and rank hold
 R = TypeVar("R")
 
 
@@ -58,7 +58,7 @@ def rows_that_fit(loaded: Loaded, n_indices: int, n_layers_kept: int) -> int:
     cache = 2 * config.num_hidden_layers * heads * head_dim * size
     states = (config.num_hidden_layers + 1) * config.hidden_size * size + 8 * config.hidden_size * size
     kept = n_layers_kept * config.hidden_size * 4
-    per_row = n_indices * (3 * cache + states + kept) + _BYTES_PER_LOGIT * loaded.card.vocab_size
+    per_row = n_indices * (3 * cache + states + kept) + BYTES_PER_LOGIT * loaded.card.vocab_size
     return max(1, free_memory(loaded.device) // 2 // per_row)
 
 
@@ -84,7 +84,7 @@ def trace(
     def read(batch: Prompts, tick: Callable[[int], None]) -> Trace:
         return _trace_batch(loaded, batch, n_steps, decoding, logit_noise, layers, guesses, tick)
 
-    return _in_batches(loaded, prompts, n_steps, len(layers), read, report)
+    return in_batches(loaded, prompts, n_steps, len(layers), read, report)
 
 
 @torch.inference_mode()
@@ -112,10 +112,10 @@ def survey(loaded: Loaded, prompts: Prompts, logit_noise: float, report: Report 
             logit_noise=np.array(logit_noise, np.float32),
         )
 
-    return _in_batches(loaded, prompts, m, 0, read, report)
+    return in_batches(loaded, prompts, m, 0, read, report)
 
 
-def _in_batches(
+def in_batches(
     loaded: Loaded,
     prompts: Prompts,
     n_steps: int,
@@ -170,7 +170,7 @@ def _work(
         chooser=Chooser(decoding, m, loaded.card.eos_ids, device),
         guesses=guesses if loaded.dtype == "float32" else None,
         tick=tick,
-        chunk=max(1, LOGIT_BYTES // (_BYTES_PER_LOGIT * n * config.vocab_size)),
+        chunk=max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * n * config.vocab_size)),
         context=Stretch(n, k, config.vocab_size, essential),
         forced=Stretch(n, m, config.vocab_size, essential),
         free=Stretch(n, m, config.vocab_size, essential),

@@ -175,7 +175,7 @@ def _result(task: PerturbationTask, row: Row) -> None:
         st.caption(f"Not computed yet: {n} changed contexts, each decoded for {len(task.continuation_ids)} tokens.")
         if st.button("Try them", key=f"{PAGE}_change_run", icon=":material/science:"):
             store().put_request(task.hash, task.request())
-            worker().perturb(task, session())
+            worker().ask(task, session())
             st.query_params[LINK] = task.hash[:LINK_LENGTH]
             st.session_state[f"{PAGE}_change_followed"] = task.hash[:LINK_LENGTH]
             st.rerun(scope="app")

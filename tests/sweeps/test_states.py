@@ -1,0 +1,58 @@
+"""Hidden states of a sweep's rows against reading the same tokens again; what is kept is not computed twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sweep_tools import Lab
+
+from memviz.engine import states as engine_states
+from memviz.engine.states import read_states
+from memviz.sweeps import RowSet, SweepTask, states
+from memviz.sweeps.states import states_of, texts_of
+from memviz.tasks import InputError
+
+
+@pytest.mark.parametrize(("model", "leading"), [("tiny", []), ("tiny-bos", [1])])
+@pytest.mark.parametrize("free_running", [True, False])
+def test_they_are_those_of_the_very_tokens(lab: Lab, model: str, leading: list[int], free_running: bool) -> None:
+    rows = lab.rows(9, (30, 20), model, leading)
+    task = SweepTask((model,), RowSet(lab.jsonl(rows)), contexts=(), continuations=(6, 16), context_at=8)
+    texts = texts_of(lab.sweep(task), model, k=8, m=16)
+    assert texts.rows.tolist() == [0, 2, 4, 6, 8]  # the others are too short for m = 16
+    for place, row in enumerate(texts.rows):
+        assert texts.true_ids[place].tolist() == rows[row][:24]
+        assert texts.generated_ids[place, 8:].tolist() == lab.generate(model, leading + rows[row][:8], 16)
+    ids = texts.generated_ids if free_running else texts.true_ids
+    (found,) = states_of(texts, np.array([3, 1]), (1, 2), "float32", lab.backend, lab.store, free_running)
+    assert found[0].tolist() == [1, 3]
+    prefix = np.tile(np.array(leading, np.int64), (2, 1))
+    alone = read_states(lab.loaded(model), np.concatenate([prefix, ids[[1, 3]]], axis=1), (1, 2))
+    np.testing.assert_allclose(found[1].of_layer(2), alone.of_layer(2)[:, len(leading) :], rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(found[1].logprob, alone.logprob[:, len(leading) :], atol=1e-4)
+
+
+def test_batches_are_kept_whole_and_asked_for_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "BATCH", 4)
+    task = SweepTask(("tiny",), RowSet(lab.jsonl(lab.rows(10))), contexts=(), continuations=(8,), context_at=8)
+    texts = texts_of(lab.sweep(task), "tiny", 8, 8)
+    seen: list[tuple[int, int]] = []
+    asked = (texts, np.arange(10), (2,), "float32", lab.backend, lab.store)
+    first = list(states_of(*asked, report=lambda done, total: seen.append((done, total))))
+    assert [places.tolist() for places, _ in first] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert [pair for pair in seen if pair[1]] == [(4, 10), (8, 10), (10, 10)]
+
+    def never(*_: object) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(engine_states, "read_states", never)
+    (again,) = states_of(texts, np.array([6, 5]), (2,), "float32", lab.backend, lab.store)
+    assert again[0].tolist() == [5, 6]
+    np.testing.assert_array_equal(again[1].of_layer(2), first[1][1].of_layer(2)[1:3])
+
+
+def test_a_condition_that_was_not_swept_is_named(lab: Lab) -> None:
+    task = SweepTask(("tiny",), RowSet(lab.jsonl(lab.rows(3))), contexts=(), continuations=(8,), context_at=8)
+    sweep = lab.sweep(task)
+    with pytest.raises(InputError, match="no rows of tiny at k = 8, sliding, with m = 9 or more"):
+        texts_of(sweep, "tiny", 8, 9)
