@@ -34,6 +34,7 @@ LAYERS = {
     "memviz.tasks": 4,
     "memviz.ladder": 4,
     "memviz.perturbation": 4,
+    "memviz.lens": 4,
     "memviz.sweeps": 4,
     "memviz.population": 4,
     "memviz.jobs": 5,
