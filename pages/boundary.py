@@ -103,6 +103,12 @@ for kind, tables in differences.items():
             with files.popover("Data", icon=":material/download:", width="stretch"):
                 shown.offer_table(whole, f"differences-{kind}")
             st.dataframe(boundary.readable(whole, view, kind), hide_index=True)
+            if kind == "frequency" and order == "1":
+                st.caption(
+                    "The study's own 1-grams (Pythia on the Pile, billions of occurrences): mean of the context → of "
+                    "the continuation, difference at the boundary. From a published summary of its table."
+                )
+                st.dataframe(boundary.reported(), hide_index=True)
 st.caption(
     "A group chosen by its hits is also chosen by what makes hits easy, so a jump counts as memorization only beyond "
     "selection alone, beyond all rows, and where it does not move with the edge. “Reported”: Chen, Han and Miyao 2024."

@@ -19,7 +19,7 @@ CLAIMS = ROOT / "docs" / "claims.toml"
 
 def findings(
     sweep: Annotated[list[Path], typer.Option(help="Folder of a finished sweep. Repeatable; the first comes first.")],
-    out: Annotated[Path | None, typer.Option(help="Markdown file to write instead of printing it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write, pictures beside it; else printed.")] = None,
     claims: Annotated[Path, typer.Option(help="The claims.")] = CLAIMS,
     index: Annotated[Path | None, typer.Option(help="Folder of the n-gram index [the models' own].")] = None,
 ) -> None:
@@ -28,6 +28,7 @@ def findings(
     from memviz.population.claims import read_claims
     from memviz.population.evidence import judge, material_of
     from memviz.population.ngrams import frequencies
+    from memviz.population.pictures import pictures
     from memviz.population.report import findings as document_of
     from memviz.population.weighting import strata_of
     from memviz.sweeps import read_sweep
@@ -43,11 +44,15 @@ def findings(
         counted = frequencies(sweeps[0], corpus, store(settings))
         material = material_of(sweeps, counted)
     is_suite = sweeps[0].task.rows.source == SUITE
-    text = document_of(judge(listed, material), material, strata_of(read_data()) if is_suite else None)
+    verdicts, strata = judge(listed, material), strata_of(read_data()) if is_suite else None
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(document_of(verdicts, material, strata), nl=False)
         return
-    write(out.resolve(), text)
+    out, drawn = out.resolve(), pictures(verdicts, material)
+    out.with_suffix("").mkdir(exist_ok=True)
+    for name, svg in drawn.items():
+        write(out.with_suffix("") / f"{name}.svg", svg)
+    write(out, document_of(verdicts, material, strata, {name: f"{out.stem}/{name}.svg" for name in drawn}))
 
 
 def _corpus(model: str, index: Path | None, settings: Settings) -> Corpus | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,17 +15,12 @@ from memviz.population.evidence import SEED, K, M, Material
 from memviz.population.filters import is_true
 from memviz.population.fits import SizeFit, size_fits
 from memviz.population.markdown import number, span, table
+from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.population.transitions import transitions
 from memviz.population.weighting import POPULATIONS, Population, covered, weights_of
 from memviz.sweeps.task import ANCHORED, SLIDING
 from memviz.tasks import InputError
 
-REPORTED = {  # in words: the study's own numbers belong to other models and another corpus
-    ("entropy", "memorized"): "falls",
-    ("entropy", "unmemorized"): "rises",
-    ("frequency", "memorized"): "rises",
-    ("frequency", "unmemorized"): "falls",
-}
 JUMPS = {
     "entropy_free_running": ("Entropy, nats", 1.0),
     "frequency_1": ("1-gram frequency, per mille of the stream's tokens", 1000.0),
@@ -34,28 +29,38 @@ JUMPS = {
 }
 
 
-def numbers(material: Material, strata: pd.DataFrame | None) -> Iterator[str]:
-    """One section a figure; a figure that the sweeps have nothing for says so."""
-    sections = {
-        f"Model size, k = {K}, m = {M}": _sizes,
-        f"Continuation size, k = {K}": lambda found: _curve(found, continuation_points(found.trained), "m"),
-        f"Context size, m = {M}, sliding": lambda found: _curve(found, context_points(found.trained, SLIDING, M), "k"),
-        f"Context size, m = {M}, anchored": lambda found: _curve(
-            found, context_points(found.trained, ANCHORED, M), "k"
+def numbers(
+    material: Material, strata: pd.DataFrame | None, pictures: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """One section a figure; a figure that the sweeps have nothing for says so. pictures: name -> path of its file."""
+    sections: dict[str, tuple[Callable[[Material], str], tuple[str, ...]]] = {
+        f"Model size, k = {K}, m = {M}": (_sizes, ("size",)),
+        f"Continuation size, k = {K}": (
+            lambda found: _curve(found, continuation_points(found.trained), "m"),
+            ("continuation",),
         ),
-        "Exposures (0: held out)": lambda found: _curve(found, _planted(found), "bucket"),
-        "Domain": lambda found: _curve(found, _points(found), "domain"),
-        "Weighted to a stated population": lambda found: _weighted(found, strata),
-        "Training seeds": _seeds,
-        "From one size to the next": _transitions,
-        "Boundary: index k minus index k - 1": _boundary,
+        f"Context size, m = {M}, sliding": (
+            lambda found: _curve(found, context_points(found.trained, SLIDING, M), "k"),
+            ("context-sliding",),
+        ),
+        f"Context size, m = {M}, anchored": (
+            lambda found: _curve(found, context_points(found.trained, ANCHORED, M), "k"),
+            ("context-anchored",),
+        ),
+        "Exposures (0: held out)": (lambda found: _curve(found, _planted(found), "bucket"), ("exposures",)),
+        "Domain": (lambda found: _curve(found, _points(found), "domain"), ()),
+        "Weighted to a stated population": (lambda found: _weighted(found, strata), ()),
+        "Training seeds": (_seeds, ()),
+        "From one size to the next": (_transitions, ()),
+        "Boundary: index k minus index k - 1": (_boundary, ("boundary-entropy", "boundary-frequency")),
     }
-    for title, make in sections.items():
+    for title, (make, drawn) in sections.items():
         try:
             content = make(material)
         except InputError as error:
             content = f"Not drawn: {error}.\n"
-        yield f"### {title}\n\n{content}"
+        shown = [f"![{title}: {name}]({path})\n\n" for name in drawn if (path := (pictures or {}).get(name))]
+        yield f"### {title}\n\n{''.join(shown)}{content}"
 
 
 def _points(found: Material) -> pd.DataFrame:
@@ -179,12 +184,18 @@ def _boundary(found: Material) -> str:
             lines += [_jump(dict(line), quantity, factor) for _, line in jumps.iterrows()]
         head = ("Model", "k", "Group", "n", "The study", "Jump", "All rows", "Above all", "Null", "Moved edge")
         parts.append(f"{name}:\n\n{table(head, lines)}" if lines else f"{name}: not drawn, {'; '.join(problems)}.\n")
+    lines = [(*line[:2], *(f"{each:.3f}" for each in line[2:])) for line in reported_frequencies().to_numpy().tolist()]
+    parts.append(
+        "The study's own 1-gram frequencies, Pythia on the Pile, in billions of occurrences (as a published summary\n"
+        "of its table gives them; not compared with the paper's pages):\n\n"
+        + table(("Model", "Group", "Context, mean", "Continuation, mean", "Jump"), lines)
+    )
     return "\n".join(parts)
 
 
 def _jump(line: dict[str, Any], quantity: str, factor: float) -> tuple[object, ...]:
     spans = {name: span(*(factor * each for each in _of(line, name))) for name in ("jump", "above", "null", "edge")}
-    reported = REPORTED.get((quantity.partition("_")[0], line["group"]), "–")
+    reported = DIRECTIONS.get((quantity.partition("_")[0], line["group"]), "–")
     every = number(factor * line["all_rows"])
     return (
         line["model"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -21,10 +21,20 @@ WORTH = {
 }
 
 
-def findings(verdicts: Sequence[Verdict], material: Material, strata: pd.DataFrame | None = None) -> str:
-    """The whole document as Markdown. `strata` of the corpus (`strata_of`) add weighted shares."""
-    parts = [_head(material), _outcomes(verdicts), "## Claim by claim\n", *map(_detail, verdicts)]
-    parts += ["## The numbers of the figures\n", *numbers(material, strata)]
+def findings(
+    verdicts: Sequence[Verdict],
+    material: Material,
+    strata: pd.DataFrame | None = None,
+    pictures: Mapping[str, str] | None = None,
+) -> str:
+    """The whole document as Markdown.
+
+    `strata` of the corpus (`strata_of`) add weighted shares; pictures: name -> path of its file, as `pictures` makes.
+    """
+    shown = pictures or {}
+    parts = [_head(material), _outcomes(verdicts), "## Claim by claim\n", _LEGEND if shown else ""]
+    parts += [_detail(verdict, shown) for verdict in verdicts]
+    parts += ["## The numbers of the figures\n", *numbers(material, strata, shown)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -82,9 +92,17 @@ def _outcome(verdict: Verdict) -> tuple[str, str]:
     return f"**{verdict.outcome.value}**", WORTH[verdict.claim.kind]
 
 
-def _detail(verdict: Verdict) -> str:
+_LEGEND = (
+    "In each picture: the number found with its interval, against 0 (the rule) and what the null alone gives in\n"
+    "groups of this size (the grey band).\n"
+)
+
+
+def _detail(verdict: Verdict, pictures: Mapping[str, str]) -> str:
     claim = verdict.claim
-    lines = [f"### {claim.id}\n", f"{claim.claim}\n", f"- Statistic: {claim.statistic}."]
+    path = pictures.get(f"claim-{claim.id}")
+    lines = [f"### {claim.id}\n", f"{claim.claim}\n", *([f"![{claim.id}]({path})\n"] if path else [])]
+    lines += [f"- Statistic: {claim.statistic}."]
     lines.append(f"- Claimed: {'positive' if claim.sign > 0 else 'negative'}, from {claim.min_n:,} rows on.")
     if verdict.found is not None:
         lines.append(f"- Found: {_estimate(verdict.found)}.")

@@ -24,6 +24,7 @@ from memviz.population import (
     stored_frequencies,
 )
 from memviz.population.aligned import EDGE
+from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.settings import settings
 from memviz.sweeps import Sweep
 from memviz.ui.population import View
@@ -31,11 +32,6 @@ from memviz.ui.running import watch
 from memviz.ui.shared import session, store, tokenizer, worker
 from memviz.ui.training import corpus_of
 
-REPORTED = {
-    "entropy": {"memorized": "falls", "unmemorized": "rises"},
-    "frequency": {"memorized": "rises", "unmemorized": "falls"},
-}
-"""What Chen, Han and Miyao (2024) report at the boundary."""
 PERMILLE = 1000.0
 
 
@@ -154,9 +150,20 @@ def readable(table: pd.DataFrame, view: View, kind: str) -> pd.DataFrame:
             "less all rows": with_interval("above"),
             "selection alone": with_interval("null"),
             "edge moved": with_interval("edge"),
-            "reported": [REPORTED[kind].get(group, "–") for group in table["group"]],
+            "reported": [DIRECTIONS.get((kind, group), "–") for group in table["group"]],
         }
     )
+
+
+def reported() -> pd.DataFrame:
+    """The study's own 1-gram frequencies to read, one line a model, in billions of occurrences."""
+    found = reported_frequencies()
+    found["cell"] = [f"{a:.2f} → {b:.2f}, {jump:+.2f}" for a, b, jump in found[_REPORTED_COLUMNS].to_numpy()]
+    table = found.pivot(index="model", columns="group", values="cell").loc[found["model"].unique()]
+    return table[list(GROUPS)].rename(columns=lambda group: f"{group}, {GROUPS[group]}").reset_index()
+
+
+_REPORTED_COLUMNS = ["context", "continuation", "jump"]
 
 
 def _interval(value: float, low: float, high: float) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from memviz.cli.findings import findings as command
 from memviz.population import Frequencies, Material, judge, material_of, read_claims
+from memviz.population.claims import Quality
 from memviz.population.evidence import STATISTICS
 from memviz.population.report import findings
 from memviz.settings import ROOT
@@ -148,8 +151,11 @@ def test_the_document_is_whole_and_always_the_same(material: Material, sweep: Sw
     assert findings(judge(claims, again), again) == text
     for claim in claims:
         assert f"### {claim.id}\n" in text and claim.statistic in text
-    assert text.count("holds by definition.") == 1 and "not an evidence" not in text
-    assert "Of 16 claims that could fail: agrees 0, disagrees 0, undecided 16. The other 3" in text
+    kinds = [claim.kind for claim in claims]
+    n_claims = kinds.count(Quality.CLAIM)
+    assert text.count("holds by definition.") == kinds.count(Quality.MECHANICAL)
+    said = f"Of {n_claims} claims that could fail: agrees 0, disagrees 0, undecided {n_claims}. The other"
+    assert f"{said} {len(claims) - n_claims}" in text
     assert "the strata of the corpus are not known" in text and "one training seed of each size" in text
     assert str(sweep.folder) not in text
     widths = {line.count("|") for line in text.split("### Domain")[1].split("###")[0].splitlines() if "|" in line}
@@ -164,6 +170,10 @@ def test_command_writes_it(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.Mon
     run: Callable = CliRunner().invoke
     done = run(app, ["--sweep", str(sweep.folder), "--out", str(out)])
     assert done.exit_code == 0, done.output
-    assert "n-grams are not counted" in done.output and out.read_text().startswith("# Findings 1 and 3")
+    assert "n-grams are not counted" in done.output and out.read_text().startswith("# Findings")
+    drawn = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", out.read_text())
+    assert {f"findings/{name}.svg" for name in ("claim-size", "size", "context-anchored")} <= set(drawn)
+    for path in drawn:
+        assert ET.parse(tmp_path / path).getroot().tag.endswith("svg")
     failed = run(app, ["--sweep", str(tmp_path)])
     assert isinstance(failed.exception, InputError) and "no finished sweep" in str(failed.exception)
