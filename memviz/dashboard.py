@@ -20,6 +20,7 @@ page = st.navigation(
         "One prompt": [
             st.Page(ROOT / "pages" / "trace.py", title="Trace", icon=":material/timeline:", url_path="trace"),
             st.Page(ROOT / "pages" / "compare.py", title="Compare", icon=":material/stacks:", url_path="compare"),
+            st.Page(PAGES / "layers.py", title="Inside the model", icon=":material/layers:", url_path="layers"),
         ],
         "Populations": [
             st.Page(PAGES / "population.py", title="Population", icon=":material/groups:", url_path="population"),

@@ -83,7 +83,7 @@ def run_lens(
     report: Report = lambda done, total: None,
     say: Say = lambda stage: None,
 ) -> tuple[str, LensReading, bool]:
-    """Key, result, and whether it was stored before: greedy decoding, then a pass over the truth and one over its output.
+    """Key, result, and whether it was stored before: greedy decoding, a pass over the truth, one over what was written.
 
     `report(done, total)` counts positions. Raises InputError, ModelError, StoreError, and what `report` raises.
     """

@@ -66,6 +66,6 @@ class LensReading:
 
 
 def commit_layers(right: np.ndarray) -> np.ndarray:
-    """(m,) int64: the first layer from which `right` (l, m) holds up to the last one; `NEVER` where the last is wrong."""
+    """(m,) int64: first layer from which `right` (l, m) holds up to the last one; `NEVER` where the last is wrong."""
     held = np.logical_and.accumulate(right[::-1], axis=0).sum(axis=0)
     return np.where(held > 0, len(right) - held, NEVER)
