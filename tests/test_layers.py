@@ -37,6 +37,8 @@ LAYERS = {
     "memviz.lens": 4,
     "memviz.sweeps": 4,
     "memviz.population": 4,
+    "memviz.maps": 4,
+    "memviz.prediction": 4,
     "memviz.jobs": 5,
     "memviz.export": 5,
     "memviz.api": 6,

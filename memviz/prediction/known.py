@@ -1,0 +1,109 @@
+"""Predictors there are: those that come with the suite, and those fitted here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memviz.catalog import Card, ModelError
+from memviz.demo.suite import SUITE_FOLDER
+from memviz.prediction.tables import Tables, read_tables
+from memviz.predictor.files import ABOUT, read_about
+from memviz.predictor.presets import SETTINGS, Setting
+from memviz.settings import Settings
+
+SHIPPED = SUITE_FOLDER / "predictors"
+PROGRESS = "progress.jsonl"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A fitted predictor on disk; its weights are read by `memviz.predictor.artifact.load`."""
+
+    folder: Path
+    about: dict[str, Any]
+    """id, setting, k, m, preset, features, temperature, model, weights, data, epochs, metrics, versions, request."""
+    shipped: bool = False
+
+    @property
+    def id(self) -> str:
+        """Hash of its fit."""
+        return self.about["id"]
+
+    @property
+    def model(self) -> str:
+        return self.about["model"]
+
+    @property
+    def weights(self) -> str:
+        """Identity of the only weights it may be asked about, unless `transfers`."""
+        return self.about["weights"]
+
+    @property
+    def setting(self) -> Setting:
+        return self.about["setting"]
+
+    @property
+    def k(self) -> int:
+        return self.about["k"]
+
+    @property
+    def m(self) -> int:
+        return self.about["m"]
+
+    @property
+    def transfers(self) -> bool:
+        return self.about["request"]["transfer"]
+
+    def tables(self) -> Tables:
+        """Its evaluation on the test part. Raises InputError."""
+        return read_tables(self.folder.parent if self.shipped else self.folder).of(self.id)
+
+
+def read_known(folder: Path, shipped: bool = False) -> Known:
+    """The predictor of a folder. Raises ModelError where there is none that can be read."""
+    return Known(folder, read_about(folder), shipped)
+
+
+def known_predictors(settings: Settings) -> list[Known]:
+    """Every fitted predictor that can be read: the cache's, newest first, then the shipped ones."""
+    kept = sorted((settings.cache / "predictors").glob(f"*/{ABOUT}"), key=lambda path: -path.stat().st_mtime)
+    shipped = sorted(SHIPPED.glob(f"*/{ABOUT}"))
+    found = []
+    for path in (*kept, *shipped):
+        try:
+            found.append(read_known(path.parent, path in shipped))
+        except ModelError:
+            continue
+    return found
+
+
+def predictors_for(card: Card, settings: Settings, among: Sequence[Known] | None = None) -> dict[Setting, Known]:
+    """Setting -> the predictor for a model: fitted on its very weights, statistics and states, no n-grams.
+
+    Of several the one fitted here last comes before a shipped one; settings without any are left out.
+    """
+    found = known_predictors(settings) if among is None else among
+    usable = [
+        each
+        for each in found
+        if each.weights == card.weights and not each.transfers and not each.about["request"]["ngrams"]
+    ]
+    return {
+        setting: next(each for each in usable if each.setting == setting)
+        for setting in SETTINGS
+        if any(each.setting == setting for each in usable)
+    }
+
+
+def epochs_of(folder: Path) -> list[dict[str, Any]]:
+    """Epochs of a fit so far, also while it runs: epoch, train_loss, validation_loss, validation_accuracy,
+    learning_rate, seconds, best. Empty where it has not begun."""
+    try:
+        lines = (folder / PROGRESS).read_text("utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,118 @@
+"""The tables of an evaluation, and what their columns mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from memviz.tasks import InputError
+
+_ABOUT = {
+    "predictor": "id of the predictor (hash of its fit)",
+    "model": "the model asked about",
+    "setting": "published, causal or context",
+    "k": "context tokens",
+    "m": "continuation size: the first m positions; published sees no more than these",
+    "method": "predictor, a baseline (see METHODS), or oracle_rank, which reads the true tokens",
+}
+TABLES: dict[str, dict[str, str]] = {
+    "metrics": _ABOUT
+    | {
+        "metric": "a name of METRICS",
+        "value": "on the test part",
+        "low": "lower end of the 95 % percentile interval over row groups; NaN where none is given",
+        "high": "upper end",
+        "n": "test rows",
+        "n_units": "row groups among them",
+        "prevalence": "share of positions whose generated token is the true one",
+    },
+    "calibration": _ABOUT
+    | {
+        "bin": "tenth of the probability axis, 0 to 9",
+        "probability": "mean predicted probability of the bin",
+        "share": "share of its positions that are memorized",
+        "n": "positions in it",
+    },
+    "curves": _ABOUT
+    | {
+        "curve": "roc or precision_recall",
+        "x": "roc: false positive rate; precision_recall: recall",
+        "y": "roc: true positive rate; precision_recall: precision",
+        "threshold": "probability from which a position is called memorized",
+    },
+    "levels": _ABOUT
+    | {
+        "level": "of the memorization score at this m, 0 very low to 4 very high",
+        "metric": "token_accuracy or full_accuracy",
+        "value": "on test rows of the level",
+        "low": "lower end of the 95 % percentile interval over row groups",
+        "high": "upper end",
+        "n": "test rows of the level",
+    },
+    "confusion": _ABOUT
+    | {
+        "threshold": "probability from which a position is called memorized",
+        "true_positive": "positions",
+        "false_positive": "positions",
+        "false_negative": "positions",
+        "true_negative": "positions",
+    },
+    "outcomes": _ABOUT
+    | {
+        "row": "test row",
+        "group": "its group of near-duplicates",
+        "n_hits": "positions whose generated token is the true one",
+        "n_right": "positions labelled rightly at probability 0.5",
+        "divergence": "first position whose generated token is not the true one; m where there is none",
+        "predicted_divergence": "first position with a probability below 0.5; m where there is none",
+    },
+}
+"""Table -> column -> what it is."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """One evaluation of one or several predictors; columns as in `TABLES`."""
+
+    metrics: pd.DataFrame
+    calibration: pd.DataFrame
+    curves: pd.DataFrame
+    levels: pd.DataFrame
+    confusion: pd.DataFrame
+    outcomes: pd.DataFrame
+
+    def of(self, predictor: str) -> Tables:
+        """The lines of one predictor."""
+        return Tables(
+            **{
+                each.name: getattr(self, each.name).loc[lambda table: table["predictor"] == predictor]
+                for each in fields(self)
+            }
+        )
+
+
+def joined(parts: list[Tables]) -> Tables:
+    """Several evaluations as one. Raises InputError for none."""
+    if not parts:
+        raise InputError("there is no evaluated predictor: fit one first")
+    return Tables(
+        **{f.name: pd.concat([getattr(each, f.name) for each in parts], ignore_index=True) for f in fields(Tables)}
+    )
+
+
+def write_tables(tables: Tables, folder: Path) -> None:
+    """Write one Parquet file a table, each whole or not at all. Raises OSError."""
+    for name in TABLES:
+        new = folder / f".{name}.tmp"
+        getattr(tables, name).to_parquet(new, index=False, compression="zstd", compression_level=19)
+        new.replace(folder / f"{name}.parquet")
+
+
+def read_tables(folder: Path) -> Tables:
+    """The tables of a folder. Raises InputError where one cannot be read."""
+    try:
+        return Tables(**{name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} holds no evaluation that can be read ({error}): fit the predictor again") from None

@@ -1,0 +1,42 @@
+"""Sizes of the predictor and how each is fitted. docs/predictor.md says how the numbers were chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Setting = Literal["published", "causal", "context"]
+SETTINGS: tuple[Setting, ...] = ("published", "causal", "context")
+PresetName = Literal["default", "small", "published"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A Transformer encoder and its fitting."""
+
+    n_layers: int
+    n_heads: int
+    width: int
+    feed_forward: int
+    dropout: float
+    learning_rate: float
+    """Peak, after one epoch of linear warm-up; then a cosine to 0 over `n_epochs` where `decays`, else constant."""
+    decays: bool
+    weight_decay: float
+    """0 is plain Adam."""
+    batch: int
+    """Sequences a step."""
+    n_epochs: int
+    """At most."""
+    patience: int
+    """Epochs without a smaller validation loss after which it ends."""
+    half: bool
+    """Weights are rounded to float16 at the end, and evaluated as such."""
+
+
+PRESETS: dict[str, Preset] = {
+    "default": Preset(2, 4, 128, 256, 0.1, 1e-3, True, 0.01, 32, 12, 3, False),
+    "small": Preset(2, 4, 48, 96, 0.1, 2e-3, True, 0.01, 32, 16, 4, True),
+    "published": Preset(4, 8, 256, 1024, 0.1, 1e-4, False, 0.0, 32, 30, 5, False),
+}
+"""`published` is in the style of the authors' later code (4 layers, 8 heads, width 256, Adam 1e-4)."""
