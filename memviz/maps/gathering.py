@@ -1,0 +1,148 @@
+"""The texts that a scope means, and their states at some steps; memory holds what was asked for and one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from memviz.catalog import Card, read_json
+from memviz.maps.scope import Scope
+from memviz.measures.templates import repeating
+from memviz.records import BEFORE_NORM, States
+from memviz.store import Store
+from memviz.sweeps.results import Sweep
+from memviz.sweeps.states import Texts, states_of, texts_of
+from memviz.tasks import InputError, Report, Say
+
+if TYPE_CHECKING:
+    from memviz.engine.backend import Backend
+
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The n rows of a scope under one model."""
+
+    scope: Scope
+    texts: Texts
+    places: np.ndarray
+    """(n,) int64 among `texts.rows`, ascending."""
+    n_passing: int
+    """Rows that pass the filters, of which n are drawn."""
+    units: np.ndarray
+    """(n,) int64 group of near-duplicates."""
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n,) int64 row numbers."""
+        return self.texts.rows[self.places]
+
+    @property
+    def match(self) -> np.ndarray:
+        """(n, m) bool, free-running."""
+        return self.texts.match[self.places]
+
+    @property
+    def hits(self) -> np.ndarray:
+        """(n,) int32, 0 to m."""
+        return self.match.sum(axis=1).astype(np.int32)
+
+    @property
+    def loop(self) -> np.ndarray:
+        """(n,) bool: the generation loops, see `loops`."""
+        return loops(self.texts.generated_ids[self.places, self.texts.k :])
+
+    @property
+    def group(self) -> np.ndarray:
+        """(n,) int64: 0 memorized, 1 half-memorized, 2 unmemorized, 3 none of these."""
+        m, hits = self.scope.m, self.hits
+        return np.select([hits == m, 2 * hits == m, hits == 0], [0, 1, 2], 3)
+
+
+def loops(generated_ids: np.ndarray) -> np.ndarray:
+    """(n,) bool from (n, m) generated ids: copies of a chunk, at least two, end the generation.
+
+    They start in its first half, the last may be cut, and up to two tokens may follow: the rule for repeating rows.
+    """
+    return repeating(generated_ids) if generated_ids.shape[1] >= 2 else np.zeros(len(generated_ids), bool)
+
+
+def choose(scope: Scope, sweep: Sweep, model: str, most: int) -> Chosen:
+    """The rows of a scope: those that pass and are long enough, and of these at most `most`, or as many as it names.
+
+    Raises InputError where none pass, or fewer than were asked for.
+    """
+    texts = texts_of(sweep, model, scope.k, scope.m, scope.mode)
+    about = sweep.rows[sweep.rows["row"].isin(texts.rows)].sort_values("row")
+    passing = np.flatnonzero(scope.filters.keep(about))
+    if not len(passing):
+        raise InputError(f"none of the {len(about):,} rows passes the filters: loosen them")
+    wanted = min(most, len(passing)) if scope.n_rows is None else scope.n_rows
+    if wanted > len(passing):
+        raise InputError(f"{wanted:,} rows were asked for, {len(passing):,} pass the filters: ask for fewer")
+    drawn = np.random.default_rng(scope.seed).permutation(passing)[:wanted]
+    places = np.sort(drawn)
+    return Chosen(scope, texts, places, len(passing), about["group"].to_numpy(np.int64)[places])
+
+
+def last_layer(card: Card) -> int:
+    """The number of a model's last layer, from its configuration. Raises InputError where it does not say."""
+    config = read_json(Path(card.folder) / "config.json")
+    config = config.get("text_config") or config
+    found = next((config[name] for name in _LAYERS if isinstance(config.get(name), int)), None)
+    if found is None:
+        raise InputError(f"the configuration of {card.name} does not say how many layers it has: name the layer")
+    return int(found)
+
+
+def checked_layer(card: Card, layer: int | None) -> int:
+    """The layer meant; None is the last. Raises InputError where the model has no such layer."""
+    last = last_layer(card)
+    if layer is not None and not BEFORE_NORM <= layer <= last:
+        raise InputError(
+            f"{card.name} has no layer {layer}: give 0 (embedding) to {last} (last, after the final norm), "
+            f"or {BEFORE_NORM} (last, before it)"
+        )
+    return last if layer is None else layer
+
+
+def batches(
+    chosen: Chosen, layers: tuple[int, ...], backend: Backend, store: Store, report: Report, say: Say
+) -> Iterator[tuple[np.ndarray, States]]:
+    """Numbers (b,) among the chosen rows and their states, p = k + m, batch by batch."""
+    scope = chosen.scope
+    for places, states in states_of(
+        chosen.texts, chosen.places, layers, scope.dtype, backend, store, scope.free_running, report, say
+    ):
+        yield np.searchsorted(chosen.places, places), states
+
+
+def gather(
+    found: Iterator[tuple[np.ndarray, States]], n: int, index: np.ndarray, layer: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(s, n, d) float32 states of one layer at s indices of the row, and (s, n) float32 entropies in nats."""
+    states, entropy = np.zeros((len(index), n, 0), np.float32), np.zeros((len(index), n), np.float32)
+    for numbers, batch in found:
+        here = at_index(batch, layer, index)
+        if not states.shape[2]:
+            states = np.zeros((len(index), n, here.shape[2]), np.float32)
+        states[:, numbers] = here
+        entropy[:, numbers] = batch.entropy[:, index].T
+    return states, entropy
+
+
+def at_index(batch: States, layer: int, index: np.ndarray) -> np.ndarray:
+    """(s, b, d) float32 states of one layer at s indices; only these leave float16."""
+    at = int(np.flatnonzero(batch.layers == layer)[0])
+    return (batch.hidden[:, index, at].astype(np.float32) * batch.scale[:, at, None, None]).transpose(1, 0, 2)
+
+
+def about_rows(sweep: Sweep, rows: np.ndarray) -> pd.DataFrame:
+    """(n lines) what the sweep knows of some rows, in their order, without token ids."""
+    return sweep.rows.drop(columns="ids").set_index("row").loc[rows].reset_index()

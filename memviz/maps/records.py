@@ -1,0 +1,172 @@
+"""What maps of hidden states are made of: frozen records of arrays, stored like every other result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from memviz.projection import Basis, Quality
+
+LAST_CONTEXT = -1
+"""Among decoding steps: the last context token, whose state emits the first generated one."""
+
+
+@dataclass(frozen=True)
+class Silhouettes:
+    """Silhouette of groups in full space, one for each of s steps, and what shuffled labels give."""
+
+    step: np.ndarray
+    """(s,) int32."""
+    value: np.ndarray
+    """(s,) float32, -1 to 1, Euclidean, mean over the groups' rows; NaN with fewer than two groups of two rows."""
+    null_mean: np.ndarray
+    """(s,) float32, mean over permutations of the labels."""
+    null_low: np.ndarray
+    """(s,) float32, 2.5th percentile of the same."""
+    null_high: np.ndarray
+    """(s,) float32, 97.5th percentile."""
+    n: np.ndarray
+    """(s,) int32, rows looked at."""
+
+
+@dataclass(frozen=True)
+class EmbeddingMap:
+    """p points in the plane, one for each row and step, all in one fixed frame. Points come step by step.
+
+    A point is a *reading* state: of step t, the state after reading continuation token t; of step -1, after the last
+    context token.
+    """
+
+    row: np.ndarray
+    """(p,) int64, row number of the sweep."""
+    step: np.ndarray
+    """(p,) int32, decoding step, `LAST_CONTEXT` to m - 1."""
+    xy: np.ndarray
+    """(p, 2) float32, no unit."""
+    hits: np.ndarray
+    """(p,) int32, matches of the row's m generated tokens, 0 to m; the score is hits / m."""
+    match: np.ndarray
+    """(p,) bool, whether the token read at this step is the true one."""
+    entropy: np.ndarray
+    """(p,) float32 nats, of the distribution that predicted the token read at this step; NaN at index 0."""
+    loop: np.ndarray
+    """(p,) bool, whether the row's generation ends in copies of a chunk (`loops`)."""
+    m: np.ndarray
+    """() int32, continuation tokens that decide hits and loops."""
+    layer: np.ndarray
+    """() int32, 0 the embedding, the largest the last after the final norm, -1 the last before it."""
+    n_passing: np.ndarray
+    """() int32, rows of the sweep that pass the filters, of which those of the map are drawn."""
+    basis: Basis
+    """Principal components of the points; of a PCA map the first two are its axes."""
+    reduced: np.ndarray | None
+    """(p, c) float32, the points along the components of `basis`, which place new points on a UMAP map; else None."""
+    quality: Quality
+    silhouettes: Silhouettes
+    """Of memorized, half-memorized and unmemorized rows."""
+
+    def __post_init__(self) -> None:
+        for name in ("step", "hits", "match", "entropy", "loop"):
+            if np.shape(getattr(self, name)) != np.shape(self.row):
+                raise ValueError(f"EmbeddingMap.{name}: got {np.shape(getattr(self, name))}, expected {self.row.shape}")
+        if np.shape(self.xy) != (len(self.row), 2):
+            raise ValueError(f"EmbeddingMap.xy: got {np.shape(self.xy)}, expected {(len(self.row), 2)}")
+
+    @property
+    def exact(self) -> bool:
+        """Whether new points are placed exactly (PCA) or approximately (UMAP)."""
+        return self.reduced is None
+
+    @property
+    def steps(self) -> list[int]:
+        """Its steps, ascending."""
+        return sorted({int(step) for step in self.step})
+
+    @property
+    def n_rows(self) -> int:
+        return len(np.unique(self.row))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One number of agreement between two sets of states for each of s steps, and what shuffled rows give."""
+
+    value: np.ndarray
+    """(s,) float32."""
+    null_mean: np.ndarray
+    """(s,) float32."""
+    null_low: np.ndarray
+    """(s,) float32, 2.5th percentile over permutations of which row is which."""
+    null_high: np.ndarray
+    """(s,) float32, 97.5th percentile."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How alike two models' states of the same rows are, in full space."""
+
+    step: np.ndarray
+    """(s,) int32."""
+    cka: Agreement
+    """Linear CKA, debiased: 1 where one is the other turned and scaled, about 0 by chance."""
+    knn_overlap: Agreement
+    """Mean share of each row's 15 nearest rows that both have, 0 to 1."""
+    rsa: Agreement
+    """Representational similarity: Spearman correlation of pairwise cosine distances, -1 to 1."""
+    n: np.ndarray
+    """() int32, rows."""
+    n_neighbours: np.ndarray
+    """() int32."""
+    n_permutations: np.ndarray
+    """() int32."""
+
+
+STATES = ("after the final norm", "before the final norm")
+"""Axis a of `Dynamics`."""
+VARIANTS = ("all", "without loops", "loops")
+"""Axis v: every row of a group, those whose generation does not loop, those whose generation does."""
+GROUPS = ("memorized", "half", "unmemorized")
+"""Axis g: M = 1, exactly m/2 hits, M = 0."""
+PAIRS = (
+    ("memorized", "memorized"),
+    ("half", "half"),
+    ("unmemorized", "unmemorized"),
+    ("memorized", "half"),
+    ("memorized", "unmemorized"),
+    ("half", "unmemorized"),
+    ("all", "all"),
+)
+"""Axis q: pairs of different rows within a group, between two, and of all rows, those of no group included."""
+MEASURES = ("cosine", "cosine_centred", "distance", "cosine_ratio", "distance_ratio")
+"""Axis u: cosine similarity raw, and of states less the mean of all rows at that step; Euclidean distance in the
+model's own units; the first and the third divided by their all-pairs mean at that step."""
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """Similarity and distance between sequences while they are decoded: one model, s steps; intervals 95 % over rows.
+
+    Axes: u `MEASURES`, a `STATES`, v `VARIANTS`, q `PAIRS`, g `GROUPS`, the last one of the norms being all rows.
+    """
+
+    step: np.ndarray
+    """(s,) int32."""
+    value: np.ndarray
+    """(u, a, v, q, s) float32; NaN where a group has fewer than two rows."""
+    low: np.ndarray
+    """(u, a, v, q, s) float32."""
+    high: np.ndarray
+    """(u, a, v, q, s) float32."""
+    norm: np.ndarray
+    """(a, v, g + 1, s) float32, mean length of a state."""
+    norm_low: np.ndarray
+    """(a, v, g + 1, s) float32."""
+    norm_high: np.ndarray
+    """(a, v, g + 1, s) float32."""
+    n_rows: np.ndarray
+    """(v, g + 1) int32, rows of each group; the last of all."""
+    n_used: np.ndarray
+    """(v, g + 1) int32, of these, rows whose states were compared."""
+    width: np.ndarray
+    """() int32, d: distances between states of one length grow as sqrt(d) by themselves."""

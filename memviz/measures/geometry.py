@@ -1,0 +1,222 @@
+"""Groups and spaces of hidden states compared in full space, each number beside what shuffled labels give.
+
+Letters: n rows, d width, q neighbours, b weightings of the rows, g strata.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+N_PERMUTATIONS = 200
+MOST_ROWS = 1_000
+"""Rows compared; above that a random sample of them, seed 0."""
+N_NEIGHBOURS = 15
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """A number and what it is where labels are shuffled; NaN where it is not defined."""
+
+    value: float
+    null_mean: float
+    null_low: float
+    """2.5th percentile."""
+    null_high: float
+    """97.5th percentile."""
+    n: int
+    """Rows that entered it."""
+
+
+def _permuted(value: float, null: np.ndarray, n: int) -> Permuted:
+    low, high = np.quantile(null, (0.025, 0.975))
+    return Permuted(float(value), float(null.mean()), float(low), float(high), n)
+
+
+def drawn_rows(n: int, most: int = MOST_ROWS) -> np.ndarray:
+    """The rows looked at, ascending: all, or a random sample of `most` of them, seed 0."""
+    return np.arange(n) if n <= most else np.sort(np.random.default_rng(0).choice(n, most, replace=False))
+
+
+def distances(points: np.ndarray) -> np.ndarray:
+    """(n, n) float64 Euclidean distances between the rows of (n, d) points, 0 on the diagonal."""
+    centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
+    squares = np.square(centred).sum(axis=1)
+    found = np.sqrt(np.maximum(squares[:, None] + squares - 2 * centred @ centred.T, 0))
+    np.fill_diagonal(found, 0)
+    return found
+
+
+def unit_vectors(points: np.ndarray) -> np.ndarray:
+    """(n, d) points at length 1; a point of length 0 stays."""
+    length = np.linalg.norm(points, axis=1, keepdims=True)
+    return points / np.where(length > 0, length, 1)
+
+
+# Groups
+
+
+def silhouette(
+    points: np.ndarray, labels: np.ndarray, n_permutations: int = N_PERMUTATIONS, most: int = MOST_ROWS
+) -> Permuted:
+    """Mean silhouette (Rousseeuw 1987) of (n, d) points by Euclidean distance, -1 to 1, and of shuffled labels.
+
+    Groups of one row are left out. Every value is NaN with fewer than two groups.
+    """
+    kinds, count = np.unique(labels, return_counts=True)
+    keep = np.flatnonzero(np.isin(labels, kinds[count > 1]))
+    keep = keep[drawn_rows(len(keep), most)]
+    kinds, codes = np.unique(labels[keep], return_inverse=True)
+    if len(kinds) < 2:
+        return Permuted(*(float("nan"),) * 4, len(keep))
+    generator = np.random.default_rng(0)
+    shuffled = np.stack([codes, *(generator.permutation(codes) for _ in range(n_permutations))])
+    found = _silhouettes(distances(points[keep]), shuffled, len(kinds))
+    return _permuted(found[0], found[1:], len(keep))
+
+
+def _silhouettes(between: np.ndarray, codes: np.ndarray, n_groups: int) -> np.ndarray:
+    """(b,) mean silhouettes of b labellings (b, n) from (n, n) distances."""
+    n = len(between)
+    found = []
+    for labelling in codes:
+        member = np.eye(n_groups)[labelling]
+        sums, size = between @ member, member.sum(axis=0)
+        own = np.arange(n), labelling
+        within = sums[own] / np.maximum(size[labelling] - 1, 1)
+        means = sums / size
+        means[own] = np.inf
+        other = means.min(axis=1)
+        largest = np.maximum(within, other)
+        value = np.where(largest > 0, (other - within) / np.where(largest > 0, largest, 1), 0)
+        found.append(np.where(size[labelling] > 1, value, 0).mean())
+    return np.array(found)
+
+
+# Pairs of rows within and between strata, the rows weighted
+
+
+def pair_weights(strata: np.ndarray, n_strata: int, weights: np.ndarray) -> np.ndarray:
+    """(b, g, g) sums of w_i w_j over pairs of different rows, the first of one stratum, the second of another."""
+    member = np.eye(n_strata)[strata]
+    total = weights @ member
+    return _off_diagonal(total[:, :, None] * total[:, None, :], weights, np.ones(len(strata)), member)
+
+
+def dot_sums(vectors: np.ndarray, strata: np.ndarray, n_strata: int, weights: np.ndarray) -> np.ndarray:
+    """(b, g, g) sums of w_i w_j v_i . v_j over the same pairs of (n, d) vectors, from sums over rows alone."""
+    member = np.eye(n_strata)[strata]
+    total = np.stack([weights[:, strata == g] @ vectors[strata == g] for g in range(n_strata)], axis=1)
+    products = total @ total.transpose(0, 2, 1)
+    return _off_diagonal(products, weights, np.square(vectors).sum(axis=1), member)
+
+
+def matrix_sums(matrix: np.ndarray, strata: np.ndarray, n_strata: int, weights: np.ndarray) -> np.ndarray:
+    """(b, g, g) sums of w_i w_j of an (n, n) symmetric matrix with a diagonal of 0 over the same pairs."""
+    member = np.eye(n_strata, dtype=weights.dtype)[strata]
+    found = [((weights * member[:, g]) @ matrix * weights) @ member for g in range(n_strata)]
+    return np.stack(found, axis=1).astype(np.float64)
+
+
+def _off_diagonal(products: np.ndarray, weights: np.ndarray, own: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """Without what each row makes with itself: (b, g, g) less the sums of w_i^2 own_i within each stratum."""
+    found = products.astype(np.float64)
+    place = np.arange(member.shape[1])
+    found[:, place, place] -= (np.square(weights, dtype=np.float64) * own) @ member
+    return found
+
+
+# Two spaces of the same rows
+
+
+def linear_cka(a: np.ndarray, b: np.ndarray, n_permutations: int = N_PERMUTATIONS) -> Permuted:
+    """Debiased linear CKA of (n, d) and (n, e) states of the same rows, and with the rows of one shuffled.
+
+    Kornblith et al. 2019 with the unbiased HSIC of Song et al. 2012: about 0 by chance, 1 where one is the other
+    turned, moved and scaled. Raises ValueError for fewer than 4 rows. Constant states give NaN.
+    """
+    a, b = a[drawn_rows(len(a))], b[drawn_rows(len(b))]
+    n = len(a)
+    if n < 4 or len(b) != n:
+        raise ValueError(f"CKA of {n} and {len(b)} rows: it needs the same rows, at least 4 of them")
+    grams = [_gram(each) for each in (a, b)]
+    sums = [gram.sum(axis=0) for gram in grams]
+
+    def hsic(product: np.ndarray, x: np.ndarray, y: np.ndarray, cross: np.ndarray) -> np.ndarray:
+        return (product + x.sum() * y.sum() / ((n - 1) * (n - 2)) - 2 * cross / (n - 2)) / (n * (n - 3))
+
+    own = [hsic((gram**2).sum(), row, row, row @ row) for gram, row in zip(grams, sums, strict=True)]
+    if min(own) <= 0:
+        return Permuted(*(float("nan"),) * 4, n)
+    orders = permutations(n, n_permutations)
+    cross = np.array([sums[0] @ sums[1][order] for order in orders])
+    found = hsic(_products(*grams, orders), *sums, cross) / np.sqrt(own[0] * own[1])
+    return _permuted(found[0], found[1:], n)
+
+
+def _gram(points: np.ndarray) -> np.ndarray:
+    """(n, n) inner products of centred rows, 0 on the diagonal."""
+    centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
+    found = centred @ centred.T
+    np.fill_diagonal(found, 0)
+    return found
+
+
+def knn_overlap(
+    a: np.ndarray, b: np.ndarray, n_neighbours: int = N_NEIGHBOURS, n_permutations: int = N_PERMUTATIONS
+) -> Permuted:
+    """Mean share of each row's q nearest rows (Euclidean) that both spaces have, 0 to 1, and with rows shuffled.
+
+    Raises ValueError for q rows or fewer.
+    """
+    a, b = a[drawn_rows(len(a))], b[drawn_rows(len(b))]
+    n = len(a)
+    if n <= n_neighbours or len(b) != n:
+        raise ValueError(f"{n_neighbours} neighbours of {n} and {len(b)} rows: take the same rows, and more of them")
+    near = []
+    for points in (a, b):
+        between = distances(points)
+        np.fill_diagonal(between, np.inf)
+        member = np.zeros((n, n), np.float32)
+        np.put_along_axis(member, np.argsort(between, axis=1, kind="stable")[:, :n_neighbours], 1, axis=1)
+        near.append(member)
+    found = _products(near[0], near[1], permutations(n, n_permutations)) / (n * n_neighbours)
+    return _permuted(found[0], found[1:], n)
+
+
+def representational_similarity(a: np.ndarray, b: np.ndarray, n_permutations: int = N_PERMUTATIONS) -> Permuted:
+    """Spearman correlation of the pairwise cosine distances of the same rows, -1 to 1, and with rows shuffled.
+
+    Kriegeskorte et al. 2008. Raises ValueError for fewer than 3 rows. Constant distances give NaN.
+    """
+    a, b = a[drawn_rows(len(a))], b[drawn_rows(len(b))]
+    n = len(a)
+    if n < 3 or len(b) != n:
+        raise ValueError(f"representational similarity of {n} and {len(b)} rows: take the same rows, at least 3")
+    upper = np.triu_indices(n, 1)
+    ranks = []
+    for points in (a, b):
+        unit = unit_vectors(points.astype(np.float64))
+        values = rankdata(1 - (unit @ unit.T)[upper])
+        values -= values.mean()
+        length = np.sqrt((values**2).sum())
+        if not length:
+            return Permuted(*(float("nan"),) * 4, n)
+        square = np.zeros((n, n))
+        square[upper] = values / length
+        ranks.append(square + square.T)
+    found = _products(ranks[0], ranks[1], permutations(n, n_permutations)) / 2
+    return _permuted(found[0], found[1:], n)
+
+
+def permutations(n: int, n_permutations: int) -> np.ndarray:
+    """(1 + n_permutations, n): the order as it is, then shuffled ones, seed 0."""
+    generator = np.random.default_rng(0)
+    return np.stack([np.arange(n), *(generator.permutation(n) for _ in range(n_permutations))])
+
+
+def _products(a: np.ndarray, b: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """(b,) sums of the products of (n, n) matrices, rows and columns of the second in other orders."""
+    return np.array([np.vdot(a, b[np.ix_(order, order)]) for order in orders], np.float64)

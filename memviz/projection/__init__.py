@@ -1,0 +1,35 @@
+"""Hidden states in the plane: principal components at once, UMAP from exact neighbours in a process of its own.
+
+Arrays in, arrays out. `nearest` finds exact neighbours; `fit_basis` is PCA with a fixed sign; `umap_layout` is
+UMAP, seeded; `quality` says what a layout keeps; `place_among` puts new points among fixed ones; `register_points`
+moves one layout onto another.
+"""
+
+from memviz.projection.neighbours import Neighbours, nearest
+from memviz.projection.pca import Basis, fit_basis
+from memviz.projection.placing import place_among
+from memviz.projection.points import ProjectionError, check_points
+from memviz.projection.process import is_warm, umap_layout, warm_up
+from memviz.projection.quality import Quality, quality
+from memviz.projection.registration import Registration, register_points
+
+PROJECTION = 1
+"""Raised whenever layouts change, so that older maps are computed anew."""
+
+__all__ = [
+    "PROJECTION",
+    "Basis",
+    "Neighbours",
+    "ProjectionError",
+    "Quality",
+    "Registration",
+    "check_points",
+    "fit_basis",
+    "is_warm",
+    "nearest",
+    "place_among",
+    "quality",
+    "register_points",
+    "umap_layout",
+    "warm_up",
+]
