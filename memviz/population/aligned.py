@@ -68,20 +68,19 @@ def align(
     """Rows of a sweep that have m positions after k, with entropies and, where given, frequencies of the true tokens
     and of this condition's generated ones.
 
-    `entropy` needs a sweep with --positions; without, the free-running entropy is known at indices k - 1 and k only,
-    and has no null. Raises InputError where the sweep lacks what is asked for.
+    `entropy` needs a sweep with --positions; without it, or where the positions of this condition were not kept, the
+    free-running entropy is known at indices k - 1 and k only, and has no null. Raises InputError.
     """
-    names = ["row", "group", "start", "m", "generated_ids", "entropy_before", "entropy_at"]
+    names = ["row", "group", "start", "m", "matches", "entropy_before", "entropy_at"]
     condition = [("model", "==", model), ("mode", "==", mode), ("k", "==", k)]
     found = sweep.read("sequences", names, condition)
     found = found[found["m"] >= m].sort_values("row")
     if found.empty:
         raise InputError(f"the sweep has no rows of {model} at k = {k}, {mode}, with m = {m} or more")
     rows, start, n_decoded = found["row"].to_numpy(np.int64), int(found["start"].iloc[0]), int(found["m"].min())
-    ids = sweep.rows.set_index("row")["ids"].loc[rows]
-    truth = np.stack([each[start + k : start + k + n_decoded] for each in ids])
-    written = np.stack([each[:n_decoded] for each in found["generated_ids"]])
-    values = _entropies(sweep, condition, rows, k + n_decoded) if entropy else _edges(found, k, k + n_decoded)
+    match = np.stack([each[:n_decoded] for each in found["matches"]]).astype(bool)
+    values = _entropies(sweep, condition, rows, k + n_decoded) if entropy else None
+    values = values or _edges(found, k, k + n_decoded)
     for counted, first, name in ((frequencies, start, "frequency_{}"), (generated, 0, "frequency_{}_generated")):
         if counted is None:
             continue
@@ -89,12 +88,15 @@ def align(
             raise InputError(f"these frequencies are not of {model} at k = {k}, {mode}: count them anew")
         for n in counted.orders:
             values[name.format(n)] = counted.of(n, rows)[:, first : first + k + n_decoded]
-    return Aligned(model, mode, k, m, rows, found["group"].to_numpy(np.int64), truth == written, values)
+    return Aligned(model, mode, k, m, rows, found["group"].to_numpy(np.int64), match, values)
 
 
-def _entropies(sweep: Sweep, condition: list, rows: np.ndarray, p: int) -> dict[str, np.ndarray]:
+def _entropies(sweep: Sweep, condition: list, rows: np.ndarray, p: int) -> dict[str, np.ndarray] | None:
+    """Both entropies by index; None where the table of positions has no line of the condition."""
     names = {"entropy_free_running": "free_running_entropy", "entropy_teacher_forced": "teacher_forced_entropy"}
     found = sweep.read("positions", ["row", "index", *names.values()], condition)
+    if found.empty:
+        return None
     place = np.minimum(np.searchsorted(rows, found["row"].to_numpy()), len(rows) - 1)
     index = found["index"].to_numpy()
     kept = (rows[place] == found["row"].to_numpy()) & (index < p)

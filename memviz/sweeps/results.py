@@ -19,7 +19,7 @@ from memviz.sweeps.task import SweepTask, sweep_task_from
 from memviz.tasks import InputError
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 TABLES = ("rows", "sequences", "positions")
 BLOCK_ROWS = 2**16
 

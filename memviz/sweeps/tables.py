@@ -56,7 +56,8 @@ _NUMBERS: dict[str, Column] = {
     "min_margin": (pa.float32(), "logit units, smallest top-1 minus top-2 of the m free-running positions"),
     "n_fragile": (pa.int32(), "free-running positions whose margin is below twice the numerical noise"),
     "first_fragile": (pa.int32(), "the first of them; null where there is none: a smaller m is free of them up to it"),
-    "generated_ids": (pa.list_(pa.int32()), "the m generated ids, free-running; against rows.ids they give any score"),
+    "matches": (pa.list_(pa.bool_()), "m of them: the generated id is the row's own token"),
+    "generated_ids": (pa.list_(pa.int32()), "the m generated ids, free-running"),
 }
 POSITION_COLUMNS: dict[str, Column] = {
     **_KEY,
@@ -98,6 +99,12 @@ def schema_of(columns: dict[str, Column], labels: dict[str, str]) -> pa.Schema:
 
 def label_columns(labels: dict[str, str]) -> dict[str, Column]:
     return {f"label_{name}": (LABEL_TYPES[kind], "carried along from the source") for name, kind in labels.items()}
+
+
+def _lists(values: np.ndarray) -> pa.Array:
+    """Rows of an (n, m) array as lists."""
+    array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    return array.cast(pa.list_(array.type.value_type))
 
 
 def _or_null(values: np.ndarray) -> pa.Array:
@@ -146,9 +153,8 @@ def sequences(
         "min_margin": survey.free_running_margin.min(axis=1),
         "n_fragile": fragile.sum(axis=1),
         "first_fragile": pa.array(fragile.argmax(axis=1), mask=~fragile.any(axis=1)),
-        "generated_ids": pa.FixedSizeListArray.from_arrays(pa.array(survey.generated_ids.ravel()), m).cast(
-            pa.list_(pa.int32())
-        ),
+        "matches": _lists(match),
+        "generated_ids": _lists(survey.generated_ids),
     }
     for name in schema.names:
         for prefix, sums in (("n_matches_", n_matches), ("log_p_", log_p)):

@@ -158,7 +158,7 @@ class View:
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
 def _sequences(_sweep: Sweep, key: str) -> pd.DataFrame:
     columns = _sweep.manifest["tables"]["sequences"]["columns"]
-    return _sweep.read("sequences", [name for name in columns if name != "generated_ids"])
+    return _sweep.read("sequences", [name for name in columns if name not in ("matches", "generated_ids")])
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")

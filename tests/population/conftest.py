@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from memviz.sweeps import RowSet, Sweep, SweepTask, read_sweep
+from memviz.sweeps.results import FORMAT
 
 ROW = 128
 
@@ -70,7 +71,7 @@ class Made:
         facts = {"family": "f", "step": 10, "n_steps": 10, "seed": 0, "weights": "0" * 64}
         models = [{"name": name, "size": name, "n_parameters": p, **facts} for name, p in self.n_parameters.items()]
         manifest = {
-            "format": 1,
+            "format": FORMAT,
             "request": task.request(),
             "rows": {"n": n, "sha256": "1" * 64},
             "models": models,
@@ -95,6 +96,7 @@ class Made:
             m=m,
             on_context_curve=each.on_context,
             on_continuation_curve=each.on_continuation,
+            matches=list(each.match),
             generated_ids=list(written),
             entropy_before=entropy[:, each.k - 1],
             entropy_at=entropy[:, each.k],

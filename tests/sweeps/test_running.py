@@ -29,6 +29,7 @@ def check_against_generate(lab: Lab, found: pd.DataFrame, rows: dict[int, list[i
         loaded = lab.loaded(line.model)
         generated = lab.generate(line.model, leading + context, line.m)
         assert line.generated_ids.tolist() == generated
+        assert line.matches.tolist() == [a == b for a, b in zip(generated, truth, strict=True)]
         match = np.array(generated) == truth
         assert line.prefix == (line.m if match.all() else match.argmin())
         with torch.inference_mode():
