@@ -99,7 +99,7 @@ def scaling_of(tokens: Tokens) -> Scaling:
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n, total, squares = 0, np.zeros(values.shape[2]), np.zeros(values.shape[2])
     for start in range(0, len(values), 256):
-        part = values[start : start + 256].reshape(-1, values.shape[2]).astype(np.float64)
+        part = np.concatenate(list(values[start : start + 256].astype(np.float64)))
         n, total, squares = n + len(part), total + part.sum(axis=0), squares + (part**2).sum(axis=0)
     mean = total / max(n, 1)
     std = np.sqrt(np.maximum(squares / max(n, 1) - mean**2, 0))
