@@ -34,6 +34,7 @@ from memviz.maps.records import (
     Agreement,
     Dynamics,
     EmbeddingMap,
+    Separation,
     Silhouettes,
     Similarity,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "EmbeddingMap",
     "MapTask",
     "Scope",
+    "Separation",
     "Silhouettes",
     "Similarity",
     "SimilarityTask",

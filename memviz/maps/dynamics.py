@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from memviz.maps.gathering import Chosen, at_index, batches, choose, last_layer
+from memviz.maps.gathering import KeptStates, batches, choose, kept_states, last_layer
 from memviz.maps.making import about, checked_card
-from memviz.maps.pairs import PairMeans, pair_means
-from memviz.maps.records import GROUPS, LAST_CONTEXT, MEASURES, PAIRS, STATES, VARIANTS, Dynamics
+from memviz.maps.pairs import Pairs, apart, course
+from memviz.maps.records import GROUPS, LAST_CONTEXT, MEASURES, PAIRS, STATES, VARIANTS, Dynamics, Separation
 from memviz.maps.scope import Scope, scope_from
 from memviz.maps.task import result_key
+from memviz.population.intervals import percentiles
 from memviz.records import BEFORE_NORM, from_arrays, to_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.results import Sweep
@@ -23,9 +25,10 @@ from memviz.tasks import InputError, Report, Say
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend
 
-CAP = 200
-"""Rows of each stratum (a group's looping rows, or its others) whose states are compared."""
-MOST_ROWS = 10_000
+_NORMS = ("norm", "norm_low", "norm_high")
+_SEPARATING = [PAIRS.index(pair) for pair in (("memorized",) * 2, ("unmemorized",) * 2, ("memorized", "unmemorized"))]
+MOST_ROWS = 3_000
+"""Rows compared; where more pass, a random sample of them by the scope's seed."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,13 @@ class DynamicsTask:
     model: str
     scope: Scope
 
+    def __post_init__(self) -> None:
+        if self.scope.n_rows is not None and self.scope.n_rows > MOST_ROWS:
+            raise InputError(f"{self.scope.n_rows:,} rows were asked for: at most {MOST_ROWS:,} are compared")
+
     def request(self) -> dict[str, Any]:
         """The task as plain JSON, from which `dynamics_task_from` makes an equal one."""
-        return {"task": "dynamics", "model": self.model, "cap": CAP, "scope": self.scope.request()}
+        return {"task": "dynamics", "model": self.model, "scope": self.scope.request()}
 
     @property
     def hash(self) -> str:
@@ -92,67 +99,62 @@ def run_dynamics(
         return key, found, True
     card = checked_card(task.model, sweep, backend, say)
     chosen = choose(task.scope, sweep, task.model, MOST_ROWS)
-    strata = 2 * chosen.group + chosen.loop
-    used = capped(strata, CAP)
-    states = _states(chosen, used, last_layer(card), backend, store, report, say)
-    say("comparing sequences step by step")
-    made = dynamics_of(states, strata, used, chosen.units[used], report)
+    layers = (last_layer(card), BEFORE_NORM)
+    with TemporaryFile(dir=backend.settings.cache) as file:
+        read = batches(chosen, layers, backend, store, report, say)
+        index = task.scope.k + np.arange(LAST_CONTEXT, task.scope.m)
+        states = kept_states(read, len(chosen.places), index, layers, file)
+        say("comparing sequences step by step")
+        made = dynamics_of(states, 2 * chosen.group + chosen.loop, chosen.units, chosen.n_passing, report)
     store.put(key, to_arrays(made), about(task.request(), card, backend, time.perf_counter() - start))
     return key, made, False
 
 
-def capped(strata: np.ndarray, most: int) -> np.ndarray:
-    """Numbers of the rows used, ascending: of each stratum all, or a random sample of `most`, seed 0."""
-    order = np.random.default_rng(0).permutation(len(strata))
-    kept = [order[strata[order] == each][:most] for each in np.unique(strata)]
-    return np.sort(np.concatenate(kept))
-
-
-def _states(
-    chosen: Chosen, used: np.ndarray, last: int, backend: Backend, store: Store, report: Report, say: Say
-) -> np.ndarray:
-    """(a, s, n, d) float16-exact float32 states of the rows used, after and before the final norm."""
-    texts = Chosen(chosen.scope, chosen.texts, chosen.places[used], chosen.n_passing, chosen.units[used])
-    index = chosen.scope.k + np.arange(LAST_CONTEXT, chosen.scope.m)
-    found = np.zeros((0, 0, 0, 0), np.float32)
-    for numbers, batch in batches(texts, (last, BEFORE_NORM), backend, store, report, say):
-        if not found.size:
-            found = np.zeros((2, len(index), len(used), batch.hidden.shape[3]), np.float32)
-        for place, layer in enumerate((last, BEFORE_NORM)):
-            found[place][:, numbers] = at_index(batch, layer, index)
-    return found
-
-
 def dynamics_of(
-    states: np.ndarray,
+    states: KeptStates,
     strata: np.ndarray,
-    used: np.ndarray,
     units: np.ndarray,
+    n_passing: int,
     report: Report = lambda done, total: None,
 ) -> Dynamics:
-    """Dynamics from (a, s, n, d) states of the rows used, the first step being `LAST_CONTEXT`.
+    """Dynamics from the states of n rows, the first step being `LAST_CONTEXT`.
 
-    strata (all rows,): twice the group (0 memorized, 1 half, 2 unmemorized, 3 none) plus whether the generation loops.
+    strata (n,): twice the group (0 memorized, 1 half, 2 unmemorized, 3 none) plus whether the generation loops.
     """
-    n_steps = states.shape[1]
-    means = PairMeans(strata, used, units)
-    found: list[list[Any]] = []
+    pairs, n_steps = Pairs(strata, units), states.n_steps
+    ends: dict[str, list[np.ndarray]] = {name: [] for name in ("value", "low", "high", *_NORMS)}
+    over_steps: np.ndarray | float = 0.0
+    cosines, shuffled = [], []
     for step in range(n_steps):
-        found.append([pair_means(states[place, step], means) for place in range(len(STATES))])
+        found = [pairs.at(states.at(place, step)) for place in range(len(STATES))]
+        every, norm = (np.stack([getattr(each, name) for each in found], axis=-1) for name in ("every", "norm"))
+        every, norm = np.moveaxis(every, -1, 2), np.moveaxis(norm, -1, 1)
+        for names, each in ((("value", "low", "high"), every), (_NORMS, norm)):
+            for name, end in zip(names, (each[0], *percentiles(each[1:])), strict=True):
+                ends[name].append(end.astype(np.float32))
+        if step > 0:  # after the last context token come the generated ones
+            over_steps = over_steps + every / (n_steps - 1)
+            cosines.append(every[:, 0, 0][..., _SEPARATING])
+            shuffled.append(found[0].shuffled)
         report(step + 1, n_steps)
-    ends = {
-        name: np.stack([[each[name] for each in line] for line in found], axis=-1)  # type: ignore[call-overload]
-        for name in found[0][0]
-    }
-    moved = {name: np.moveaxis(ends[name], 0, 1) for name in ("value", "low", "high")}
     return Dynamics(
         step=np.arange(LAST_CONTEXT, n_steps + LAST_CONTEXT, dtype=np.int32),
-        **{name: value.astype(np.float32) for name, value in moved.items()},
-        **{name: ends[name].astype(np.float32) for name in ("norm", "norm_low", "norm_high")},
-        n_rows=means.n_rows,
-        n_used=means.n_used,
-        width=np.array(states.shape[3], np.int32),
+        **{name: np.stack(each, axis=-1) for name, each in ends.items()},
+        over_steps=np.asarray(over_steps, np.float32),
+        separation=_separation(np.stack(cosines), np.stack(shuffled)),
+        n_rows=pairs.n_rows.astype(np.int32),
+        n_passing=np.array(n_passing, np.int32),
+        n_units=np.array(len(np.unique(units)), np.int32),
+        width=np.array(states.width, np.int32),
     )
+
+
+def _separation(cosines: np.ndarray, shuffled: np.ndarray) -> Separation:
+    """From (s, 1 + b, v, 3) and (s, p, v, 3) cosines within memorized, within unmemorized, and between."""
+    numbers = []
+    for each in (cosines, shuffled):
+        numbers += [apart(each).mean(axis=0), course(each[..., 0] - each[..., 1])]
+    return Separation(*(each.astype(np.float32) for each in (numbers[0], numbers[2], numbers[1], numbers[3])))
 
 
 def dynamics_table(found: Dynamics) -> pd.DataFrame:
@@ -192,7 +194,5 @@ def _lines(
             "high": ends[2],
             "n_a": int(found.n_rows[v, a]),
             "n_b": int(found.n_rows[v, b]),
-            "n_used_a": int(found.n_used[v, a]),
-            "n_used_b": int(found.n_used[v, b]),
         }
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from memviz.catalog import Card, read_json
 from memviz.maps.scope import Scope
@@ -143,6 +142,40 @@ def at_index(batch: States, layer: int, index: np.ndarray) -> np.ndarray:
     return (batch.hidden[:, index, at].astype(np.float32) * batch.scale[:, at, None, None]).transpose(1, 0, 2)
 
 
-def about_rows(sweep: Sweep, rows: np.ndarray) -> pd.DataFrame:
-    """(n lines) what the sweep knows of some rows, in their order, without token ids."""
-    return sweep.rows.drop(columns="ids").set_index("row").loc[rows].reset_index()
+@dataclass(frozen=True)
+class KeptStates:
+    """States of n rows at s indices and a few layers, in float16 in a file."""
+
+    hidden: np.ndarray
+    """(layers, s, n, d) float16, on disk."""
+    scale: np.ndarray
+    """(layers, n) float32."""
+
+    @property
+    def n_steps(self) -> int:
+        return self.hidden.shape[1]
+
+    @property
+    def width(self) -> int:
+        return self.hidden.shape[3]
+
+    def at(self, place: int, step: int) -> np.ndarray:
+        """(n, d) float32 of one layer and one index."""
+        return self.hidden[place, step].astype(np.float32) * self.scale[place, :, None]
+
+
+def kept_states(
+    found: Iterator[tuple[np.ndarray, States]], n: int, index: np.ndarray, layers: tuple[int, ...], file: IO[bytes]
+) -> KeptStates:
+    """States of n rows at s indices of the row, written to a file batch by batch."""
+    kept: KeptStates | None = None
+    for numbers, batch in found:
+        if kept is None:
+            shape = (len(layers), len(index), n, batch.hidden.shape[3])
+            kept = KeptStates(np.memmap(file, np.float16, "w+", shape=shape), np.ones((len(layers), n), np.float32))
+        for place, layer in enumerate(layers):
+            at = int(np.flatnonzero(batch.layers == layer)[0])
+            kept.hidden[place][:, numbers] = batch.hidden[:, index, at].transpose(1, 0, 2)
+            kept.scale[place, numbers] = batch.scale[:, at]
+    assert kept is not None
+    return kept

@@ -144,29 +144,54 @@ model's own units; the first and the third divided by their all-pairs mean at th
 
 
 @dataclass(frozen=True)
+class Separation:
+    """How far memorized and unmemorized rows lie apart, and whether they move alike; means over steps 0 to m - 1.
+
+    Cosine similarity after the final norm. Axes: b resamples of the rows, the first line of the sample itself; p
+    shuffles of the two labels; v `VARIANTS`.
+    """
+
+    apart: np.ndarray
+    """(1 + b, v) float32: within a group (mean of the two) minus between the two."""
+    apart_null: np.ndarray
+    """(p, v) float32."""
+    course: np.ndarray
+    """(1 + b, v) float32, 0 or more: root mean square over steps of within memorized minus within unmemorized, less
+    its mean over steps."""
+    course_null: np.ndarray
+    """(p, v) float32."""
+
+
+@dataclass(frozen=True)
 class Dynamics:
     """Similarity and distance between sequences while they are decoded: one model, s steps; intervals 95 % over rows.
 
-    Axes: u `MEASURES`, a `STATES`, v `VARIANTS`, q `PAIRS`, g `GROUPS`, the last one of the norms being all rows.
+    Axes: u `MEASURES`, a `STATES`, v `VARIANTS`, q `PAIRS`, g `GROUPS` and, last, all rows.
     """
 
     step: np.ndarray
-    """(s,) int32."""
+    """(s,) int32, from `LAST_CONTEXT`."""
     value: np.ndarray
-    """(u, a, v, q, s) float32; NaN where a group has fewer than two rows."""
+    """(u, a, v, q, s) float32; NaN where there is no pair."""
     low: np.ndarray
     """(u, a, v, q, s) float32."""
     high: np.ndarray
     """(u, a, v, q, s) float32."""
     norm: np.ndarray
-    """(a, v, g + 1, s) float32, mean length of a state."""
+    """(a, v, g, s) float32, mean length of a state."""
     norm_low: np.ndarray
-    """(a, v, g + 1, s) float32."""
+    """(a, v, g, s) float32."""
     norm_high: np.ndarray
-    """(a, v, g + 1, s) float32."""
+    """(a, v, g, s) float32."""
+    over_steps: np.ndarray
+    """(1 + b, u, a, v, q) float32, mean of `value` over steps 0 to m - 1; first of the sample itself, then of resampled
+    rows. Models of one sweep have the same resamples, so that their differences are paired."""
+    separation: Separation
     n_rows: np.ndarray
-    """(v, g + 1) int32, rows of each group; the last of all."""
-    n_used: np.ndarray
-    """(v, g + 1) int32, of these, rows whose states were compared."""
+    """(v, g) int32, rows of each group; the last of all."""
+    n_passing: np.ndarray
+    """() int32, rows that pass the filters; where they are more, those compared are a random sample of them."""
+    n_units: np.ndarray
+    """() int32, groups of near-duplicates among the rows compared."""
     width: np.ndarray
-    """() int32, d: distances between states of one length grow as sqrt(d) by themselves."""
+    """() int32, d: distances between states of coordinates of one size grow as sqrt(d) by themselves."""

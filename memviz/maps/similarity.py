@@ -76,7 +76,7 @@ def similarity_task_from(request: dict[str, Any]) -> SimilarityTask:
     """The task of a stored request. Raises InputError where it is of another kind or format."""
     try:
         values = {name: tuple(request[name]) for name in ("models", "layers", "steps")}
-        return SimilarityTask(scope=scope_from(request["scope"]), **values)  # type: ignore[arg-type]
+        return SimilarityTask(scope=scope_from(request["scope"]), **values)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"this stored request is no comparison of models ({error})") from None
 
@@ -121,9 +121,9 @@ def run_similarity(
         read = batches(chosen, (layer,), backend, store, report, say)
         states.append(gather(read, len(chosen.places), index, layer)[0])
         rows.append(chosen.rows)
-    if not np.array_equal(*rows):
+    if not np.array_equal(rows[0], rows[1]):
         raise InputError(f"{task.model} were not asked about the same rows: sweep them together")
-    made = _compare(*states, np.array(task.steps, np.int32), report, say)
+    made = _compare(states[0], states[1], np.array(task.steps, np.int32), report, say)
     store.put(key, to_arrays(made), about(task.request(), card, backend, time.perf_counter() - start))
     return key, made, False
 

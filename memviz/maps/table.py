@@ -44,7 +44,7 @@ def table_of(found: EmbeddingMap, sweep: Sweep) -> pd.DataFrame:
             "y": found.xy[:, 1],
             "hits": found.hits,
             "score": found.hits / m,
-            "level": pd.Categorical.from_codes(np.minimum(4, 5 * found.hits // m), list(LEVELS), ordered=True),
+            "level": pd.Categorical(np.array(LEVELS)[np.minimum(4, 5 * found.hits // m)], LEVELS, ordered=True),
             "group": groups_of(found.hits, m),
             "match": found.match,
             "entropy": found.entropy,

@@ -71,28 +71,35 @@ def silhouette(
     kinds, codes = np.unique(labels[keep], return_inverse=True)
     if len(kinds) < 2:
         return Permuted(*(float("nan"),) * 4, len(keep))
-    generator = np.random.default_rng(0)
-    shuffled = np.stack([codes, *(generator.permutation(codes) for _ in range(n_permutations))])
-    found = _silhouettes(distances(points[keep]), shuffled, len(kinds))
-    return _permuted(found[0], found[1:], len(keep))
+    orders = permutations(len(keep), n_permutations)
+    between, ones = distances(points[keep]), np.ones(len(keep))
+    found = [_silhouette(between, codes[order], ones) for order in orders]
+    return _permuted(found[0], np.array(found[1:]), len(keep))
 
 
-def _silhouettes(between: np.ndarray, codes: np.ndarray, n_groups: int) -> np.ndarray:
-    """(b,) mean silhouettes of b labellings (b, n) from (n, n) distances."""
-    n = len(between)
-    found = []
-    for labelling in codes:
-        member = np.eye(n_groups)[labelling]
-        sums, size = between @ member, member.sum(axis=0)
-        own = np.arange(n), labelling
-        within = sums[own] / np.maximum(size[labelling] - 1, 1)
-        means = sums / size
-        means[own] = np.inf
-        other = means.min(axis=1)
-        largest = np.maximum(within, other)
-        value = np.where(largest > 0, (other - within) / np.where(largest > 0, largest, 1), 0)
-        found.append(np.where(size[labelling] > 1, value, 0).mean())
-    return np.array(found)
+def resampled_silhouettes(points: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(b,) mean silhouettes of (n, d) points in two groups or more, the rows weighted (b, n), each row one place.
+
+    A row drawn twice is no neighbour of itself.
+    """
+    codes = np.unique(labels, return_inverse=True)[1]
+    between = distances(points)
+    return np.array([_silhouette(between, codes, weight) for weight in weights])
+
+
+def _silhouette(between: np.ndarray, codes: np.ndarray, weight: np.ndarray) -> float:
+    """Mean silhouette from (n, n) distances, (n,) codes of groups and (n,) weights of rows."""
+    member = np.eye(codes.max() + 1)[codes] * weight[:, None]
+    sums, size, own = between @ member, member.sum(axis=0), (np.arange(len(codes)), codes)
+    others = size[codes] - weight
+    within = sums[own] / np.where(others > 0, others, 1)
+    means = np.where(size > 0, sums / np.where(size > 0, size, 1), np.inf)
+    means[own] = np.inf
+    next_best = means.min(axis=1)
+    known = (others > 0) & np.isfinite(next_best) & (np.maximum(within, next_best) > 0)
+    apart = np.where(known, next_best, 0) - np.where(known, within, 0)
+    value = apart / np.where(known, np.maximum(within, np.where(known, next_best, 0)), 1)
+    return float((weight * value).sum() / weight.sum())
 
 
 # Pairs of rows within and between strata, the rows weighted
@@ -116,7 +123,10 @@ def dot_sums(vectors: np.ndarray, strata: np.ndarray, n_strata: int, weights: np
 def matrix_sums(matrix: np.ndarray, strata: np.ndarray, n_strata: int, weights: np.ndarray) -> np.ndarray:
     """(b, g, g) sums of w_i w_j of an (n, n) symmetric matrix with a diagonal of 0 over the same pairs."""
     member = np.eye(n_strata, dtype=weights.dtype)[strata]
-    found = [((weights * member[:, g]) @ matrix * weights) @ member for g in range(n_strata)]
+    found = []
+    for g in range(n_strata):
+        rows = strata == g
+        found.append(((weights[:, rows] @ matrix[rows]) * weights) @ member)
     return np.stack(found, axis=1).astype(np.float64)
 
 
@@ -137,31 +147,38 @@ def linear_cka(a: np.ndarray, b: np.ndarray, n_permutations: int = N_PERMUTATION
     Kornblith et al. 2019 with the unbiased HSIC of Song et al. 2012: about 0 by chance, 1 where one is the other
     turned, moved and scaled. Raises ValueError for fewer than 4 rows. Constant states give NaN.
     """
-    a, b = a[drawn_rows(len(a))], b[drawn_rows(len(b))]
-    n = len(a)
-    if n < 4 or len(b) != n:
-        raise ValueError(f"CKA of {n} and {len(b)} rows: it needs the same rows, at least 4 of them")
-    grams = [_gram(each) for each in (a, b)]
-    sums = [gram.sum(axis=0) for gram in grams]
-
-    def hsic(product: np.ndarray, x: np.ndarray, y: np.ndarray, cross: np.ndarray) -> np.ndarray:
-        return (product + x.sum() * y.sum() / ((n - 1) * (n - 2)) - 2 * cross / (n - 2)) / (n * (n - 3))
-
-    own = [hsic((gram**2).sum(), row, row, row @ row) for gram, row in zip(grams, sums, strict=True)]
-    if min(own) <= 0:
-        return Permuted(*(float("nan"),) * 4, n)
-    orders = permutations(n, n_permutations)
-    cross = np.array([sums[0] @ sums[1][order] for order in orders])
-    found = hsic(_products(*grams, orders), *sums, cross) / np.sqrt(own[0] * own[1])
-    return _permuted(found[0], found[1:], n)
+    a, b = _same_rows(a, b, 4, "CKA")
+    x, y = centred_gram(a), centred_gram(b)
+    size = np.sqrt(np.square(x).sum() * np.square(y).sum())
+    if not size > 0:
+        return Permuted(*(float("nan"),) * 4, len(a))
+    found = _products(x, y, permutations(len(a), n_permutations)) / size
+    return _permuted(found[0], found[1:], len(a))
 
 
-def _gram(points: np.ndarray) -> np.ndarray:
-    """(n, n) inner products of centred rows, 0 on the diagonal."""
+def centred_gram(points: np.ndarray) -> np.ndarray:
+    """(n, n) inner products of (n, d) points, centred so that rows and columns without the diagonal add up to 0.
+
+    U-centring (Szekely and Rizzo 2014): the sum of the products of two such matrices is n (n - 3) times the unbiased
+    HSIC. The diagonal is 0.
+    """
     centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
-    found = centred @ centred.T
+    found, n = centred @ centred.T, len(points)
+    np.fill_diagonal(found, 0)
+    sums = found.sum(axis=0)
+    found -= (sums[:, None] + sums) / (n - 2)
+    found += sums.sum() / ((n - 1) * (n - 2))
     np.fill_diagonal(found, 0)
     return found
+
+
+def resampled_cka(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(b,) CKA of two (n, n) centred Gram matrices over pairs of different rows, the rows weighted (b, n).
+
+    The centring stays that of the whole sample.
+    """
+    sums = [((weights @ each) * weights).sum(axis=1) for each in (x * y, np.square(x), np.square(y))]
+    return sums[0] / np.sqrt(sums[1] * sums[2])
 
 
 def knn_overlap(
@@ -171,10 +188,8 @@ def knn_overlap(
 
     Raises ValueError for q rows or fewer.
     """
-    a, b = a[drawn_rows(len(a))], b[drawn_rows(len(b))]
+    a, b = _same_rows(a, b, n_neighbours + 1, f"the overlap of {n_neighbours} neighbours")
     n = len(a)
-    if n <= n_neighbours or len(b) != n:
-        raise ValueError(f"{n_neighbours} neighbours of {n} and {len(b)} rows: take the same rows, and more of them")
     near = []
     for points in (a, b):
         between = distances(points)
@@ -191,24 +206,31 @@ def representational_similarity(a: np.ndarray, b: np.ndarray, n_permutations: in
 
     Kriegeskorte et al. 2008. Raises ValueError for fewer than 3 rows. Constant distances give NaN.
     """
-    a, b = a[drawn_rows(len(a))], b[drawn_rows(len(b))]
-    n = len(a)
-    if n < 3 or len(b) != n:
-        raise ValueError(f"representational similarity of {n} and {len(b)} rows: take the same rows, at least 3")
-    upper = np.triu_indices(n, 1)
+    a, b = _same_rows(a, b, 3, "representational similarity")
+    upper = np.triu_indices(len(a), 1)
     ranks = []
     for points in (a, b):
         unit = unit_vectors(points.astype(np.float64))
         values = rankdata(1 - (unit @ unit.T)[upper])
         values -= values.mean()
-        length = np.sqrt((values**2).sum())
-        if not length:
-            return Permuted(*(float("nan"),) * 4, n)
-        square = np.zeros((n, n))
+        length = np.sqrt(np.square(values).sum())
+        if not length > 0:
+            return Permuted(*(float("nan"),) * 4, len(a))
+        square = np.zeros((len(a), len(a)))
         square[upper] = values / length
         ranks.append(square + square.T)
-    found = _products(ranks[0], ranks[1], permutations(n, n_permutations)) / 2
-    return _permuted(found[0], found[1:], n)
+    found = _products(ranks[0], ranks[1], permutations(len(a), n_permutations)) / 2
+    return _permuted(found[0], found[1:], len(a))
+
+
+def _same_rows(a: np.ndarray, b: np.ndarray, least: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """At most `MOST_ROWS` of the rows of both."""
+    if len(a) != len(b):
+        raise ValueError(f"{name} of {len(a)} and {len(b)} rows: take the same rows of both")
+    if len(a) < least:
+        raise ValueError(f"{name} of {len(a)} rows: take at least {least}")
+    chosen = drawn_rows(len(a))
+    return a[chosen], b[chosen]
 
 
 def permutations(n: int, n_permutations: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import os
 import queue
 import sys
 import threading
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ NEGATIVE_SAMPLES = 5
 class _Ticks:
     """What tqdm writes to: each line is an epoch."""
 
-    def __init__(self, out: BinaryIO, total: int) -> None:
+    def __init__(self, out: IO[bytes], total: int) -> None:
         self._out, self._total = out, total
 
     def write(self, text: str) -> None:
@@ -32,7 +32,7 @@ class _Ticks:
 
 
 def layout(
-    indices: np.ndarray, distances: np.ndarray, start: np.ndarray, seed: int, n_epochs: int, out: BinaryIO | None
+    indices: np.ndarray, distances: np.ndarray, start: np.ndarray, seed: int, n_epochs: int, out: IO[bytes] | None
 ) -> np.ndarray:
     """(n, 2) float32 from exact neighbours (n, q), themselves first, and a start (n, 2); one thread, so repeatable."""
     from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
@@ -92,7 +92,7 @@ def main() -> None:
                 write_frame(out, FAILED, {"error": np.array(f"{type(error).__name__}: {error}")})
 
 
-def _listen(stream: BinaryIO, asked: queue.Queue[dict[str, np.ndarray]]) -> None:
+def _listen(stream: IO[bytes], asked: queue.Queue[dict[str, np.ndarray]]) -> None:
     """Pass on what is asked, and end the process, whatever it does, when the parent is gone."""
     while (frame := read_frame(stream)) is not None:
         if frame[0] == ASK:

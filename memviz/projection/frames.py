@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -13,7 +13,7 @@ ASK, WARM, TICK, DONE, FAILED = b"A", b"W", b"T", b"D", b"F"
 _HEAD = struct.Struct("<cQ")
 
 
-def write_frame(stream: BinaryIO, kind: bytes, arrays: Mapping[str, np.ndarray]) -> None:
+def write_frame(stream: IO[bytes], kind: bytes, arrays: Mapping[str, np.ndarray]) -> None:
     """Raises OSError where nobody reads any more."""
     content = io.BytesIO()
     np.savez(content, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
@@ -22,7 +22,7 @@ def write_frame(stream: BinaryIO, kind: bytes, arrays: Mapping[str, np.ndarray])
     stream.flush()
 
 
-def read_frame(stream: BinaryIO) -> tuple[bytes, dict[str, np.ndarray]] | None:
+def read_frame(stream: IO[bytes]) -> tuple[bytes, dict[str, np.ndarray]] | None:
     """A frame, or None where the other side is gone."""
     head = stream.read(_HEAD.size)
     if len(head) < _HEAD.size:

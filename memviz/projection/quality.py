@@ -49,11 +49,15 @@ def quality(points: np.ndarray, xy: np.ndarray, neighbours: Neighbours | None = 
     judged = np.arange(n)
     if n > MOST_JUDGED:
         judged = np.sort(np.random.default_rng(0).choice(n, MOST_JUDGED, replace=False))
-    kept = np.array([np.isin(plane[i], full[i], assume_unique=True) for i in judged])
+    kept = (plane[judged, :, None] == full[judged, None, :]).any(axis=2)
     excess = _excess(points, plane[judged], kept, judged)
-    trust = 1 - 2 * excess / (len(judged) * q * (2 * n - 3 * q - 1))
-    numbers = (trust, kept.mean(), q / (n - 1))
-    return Quality(*(np.float32(each) for each in numbers), np.int32(q), np.int32(len(judged)))  # type: ignore[arg-type]
+    return Quality(
+        trustworthiness=np.array(1 - 2 * excess / (len(judged) * q * (2 * n - 3 * q - 1)), np.float32),
+        neighbour_overlap=np.array(kept.mean(), np.float32),
+        overlap_by_chance=np.array(q / (n - 1), np.float32),
+        n_neighbours=np.array(q, np.int32),
+        n_judged=np.array(len(judged), np.int32),
+    )
 
 
 def _excess(points: np.ndarray, plane: np.ndarray, kept: np.ndarray, judged: np.ndarray) -> float:
@@ -63,13 +67,10 @@ def _excess(points: np.ndarray, plane: np.ndarray, kept: np.ndarray, judged: np.
     total, size = 0, max(1, _CELLS // n)
     for start in range(0, n, size):
         block = slice(start, min(start + size, n))
-        here = slice(*np.searchsorted(judged, (block.start, block.stop)))
-        if here.start == here.stop:
-            continue
-        far = squared_distances(centred, block)[judged[here] - start]
-        for column in range(q):
-            missed = np.flatnonzero(~kept[here, column])
-            reached = far[missed, plane[here][missed, column]]
-            rank = 1 + (far[missed] < reached[:, None]).sum(axis=1)
+        far = squared_distances(centred, block)
+        for number in range(*np.searchsorted(judged, (block.start, block.stop))):
+            here = far[judged[number] - start]
+            reached = here[plane[number][~kept[number]]]
+            rank = 1 + (here < reached[:, None]).sum(axis=1)
             total += int(np.maximum(rank - q, 0).sum())
     return float(total)
