@@ -38,7 +38,7 @@ def test_a_planted_rule_is_learned(setting: str) -> None:
 def test_shuffled_labels_give_chance(setting: str) -> None:
     inputs = random_inputs(900)
     match = planted(inputs, setting)
-    shuffled = match[np.random.default_rng(3).permutation(len(match))]
+    shuffled = np.random.default_rng(3).permutation(match.ravel()).reshape(match.shape)
     trainer = fitted(trainer_of(inputs, shuffled, setting, 600, replace(QUICK, n_epochs=4)))
     logits = trainer.fitted().logits(tokens_of(inputs, setting, M).rows(np.arange(600, 900)), M)
     assert abs(roc_auc_score(shuffled[600:].ravel(), logits.ravel()) - 0.5) < 0.05
