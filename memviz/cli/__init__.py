@@ -12,6 +12,7 @@ from memviz import __version__
 from memviz.catalog import ModelError
 from memviz.cli import corpus, models, results
 from memviz.cli.findings import findings
+from memviz.cli.map import project
 from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
 from memviz.corpus.files import CorpusError, CorpusUnavailable
@@ -23,6 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(trace)
 app.command()(sweep)
 app.command()(findings)
+app.command("map")(project)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(results.app, name="store")

@@ -25,8 +25,10 @@ def findings(
 ) -> None:
     """Judge the claims on finished sweeps, and write what comes out."""
     from memviz.demo.suite import read_data
+    from memviz.engine.backend import Backend
+    from memviz.maps.evidence import Spaces, statistics_of
     from memviz.population.claims import read_claims
-    from memviz.population.evidence import judge, material_of
+    from memviz.population.evidence import STATISTICS, judge, material_of
     from memviz.population.ngrams import frequencies
     from memviz.population.pictures import pictures
     from memviz.population.report import findings as document_of
@@ -44,7 +46,8 @@ def findings(
         counted = frequencies(sweeps[0], corpus, store(settings))
         material = material_of(sweeps, counted)
     is_suite = sweeps[0].task.rows.source == SUITE
-    verdicts, strata = judge(listed, material), strata_of(read_data()) if is_suite else None
+    statistics = STATISTICS | statistics_of(Spaces(Backend(settings), store(settings), say))
+    verdicts, strata = judge(listed, material, statistics), strata_of(read_data()) if is_suite else None
     if out is None:
         typer.echo(document_of(verdicts, material, strata), nl=False)
         return

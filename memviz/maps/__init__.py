@@ -40,7 +40,7 @@ from memviz.maps.records import (
 )
 from memviz.maps.scope import Scope
 from memviz.maps.similarity import SimilarityTask, similarity_key, similarity_task_from, stored_similarity
-from memviz.maps.table import COLUMNS, table_of
+from memviz.maps.table import COLUMNS, figures_of, table_of
 from memviz.maps.task import MOST_POINTS, REDUCERS, MapTask, map_key, map_task_from, spread_steps, stored_map
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "dynamics_key",
     "dynamics_table",
     "dynamics_task_from",
+    "figures_of",
     "last_layer",
     "loops",
     "map_key",

@@ -46,7 +46,7 @@ class Scope:
     def identity(self, sweep: Sweep) -> dict[str, Any]:
         """What of it decides a result: the sweep's own request and rows in place of where it lies."""
         manifest = sweep.manifest
-        about = {"request": manifest["request"], "rows": manifest["rows"]["sha256"], "engine": manifest["engine"]}
+        about = {"request": manifest["request"], "rows": manifest["rows"]["sha256"], "engine": manifest.get("engine")}
         return {name: value for name, value in self.request().items() if name != "folder"} | {"sweep": about}
 
 

@@ -1,12 +1,18 @@
-"""A map as a table: one line a point, with what the sweep knows of its row."""
+"""A map as a table, one line a point with what the sweep knows of its row, and what is said beside it."""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from memviz.maps.records import EmbeddingMap
+from memviz.maps.task import MapTask
 from memviz.measures.score import LEVELS
+from memviz.projection import PROJECTION
+from memviz.records import to_arrays
 from memviz.sweeps.results import Sweep
 
 COLUMNS = {
@@ -60,3 +66,35 @@ def table_of(found: EmbeddingMap, sweep: Sweep) -> pd.DataFrame:
 def groups_of(hits: np.ndarray, m: int) -> np.ndarray:
     """(p,) names: memorized, half, unmemorized or none."""
     return np.select([hits == m, 2 * hits == m, hits == 0], ["memorized", "half", "unmemorized"], "none")
+
+
+def figures_of(task: MapTask, found: EmbeddingMap, sweep: Sweep, about: dict[str, Any]) -> dict[str, Any]:
+    """How a map was made and how good it is, as plain JSON; `about` is what the store keeps beside it."""
+    request, rows = task.request(), sweep.manifest["rows"]
+    request["scope"] = {name: value for name, value in request["scope"].items() if name != "folder"}
+    return {
+        "request": request,
+        "projection": PROJECTION,
+        "rows": {"n": rows["n"], "sha256": rows["sha256"]},
+        "layer": int(found.layer),
+        "width": len(found.basis.mean),
+        "n_points": len(found.row),
+        "n_rows": found.n_rows,
+        "n_passing": int(found.n_passing),
+        "sampling": "simple random sample of the rows that pass, without replacement",
+        "state": "reading state: after the token of the step",
+        "reading": "free-running" if task.scope.free_running else "teacher-forced",
+        "variance_of_components": [_plain(value) for value in found.basis.variance[:2]],
+        "quality": {name: _plain(value) for name, value in to_arrays(found.quality).items()},
+        "silhouettes": {
+            name: [_plain(each) for each in values] for name, values in to_arrays(found.silhouettes).items()
+        },
+        "columns": COLUMNS,
+        "provenance": about.get("provenance"),
+    }
+
+
+def _plain(value: Any) -> int | float | None:
+    """A number as JSON holds it; NaN is null."""
+    number = value.item()
+    return None if isinstance(number, float) and math.isnan(number) else number

@@ -32,13 +32,13 @@ def findings(
     `strata` of the corpus (`strata_of`) add weighted shares; pictures: name -> path of its file, as `pictures` makes.
     """
     shown = pictures or {}
-    parts = [_head(material), _outcomes(verdicts), "## Claim by claim\n", _LEGEND if shown else ""]
+    parts = [_head(material, verdicts), _outcomes(verdicts), "## Claim by claim\n", _LEGEND if shown else ""]
     parts += [_detail(verdict, shown) for verdict in verdicts]
     parts += ["## The numbers of the figures\n", *numbers(material, strata, shown)]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _head(material: Material) -> str:
+def _head(material: Material, verdicts: Sequence[Verdict]) -> str:
     about = {each["name"]: each for sweep in material.sweeps for each in sweep.manifest["models"]}
     models = [
         (name, f"{n:,}", about[name]["step"], f"`{about[name]['weights'].rpartition(':')[2][:12]}`")
@@ -48,12 +48,14 @@ def _head(material: Material) -> str:
     asked = "; ".join(f"{each['n']:,} rows (sha256 `{each['sha256'][:12]}`)" for each in rows)
     commands = "\n".join(sweep_command(sweep.task) for sweep in material.sweeps)
     index = f" n-grams are counted in the index `{material.frequencies.index}`." if material.frequencies else ""
-    return f"""# Findings 1 and 3 of the study, on models whose training data are known
+    *others, last = sorted({verdict.claim.finding for verdict in verdicts}) or [0]
+    named = f"Findings {', '.join(map(str, others))} and {last}" if others else f"Finding {last}"
+    return f"""# {named} of the study, on models whose training data are known
 
 Written by `memviz findings`: make it anew with that command, do not edit it. The claims, their statistics and the rule
 that decides them were written down in [claims.toml](claims.toml) before the final run;
-[population.md](population.md) says how each number is computed. The study is Chen, Han and Miyao 2024 (arXiv
-2405.11577).
+[population.md](population.md) and, for hidden states, [maps.md](maps.md) say how each number is computed. The study is
+Chen, Han and Miyao 2024 (arXiv 2405.11577).
 
 What this is not: a repetition of the study. It asked models of the Pythia family about the Pile; these are far smaller
 models, and a corpus in which many rows were planted many times. Agreement shows that an effect appears under known

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from memviz.maps import evidence as maps
 from memviz.population import Claim, Estimate, Outcome, Quality, read_claims
 from memviz.population.claims import Null, decide
 from memviz.population.evidence import STATISTICS
@@ -49,8 +50,8 @@ def test_what_could_not_be_computed_is_undecided() -> None:
 
 def test_every_claim_of_the_file_has_a_statistic() -> None:
     claims = read_claims(ROOT / "docs" / "claims.toml")
-    assert [each.id for each in claims] == list(STATISTICS)
-    assert {each.finding for each in claims} == {1, 3}
+    assert [each.id for each in claims if each.finding in (1, 3)] == list(STATISTICS)
+    assert [each.id for each in claims if each.finding == 2] == list(maps.STATISTICS)
 
 
 @pytest.mark.parametrize(
