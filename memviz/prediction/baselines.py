@@ -6,11 +6,6 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from memviz.prediction.data import PredictorData
 from memviz.predictor.features import Inputs
@@ -68,6 +63,13 @@ Features = Callable[[Inputs, Setting, int], np.ndarray]
 
 
 def _fitted(name: str, features: Features, train: PredictorData, setting: Setting, seed: int) -> Guess:
+    # seconds of imports, and the Trace page needs none of them
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     x, y = _training_matrix(features, train, setting, seed)
     if y.all() or not y.any():
         return lambda rows, m: np.full((len(rows.rows), m), float(y.all()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 BORDER = 0.5
 """Probability from which a position is called memorized."""
@@ -24,11 +23,15 @@ def divergence(match: np.ndarray) -> np.ndarray:
 
 def auroc(probability: np.ndarray, match: np.ndarray) -> float:
     """Area under the ROC curve over all positions; NaN where one label is missing."""
+    from sklearn.metrics import roc_auc_score  # seconds of imports, which pages do without
+
     return float(roc_auc_score(match.ravel(), probability.ravel())) if _has_both(match) else float("nan")
 
 
 def average_precision(probability: np.ndarray, match: np.ndarray) -> float:
     """Over all positions; NaN where one label is missing."""
+    from sklearn.metrics import average_precision_score
+
     return float(average_precision_score(match.ravel(), probability.ravel())) if _has_both(match) else float("nan")
 
 
@@ -50,6 +53,8 @@ def calibration_error(sums: np.ndarray) -> np.ndarray:
 
 def curves(probability: np.ndarray, match: np.ndarray) -> dict[str, np.ndarray]:
     """roc and precision_recall -> (points, 3): x, y, threshold, at most `MOST_POINTS`; empty without both labels."""
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
     if not _has_both(match):
         return {}
     false, true, at = roc_curve(match.ravel(), probability.ravel())
