@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import norm
 
 N_RESAMPLES = 2000
 LEVEL = 0.95
@@ -33,7 +33,7 @@ class Estimate:
 def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the 95 % Wilson interval of shares of n (need not be whole); NaN for n = 0."""
     share, n = np.asarray(share, np.float64), np.asarray(n, np.float64)
-    z = norm.ppf((1 + LEVEL) / 2)
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
