@@ -15,7 +15,7 @@ from memviz.maps.records import EmbeddingMap, Silhouettes
 from memviz.maps.task import MOST_POINTS, N_POINTS, MapTask, map_key, stored_map, weights_of
 from memviz.measures.geometry import silhouette
 from memviz.projection import ProjectionError, fit_basis, nearest, quality, umap_layout, warm_up
-from memviz.projection.quality import n_judged_neighbours
+from memviz.projection.judging import n_judged_neighbours
 from memviz.records import to_arrays
 from memviz.store import Store
 from memviz.sweeps.results import Sweep
