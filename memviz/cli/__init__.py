@@ -10,7 +10,7 @@ import typer
 
 from memviz import __version__
 from memviz.catalog import ModelError
-from memviz.cli import corpus, models, results
+from memviz.cli import corpus, models, predictor, results
 from memviz.cli.findings import findings
 from memviz.cli.map import project
 from memviz.cli.sweep import sweep
@@ -27,6 +27,7 @@ app.command()(findings)
 app.command("map")(project)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(predictor.app, name="predictor")
 app.add_typer(results.app, name="store")
 
 

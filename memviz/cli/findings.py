@@ -33,6 +33,8 @@ def findings(
     from memviz.population.pictures import pictures
     from memviz.population.report import findings as document_of
     from memviz.population.weighting import strata_of
+    from memviz.prediction.evidence import statistics_of as of_predictors
+    from memviz.prediction.known import known_predictors
     from memviz.sweeps import read_sweep
     from memviz.sweeps.rowset import SUITE
 
@@ -47,6 +49,7 @@ def findings(
         material = material_of(sweeps, counted)
     is_suite = sweeps[0].task.rows.source == SUITE
     statistics = STATISTICS | statistics_of(Spaces(Backend(settings), store(settings), say))
+    statistics |= of_predictors(known_predictors(settings))
     verdicts, strata = judge(listed, material, statistics), strata_of(read_data()) if is_suite else None
     if out is None:
         typer.echo(document_of(verdicts, material, strata), nl=False)

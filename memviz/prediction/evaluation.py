@@ -32,7 +32,7 @@ Probabilities = Mapping[str, Callable[[int], np.ndarray]]
 
 
 def evaluate(test: PredictorData, methods: Probabilities, about: Mapping[str, Any]) -> Tables:
-    """The tables of one predictor; `about` gives their first columns (predictor, model, setting, k)."""
+    """The tables of one predictor; `about` gives their first columns (predictor, fitted_on, model, setting, k)."""
     lengths = sorted({m for m in (*LENGTHS, test.m) if m <= test.m})
     lines: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     outcomes = []

@@ -148,8 +148,38 @@ def evaluate_predictor(
     methods: dict[str, Callable[[int], np.ndarray]] = {"predictor": lambda m: predictor.probability(test.inputs, m)}
     methods |= {UNSCALED: lambda m: 1 / (1 + np.exp(-predictor.logits(test.inputs, m).astype(np.float64)))}
     methods |= {name: of(guess) for name, guess in baselines.items()}
-    head = {name: about[name] for name in ("model", "setting", "k")}
-    return evaluate(test, methods, {"predictor": about["id"], **head})
+    head = {"predictor": about["id"], "fitted_on": about["model"], "model": test.model}
+    return evaluate(test, methods, {**head, "setting": predictor.setting, "k": predictor.k})
+
+
+def evaluate_on(
+    known: Known,
+    sweep: Sweep,
+    model: str,
+    backend: Backend,
+    store: Store,
+    report: Report = lambda done, total: None,
+    say: Say = lambda stage: None,
+) -> Tables:
+    """The tables of a predictor on the test part of a sweep; baselines are fitted on the sweep's training part.
+
+    The model may be another one of its family where the predictor `transfers`. Raises InputError, ModelError.
+    """
+    from memviz.predictor.artifact import load
+
+    if known.weights != weights_of(sweep, model) and not known.transfers:
+        raise InputError(
+            f"this predictor was fitted on {known.model}, whose weights are not those of {model}: fit one for {model}, "
+            "or one on statistics alone with --transfer"
+        )
+    features = known.about["features"]
+    data = read_data(
+        sweep, model, known.k, known.m, backend, store, bool(features["hidden"]), known.about["request"]["ngrams"],
+        parts=("train", "test"), report=report, say=say,
+    )  # fmt: skip
+    say("evaluating")
+    train, test = (data.where(data.places(name)) for name in ("train", "test"))
+    return evaluate_predictor(load(known.folder), train, test, lambda: report(0, 0))
 
 
 def headline(tables: Tables) -> dict[str, float]:

@@ -11,7 +11,8 @@ from memviz.tasks import InputError
 
 _ABOUT = {
     "predictor": "id of the predictor (hash of its fit)",
-    "model": "the model asked about",
+    "fitted_on": "the model whose rows it was fitted on",
+    "model": "the model asked about: the same, but for transfer",
     "setting": "published, causal or context",
     "k": "context tokens",
     "m": "continuation size: the first m positions; published sees no more than these",

@@ -1,0 +1,129 @@
+"""Seconds of fitting a predictor and of applying it, as a share of a trace; and the tuning of the presets.
+
+Fitting: the rows of a finished sweep of one model (docs/predictor.md names the one it is measured on), data reading and
+evaluation told apart. Applying: prompts of the same rows one by one, trace and prediction in turn, medians.
+Tuning (--tune): loss and accuracy of the validation part alone for each of CONFIGURATIONS; the test part is not read.
+
+    python bench/predictor.py --sweep FOLDER --model suite-1.8m [--settings causal] [--tune]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+from memviz.catalog import find_model
+from memviz.engine.backend import Backend
+from memviz.engine.preparing import prepare
+from memviz.engine.tracing import trace
+from memviz.prediction import SETTINGS, PredictorData
+from memviz.prediction.applying import inputs_of
+from memviz.prediction.data import read_data
+from memviz.predictor.features import tokens_of
+from memviz.predictor.fit import Trainer
+from memviz.predictor.presets import PRESETS, Preset
+from memviz.records import Decoding, Prompts
+from memviz.settings import load_settings
+from memviz.store import Store
+from memviz.sweeps import read_sweep
+from memviz.sweeps.states import texts_of
+
+K, M = 32, 64
+N_PROMPTS = 40
+_DEFAULT, _SMALL = PRESETS["default"], PRESETS["small"]
+CONFIGURATIONS: dict[str, Preset] = {
+    "default": _DEFAULT,
+    "learning rate 5e-4": replace(_DEFAULT, learning_rate=5e-4),
+    "learning rate 2e-3": replace(_DEFAULT, learning_rate=2e-3),
+    "dropout 0.2": replace(_DEFAULT, dropout=0.2),
+    "weight decay 0.1": replace(_DEFAULT, weight_decay=0.1),
+    "1 layer": replace(_DEFAULT, n_layers=1),
+    "width 64": replace(_DEFAULT, width=64, feed_forward=128),
+    "small": _SMALL,
+    "small 1 layer": replace(_SMALL, n_layers=1),
+    "small learning rate 4e-3": replace(_SMALL, learning_rate=4e-3),
+    "small dropout 0.2": replace(_SMALL, dropout=0.2),
+}
+
+
+def fitted(data: PredictorData, setting: str, preset: Preset) -> tuple[Trainer, float]:
+    """A trainer that has ended, and its seconds."""
+    parts = [data.where(data.places(name)) for name in ("train", "validation")]
+    train, validation = ((tokens_of(part.inputs, setting, M), part.match) for part in parts)
+    start = time.perf_counter()
+    trainer = Trainer(preset, setting, K, train, validation, seed=0)
+    for _ in trainer.epochs():
+        pass
+    return trainer, time.perf_counter() - start
+
+
+def report(name: str, setting: str, trainer: Trainer, seconds: float) -> None:
+    tokens, match = trainer.validation
+    logits = trainer.fitted().logits(tokens, M)
+    right = (logits > 0) == match
+    best = min(each.validation_loss for each in trainer.history)
+    print(
+        f"{setting:9} {name:26} loss {best:.4f}  token {right.mean():.4f}  full {right.all(axis=1).mean():.3f}  "
+        f"AUROC {roc_auc_score(match.ravel(), logits.ravel()):.4f}  epochs {len(trainer.history)}  {seconds:.0f} s",
+        flush=True,
+    )
+
+
+def apply_share(sweep_folder: Path, model: str, backend: Backend, trainer: Trainer) -> None:
+    """Medians of seconds of a trace with its hidden states, and of the predictor on it."""
+    card = prepare(find_model(model, backend.settings), backend.settings)
+    loaded, texts = backend.load(card, "float32"), texts_of(read_sweep(sweep_folder), model, K, M)
+    noise, encoder, of_trace, of_predictor = backend.logit_noise(loaded), trainer.fitted(), [], []
+    for row in range(N_PROMPTS + 2):
+        ids = texts.true_ids[row : row + 1]
+        start = time.perf_counter()
+        found = trace(loaded, Prompts(ids[:, :K], ids[:, K:]), M, Decoding(), noise)
+        middle = time.perf_counter()
+        encoder.logits(tokens_of(inputs_of(found), encoder.setting, M), M)
+        of_trace.append(middle - start)
+        of_predictor.append(time.perf_counter() - middle)
+    a, b = statistics.median(of_trace[2:]), statistics.median(of_predictor[2:])
+    print(f"trace {1000 * a:.1f} ms, predictor {1000 * b:.1f} ms: {b / a:.1%} (medians of {N_PROMPTS} prompts)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sweep", type=Path, required=True)
+    parser.add_argument("--model", default="suite-1.8m")
+    parser.add_argument("--settings", default=",".join(SETTINGS))
+    parser.add_argument("--presets", default="default")
+    parser.add_argument("--tune", nargs="?", const=",".join(CONFIGURATIONS), help="Names of CONFIGURATIONS, or all.")
+    asked = parser.parse_args()
+    settings = load_settings()
+    backend, store = Backend(settings), Store(settings.cache / "results", settings.cache_limit)
+    parts = ("train", "validation")
+    start = time.perf_counter()
+    data = read_data(read_sweep(asked.sweep), asked.model, K, M, backend, store, parts=parts)
+    sizes = [len(data.places(name)) for name in parts]
+    print(
+        f"{asked.model}: {sizes[0]:,} training and {sizes[1]:,} validation rows x {M} tokens, share of hits "
+        f"{data.match.mean():.3f}; read in {time.perf_counter() - start:.0f} s; {torch.get_num_threads()} threads",
+        flush=True,
+    )
+    for setting in asked.settings.split(","):
+        if asked.tune:
+            for name in asked.tune.split(","):
+                report(name, setting, *fitted(data, setting, CONFIGURATIONS[name]))
+            continue
+        for name in asked.presets.split(","):
+            trainer, seconds = fitted(data, setting, PRESETS[name])
+            report(name, setting, trainer, seconds)
+            apply_share(asked.sweep, asked.model, backend, trainer)
+    always_miss = 1 - data.match[data.places("validation")].mean()
+    print(f"validation: always 'not memorized' is right at {np.round(always_miss, 4)} of tokens")
+
+
+if __name__ == "__main__":
+    main()

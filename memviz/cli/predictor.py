@@ -1,0 +1,252 @@
+"""`memviz predictor`: fit predictors of memorization on a sweep, evaluate them, ask them about one prompt."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from memviz.catalog import find_model, read_card
+from memviz.cli.shared import check_out, prepared, read_text, say, store, write
+from memviz.settings import Settings, load_settings
+from memviz.tasks import DEFAULT_CONTEXT, InputError
+
+app = typer.Typer(help="Predict which tokens of a continuation are memorized.")
+ALL = "all"
+SweepFolder = Annotated[Path, typer.Option(help="Folder of a finished sweep that has k and m.")]
+Models = Annotated[str, typer.Option(help="Models of the sweep, separated by commas, or all.")]
+SettingNames = Annotated[str, typer.Option(help="published, causal, context, several with commas, or all.")]
+
+
+def _words(value: str, known: Sequence[str]) -> list[str]:
+    return list(known) if value == ALL else [part.strip() for part in value.split(",") if part.strip()]
+
+
+@app.command()
+def fit(
+    sweep: SweepFolder,
+    models: Models = ALL,
+    setting: SettingNames = ALL,
+    preset: Annotated[str, typer.Option(help="default, small, or published (the study's size).")] = "default",
+    k: Annotated[int, typer.Option(help="Context tokens.")] = 32,
+    m: Annotated[int, typer.Option(help="Continuation tokens.")] = 64,
+    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+    sample: Annotated[int | None, typer.Option(help="So many rows, drawn by a hash.")] = None,
+    no_hidden: Annotated[bool, typer.Option(help="Read statistics alone.")] = False,
+    ngrams: Annotated[bool, typer.Option(help="Also read counts of generated 1- and 2-grams.")] = False,
+    transfer: Annotated[bool, typer.Option(help="Statistics alone, and allowed for other models.")] = False,
+    ship: Annotated[Path | None, typer.Option(help="Folder that gets them too, their tables in one.")] = None,
+) -> None:
+    """Fit one predictor a model and setting; one that was stopped goes on."""
+    from memviz.prediction import SETTINGS, fit_task
+    from memviz.sweeps import read_sweep
+
+    settings, found = load_settings(), read_sweep(sweep)
+    options: dict[str, Any] = {"k": k, "m": m, "preset": preset, "seed": seed, "n_rows": sample}
+    options |= {"hidden": not (no_hidden or transfer), "ngrams": ngrams, "transfer": transfer}
+    tasks = [
+        fit_task(found, model, name, **options)  # type: ignore[arg-type]  # checked there
+        for model in _words(models, found.task.models)
+        for name in _words(setting, SETTINGS)
+    ]
+
+    from memviz.engine.backend import Backend  # torch takes seconds, and most bad input is found without it
+
+    backend, done = Backend(settings), []
+    for task in tasks:
+        _, known, was_fitted = task.run(backend, store(settings), lambda done, total: None, say)
+        done.append(known)
+        numbers, seconds = known.about["metrics"], known.about["seconds"]
+        typer.echo(
+            f"{task.model}, {task.setting}: token accuracy {numbers['token_accuracy']:.3f}, full "
+            f"{numbers['full_accuracy']:.3f}, prevalence {numbers['prevalence']:.3f}, n = {numbers['n_test']:,}; "
+            + ("fitted before" if was_fitted else f"fitted in {seconds['fitting']:.0f} s")
+        )
+        typer.echo(f"  {known.id}")
+    if ship is not None:
+        _ship(done, ship.resolve())
+
+
+def _ship(done: Sequence[Any], folder: Path) -> None:
+    """Copy predictors into a folder, with their tables together."""
+    from memviz.prediction.tables import joined, write_tables
+    from memviz.predictor.files import ABOUT, WEIGHTS
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for known in done:
+        target = folder / f"{known.model}-{known.setting}"
+        target.mkdir(exist_ok=True)
+        for name in (WEIGHTS, ABOUT):
+            shutil.copyfile(known.folder / name, target / name)
+    write_tables(joined([known.tables() for known in done]), folder)
+    n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    typer.echo(f"{len(done)} predictors in {folder}: {n_bytes:,} bytes")
+
+
+@app.command()
+def evaluate(
+    sweep: Annotated[
+        Path | None, typer.Option(help="Evaluate anew on the test part of this sweep [what was kept].")
+    ] = None,
+    models: Annotated[str, typer.Option(help="Models asked about, separated by commas, or all.")] = ALL,
+    setting: SettingNames = ALL,
+    predictor: Annotated[str | None, typer.Option(help="Only this one: the start of its id.")] = None,
+    transfer: Annotated[bool, typer.Option(help="Predictors fitted with --transfer, on models of any size.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables as Parquet.")] = None,
+) -> None:
+    """Token and full accuracy of predictors and baselines on test rows, beside the study's."""
+    from memviz.prediction.tables import joined, write_tables
+
+    tables = joined(list(_evaluations(sweep, models, setting, predictor, transfer)))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_tables(tables, out)
+    typer.echo(_report(tables), nl=False)
+
+
+def _evaluations(sweep: Path | None, models: str, setting: str, predictor: str | None, transfer: bool) -> Any:
+    from memviz.prediction import SETTINGS, known_predictors
+    from memviz.prediction.data import weights_of
+    from memviz.prediction.running import evaluate_on
+    from memviz.sweeps import read_sweep
+
+    settings = load_settings()
+    usable = [each for each in known_predictors(settings) if each.transfers == transfer]
+    usable = [each for each in usable if each.setting in _words(setting, SETTINGS)]
+    usable = [each for each in usable if predictor is None or each.id.startswith(predictor)]
+    if not usable:
+        raise InputError("there is no such predictor: fit one with `memviz predictor fit`")
+    if sweep is None:
+        names = {each.model for each in usable} if models == ALL else set(_words(models, ()))
+        yield from (each.tables() for each in usable if each.model in names)
+        return
+
+    from memviz.engine.backend import Backend
+
+    found, backend = read_sweep(sweep), Backend(settings)
+    for model in _words(models, found.task.models):
+        for each in usable:
+            if transfer or each.weights == weights_of(found, model):
+                yield evaluate_on(each, found, model, backend, store(settings), say=say)
+
+
+def _report(tables: Any) -> str:
+    """Accuracy by method and m of each model and setting, then the study's own."""
+    from memviz.population.markdown import number, span, table
+    from memviz.population.reported import SOURCE, reported_accuracies
+
+    metrics, parts = tables.metrics, []
+    for (setting, model, fitted_on), lines in metrics.groupby(["setting", "model", "fitted_on"], sort=False):
+        lengths = sorted(lines["m"].unique())
+        text = []
+        for method, part in lines.groupby("method", sort=False):
+            found = part.set_index(["metric", "m"])
+            cells = []
+            for metric in ("token_accuracy", "full_accuracy"):
+                known = [found.loc[(metric, m)] if (metric, m) in found.index else None for m in lengths]
+                cells += ["–" if one is None else span(one["value"], one["low"], one["high"]) for one in known]
+            rest = ("auroc", "average_precision", "brier")
+            cells += [number(float(found["value"].get((metric, lengths[-1]), float("nan")))) for metric in rest]
+            if part["metric"].isin(["token_accuracy"]).any():
+                text.append([method, *cells])
+        first = lines.iloc[0]
+        head = [f"{name}, m = {m}" for name in ("token", "full") for m in lengths]
+        shares = ", ".join(f"{number(part['prevalence'].iloc[0])} at m = {m}" for m, part in lines.groupby("m"))
+        source = "" if fitted_on == model else f", fitted on {fitted_on}"
+        parts.append(f"{model}, {setting}{source}: {first['n']:,} test rows, share of hits {shares}\n")
+        parts.append(table(("method", *head, "AUROC", "AP", "Brier"), text))
+    reported = reported_accuracies().groupby("m")[["token_accuracy", "full_accuracy"]].agg(["min", "max"])
+    text = [
+        [
+            m,
+            *(
+                f"{number(line[name, 'min'])} to {number(line[name, 'max'])}"
+                for name in ("token_accuracy", "full_accuracy")
+            ),
+        ]
+        for m, line in reported.iterrows()
+    ]
+    parts.append(f"{SOURCE}, Pythia on the Pile, six sizes:\n")
+    parts.append(table(("m", "token accuracy", "full accuracy"), text))
+    return "\n".join(parts)
+
+
+@app.command()
+def apply(
+    model: Annotated[str, typer.Option(help="A name of `memviz models`.")],
+    text_file: Annotated[Path | None, typer.Option(help="UTF-8 text, split by the model's own tokenizer.")] = None,
+    ids_file: Annotated[Path | None, typer.Option(help="An ids file of `memviz trace`.")] = None,
+    setting: SettingNames = ALL,
+    context: Annotated[int | None, typer.Option(help=f"Context tokens of a text [{DEFAULT_CONTEXT}].")] = None,
+    continuation: Annotated[int | None, typer.Option(help="Continuation tokens.")] = None,
+    predictor: Annotated[str | None, typer.Option(help="This one: the start of its id.")] = None,
+    transfer: Annotated[bool, typer.Option(help="Allow predictors that were fitted on another model for it.")] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write instead of the table.")] = None,
+) -> None:
+    """Trace one prompt greedily, and say how likely each generated token is the true one."""
+    from memviz.cli.tracing import _task_of_ids
+    from memviz.prediction import SETTINGS, predict
+    from memviz.tasks import run_trace, task_of_text, tokenizer_of
+
+    if (text_file is None) == (ids_file is None):
+        raise InputError("give either --text-file or --ids-file")
+    if out is not None:
+        check_out(out)
+    settings = load_settings()
+    found = find_model(model, settings)
+    card = read_card(found, settings) or prepared(found, settings)
+    tokenizer = tokenizer_of(card, settings)
+    if ids_file is not None:
+        task = _task_of_ids(read_text(ids_file), str(ids_file), model, continuation, {})
+    else:
+        assert text_file is not None
+        task = task_of_text(read_text(text_file), card, tokenizer, context or DEFAULT_CONTEXT, continuation)
+    chosen = _chosen(card, settings, _words(setting, SETTINGS), predictor, transfer)
+
+    from memviz.engine.backend import Backend
+
+    _, run, _ = run_trace(task, Backend(settings), store(settings), say=say)
+    said = {name: predict(known, run.trace, card)[0] for name, known in chosen.items()}
+    ids = run.trace.generated_ids[0].tolist()
+    if out is not None:
+        values = {name: [None if p != p else round(float(p), 6) for p in each] for name, each in said.items()}
+        document = {
+            "format": 1,
+            "model": model,
+            "predictors": {name: known.id for name, known in chosen.items()},
+            "generated_ids": ids,
+            "probability": values,
+        }
+        write(out.resolve(), json.dumps(document, allow_nan=False, indent=1) + "\n")
+        return
+    lines = [("t", "id", "token", *said)]
+    for t, token in enumerate(ids):
+        text = json.dumps(tokenizer.to_bytes([token]).decode("utf-8", "backslashreplace"), ensure_ascii=False)
+        lines.append((str(t), str(token), text, *(f"{each[t]:.3f}" for each in said.values())))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        typer.echo("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+
+
+def _chosen(card: Any, settings: Settings, names: list[str], predictor: str | None, transfer: bool) -> dict[str, Any]:
+    """Setting -> predictor to be asked. Raises InputError where there is none."""
+    from memviz.prediction import known_predictors, predictors_for
+
+    known = known_predictors(settings)
+    if predictor is not None:
+        known = [each for each in known if each.id.startswith(predictor)]
+    found: dict[str, Any] = {str(name): each for name, each in predictors_for(card, settings, known).items()}
+    if transfer or predictor is not None:
+        others: dict[str, Any] = {
+            str(each.setting): each for each in reversed(known) if predictor is not None or each.transfers
+        }
+        found = {**others, **found} if transfer else {**found, **{n: e for n, e in others.items() if not e.transfers}}
+    chosen = {name: found[name] for name in names if name in found}
+    if not chosen:
+        hint = "" if transfer else ", or allow one of another size with --transfer"
+        raise InputError(f"there is no predictor for {card.name}: fit one with `memviz predictor fit`{hint}")
+    return chosen
