@@ -12,6 +12,7 @@ import pandas as pd
 
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.measures.score import LEVELS, level_of
+from memviz.measures.templates import memorization_class, template_of
 from memviz.tokenizer import Tokenizer
 
 SIZES = (16, 32, 48, 64, 96)
@@ -33,6 +34,8 @@ class Wish:
     """Of `LEVELS`, under `model` at continuation size `m`; rows without a score are then left out."""
     model: str = ""
     m: int = 32
+    classes: tuple[str, ...] = ()
+    """Of `CLASSES`: what memorizing the row would be."""
     text: str = ""
     """Somewhere in the row, upper and lower case alike."""
 
@@ -44,6 +47,7 @@ class Samples:
         """Raises OSError where the suite is not there."""
         self.data = read_data(folder / "corpus")
         self.tokenizer = Tokenizer(folder / "corpus", [])
+        self._classes: dict[int, str] = {}
         self.scores = pd.read_parquet(folder / "scores.parquet").query("condition == 'sliding'")
 
     @property
@@ -107,6 +111,8 @@ class Samples:
             levels = np.array(LEVELS)[level_of(np.where(known, matches, 0).astype(int), wish.m)]
             fits &= np.isin(levels, wish.levels)
         rows = np.flatnonzero(fits)
+        if wish.classes:
+            rows = rows[[self.class_of(row) in wish.classes for row in rows.tolist()]]
         if wish.text:
             sought = wish.text.casefold()
             rows = rows[[sought in self._folded[row] for row in rows.tolist()]]
@@ -125,10 +131,18 @@ class Samples:
                 "domain": self.data.domain[rows],
                 "document": self.titles[rows],
                 "exposures": self.exposures[rows],
+                "class": [self.class_of(row) for row in rows.tolist()],
                 "score": self.matches(wish.model, wish.m)[rows] / wish.m,
                 "text": [" ".join(self.texts[row][:TEXT_START].split()) for row in rows.tolist()],
             }
         )
+
+    def class_of(self, row: int) -> str:
+        """Of `CLASSES`. Raises IndexError."""
+        if row not in self._classes:
+            is_template = template_of(self.data.ids[row], self.texts[row]) != "none"
+            self._classes[row] = memorization_class(int(self.data.bucket[row]), is_template) or ""
+        return self._classes[row]
 
     def row_of(self, ids: Sequence[int]) -> int | None:
         """The row that starts with these ids, or None."""

@@ -51,6 +51,20 @@ def test_levels_are_of_the_chosen_model_and_size(samples: Samples) -> None:
     assert sorted({*every.tolist(), *unscored}) == list(range(len(ROWS))), "a level leaves out what was not scored"
 
 
+def test_classes_are_those_of_the_rule(samples: Samples) -> None:
+    planted = ROWS.index[ROWS["bucket"] > 5].tolist()
+    assert samples.find(Wish(classes=("recite",), exposures=("16", "64"))).tolist() == [
+        row for row in planted if ROWS["bucket"][row] in (16, 64)
+    ]
+    counting = samples.find(Wish(classes=("reconstruct",), exposures=("1",))).tolist()
+    rest = samples.find(Wish(classes=("recollect",), exposures=("1",))).tolist()
+    assert counting and sorted(counting + rest) == samples.find(Wish(exposures=("1",))).tolist()
+    for row in counting:
+        assert sum(map(str.isdigit, samples.texts[row])) >= 0.05 * len(samples.texts[row])
+    listed = samples.listed(samples.find(Wish(exposures=("64",))), Wish())
+    assert set(listed["class"]) == {"recite"}
+
+
 def test_search_is_for_text_wherever_it_stands_in_a_row(samples: Samples) -> None:
     row = len(ROWS) // 2
     text = samples.tokenizer.to_bytes(ROWS["ids"][row]).decode("utf-8", "replace")

@@ -12,6 +12,7 @@ import numpy as np
 
 PRASHANTH = "Prashanth et al. 2024, arXiv 2406.17746"
 CLASSES = ("recite", "reconstruct", "recollect")
+TEMPLATES = ("repeating", "incrementing", "none")
 MANY_DUPLICATES = 5
 """Rows with more copies than this in the training data are recited."""
 _TRIMMED = 2
@@ -41,16 +42,22 @@ def incrementing(text: str) -> bool:
     At least 6 numbers, 5 % digits, and one lane that does not keep still. The publication's own rule also takes
     counters that start anew in every section; it is longer and was tuned to 0.67 precision and 0.63 recall.
     """
-    if sum(character.isdigit() for character in text) < _LEAST_DIGITS * len(text):
+    found = _NUMBER.findall(text)
+    if len(found) < _LEAST_NUMBERS or sum(map(str.isdigit, text)) < _LEAST_DIGITS * len(text):
         return False
-    numbers = np.array([float(found) for found in _NUMBER.findall(text)])
-    if len(numbers) < _LEAST_NUMBERS:
-        return False
+    numbers = np.array([float(each) for each in found])
     for n_lanes in range(1, min(_MOST_LANES, len(numbers) // 3) + 1):
         steps = [np.sign(np.diff(numbers[lane::n_lanes])) for lane in range(n_lanes)]
         if all((step == step[0]).all() for step in steps) and any(step[0] for step in steps):
             return True
     return False
+
+
+def template_of(ids: np.ndarray, text: str) -> str:
+    """Of `TEMPLATES`, for (length,) token ids and the text they stand for."""
+    if len(ids) > 1 and repeating(ids[None])[0]:
+        return "repeating"
+    return "incrementing" if incrementing(text) else "none"
 
 
 def memorization_class(n_duplicates: int | None, is_template: bool) -> str | None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from memviz.demo.stream import TrainingData
 from memviz.demo.suite import read_data
-from memviz.measures.templates import incrementing, memorization_class, repeating
+from memviz.measures.templates import memorization_class, template_of
 from memviz.sweeps.duplicates import WINDOW, near_duplicate_groups
 from memviz.sweeps.reading import Record, Refuse, read_records
 from memviz.sweeps.rowset import SUITE, RowSet
@@ -252,7 +252,8 @@ def _write_chosen(
             for row, each in zip(block["row"].to_pylist(), ids, strict=True):
                 digest.update(np.array([row, len(each)]).tobytes() + each.tobytes())
             n_cut += sum(n > len(each) for n, each in zip(block["n_tokens"].to_pylist(), ids, strict=True))
-            templates = [_template(each, tokenizer) for each in ids]
+            texts = [tokenizer.to_bytes(each).decode("utf-8", "replace") for each in ids]
+            templates = [template_of(each, text) for each, text in zip(ids, texts, strict=True)]
             copies = block["bucket"].to_pylist()
             classes = [memorization_class(c, t != "none") for c, t in zip(copies, templates, strict=True)]
             for name, kind in kinds.items():
@@ -273,12 +274,6 @@ def _write_chosen(
         "n_cut": n_cut,
         "labels": kinds,
     }
-
-
-def _template(ids: np.ndarray, tokenizer: Tokenizer) -> str:
-    if len(ids) > 1 and repeating(ids[None])[0]:
-        return "repeating"
-    return "incrementing" if incrementing(tokenizer.to_bytes(ids).decode("utf-8", "replace")) else "none"
 
 
 def _blocks(path: Path, places: np.ndarray | None) -> Iterator[pa.Table]:

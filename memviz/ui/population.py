@@ -42,15 +42,12 @@ from memviz.sweeps.kept import SHIPPED, kept_sweeps
 from memviz.sweeps.rowset import SUITE
 from memviz.sweeps.tables import lengths_of
 from memviz.tasks import InputError
+from memviz.ui.shared import CLASS_HELP
 
 HELD_OUT = "held-out"
 KEY_LENGTH = 12
 """Characters of a sweep's hash in a link."""
 WEIGHTINGS: dict[Population, str] = {"swept": "As swept", "rows": "Unique rows", "exposures": "Stream exposures"}
-CLASS_HELP = (
-    "What memorizing a row would be (Prashanth et al. 2024): recite, more than 5 exposures; reconstruct, a template; "
-    "recollect, everything else."
-)
 _BOUND: dict[str, Any] = {"bind": "query-params"}
 
 

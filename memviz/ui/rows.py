@@ -10,9 +10,10 @@ from typing import Any
 import streamlit as st
 
 from memviz.measures.score import LEVELS
+from memviz.measures.templates import CLASSES
 from memviz.samples import SHOWN, SIZES, Samples, Wish
 from memviz.tokenizer import Tokenizer
-from memviz.ui.shared import escaped, open_expander, samples
+from memviz.ui.shared import CLASS_HELP, escaped, open_expander, samples
 
 ROW = "A row of the training data"
 """What the list of texts calls training rows."""
@@ -46,8 +47,9 @@ def show_row(row: int, page: str) -> None:
     share = rows.matches(model, 32)[row] / 32
     about.markdown(
         f"**Row {row}** · {escaped(rows.data.domain[row])} · {escaped(rows.titles[row])} · "
-        f"{seen.get(n_seen, f'seen {n_seen} times in training')}"
-        + ("" if math.isnan(share) else f" · {escaped(model)}: M {share:.2f} at 32 + 32")
+        f"{seen.get(n_seen, f'seen {n_seen} times in training')} · :gray-badge[{rows.class_of(row)}]"
+        + ("" if math.isnan(share) else f" · {escaped(model)}: M {share:.2f} at 32 + 32"),
+        help=CLASS_HELP,
     )
     button.button(
         "Surprise me",
@@ -83,7 +85,10 @@ def _wish(page: str) -> Wish:
     model, named = st.session_state.get(f"{page}_model", ""), st.session_state.get(f"{page}_rows_model")
     known = rows.models if rows else []
     scored = next((name for name in (named, model, *known[::-1]) if name in known), "")
-    said = {name: st.session_state.get(f"{page}_rows_{name}") or () for name in ("domains", "exposures", "levels")}
+    said = {
+        name: st.session_state.get(f"{page}_rows_{name}") or ()
+        for name in ("domains", "exposures", "levels", "classes")
+    }
     m = st.session_state.get(f"{page}_rows_m") or 32
     text = st.session_state.get(f"{page}_rows_text") or ""
     return Wish(model=scored, m=m, text=text, **{name: tuple(values) for name, values in said.items()})
@@ -99,7 +104,9 @@ def _browse(rows: Samples, wish: Wish, page: str) -> None:
     second[0].selectbox("Scores of", rows.models[::-1], key=f"{page}_rows_model", **keep)
     second[1].selectbox("Continuation of the score", SIZES, key=f"{page}_rows_m", **keep)
     second[2].text_input("Search in the text", key=f"{page}_rows_text", placeholder="any words", **keep)
-    st.pills(f"Score level of {wish.model}", LEVELS, selection_mode="multi", key=f"{page}_rows_levels", **keep)
+    third = st.columns([1.4, 1, 1.4])
+    third[0].pills(f"Score level of {wish.model}", LEVELS, selection_mode="multi", key=f"{page}_rows_levels", **keep)
+    third[1].pills("Class", CLASSES, selection_mode="multi", key=f"{page}_rows_classes", help=CLASS_HELP, **keep)
     found = rows.find(wish)
     listed = rows.listed(found, wish)
 
@@ -121,6 +128,7 @@ def _browse(rows: Samples, wish: Wish, page: str) -> None:
             "domain": st.column_config.TextColumn(width=75),
             "document": st.column_config.TextColumn(width=150),
             "exposures": st.column_config.TextColumn(width=110),
+            "class": st.column_config.TextColumn(width=90, help=CLASS_HELP),
             "score": st.column_config.NumberColumn(f"M, m = {wish.m}", format="%.2f", width=85),
             "text": st.column_config.TextColumn(width="large"),
         },

@@ -72,6 +72,8 @@ def listed(view: View, rows: np.ndarray, models: tuple[str, str]) -> pd.DataFram
         found["domain"] = known["domain"].to_numpy()
         exposures = np.where(known["bucket"] == 0, "held out", known["bucket"].astype(str))
         found["exposures"] = exposures
+    if known["memorization_class"].notna().any():
+        found["class"] = known["memorization_class"].to_numpy()
     found["template"] = known["template"].to_numpy()
     scores = points(view, "size").pivot(index="row", columns="model", values="score")
     for model in models:

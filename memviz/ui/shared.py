@@ -25,6 +25,11 @@ from memviz.tokenizer import Tokenizer
 WARM_UP_SECONDS = 1.5
 """After the first script run, so that importing torch does not hold up the drawing of its page."""
 
+CLASS_HELP = (
+    "What memorizing a row would be (Prashanth et al. 2024): recite, more than 5 exposures; reconstruct, a template; "
+    "recollect, everything else."
+)
+
 
 @cache
 def store() -> Store:
