@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from memviz.catalog import ModelError
 from memviz.maps.dynamics import DynamicsTask, run_dynamics
@@ -65,14 +66,21 @@ class Spaces:
 
     def last_states(self, found: Material, model: str, most: int | None = None) -> tuple[Chosen, np.ndarray]:
         """The trained rows, or a random sample of them, and their (n, d) states at the last step. Raises InputError."""
-        return self._of_sweeps(found, lambda sweep: self._last_states(sweep, model, most))
+        chosen, states = self.states(found, model, (M - 1,), most)
+        return chosen, states[0]
 
-    def _last_states(self, sweep: Sweep, model: str, most: int | None) -> tuple[Chosen, np.ndarray]:
+    def states(
+        self, found: Material, model: str, steps: tuple[int, ...], most: int | None = None
+    ) -> tuple[Chosen, np.ndarray]:
+        """The same at s steps: (s, n, d). Raises InputError."""
+        return self._of_sweeps(found, lambda sweep: self._states(sweep, model, steps, most))
+
+    def _states(self, sweep: Sweep, model: str, steps: tuple[int, ...], most: int | None) -> tuple[Chosen, np.ndarray]:
         card = checked_card(model, sweep, self.backend, self.say)
         chosen = choose(scope_of(sweep), sweep, model, most or len(sweep.rows))
-        layer, index = last_layer(card), np.array([K + M - 1])
+        layer, index = last_layer(card), K + np.array(steps)
         read = batches(chosen, (layer,), self.backend, self.store, lambda done, total: None, self.say)
-        return chosen, gather(read, len(chosen.places), index, layer)[0][0]
+        return chosen, gather(read, len(chosen.places), index, layer)[0]
 
     @staticmethod
     def _of_sweeps(found: Material, make: Callable[[Sweep], R]) -> R:
@@ -143,6 +151,19 @@ def _size(measure: str, pair: tuple[str, str], state: int = 0, by_width: bool = 
     return found_of
 
 
+def _distance_falls(spaces: Spaces, found: Material) -> Found:
+    chosen, states = spaces.states(found, found.models[-1], (0, M - 1), MOST_ROWS)
+    n = len(chosen.rows)
+    if n < 2:
+        raise InputError("a distance needs two rows")
+    drawn = resampled_sums(np.eye(n), chosen.units, N_RESAMPLES, SEED)
+    weights = np.concatenate([np.ones((1, n)), drawn])
+    n_pairs = weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1)  # of different rows
+    first, last = (((weights @ cdist(each, each)) * weights).sum(axis=1) / n_pairs for each in states)
+    low, high = percentiles((last - first)[1:])
+    return Estimate(float(last[0] - first[0]), float(low), float(high), n, len(np.unique(chosen.units))), None
+
+
 def _agreement(spaces: Spaces, found: Material) -> Found:
     if len(found.models) < 2:
         raise InputError("one size alone has nothing to be compared with")
@@ -188,6 +209,7 @@ STATISTICS: dict[str, Callable[[Spaces, Material], Found]] = {
     "cosine-size": _size("cosine", _ALL),
     "cosine-size-before-norm": _size("cosine", _ALL, state=STATES.index("before the final norm")),
     "cosine-size-memorized": _size("cosine_centred", _MEMORIZED),
+    "distance-falls": _distance_falls,
     "sizes-agree": _agreement,
 }
 """Statistic of each claim about hidden states, by its id."""
