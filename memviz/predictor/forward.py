@@ -1,0 +1,97 @@
+"""A fitted encoder asked about a few rows without torch: pages need no import of seconds and no turn in the queue.
+
+The same numbers as `module.Encoder` in float32, up to rounding; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from memviz.catalog import ModelError
+from memviz.predictor.features import Inputs, tokens_of
+from memviz.predictor.files import WEIGHTS
+from memviz.predictor.presets import Setting
+
+Weights = Mapping[str, np.ndarray]
+_NORM_EPSILON = 1e-5
+_erf = np.vectorize(math.erf, otypes=[np.float32])
+
+
+def read_weights(folder: Path) -> dict[str, np.ndarray]:
+    """The weights of a predictor's folder in float32. Raises ModelError."""
+    try:
+        return {name: values.astype(np.float32) for name, values in load_file(folder / WEIGHTS).items()}
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"{folder / WEIGHTS} cannot be read ({error}): fit the predictor again") from None
+
+
+def probability(weights: Weights, about: Mapping[str, Any], inputs: Inputs, n_positions: int) -> np.ndarray:
+    """(n, n_positions) float32: calibrated probability that the generated token is the true one, as `Predictor` has it.
+
+    inputs must fit the predictor (`memviz.prediction.objection`); at most its m positions.
+    """
+    features = inputs if about["features"]["hidden"] else Inputs(inputs.k, None, inputs.statistics)
+    tokens, setting = tokens_of(features, about["setting"], n_positions), about["setting"]
+    states = _linear(weights, "of_statistics", _standard(weights, "statistics", tokens.statistics))
+    if tokens.hidden is not None:
+        states = states + _linear(weights, "of_hidden", _standard(weights, "hidden", tokens.hidden.astype(np.float32)))
+    first = inputs.k if setting == "published" else 1
+    states = states + weights["positions"][first : first + states.shape[1]]
+    if setting == "context":
+        queries = weights["positions"][inputs.k : inputs.k + n_positions] + weights["query"]
+        states = np.concatenate([states, np.tile(queries, (len(states), 1, 1))], axis=1)
+    preset = about["preset"]
+    for layer in range(preset["n_layers"]):
+        name = f"layers.layers.{layer}"
+        states = states + _attended(
+            weights, name, states, preset["n_heads"], _blocked(setting, states.shape[1], inputs.k)
+        )
+        inner = _linear(weights, f"{name}.linear1", _normed(weights, f"{name}.norm2", states))
+        states = states + _linear(weights, f"{name}.linear2", inner * 0.5 * (1 + _erf(inner / math.sqrt(2))))
+    states = _normed(weights, "layers.norm", states)
+    logits = _linear(weights, "head", states[:, -n_positions:])[..., 0].astype(np.float64)
+    return (1 / (1 + np.exp(-logits / about["temperature"]))).astype(np.float32)
+
+
+def _attended(weights: Weights, name: str, states: np.ndarray, n_heads: int, blocked: np.ndarray | None) -> np.ndarray:
+    n, p, width = states.shape
+    own = f"{name}.self_attn"
+    mixed = _normed(weights, f"{name}.norm1", states) @ weights[f"{own}.in_proj_weight"].T
+    mixed = (mixed + weights[f"{own}.in_proj_bias"]).reshape(n, p, 3, n_heads, width // n_heads)
+    query, key, value = mixed.transpose(2, 0, 3, 1, 4)
+    scores = query @ key.transpose(0, 1, 3, 2) / math.sqrt(width // n_heads)
+    if blocked is not None:
+        scores = np.where(blocked, -np.inf, scores)
+    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares /= shares.sum(axis=-1, keepdims=True)
+    return _linear(weights, f"{own}.out_proj", (shares @ value).transpose(0, 2, 1, 3).reshape(n, p, width))
+
+
+def _blocked(setting: Setting, n: int, k: int) -> np.ndarray | None:
+    """(n, n) bool, as `module.blocked`: True where a token (line) must not attend to another (column)."""
+    if setting == "published":
+        return None
+    if setting == "causal":
+        return np.triu(np.ones((n, n), bool), 1)
+    return np.broadcast_to(np.arange(n) >= k, (n, n)) & ~np.eye(n, dtype=bool)
+
+
+def _standard(weights: Weights, name: str, values: np.ndarray) -> np.ndarray:
+    return (values - weights[f"{name}_mean"]) / weights[f"{name}_std"]
+
+
+def _linear(weights: Weights, name: str, values: np.ndarray) -> np.ndarray:
+    return values @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def _normed(weights: Weights, name: str, values: np.ndarray) -> np.ndarray:
+    centred = values - values.mean(axis=-1, keepdims=True)
+    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + _NORM_EPSILON)
+    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
