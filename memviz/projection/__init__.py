@@ -5,12 +5,12 @@ UMAP, seeded; `quality` says what a layout keeps; `place_among` puts new points 
 moves one layout onto another.
 """
 
+from memviz.projection.judging import Quality, quality
 from memviz.projection.neighbours import Neighbours, nearest
 from memviz.projection.pca import Basis, fit_basis
 from memviz.projection.placing import place_among
 from memviz.projection.points import ProjectionError, check_points
 from memviz.projection.process import is_warm, umap_layout, warm_up
-from memviz.projection.judging import Quality, quality
 from memviz.projection.registration import Registration, register_points
 
 PROJECTION = 1

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -40,7 +41,8 @@ class _Child:
         )
         self.frames: queue.Queue[tuple[bytes, dict[str, np.ndarray]] | None] = queue.Queue()
         self.warm = threading.Event()
-        threading.Thread(target=self._listen, name="memviz-umap", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name="memviz-umap", daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -52,9 +54,14 @@ class _Child:
         self.frames.put(None)
 
     def end(self) -> None:
-        """Kill it and wait for its end."""
+        """Kill it, wait for its end, and close what led to it."""
         self.process.kill()
         self.process.wait()
+        self._listener.join()
+        for stream in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):  # what was not sent any more
+                if stream is not None:
+                    stream.close()
 
 
 class _Umap:
@@ -67,7 +74,10 @@ class _Umap:
 
     def child(self) -> _Child:
         with self._starting:
-            if self._child is None or self._child.process.poll() is not None:
+            if self._child is not None and self._child.process.poll() is not None:
+                self._child.end()
+                self._child = None
+            if self._child is None:
                 self._child = _Child()
             return self._child
 
