@@ -26,6 +26,11 @@ page = st.navigation(
             st.Page(PAGES / "population.py", title="Population", icon=":material/groups:", url_path="population"),
             st.Page(PAGES / "transitions.py", title="Transitions", icon=":material/grid_on:", url_path="transitions"),
             st.Page(PAGES / "boundary.py", title="Boundary", icon=":material/vertical_split:", url_path="boundary"),
+            st.Page(PAGES / "map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
+            st.Page(PAGES / "dynamics.py", title="Dynamics", icon=":material/animation:", url_path="dynamics"),
+            st.Page(
+                PAGES / "predictor.py", title="Predictor", icon=":material/online_prediction:", url_path="predictor"
+            ),
             st.Page(PAGES / "sweep.py", title="Sweeps", icon=":material/play_circle:", url_path="sweep"),
         ],
     }

@@ -1,0 +1,330 @@
+// A map of hidden states: one or two panes in one frame, a slider over decoding steps, one selection for all panes.
+
+import { node } from "../trace/nodes.js";
+import { coloursFor, hexOf, mix } from "../trace/scales.js";
+import { Pane } from "./pane.js";
+import { Camera } from "./points.js";
+
+const MOVE_TIME = 350; // ms from one step to the next
+const PLAY_TIME = 900; // ms a step stays while playing
+const REPORT_DELAY = 250; // ms; a dragged slider reports only where it stops
+const N_SHADES = 32;
+const MOST_ANIMATED = 30000; // drawn points; beyond, steps change at once
+const views = new WeakMap();
+
+// Round marks of each colour, drawn once.
+class Sprites {
+  constructor(shades, faint, radius) {
+    this.half = radius + 1;
+    this.size = 2 * this.half;
+    const made = shades.map((shade) => this.make(shade, radius));
+    this.faint = this.make(faint, radius);
+    this.of = (hue) => made[Math.min(hue, made.length - 1)];
+  }
+
+  make(shade, radius) {
+    const canvas = node("canvas", { width: 3 * this.size, height: 3 * this.size });
+    const context = canvas.getContext("2d");
+    context.scale(3, 3);
+    context.arc(this.half, this.half, radius, 0, 2 * Math.PI);
+    context.fillStyle = shade;
+    context.fill();
+    return canvas;
+  }
+}
+
+class MapView {
+  constructor(parent) {
+    this.root = node("div", { class: "map", tabindex: "-1" });
+    parent.append(this.root);
+    Object.assign(this, { selected: null, hovered: null, tool: "lasso", lasso: null, whole: false, step: 0 });
+    this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.select(null));
+    this.resizing = new ResizeObserver(() => this.paint());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
+  }
+
+  receive(data, report) {
+    this.report = report;
+    if (this.data?.id === data.id) {
+      this.paint(); // the theme may have changed
+      return;
+    }
+    const isSameFrame = this.data?.frame_id === data.frame_id;
+    this.data = data;
+    if (!isSameFrame) {
+      this.camera = new Camera(data.frame);
+      const at = data.steps.indexOf(data.start.step);
+      Object.assign(this, { step: at < 0 ? data.steps.length - 1 : at, whole: data.start.step === "all" });
+      this.selected = data.start.selected ? new Set(data.start.selected) : null;
+    }
+    this.build();
+    this.show(this.step, false);
+  }
+
+  build() {
+    const { data } = this;
+    this.resizing.disconnect();
+    this.panes = data.panes.map((pane) => new Pane(pane, data.frame));
+    this.slider = node("input", { type: "range", min: 0, max: data.steps.length - 1, step: 1, "aria-label": "Decoding step" });
+    this.slider.addEventListener("input", () => this.show(Number(this.slider.value), true));
+    this.output = node("output", {});
+    this.player = this.button("Play", () => (this.timer ? this.stop() : this.play()));
+    this.every = node("input", { type: "checkbox" });
+    this.every.addEventListener("change", () => this.showAll(this.every.checked));
+    const tools = node("div", { class: "tools", role: "radiogroup", "aria-label": "What dragging does" });
+    for (const [tool, label] of [["lasso", "Lasso"], ["move", "Move and zoom"]]) {
+      const input = node("input", { type: "radio", name: "tool", value: tool });
+      input.checked = tool === this.tool;
+      input.addEventListener("change", () => this.takeTool(tool));
+      tools.append(node("label", {}, input, node("span", {}, label)));
+    }
+    this.count = node("span", { class: "count", role: "status" });
+    this.clear = this.button("Clear", () => this.select(null));
+    const whole = this.button("Whole map", () => {
+      this.camera.reset();
+      this.paint();
+    });
+    const steps = node("div", { class: "bar" }, this.player, node("label", { class: "slide" }, node("span", {}, "Decoding step"), this.slider), this.output);
+    steps.append(node("label", { class: "check" }, this.every, "all steps at once"));
+    const bar = node("div", { class: "bar" }, tools, whole, this.button("PNG", () => this.save()), this.count, this.clear);
+    this.legend = node("div", { class: "legend" });
+    this.tip = node("div", { class: "tip", hidden: "" });
+    this.box = node("div", { class: "panes" }, ...this.panes.map((pane) => pane.node));
+    this.root.replaceChildren(steps, bar, this.box, this.legend, this.tip);
+    for (const pane of this.panes) {
+      this.listen(pane);
+      this.resizing.observe(pane.area);
+    }
+    this.takeTool(this.tool);
+  }
+
+  button(label, act) {
+    const made = node("button", { type: "button" }, label);
+    made.addEventListener("click", act);
+    return made;
+  }
+
+  takeTool(tool) {
+    this.tool = tool;
+    this.root.dataset.tool = tool;
+  }
+
+  // Colours of the page's theme, and a mark of each shade; a change of theme comes with the next drawing.
+  dress() {
+    const style = getComputedStyle(this.root);
+    const [text, background] = [hexOf(style.color), hexOf(getComputedStyle(this.legend).backgroundColor)];
+    const n = this.panes[0].now.length / 2;
+    const name = `${this.data.id} ${text} ${background} ${n}`;
+    if (this.dressed === name) return;
+    this.dressed = name;
+    const base = coloursFor(text, background);
+    const palette = this.data.palettes[base.theme];
+    const shadeOf = ([kind, at]) => (kind === "muted" ? palette.muted : palette[kind][at]);
+    this.colours = { ...base, path: palette.categorical[1] };
+    const { scale } = this.data;
+    const ramp = palette.sequential.slice(2);
+    const shades = scale.categories ? scale.categories.map((each) => shadeOf(each.colour)) : Array.from({ length: N_SHADES }, (_, i) => shadeAlong(ramp, i / (N_SHADES - 1)));
+    this.sprites = new Sprites(shades, palette.muted, n > 20000 ? 1.6 : n > 4000 ? 2.2 : n > 1000 ? 3 : 4);
+    this.writeLegend(shades);
+  }
+
+  writeLegend(shades) {
+    const { scale } = this.data;
+    const swatch = (background) => {
+      const made = node("span", { class: scale.categories ? "dot" : "ramp" });
+      made.style.background = background;
+      return made;
+    };
+    const keys = scale.categories
+      ? scale.categories.map((each, i) => node("span", { class: "key" }, swatch(shades[i]), `${each.name} (${each.n.toLocaleString("en")})`))
+      : [node("span", { class: "key" }, String(scale.low), swatch(`linear-gradient(to right, ${shades.join(",")})`), `${scale.high} ${scale.unit}`)];
+    this.legend.replaceChildren(node("strong", {}, scale.name), ...keys);
+  }
+
+  // Steps
+
+  show(step, isMoved) {
+    const from = this.step;
+    this.step = step;
+    this.slider.value = String(step);
+    this.every.checked = this.whole;
+    if (isMoved) this.whole = this.every.checked = false;
+    const said = this.data.steps[step];
+    this.output.textContent = this.whole ? "all steps" : said < 0 ? "last context token" : `t = ${said}`;
+    this.slider.setAttribute("aria-valuetext", this.output.textContent);
+    if (isMoved) this.tell("step", said);
+    const n = this.panes.reduce((sum, pane) => sum + pane.rows.length, 0);
+    const isStill = !isMoved || n > MOST_ANIMATED || from === step || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    cancelAnimationFrame(this.moving);
+    const start = performance.now();
+    const frame = (now) => {
+      const share = isStill ? 1 : Math.max(0, Math.min(1, (now - start) / MOVE_TIME));
+      for (const pane of this.panes) pane.move(from, this.whole ? null : step, share * share * (3 - 2 * share));
+      this.paint(true);
+      if (share < 1) this.moving = requestAnimationFrame(frame);
+    };
+    frame(start);
+  }
+
+  showAll(isWhole) {
+    this.stop();
+    this.whole = isWhole;
+    this.show(this.step, false);
+    this.tell("step", isWhole ? "all" : this.data.steps[this.step]);
+  }
+
+  play() {
+    this.player.textContent = "Pause";
+    const next = () => this.show((this.step + 1) % this.data.steps.length, true);
+    next();
+    this.timer = setInterval(() => (this.root.isConnected ? next() : this.stop()), PLAY_TIME);
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    this.timer = 0;
+    this.player.textContent = "Play";
+  }
+
+  tell(name, value) {
+    clearTimeout(this.telling);
+    this.telling = setTimeout(() => this.report(name, value), REPORT_DELAY);
+  }
+
+  // The pointer
+
+  listen(pane) {
+    const { area } = pane;
+    area.addEventListener("pointerdown", (event) => this.onDown(pane, event));
+    area.addEventListener("pointermove", (event) => this.onMove(pane, event));
+    area.addEventListener("pointerup", (event) => this.onUp(pane, event));
+    area.addEventListener("pointercancel", () => this.drop());
+    area.addEventListener("pointerleave", () => this.hover(pane, -1));
+    area.addEventListener("dblclick", () => this.select(null));
+    area.addEventListener("wheel", (event) => this.onWheel(pane, event), { passive: false });
+  }
+
+  onDown(pane, event) {
+    if (event.button !== 0) return;
+    pane.area.setPointerCapture(event.pointerId);
+    this.drag = { pane, from: [event.offsetX, event.offsetY], at: [event.offsetX, event.offsetY], isMoved: false };
+    this.lasso = this.tool === "lasso" ? [event.offsetX, event.offsetY] : null;
+    this.hover(pane, -1);
+  }
+
+  onMove(pane, event) {
+    const [x, y] = [event.offsetX, event.offsetY];
+    if (!this.drag) {
+      this.hover(pane, pane.under(this.camera, x, y), x, y);
+      return;
+    }
+    const { at, from } = this.drag;
+    this.drag.isMoved ||= Math.hypot(x - from[0], y - from[1]) > 4;
+    if (this.lasso) this.lasso.push(x, y);
+    else this.camera.pan(x - at[0], y - at[1], pane.width, pane.height);
+    this.drag.at = [x, y];
+    this.paint();
+  }
+
+  onUp(pane, event) {
+    const { drag, lasso } = this;
+    this.drop();
+    if (!drag) return;
+    if (!drag.isMoved) {
+      const i = pane.under(this.camera, event.offsetX, event.offsetY);
+      if (i >= 0) this.choose(new Set([pane.rows[i % pane.rows.length]]), event.shiftKey);
+    } else if (lasso) {
+      const caught = pane.caught(this.camera, lasso);
+      if (caught.size) this.choose(caught, event.shiftKey);
+    }
+  }
+
+  drop() {
+    this.drag = this.lasso = null;
+    this.paint();
+  }
+
+  // With Shift, rows are added to those selected before.
+  choose(rows, isMore) {
+    this.select(isMore && this.selected ? new Set([...this.selected, ...rows]) : rows);
+  }
+
+  onWheel(pane, event) {
+    if (this.tool !== "move" && !event.ctrlKey) return;
+    event.preventDefault();
+    this.camera.zoomAt(event.offsetX, event.offsetY, Math.exp(-event.deltaY / 400), pane.width, pane.height);
+    this.paint();
+  }
+
+  hover(pane, i, x, y) {
+    this.hovered = i < 0 ? null : pane.rows[i % pane.rows.length];
+    this.tip.hidden = i < 0;
+    if (i >= 0) {
+      this.tip.replaceChildren(...pane.words(i, this.data.steps).map((line) => node("div", {}, line)));
+      const left = pane.area.offsetLeft + x;
+      this.tip.style.left = `${Math.min(left + 14, this.root.clientWidth - this.tip.offsetWidth - 4)}px`;
+      this.tip.style.top = `${pane.area.offsetTop + y + 14}px`;
+    }
+    this.paint();
+  }
+
+  select(rows) {
+    if (!rows && !this.selected) return;
+    this.selected = rows;
+    this.report("selected", rows ? [...rows].toSorted((a, b) => a - b) : []);
+    this.paint(true);
+  }
+
+  // Drawing: one frame shows whatever changed since the last; points only where they did.
+
+  paint(isAll = false) {
+    this.isStale ||= isAll;
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      const view = `${this.camera.x} ${this.camera.y} ${this.camera.zoom}`;
+      const wasDressed = this.dressed;
+      this.dress();
+      let isStale = this.isStale || view !== this.view || wasDressed !== this.dressed;
+      for (const pane of this.panes) isStale = pane.resize() || isStale;
+      for (const pane of this.panes) {
+        if (isStale) pane.draw(this.camera, this.sprites, this.selected);
+        const lasso = this.drag?.pane === pane ? this.lasso : null;
+        pane.drawOver(this.camera, this.colours, { row: this.hovered, lasso, steps: this.data.steps });
+      }
+      Object.assign(this, { isStale: false, view });
+      this.count.textContent = this.selected ? `${this.selected.size.toLocaleString("en")} sequences selected` : "";
+      this.clear.hidden = !this.selected;
+      this.root.dataset.drawn = this.data.id;
+    });
+  }
+
+  // All panes beside each other as one picture.
+  save() {
+    const gap = 12;
+    const [{ width, height, dense }] = this.panes;
+    const canvas = node("canvas", { width: dense * (this.panes.length * (width + gap) - gap), height: dense * (height + 24) });
+    const context = canvas.getContext("2d");
+    Object.assign(context, { fillStyle: this.colours.background, font: `${14 * dense}px sans-serif` });
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.fillStyle = this.colours.text;
+    this.panes.forEach((pane, i) => {
+      const left = dense * i * (width + gap);
+      context.fillText(`${pane.name}, ${this.output.textContent}`, left + 4 * dense, 16 * dense);
+      for (const layer of [pane.base, pane.over]) context.drawImage(layer, left, 24 * dense);
+    });
+    const link = node("a", { download: "memviz-map.png", href: canvas.toDataURL("image/png") });
+    link.click();
+  }
+}
+
+// A shade of a ramp, 0 to 1.
+function shadeAlong(ramp, share) {
+  const at = share * (ramp.length - 1);
+  const i = Math.min(ramp.length - 2, Math.floor(at));
+  return mix(ramp[i], ramp[i + 1], at - i);
+}
+
+export default function map({ data, parentElement, setStateValue }) {
+  if (!views.has(parentElement)) views.set(parentElement, new MapView(parentElement));
+  views.get(parentElement).receive(data, setStateValue);
+}

@@ -1,0 +1,60 @@
+"""How far do memorized and other sequences lie apart inside a model while it decodes, step by step?"""
+
+from typing import Any
+
+import streamlit as st
+
+from memviz import ui
+from memviz.figures.dynamics import MEASURES, dynamics_figure, pair_name
+from memviz.maps import PAIRS, STATES, VARIANTS
+from memviz.tasks import InputError
+from memviz.ui import dynamics, mapping, population
+
+BOUND: dict[str, Any] = {"bind": "query-params"}
+USUAL = [("memorized", "memorized"), ("unmemorized", "unmemorized"), ("memorized", "unmemorized")]
+READING = (
+    "Distances are in each model's own units: between states whose coordinates have one size they grow as the square "
+    "root of the width by themselves, and the final norm fixes the length of a state. So sizes are compared by ratios "
+    "to the all-pairs mean, before and after the norm. Looping generations repeat their states and pull the curves; "
+    "they are drawn apart. Raw cosines are high wherever all states share one large direction: the centred ones take "
+    "the step's mean state away."
+)
+
+st.title("Dynamics")
+st.markdown("How far do memorized and other sequences lie apart inside a model while it decodes, step by step?")
+view, _ = population.choose_view()
+line = st.columns([2.2, 1.6, 1.4, 3], vertical_alignment="bottom")
+measure = line[0].selectbox("Measure", list(MEASURES), format_func=lambda n: MEASURES[n], key="measure", **BOUND)
+state = line[1].selectbox("States", STATES, key="state", **BOUND)
+variant = line[2].selectbox("Generations", VARIANTS, key="variant", help="A loop: copies of a chunk end it.", **BOUND)
+labels = {pair_name(*pair): pair for pair in PAIRS}
+chosen = line[3].multiselect("Pairs", list(labels), [pair_name(*pair) for pair in USUAL], key="pairs", **BOUND)
+tasks = dynamics.tasks_of(view)
+try:
+    found = dynamics.found_of(view, tasks)
+except InputError as error:
+    ui.refuse(error)
+missing = [task for task in tasks if task.model not in found]
+if missing:
+    if not found:
+        st.info("Not computed yet. Opening a page or a link never starts work.")
+    verb = "Compute" if not found else f"Compute the other {len(missing)}"
+    mapping.show_jobs(tasks, missing, verb, "Dynamics", "dynamics-run")
+if not found:
+    st.stop()
+tables = dynamics.tables_of(view, found)
+pairs = [labels[name] for name in chosen]
+shown = [pair for pair in pairs if pair[0] == pair[1]] if measure == "norm" else pairs
+population.show_figure(
+    dynamics_figure(tables, measure, state, variant, shown) if shown else None,
+    dynamics.joined(tables),
+    f"{population.sentence(MEASURES[measure])}, {state}",
+    "dynamics",
+    view,
+    f"Reading states of the last layer, free-running, k = {view.task.context_at}, m = {view.m}; "
+    f"{dynamics.sampled_words(found)}. {variant.capitalize()}: "
+    f"{dynamics.n_words(found, view, VARIANTS.index(variant))}. Bands: middle 95 % over resampled rows (whole "
+    "groups of near-duplicates, never pairs); t = -1 is the last context token.",
+    missing="Norms have no pairs between groups: choose a group or all rows." if pairs else "Choose a pair.",
+)
+st.caption(READING)
