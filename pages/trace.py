@@ -16,7 +16,7 @@ from memviz.passages import PASSAGES
 from memviz.records import Decoding
 from memviz.settings import settings
 from memviz.tasks import MAX_TEXT_BYTES, InputError, TraceTask, run_hash, task_of_ids, task_of_text
-from memviz.ui import compare
+from memviz.ui import compare, predicted
 
 OWN_TEXT = "Text of your own"
 CARDS = ("memorization_score", "longest_common_prefix", "entropy_jump", "log10_n_p90", "edit_similarity")
@@ -107,6 +107,7 @@ if pressed:
     ui.run(task, card, "trace")
 
 ui.other_runs(run_hash(task))
+predicted.show_forecast(task, card)
 key, run = ui.result_of(task, card)
 
 
@@ -120,7 +121,8 @@ def results() -> None:
         measure = MEASURES[name]
         column.metric(measure.label, format_value(values[name], measure.unit), help=measure.help, border=True)
     lookup = ui.look_up(run, task.model, tokenizer)
-    view = linked_view(run, tokenizer, lookup.tracks() if lookup else ())
+    predictions = predicted.choose_tracks(run, key, task, card)
+    view = linked_view(run, tokenizer, [*predictions, *(lookup.tracks() if lookup else ())])
     ui.linked_component({**view, **ui.selection()}, key=f"linked-{key[:16]}")
     st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
     if task.continuation_ids is not None:

@@ -40,7 +40,11 @@ def forecast_figure(probability: np.ndarray, n_context: int, colours: Palette = 
     shades = [colours.sequential[min(9, 2 + int(7 * p))] for p in probability.tolist()]
     bars = go.Bar(x=x, y=probability, marker={"color": shades}, hovertemplate="index %{x}<br>P %{y:.2f}<extra></extra>")
     shape = layout(
-        colours, {"title": "token index"}, {"title": "P(memorized)", "range": [0, 1], "nticks": 3}, 170, bargap=0.15
+        colours,
+        {"title": "token index"},
+        {"title": "P", "range": [0, 1], "autorange": False, "dtick": 0.5},
+        190,
+        bargap=0.15,
     )
     return go.Figure(bars, shape)
 
@@ -312,9 +316,10 @@ def levels_figure(lines: pd.DataFrame, metric: str, methods: Sequence[str], colo
                 "%{customdata[1]:.3f}]<br>n = %{customdata[2]:,} rows<extra></extra>",
             )
         )  # fmt: skip
+    order = {"categoryorder": "array", "categoryarray": list(LEVELS)}
     shape = layout(
         colours,
-        {"title": "score level of the row", "type": "category", "categoryarray": list(LEVELS)},
+        {"title": "score level of the row", "type": "category", "range": [-0.5, 4.5], **order},
         {"title": METRIC_WORDS[metric], "range": [-0.02, 1.02]},
         scattermode="group",
     )
@@ -347,7 +352,7 @@ def divergence_figure(rows: pd.DataFrame, methods: Sequence[str], m: int, colour
         )
     shape = layout(
         colours,
-        {"title": "tokens between predicted and true first divergence, at most", "range": [0, m]},
+        {"title": "off by at most, tokens", "range": [0, m]},
         {"title": "share of rows", "tickformat": ".0%", "range": [0, 1.02]},
     )
     return go.Figure(traces, shape)

@@ -1,7 +1,7 @@
 // The tokens the model weighed at one position: the panel beside the curves, and the tip over the strip.
 
 import { node, word, writeSegments } from "./nodes.js";
-import { facts, listed, number, probability, readBefore, shownName, targetName } from "./words.js";
+import { cellWords, facts, listed, number, probability, readBefore, shownName, targetName } from "./words.js";
 
 const N_IN_TIP = 5;
 
@@ -77,7 +77,8 @@ export class Tip {
     this.rows = new Rows("");
     this.head = node("div", { class: "head" });
     this.facts = node("div", { class: "facts" });
-    this.node = node("div", { class: "tip card", "aria-hidden": "true", hidden: "" }, this.head, this.facts, this.rows.list);
+    this.cells = node("div", { class: "facts" });
+    this.node = node("div", { class: "tip card", "aria-hidden": "true", hidden: "" }, this.head, this.facts, this.cells, this.rows.list);
   }
 
   // Over the column of token j inside `home`, or hidden where j is null.
@@ -88,6 +89,7 @@ export class Tip {
     const next = word(data.pieces.segments[j < data.n_context ? data.tokens[j] : view.shown[j]]);
     this.head.replaceChildren(...(j > 0 ? [word(data.pieces.segments[readBefore(data, view, j)]), "→", next] : [next]));
     this.facts.textContent = facts(view, j).join(" · ");
+    this.cells.replaceChildren(...cellWords(data, j).map((text) => node("div", {}, text)));
     this.rows.write(data, listed(data, view, j, N_IN_TIP));
     const [frame, over] = [home.getBoundingClientRect(), column.getBoundingClientRect()];
     const { offsetWidth: width, offsetHeight: height } = this.node;

@@ -2,7 +2,7 @@
 
 import { along, linePath, ticks } from "./scales.js";
 import { FLAG, key, node, shape } from "./nodes.js";
-import { reading } from "./words.js";
+import { cellWords, reading } from "./words.js";
 
 const HEIGHT = 350; // px, of the first plot
 const LOW_HEIGHT = 118; // px, of each further one
@@ -168,10 +168,10 @@ export class Curves {
       }
     }
     const j = hovered ?? pinned;
-    const cells = this.data.tracks.filter((track) => track.kind === "cells").map((track) => track.texts?.[j]);
+    const cells = cellWords(this.data, j);
     for (const plot of this.plots) {
       const said = j === null ? [] : this.read(plot, j);
-      if (plot.isFirst) this.readout.textContent = j === null ? "" : [`index ${j}`, ...said, ...cells.filter(Boolean)].join(" · ");
+      if (plot.isFirst) this.readout.textContent = j === null ? "" : [`index ${j}`, ...said, ...cells].join(" · ");
       else plot.readout.textContent = said.join(" · ");
     }
   }

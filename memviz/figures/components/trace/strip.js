@@ -43,10 +43,16 @@ export class Strip {
     const upper = writeSegments(node("span", { class: "piece" }), data.pieces.segments[data.tokens[j]]);
     const lower = data.truth && j >= data.n_context ? node("span", { class: "piece" }) : upper;
     lower.classList.add("filled");
-    const cells = this.tracks.map(() => node("span", { class: "cell" }));
+    const cells = this.tracks.map((track) => node("span", { class: "cell", ...(this.isBlank(track, j) && { hidden: "" }) }));
     column.append(...new Set([index, upper, lower]), ...cells);
     this.columns.push({ node: column, upper, lower, cells });
     return column;
+  }
+
+  // Whether a track says nothing of the whole context, to which j belongs: then it takes no room there.
+  isBlank(track, j) {
+    const { n_context: k } = this.data;
+    return j < k && track.series[0].values.slice(0, k).every((v) => v === null);
   }
 
   // Writes the lower row, borders and labels of one mode's view.
@@ -99,8 +105,18 @@ export class Strip {
     if (this.data.marks.first_divergence !== null) keys.push(key("", "first divergence", flag()));
     if (has("again")) keys.push(key("again", "first match after it"));
     if (has("fragile")) keys.push(key("fragile", "fragile: so near a tie that computing it another way may decide differently"));
-    keys.push(...this.tracks.map((track) => key("", `lowest row: ${track.label}, ${track.domain.join(" to ")} ${track.unit}`)));
+    keys.push(...this.tracks.map((track, i) => this.cellKey(track, i)));
     this.legend.replaceChildren(...keys);
+  }
+
+  // Names a row of cells: its place where there are several, its scale, and what its border means.
+  cellKey({ label, domain, unit, series }, i) {
+    const place = this.tracks.length > 1 ? `row ${i + 1} below the tokens` : "row below the tokens";
+    const ramp = node("span", { class: "scale" }, String(domain[0]), node("span", { class: "ramp" }), `${domain[1]} ${unit}`.trim());
+    const border = series[1] ? ", border: the truth" : "";
+    const made = key("cells", `${place}: ${label}${border}`);
+    made.append(ramp);
+    return made;
   }
 
   // Moves a class, and what goes with it for a screen reader, to column j (or nowhere).

@@ -59,6 +59,11 @@ export function facts(view, j) {
   return [`p ${probability(view.surprisal[j])}`, `rank ${rank}`, `entropy ${number(view.entropy[j], 2)} nats`];
 }
 
+// What the rows of cells say of an index, in their own words.
+export function cellWords(data, j) {
+  return data.tracks.filter(({ kind }) => kind === "cells").map(({ texts }) => texts?.[j]).filter(Boolean);
+}
+
 export function describe(data, view, j) {
   const say = (place) => spoken(data.pieces.segments[place]);
   const parts = [`index ${j}`, `${targetName(data, j)} ${say(data.tokens[j])}`];
@@ -68,6 +73,7 @@ export function describe(data, view, j) {
   parts.push(...facts(view, j));
   if (j === data.marks.first_divergence) parts.push("first divergence");
   if (view.fragile[j] && j >= data.n_context) parts.push("fragile");
+  parts.push(...cellWords(data, j));
   return parts.join(", ");
 }
 

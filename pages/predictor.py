@@ -1,0 +1,215 @@
+"""Can it be told, token by token, which part of a continuation is memorized?"""
+
+from typing import Any
+
+import streamlit as st
+
+from memviz import ui
+from memviz.figures.predicted import BASELINES, METHOD_WORDS
+from memviz.tasks import InputError
+from memviz.ui import evaluated, predicting
+
+BOUND: dict[str, Any] = {"bind": "query-params"}
+VIEWS = {"results": "Results", "train": "Train"}
+
+st.title("Predictor")
+st.markdown(
+    "Can it be told, token by token, which part of a continuation is memorized? A small Transformer reads hidden "
+    "states and per-token statistics of a model, never the true text."
+)
+nothing = predicting.is_nothing_fitted()
+view_name = st.segmented_control(
+    "Show",
+    list(VIEWS),
+    format_func=lambda name: VIEWS[name],
+    default="train" if nothing or "run" in st.query_params else "results",
+    required=True,
+    label_visibility="collapsed",
+    key="view",
+    **BOUND,
+)
+
+if view_name == "train":
+    linked = predicting.linked_fit()
+    if linked:
+        st.markdown(f"**This fit:** {ui.escaped(predicting.words_of(linked))}")
+        predicting.show_fit(linked)
+        with st.expander("The same from the command line"):
+            st.code(predicting.fit_command(linked), language=None, wrap_lines=True)
+        if st.button("Fit another one", icon=":material/add:"):
+            st.query_params.pop("run", None)
+            st.rerun()
+    else:
+        if nothing:
+            st.info(
+                "No predictor is fitted yet. Choose a finished sweep, a model and what the predictor may see, and "
+                "press **Train**: its results then stand on this page, its predictions under the tokens of Trace."
+            )
+        with st.container(border=True):
+            try:
+                task, sweep = predicting.choose_fit()
+                st.caption(predicting.expected_words(task, sweep.manifest["rows"]["n"]))
+                st.code(predicting.fit_command(task), language=None, wrap_lines=True)
+                predicting.show_fit(task)
+            except InputError as error:
+                st.error(str(error))
+    predicting.show_unfinished(linked)
+    st.stop()
+
+if nothing:
+    st.info("No predictor is fitted yet: choose **Train** above, or use `memviz predictor fit`.")
+    st.stop()
+
+# half a second of imports, only where something is drawn
+from memviz.figures import predictor as figures  # noqa: E402
+
+bar = st.columns([3, 4.6, 1.5, 1.5], vertical_alignment="bottom")
+view = evaluated.choose_view(bar)
+st.caption(evaluated.words_of(view))
+evaluated.show_cards(view)
+
+left, right = st.columns(2)
+with left:
+    metric = st.selectbox(
+        "Measure",
+        list(figures.METRIC_WORDS),
+        format_func=lambda name: figures.METRIC_WORDS[name],
+        key="metric",
+        **BOUND,
+    )
+    own = view.metrics[view.metrics["metric"] == metric]
+    evaluated.show(
+        lambda: figures.methods_figure(own, metric),
+        "Against simpler ways of guessing",
+        "methods",
+        own,
+        f"{view.known.model}, m = {view.m}, n = {view.metrics.iloc[0]['n']:,} test rows; every baseline is fitted on "
+        "the same training rows. The oracle (hollow) reads the true token: a bound, no rival.",
+    )
+with right:
+    baseline = st.selectbox(
+        "Baseline beside each size",
+        list(BASELINES),
+        7,
+        format_func=lambda name: METHOD_WORDS[name],
+        key="beside",
+        **BOUND,
+    )
+    lines = view.sizes[view.sizes["metric"] == metric]
+    evaluated.show(
+        lambda: figures.sizes_figure(lines, metric, view.models, baseline),
+        "By model size and continuation size",
+        "sizes",
+        lines[lines["method"].isin(["predictor", baseline])],
+        f"{len(view.family)} predictors fitted alike, one a model, on the same rows; dotted: {METHOD_WORDS[baseline]}. "
+        "A larger model has another share of hits, so compare each line with its own dotted one.",
+    )
+
+chosen = evaluated.choose_methods()
+roc, precision = st.columns(2)
+prevalence = float(view.metrics.iloc[0]["prevalence"])
+curves = view.of(view.tables.curves)
+unit = f"unit: position, {view.metrics.iloc[0]['n']:,} rows x {view.m}"
+for place, name, title in ((roc, "roc", "ROC"), (precision, "precision_recall", "Precision against recall")):
+    with place:
+        evaluated.show(
+            lambda name=name: figures.curve_figure(curves, name, chosen, prevalence),  # type: ignore[misc]
+            title,
+            name.replace("_", "-"),
+            curves[(curves["curve"] == name) & curves["method"].isin(chosen)],
+            f"{view.known.model}, {unit}; prevalence {prevalence:.3f}",
+            "The test positions hold one label only, so there is no curve.",
+        )
+
+calibration, confusion = st.columns(2)
+with calibration:
+    bins = view.of(view.tables.calibration)
+    drawn = [name for name in chosen if name != "oracle_rank"]
+    evaluated.show(
+        lambda: figures.reliability_figure(bins, drawn),
+        "Reliability",
+        "reliability",
+        bins[bins["method"].isin([*drawn, "predictor_unscaled"])],
+        f"{unit}, by tenths of the predicted probability; the predictor's is scaled by a temperature of "
+        f"{view.known.about['temperature']:.2f} fitted on the validation part. The oracle's are no probabilities.",
+    )
+with confusion:
+    counts = view.of(view.tables.confusion)
+    counts = counts[counts["method"] == "predictor"].sort_values("threshold")
+    steps = counts["threshold"].tolist()
+
+    @st.fragment
+    def by_threshold() -> None:
+        threshold = st.select_slider("Called memorized from P =", steps, 0.5, key="threshold", **BOUND)
+        at = counts[counts["threshold"] == threshold].iloc[0]
+        words = "Confusion, and accuracy, precision and recall against the threshold"
+        options: dict[str, Any] = {"config": evaluated.picture("confusion"), "alt": words}
+        st.plotly_chart(figures.confusion_figure(at), key="figure-confusion", **options)
+        st.plotly_chart(figures.threshold_figure(counts, threshold), key="figure-threshold", **options)
+
+    with st.container(border=True):
+        evaluated.head("Confusion by threshold", "confusion", counts)
+        by_threshold()
+        st.caption(f"{unit}; shares are of each line. Accuracies elsewhere on this page are at P = 0.50.")
+
+levels, divergence = st.columns(2)
+with levels:
+    by_level = view.of(view.tables.levels)
+    level_metric = metric if metric in ("token_accuracy", "full_accuracy") else "token_accuracy"
+    n_of = by_level[(by_level["method"] == "predictor") & (by_level["metric"] == level_metric)]
+    rows = ", ".join(f"{n:,}" for n in n_of.sort_values("level")["n"])
+    evaluated.show(
+        lambda: figures.levels_figure(by_level, level_metric, [name for name in chosen if name != "oracle_rank"]),
+        "By score level",
+        "levels",
+        by_level[by_level["metric"] == level_metric],
+        f"Level of the memorization score at m = {view.m}; test rows a level, ascending: {rows}. A method that always "
+        "says miss is right on the lowest level.",
+    )
+with divergence:
+    outcomes = view.of(view.tables.outcomes)
+    evaluated.show(
+        lambda: figures.divergence_figure(outcomes, chosen, view.m),
+        "Predicted first divergence",
+        "divergence",
+        outcomes[outcomes["method"].isin(chosen)],
+        f"First position below P = 0.5 against the first that differs (m where none does); n = "
+        f"{view.metrics.iloc[0]['n']:,} rows.",
+    )
+
+loss, theirs = st.columns(2)
+with loss:
+    import pandas as pd
+
+    epochs = pd.DataFrame(view.known.about["epochs"])
+    evaluated.show(
+        lambda: figures.loss_figure(view.known.about["epochs"]),
+        "How it was fitted",
+        "loss",
+        epochs,
+        predicting.LOSS_NOTE,
+    )
+with theirs, st.container(border=True):
+    st.markdown("**The study's numbers beside these**")
+    beside = evaluated.reported_beside(view)
+    st.dataframe(
+        beside,
+        hide_index=True,
+        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in beside.columns[2:]},
+    )
+    st.caption(
+        "Other models, another corpus and another share of hits: the study's numbers cannot be compared cell by cell "
+        "with ours. They are those of its tables as a published summary gives them."
+    )
+
+with st.expander("All numbers: every method, size and continuation size"):
+    table = view.sizes.drop(columns=["predictor"])
+    st.dataframe(table, hide_index=True)
+    evaluated.offer_table(table, "predictor-metrics")
+with st.expander("This predictor"):
+    evaluated.show_about(view)
+    from memviz.prediction.task import fit_task_from
+
+    request = view.known.about["request"] | {"sweep": "SWEEP_FOLDER"}
+    st.caption("The same from the command line, with the folder of the sweep it was fitted on:")
+    st.code(predicting.fit_command(fit_task_from(request)), language=None, wrap_lines=True)
