@@ -26,6 +26,8 @@ METRICS = {
 }
 """Metric -> what it is."""
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+CURVE_DIGITS = 4
+"""To be drawn: more would fill the files."""
 SEED = 0
 Probabilities = Mapping[str, Callable[[int], np.ndarray]]
 """Method -> m -> (n, m) probabilities of the test rows."""
@@ -65,7 +67,7 @@ def _lines(p: np.ndarray, match: np.ndarray, units: np.ndarray, method: str) -> 
     if method == UNSCALED:
         return
     for curve, points in metrics.curves(p, match).items():
-        for x, y, threshold in points.tolist():
+        for x, y, threshold in points.round(CURVE_DIGITS).tolist():
             yield "curves", {"curve": curve, "x": x, "y": y, "threshold": threshold}
     for line in _levels(p, match, units):
         yield "levels", line

@@ -7,7 +7,7 @@ import numpy as np
 BORDER = 0.5
 """Probability from which a position is called memorized."""
 N_BINS = 10
-MOST_POINTS = 101
+MOST_POINTS = 61
 """Of a drawn curve."""
 
 
