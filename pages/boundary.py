@@ -24,7 +24,6 @@ sizes = boundary.sizes_of(view)
 if not sizes:
     st.info("This sweep has no context longer than one token, so nothing stands before the boundary.")
     st.stop()
-with_positions = "positions" in view.sweep.manifest["tables"]
 shown.forget_unknown("k", sizes)
 usual = sizes.index(view.task.context_at) if view.task.context_at in sizes else len(sizes) - 1
 bound: dict[str, Any] = {"bind": "query-params"}
@@ -47,16 +46,17 @@ with st.container(horizontal=True):
     pooled = len(sizes) > 1 and st.toggle(
         "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **bound
     )
+digits = view.sweep.manifest.get("packed", {}).get("digits")
 st.caption(
     f"{shown.words_of(view)} · k = {k}, groups by the score at m = {view.m} · "
-    "bands: 95 %, over groups of near-duplicates"
+    + (f"{digits} · " if digits else "")
+    + "bands: 95 %, over groups of near-duplicates"
     + ("; grey bands and dots: selection alone" if null else "")
     + ("; long dashes: groups chosen with the edge moved to the dashed rule" if moved else "")
 )
-corpus = boundary.corpus_for(view)
-found = boundary.counted(view, corpus)
-if not with_positions:
-    st.info("This sweep was made without `--positions`: entropy is known on the two sides of the boundary only.")
+found = boundary.counted(view)
+if not boundary.has_positions(view, k):
+    st.info("This sweep has no positions at this k: entropy is known on the two sides of the boundary only.")
     entropy = "entropy_free_running"
 kinds = {"entropy": (entropy, "entropy (nats)", 1.0)}
 heads = {"entropy": f"entropy, {ENTROPIES[entropy]}"}

@@ -104,6 +104,8 @@ def _entropies(sweep: Sweep, condition: list, rows: np.ndarray, p: int) -> dict[
     for name, column in names.items():
         values[name] = np.full((len(rows), p), np.nan)
         values[name][place[kept], index[kept]] = found[column].to_numpy(np.float64, na_value=np.nan)[kept]
+    free, forced = values["entropy_free_running"], values["entropy_teacher_forced"]
+    free[np.isnan(free)] = forced[np.isnan(free)]  # a packed sweep does not say the same twice
     return values
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from memviz.catalog import ModelError, find_model, read_card
+from memviz.catalog import Model, ModelError, find_model, read_card
+from memviz.corpora import SUITE, index_of
 from memviz.corpus import Corpus, CorpusError
 from memviz.jobs import Errand, Status
 from memviz.population import (
@@ -25,8 +27,10 @@ from memviz.population import (
 )
 from memviz.population.aligned import EDGE
 from memviz.population.reported import DIRECTIONS, reported_frequencies
-from memviz.settings import settings
+from memviz.settings import Settings, settings
 from memviz.sweeps import Sweep
+from memviz.tasks import IndexTask, Report, Say
+from memviz.tokenizer import Tokenizer
 from memviz.ui.population import View
 from memviz.ui.running import watch
 from memviz.ui.shared import session, store, tokenizer, worker
@@ -41,28 +45,41 @@ def sizes_of(view: View) -> list[int]:
     return sorted({k for curve in curves for k in curve["k"] if k > 1})
 
 
-def corpus_for(view: View) -> Corpus | None:
-    """The n-gram index of what the view's models were trained on; None where there is none."""
+def has_positions(view: View, k: int) -> bool:
+    """Whether entropies are known at every index; a packed sweep keeps them at one k."""
+    about = view.sweep.manifest
+    return "positions" in about["tables"] and ("packed" not in about or k == view.task.context_at)
+
+
+def _model_of(view: View) -> tuple[Model, Tokenizer] | None:
+    """The view's largest model with its tokenizer; None where it is not here or was not got ready."""
     try:
         model = find_model(view.models[-1], settings())
         card = read_card(model, settings())
-        return corpus_of(model, tokenizer(card)) if card else None
-    except (CorpusError, ModelError):
+    except ModelError:
         return None
+    return (model, tokenizer(card)) if card else None
 
 
-def counted(view: View, corpus: Corpus | None) -> Frequencies | None:
+def counted(view: View) -> Frequencies | None:
     """The n-gram frequencies of a view's rows; where they are not counted yet, offers to count them."""
-    if corpus is None:
+    about = _model_of(view)
+    try:
+        corpus = about and corpus_of(*about)
+    except CorpusError as error:
+        st.warning(str(error))
+        return None
+    if corpus:
+        found = _frequencies(view.sweep, corpus, view.key, str(corpus.manifest))
+        if found is not None:
+            return found
+        _frequencies.clear(view.sweep, corpus, view.key, str(corpus.manifest))
+    elif not about or about[0].index != SUITE:
         st.info(
-            "There is no n-gram index of what these models were trained on, so only entropy is drawn. The index of the "
-            "bundled suite is built from the Trace page; `memviz corpus build` makes one of your own texts."
+            "There is no n-gram index of what these models were trained on, so only entropy is drawn: "
+            "`memviz corpus build` makes one of your own texts."
         )
         return None
-    found = _frequencies(view.sweep, corpus, view.key, str(corpus.manifest))
-    if found is not None:
-        return found
-    _frequencies.clear(view.sweep, corpus, view.key, str(corpus.manifest))
     job = worker().job(f"count {view.key}")
     if job and job.active:
         job.attend(session())
@@ -70,16 +87,24 @@ def counted(view: View, corpus: Corpus | None) -> Frequencies | None:
         return None
     if job and job.status == Status.FAILED:
         st.error(job.error or "")
-    n = view.sweep.manifest["rows"]["n"]
-    st.info(
-        f"The n-grams of these {n:,} rows have not been counted in the training data yet: once, milliseconds a row."
-    )
+    n, before = view.sweep.manifest["rows"]["n"], "" if corpus else " The training data are indexed first, in seconds."
+    st.info(f"The n-grams of these {n:,} rows have not been counted yet: once, milliseconds a row.{before}")
     if st.button("Count them", type="primary"):
-        sweep, kept = view.sweep, store()
-        errand = Errand(lambda _, report, say: frequencies(sweep, corpus, kept, report))
+        assert about is not None
+        errand = Errand(partial(_count, view.sweep, *about))
         worker().errand(f"count {view.key}", "n-gram counts", errand, session())
         st.rerun()
     return None
+
+
+def _count(sweep: Sweep, model: Model, tokenizer: Tokenizer, its: Settings, report: Report, say: Say) -> None:
+    """Index the suite's training data where they are not yet, then count; what is found is kept in the store."""
+    if model.index == SUITE and index_of(model, tokenizer, its) is None:
+        IndexTask(SUITE).run(its, report, say)
+    corpus = index_of(model, tokenizer, its)
+    if corpus is not None:
+        say("counting n-grams")
+        frequencies(sweep, corpus, store(), report)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -91,8 +116,7 @@ def _frequencies(_sweep: Sweep, _corpus: Corpus, key: str, index: str) -> Freque
 def _aligned(
     _view: View, asked: tuple[Any, ...], model: str, k: int, _counted: Frequencies | None, with_counts: bool
 ) -> Aligned:
-    with_positions = "positions" in _view.sweep.manifest["tables"]
-    found = align(_view.sweep, model, k, m=_view.m, frequencies=_counted, entropy=with_positions)
+    found = align(_view.sweep, model, k, m=_view.m, frequencies=_counted, entropy=has_positions(_view, k))
     passing = _view.filters.apply(_view.rows)["row"]
     return found.where(np.isin(found.rows, passing))
 

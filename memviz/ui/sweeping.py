@@ -199,8 +199,10 @@ def _show_sweep(sweep: Sweep) -> None:
         notes = [
             f"{about['tables']['sequences']['n_rows']:,} sequences",
             "with every position" if "positions" in about["tables"] else "without positions",
-            f"{about['provenance']['seconds']:.0f} s on {about['provenance']['device']}",
         ]
+        made = about["provenance"]
+        notes += [f"{made['seconds']:.0f} s on {made['device']}"] if made["batches_computed"] else []
+        notes += [f"packed: {about['packed']['digits']}"] if "packed" in about else []
         notes += [f"{about['rows']['n_malformed']:,} malformed rows left out"] if about["rows"]["n_malformed"] else []
         skipped = [f"k = {each['k']}, m = {each['m']} ({each['n_rows']:,} rows too short)" for each in about["skipped"]]
         st.caption(" · ".join(notes) + (f" · skipped: {', '.join(skipped)}" if skipped else ""))
