@@ -46,7 +46,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_a_deep_link_as_the_first_visit_works(first_visit: dict[str, object]) -> None:
-    pages = ["Overview", "Trace", "Compare", "Population", "Transitions", "Boundary", "Sweeps"]
+    pages = ["Overview", "Trace", "Compare", "Inside the model", "Population", "Transitions", "Boundary"]
+    pages += ["Map", "Dynamics", "Predictor", "Sweeps"]
     assert first_visit["links"] == pages
     assert first_visit["missing"] == 0
 

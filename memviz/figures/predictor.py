@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from memviz.figures.palette import THEMED, Palette
-from memviz.figures.population import SYMBOLS, layout
+from memviz.figures.population import HIGH_SHARES, LOW_SHARES, SYMBOLS, layout
 from memviz.figures.predicted import METHOD_WORDS
 from memviz.measures.score import LEVELS
 
@@ -246,7 +246,7 @@ def confusion_figure(counts: pd.Series, colours: Palette = THEMED) -> go.Figure:
         y=[f"truly a {name}" for name in names],
         zmin=0,
         zmax=1,
-        colorscale=[[i / 6, colours.sequential[i]] for i in range(7)],
+        colorscale=[*zip((*LOW_SHARES, *HIGH_SHARES), colours.sequential[:5] + colours.sequential[6:], strict=True)],
         showscale=False,
         xgap=3,
         ygap=3,
@@ -258,7 +258,7 @@ def confusion_figure(counts: pd.Series, colours: Palette = THEMED) -> go.Figure:
             "y": f"truly a {names[row]}",
             "text": f"<b>{shares[row, column]:.1%}</b><br>{int(z[row, column]):,} positions",
             "showarrow": False,
-            "font": {"color": colours.ground if shares[row, column] > 0.55 else colours.text, "size": 14},
+            "font": {"color": colours.ground if shares[row, column] >= HIGH_SHARES[0] else colours.text, "size": 14},
         }
         for row in range(2)
         for column in range(2)

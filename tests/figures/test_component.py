@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from figures.traces import pieces_of, random_trace, small_trace
 from playwright.sync_api import Page, expect
 
 from memviz.figures.linked import Marks, Track, component_css, component_js, linked_data, standalone_html
+from memviz.figures.predicted import predicted_track
 
 pytestmark = pytest.mark.browser
 
@@ -244,6 +246,32 @@ def test_further_tracks(page: Page, show: Show) -> None:
     expect(page.locator(".plot .head")).to_have_text("2-gram count (occurrences)“a b”, exact")
     token(page, 4).hover()
     expect(page.locator(".plot .caption")).to_have_text("2-gram 10")  # where it has no words of its own
+
+
+def test_rows_of_cells_say_what_they_hold(page: Page, show: Show) -> None:
+    rows: list[Track] = [
+        predicted_track("published", np.array([0.2, 0.9, 0.5]), np.array([True, False, True]), 2),
+        predicted_track("context", np.array([0.1, float("nan"), 0.3]), np.array([True, False, True]), 2),
+    ]
+    show(tracks=rows)
+    assert token(page, 1).locator(".cell:visible").count() == 0, "nothing is said of the context: no room is taken"
+    assert [cell.get_attribute("data-border") for cell in token(page, 2).locator(".cell").all()] == ["1", "1"]
+    assert [cell.get_attribute("data-border") for cell in token(page, 3).locator(".cell").all()] == ["0", ""]
+    styles = [
+        cell.evaluate("(n) => getComputedStyle(n).backgroundColor") for cell in token(page, 3).locator(".cell").all()
+    ]
+    assert styles[0] != styles[1] == "rgba(0, 0, 0, 0)"
+    dashes = [
+        token(page, j).locator(".cell").first.evaluate("(n) => getComputedStyle(n).borderBottomStyle") for j in (2, 3)
+    ]
+    assert dashes == ["solid", "dashed"]
+    token(page, 2).hover()
+    expect(page.locator(".tip .cells")).to_have_text("P(memorized) 0.20, publishedP(memorized) 0.10, context only")
+    assert token(page, 3).get_attribute("aria-label").endswith("fragile, P(memorized) 0.90, published")  # type: ignore[union-attr]
+    keys = [text.replace("\n", " ") for text in page.locator(".key.cells").all_inner_texts()]
+    assert keys[0].startswith("row 1 below the tokens: P(memorized), published, border: the truth")
+    assert keys[1].startswith("row 2 below the tokens: P(memorized), context only")
+    assert overflow(page) <= 0
 
 
 def test_a_thousand_tokens(page: Page, show: Show) -> None:

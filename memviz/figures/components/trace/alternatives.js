@@ -77,7 +77,7 @@ export class Tip {
     this.rows = new Rows("");
     this.head = node("div", { class: "head" });
     this.facts = node("div", { class: "facts" });
-    this.cells = node("div", { class: "facts" });
+    this.cells = node("div", { class: "cells" });
     this.node = node("div", { class: "tip card", "aria-hidden": "true", hidden: "" }, this.head, this.facts, this.cells, this.rows.list);
   }
 
