@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.metrics import silhouette_score
 
 from memviz.engine.states import read_states
-from memviz.maps import MapTask, map_key, map_task_from, stored_map
+from memviz.maps import MapTask, loops, map_key, map_task_from, place, spread_steps, stored_map, table_of
 from memviz.records import BEFORE_NORM
 from memviz.tasks import InputError
+
+QUIET = (lambda *_: None, lambda _: None)
 
 
 def test_points_are_the_states_of_the_very_tokens(swept) -> None:
@@ -16,7 +23,7 @@ def test_points_are_the_states_of_the_very_tokens(swept) -> None:
     task = MapTask("tiny", scope, layer=1, steps=(3, -1))
     key, found, was_stored = task.run(lab.backend, lab.store, lambda *_: None, lambda _: None)
     assert not was_stored and found.steps == [-1, 3] and found.n_rows == 40
-    rows = {row: ids for row, ids in zip(*_rows(swept), strict=True)}
+    rows = dict(zip(*_rows(swept), strict=True))
     for point in range(0, len(found.row), 7):
         ids = rows[int(found.row[point])]
         written = ids[:8] + lab.generate("tiny", ids[:8], 8)
@@ -34,3 +41,102 @@ def test_points_are_the_states_of_the_very_tokens(swept) -> None:
 def _rows(swept) -> tuple[list[int], list[list[int]]]:
     table = swept.sweep.rows
     return table["row"].tolist(), [list(map(int, ids)) for ids in table["ids"]]
+
+
+def test_rows_are_the_same_for_every_model_and_follow_the_seed(swept) -> None:
+    lab, _, scope = swept
+    some = replace(scope, n_rows=10)
+    rows = {}
+    for model, seed in (("tiny", 0), ("twin", 0), ("tiny", 1)):
+        _, found, _ = MapTask(model, replace(some, seed=seed), steps=(0, 1)).run(lab.backend, lab.store, *QUIET)
+        rows[model, seed] = found.row[:10].tolist()
+        assert found.n_rows == 10 and int(found.n_passing) == 40
+    assert rows["tiny", 0] == rows["twin", 0] != rows["tiny", 1]
+
+
+def test_a_request_makes_an_equal_task_and_its_key_needs_no_model(swept) -> None:
+    lab, sweep, scope = swept
+    task = MapTask("tiny", scope, BEFORE_NORM, (3, 1, 1), "umap", 4, 9)
+    assert map_task_from(task.request()) == task and task.steps == (1, 3)
+    assert map_key(task, sweep, "cpu") == map_key(replace(task, scope=replace(scope)), sweep, "cpu")
+    changed = [replace(task, layer=2), replace(task, seed=5), replace(task, model="twin"), replace(task, steps=(1,))]
+    changed.append(replace(task, scope=replace(scope, free_running=False)))
+    assert len({map_key(each, sweep, "cpu") for each in (task, *changed)}) == 6
+    assert stored_map(lab.store, map_key(task, sweep, "cpu")) is None
+    assert MapTask("tiny", scope, seed=3) == MapTask("tiny", scope)  # PCA has nothing random
+    with pytest.raises(InputError, match="no map"):
+        map_task_from({"model": "tiny"})
+
+
+def test_silhouettes_are_those_of_full_space(swept) -> None:
+    lab, sweep, scope = swept
+    _, found, _ = MapTask("tiny", scope, steps=(0, 7)).run(lab.backend, lab.store, *QUIET)
+    table = table_of(found, sweep)
+    at = (table["step"] == 7) & (table["group"] != "none")
+    full = found.basis.project(_full(swept, found, at.to_numpy()))
+    counts = table.loc[at, "group"].value_counts()
+    at_least_two = table.loc[at, "group"].isin(counts[counts > 1].index).to_numpy()
+    expected = silhouette_score(full[at_least_two], table.loc[at, "group"][at_least_two])
+    assert found.silhouettes.value[1] == pytest.approx(expected, abs=1e-3)
+    assert found.silhouettes.n[1] == at_least_two.sum()
+
+
+def test_loops_are_generations_that_end_in_copies() -> None:
+    tokens = np.array([[1, 2, 3, 4, 5, 4, 5, 4], [1, 2, 3, 4, 5, 6, 7, 8], [9] * 8])
+    assert loops(tokens).tolist() == [True, False, True]
+    assert loops(np.zeros((3, 1), int)).tolist() == [False] * 3
+
+
+def test_other_weights_are_refused(swept) -> None:
+    lab, sweep, scope = swept
+    moved = lab.folder / "moved"
+    shutil.copytree(sweep.folder, moved)
+    manifest = json.loads((moved / "manifest.json").read_text())
+    manifest["models"][0]["weights"] = "another"
+    (moved / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="tiny has other weights than when"):
+        MapTask("tiny", replace(scope, folder=str(moved))).run(lab.backend, lab.store, *QUIET)
+
+
+def test_cancelling_stops_while_states_are_read(swept) -> None:
+    lab, _, scope = swept
+
+    class GivenUp(Exception):
+        pass
+
+    def give_up(done: int, total: int) -> None:
+        raise GivenUp
+
+    task = MapTask("twin", scope, layer=0, steps=(5,))
+    with pytest.raises(GivenUp):
+        task.run(lab.backend, lab.store, give_up, lambda _: None)
+    assert stored_map(lab.store, map_key(task, scope.sweep(), "cpu")) is None
+
+
+def test_steps_are_spread_evenly() -> None:
+    assert spread_steps(32) == (0, 4, 9, 13, 18, 22, 27, 31)
+    assert spread_steps(3) == (0, 1, 2) and spread_steps(1) == (0,)
+
+
+@pytest.mark.slow
+def test_umap_keeps_its_points_when_others_come(swept) -> None:
+    lab, _, scope = swept
+    task = MapTask("tiny", scope, steps=(0, 7), reducer="umap", seed=1, n_neighbours=10)
+    key, found, _ = task.run(lab.backend, lab.store, *QUIET)
+    assert not found.exact and found.reduced is not None
+    stored = stored_map(lab.store, key)
+    assert stored is not None
+    states = _full(swept, found, found.step == 7)
+    np.testing.assert_allclose(place(stored, states), found.xy[found.step == 7], atol=0.2)
+    np.testing.assert_array_equal(stored.xy, found.xy)
+
+
+def _full(swept, found, which: np.ndarray) -> np.ndarray:
+    """Last layer's states of some points, one row at a time."""
+    rows, parts = dict(zip(*_rows(swept), strict=True)), []
+    for point in np.flatnonzero(which):
+        context = rows[int(found.row[point])][:8]
+        whole = np.array([context + swept.lab.generate("tiny", context, 8)])
+        states = read_states(swept.lab.loaded("tiny"), whole, (2,)).of_layer(2)
+        parts.append(states[0, 8 + found.step[point]])
+    return np.stack(parts)
