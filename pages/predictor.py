@@ -4,9 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
-from memviz.tasks import InputError
 from memviz.ui import evaluated, predicting
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
@@ -30,30 +28,7 @@ view_name = st.segmented_control(
 )
 
 if view_name == "train":
-    linked = predicting.linked_fit()
-    if linked:
-        st.markdown(f"**This fit:** {ui.escaped(predicting.words_of(linked))}")
-        predicting.show_fit(linked)
-        with st.expander("The same from the command line"):
-            st.code(predicting.fit_command(linked), language=None, wrap_lines=True)
-        if st.button("Fit another one", icon=":material/add:"):
-            st.query_params.pop("run", None)
-            st.rerun()
-    else:
-        if nothing:
-            st.info(
-                "No predictor is fitted yet. Choose a finished sweep, a model and what the predictor may see, and "
-                "press **Train**: its results then stand on this page, its predictions under the tokens of Trace."
-            )
-        with st.container(border=True):
-            try:
-                task, sweep = predicting.choose_fit()
-                st.caption(predicting.expected_words(task, sweep.manifest["rows"]["n"]))
-                st.code(predicting.fit_command(task), language=None, wrap_lines=True)
-                predicting.show_fit(task)
-            except InputError as error:
-                st.error(str(error))
-    predicting.show_unfinished(linked)
+    predicting.show_training(nothing)
     st.stop()
 
 if nothing:
@@ -62,6 +37,7 @@ if nothing:
 
 # half a second of imports, only where something is drawn
 from memviz.figures import predictor as figures  # noqa: E402
+from memviz.figures import thresholds  # noqa: E402
 
 bar = st.columns([3, 4.6, 1.5, 1.5], vertical_alignment="bottom")
 view = evaluated.choose_view(bar)
@@ -113,7 +89,7 @@ unit = f"unit: position, {view.metrics.iloc[0]['n']:,} rows x {view.m}"
 for place, name, title in ((roc, "roc", "ROC"), (precision, "precision_recall", "Precision against recall")):
     with place:
         evaluated.show(
-            lambda name=name: figures.curve_figure(curves, name, chosen, prevalence),  # type: ignore[misc]
+            lambda name=name: thresholds.curve_figure(curves, name, chosen, prevalence),  # type: ignore[misc]
             title,
             name.replace("_", "-"),
             curves[(curves["curve"] == name) & curves["method"].isin(chosen)],
@@ -126,7 +102,7 @@ with calibration:
     bins = view.of(view.tables.calibration)
     drawn = [name for name in chosen if name != "oracle_rank"]
     evaluated.show(
-        lambda: figures.reliability_figure(bins, drawn),
+        lambda: thresholds.reliability_figure(bins, drawn),
         "Reliability",
         "reliability",
         bins[bins["method"].isin([*drawn, "predictor_unscaled"])],
@@ -144,8 +120,8 @@ with confusion:
         at = counts[counts["threshold"] == threshold].iloc[0]
         words = "Confusion, and accuracy, precision and recall against the threshold"
         options: dict[str, Any] = {"config": evaluated.picture("confusion"), "alt": words}
-        st.plotly_chart(figures.confusion_figure(at), key="figure-confusion", **options)
-        st.plotly_chart(figures.threshold_figure(counts, threshold), key="figure-threshold", **options)
+        st.plotly_chart(thresholds.confusion_figure(at), key="figure-confusion", **options)
+        st.plotly_chart(thresholds.threshold_figure(counts, threshold), key="figure-threshold", **options)
 
     with st.container(border=True):
         evaluated.head("Confusion by threshold", "confusion", counts)

@@ -66,7 +66,8 @@ class View:
     @cached_property
     def sizes(self) -> pd.DataFrame:
         """Metrics of the whole family at every m."""
-        return pd.concat([_tables(each, _identity(each)).metrics for each in self.family], ignore_index=True)
+        parts = [_tables(each, _identity(each)).metrics for each in self.family]
+        return pd.concat(parts, ignore_index=True)
 
     @property
     def models(self) -> list[str]:
@@ -150,12 +151,17 @@ def _choose_predictor(among: dict[str, Known], where: Any) -> Known:
     if st.session_state.get("predictor") not in among:
         model = st.session_state.get("predictor_model")
         alike = [name for name, each in among.items() if each.model == model]
-        st.session_state["predictor"] = (alike or list(among))[0]
+        sizes = _parameters()
+        st.session_state["predictor"] = (alike or sorted(among, key=lambda name: -sizes.get(among[name].model, 0)))[0]
     names = {name: name_of(each) for name, each in among.items()}
     chosen = where.selectbox("Predictor", list(among), format_func=lambda name: names[name], key="predictor")
     st.session_state["predictor_followed"] = st.query_params["predictor"] = chosen
     st.session_state["predictor_model"] = among[chosen].model
     return among[chosen]
+
+
+def _parameters() -> dict[str, int]:
+    return {model.name: model.n_parameters or 0 for model in known_models(settings())}
 
 
 def _family(chosen: Known, found: Sequence[Known]) -> tuple[Known, ...]:
@@ -166,11 +172,18 @@ def _family(chosen: Known, found: Sequence[Known]) -> tuple[Known, ...]:
     rows = chosen.about["data"]["rows"]
     same: dict[str, Known] = {}
     for each in found:
-        if asked(each) == asked(chosen) and each.about["data"]["rows"] == rows:
+        if asked(each) == asked(chosen) and each.about["data"]["rows"] == rows and _is_readable(each):
             same.setdefault(each.model, each)
     same[chosen.model] = chosen
-    sizes = {model.name: model.n_parameters or 0 for model in known_models(settings())}
+    sizes = _parameters()
     return tuple(sorted(same.values(), key=lambda each: (sizes.get(each.model, 0), each.model)))
+
+
+def _is_readable(known: Known) -> bool:
+    try:
+        return bool(len(_tables(known, _identity(known)).metrics))
+    except InputError:
+        return False
 
 
 # What stands on the page
@@ -244,15 +257,6 @@ def choose_methods() -> list[str]:
         wrap=True, key="methods", help="The oracle reads the true token; it is a bound, no rival.", **BOUND,
     )  # fmt: skip
     return [name for name in METHOD_WORDS if name in (said or ())]
-
-
-def accuracy_table(view: View) -> pd.DataFrame:
-    """Token and full accuracy of every method, model and m, for reading: methods down, sizes across."""
-    lines = view.sizes[view.sizes["metric"].isin(["token_accuracy", "full_accuracy"])]
-    lines = lines[lines["method"].isin(list(METHOD_WORDS))]
-    return lines.pivot_table(
-        index=["model", "method"], columns=["metric", "m"], values="value", sort=False
-    ).reset_index()
 
 
 def reported_beside(view: View) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from memviz.tasks import InputError
 from memviz.ui.population import KEY_LENGTH, choose_sweep, forget_unknown, picture
 from memviz.ui.predicted import known_now
 from memviz.ui.running import LINK_LENGTH, POLL_SECONDS, watch
-from memviz.ui.shared import session, store, worker
+from memviz.ui.shared import escaped, session, store, worker
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
 SETTING_NAMES = {"published": "Published", "causal": "Causal", "context": "Context only"}
@@ -37,6 +37,41 @@ LOSS_NOTE = (
     "Cross-entropy of the labels, nats a token. Training: mean over the epoch's batches, with dropout; validation: "
     "15 % of the row groups, without. The kept weights are those of the smallest validation loss."
 )
+
+
+NOTHING_YET = (
+    "No predictor is fitted yet. Choose a finished sweep, a model and what the predictor may see, and press **Train**: "
+    "its results then stand on this page, its predictions under the tokens of Trace."
+)
+
+
+def show_training(is_first: bool) -> None:
+    """The fit that the address names, or the form for another one; below, those left unfinished."""
+    linked = linked_fit()
+    if linked:
+        st.markdown(f"**This fit:** {escaped(words_of(linked))}")
+        show_fit(linked)
+        with st.expander("The same from the command line"):
+            st.code(fit_command(linked), language=None, wrap_lines=True)
+        if st.button("Fit another one", icon=":material/add:"):
+            st.query_params.pop("run", None)
+            st.rerun()
+    else:
+        if is_first:
+            st.info(NOTHING_YET)
+        with st.container(border=True):
+            _show_form()
+    show_unfinished(linked)
+
+
+def _show_form() -> None:
+    try:
+        task, sweep = choose_fit()
+        st.caption(expected_words(task, sweep.manifest["rows"]["n"]))
+        st.code(fit_command(task), language=None, wrap_lines=True)
+        show_fit(task)
+    except InputError as error:
+        st.error(str(error))
 
 
 # What to fit

@@ -13,17 +13,14 @@ from memviz.figures.linked import linked_data
 from memviz.figures.palette import palette
 from memviz.figures.predicted import BASELINES, METHOD_WORDS, predicted_track
 from memviz.figures.predictor import (
-    confusion_figure,
-    curve_figure,
     divergence_figure,
     forecast_figure,
     levels_figure,
     loss_figure,
     methods_figure,
-    reliability_figure,
     sizes_figure,
-    threshold_figure,
 )
+from memviz.figures.thresholds import confusion_figure, curve_figure, reliability_figure, threshold_figure
 
 NAN = float("nan")
 
