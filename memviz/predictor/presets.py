@@ -35,8 +35,8 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "default": Preset(2, 4, 128, 256, 0.1, 1e-3, True, 0.01, 32, 12, 3, False),
-    "small": Preset(2, 4, 48, 96, 0.1, 2e-3, True, 0.01, 32, 16, 4, True),
+    "default": Preset(2, 4, 128, 256, 0.1, 1e-3, True, 0.01, 32, 8, 3, False),
+    "small": Preset(2, 4, 48, 96, 0.1, 2e-3, True, 0.01, 32, 8, 3, True),
     "published": Preset(4, 8, 256, 1024, 0.1, 1e-4, False, 0.0, 32, 30, 5, False),
 }
 """`published` is in the style of the authors' later code (4 layers, 8 heads, width 256, Adam 1e-4)."""
