@@ -2,7 +2,8 @@
 
     python scripts/ship_sweep.py SWEEP
 
-What is left out is said in the manifest, as `packed`. Counts, scores and matches stay exact.
+What is left out is said in the manifest, as `packed`. Counts, scores and matches stay exact. The Boundary page's first
+view is computed from the packed tables and laid beside them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from memviz.population import align, boundary_curves, boundary_differences
 from memviz.population.aligned import EDGE
+from memviz.population.first_view import CURVES, DIFFERENCES, ENTROPIES, FIRST_VIEW
 from memviz.sweeps import read_sweep
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.results import MANIFEST, write_manifest
@@ -91,6 +95,20 @@ def write(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="zstd", compression_level=19, row_group_size=2**22)
 
 
+def boundary_tables(folder: Path) -> None:
+    """What the Boundary page computes for its first view, from the packed sweep."""
+    sweep, curves, differences = read_sweep(folder), [], []
+    for model in sweep.task.models:
+        aligned = align(sweep, model, AT, SLIDING, AT)
+        aligned = aligned.where(np.isin(aligned.rows, FIRST_VIEW.apply(sweep.rows)["row"]))
+        for quantity in ENTROPIES:
+            curves.append(boundary_curves(aligned, quantity).assign(of=model, quantity=quantity))
+            differences.append(boundary_differences([aligned], quantity).assign(of=model, quantity=quantity))
+    for name, parts in ((CURVES, curves), (DIFFERENCES, differences)):
+        table = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
+        write(table, folder / name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path)
@@ -108,6 +126,7 @@ def main() -> None:
     manifest["tables"]["positions"]["n_rows"] = len(kept)
     manifest["command"] = manifest["command"].replace(str(found.folder), "sweep")
     write_manifest(options.out, manifest)
+    boundary_tables(options.out)
     for path in sorted(options.out.iterdir()):
         print(f"{path.name}: {path.stat().st_size:,} bytes")
 

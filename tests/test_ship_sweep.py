@@ -12,7 +12,8 @@ import pytest
 from serving import ROOT
 
 from memviz.demo.suite import SUITE_FOLDER, read_data
-from memviz.population import align, boundary_differences
+from memviz.population import Filters, align, boundary_curves, boundary_differences
+from memviz.population.first_view import CURVES, DIFFERENCES, FIRST_VIEW, computed_before
 from memviz.sweeps import read_sweep
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.states import texts_of
@@ -40,6 +41,21 @@ def test_what_ships_says_what_was_left_out() -> None:
     kept = sweep.sequences["generated_ids"].notna()
     assert (kept == (sweep.sequences["k"].eq(32) & sweep.sequences["mode"].eq("sliding"))).all()
     assert sweep.sequences["matches"].notna().all()
+
+
+def test_what_was_computed_beforehand_is_what_would_be_computed() -> None:
+    sweep, model = read_sweep(SHIPPED), "suite-1.8m"
+    aligned = align(sweep, model)
+    aligned = aligned.where(np.isin(aligned.rows, FIRST_VIEW.apply(sweep.rows)["row"]))
+    asked = (sweep, FIRST_VIEW, model, 32, 32, "entropy_free_running")
+    pd.testing.assert_frame_equal(
+        computed_before(*asked, DIFFERENCES), boundary_differences([aligned], "entropy_free_running"), rtol=1e-9
+    )
+    before, again = computed_before(*asked, CURVES), boundary_curves(aligned, "entropy_free_running", 50)
+    exact = ["group", "index", "t", "n", "n_units", "mean", "null", "all_rows"]  # ends depend on the resamples
+    pd.testing.assert_frame_equal(before[exact], again[exact], rtol=1e-9)
+    assert computed_before(sweep, Filters(), *asked[2:], CURVES) is None
+    assert computed_before(*asked[:3], 16, 32, "entropy_free_running", CURVES) is None
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from memviz.population import (
     stored_frequencies,
 )
 from memviz.population.aligned import EDGE
+from memviz.population.first_view import CURVES, DIFFERENCES, computed_before
 from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.settings import Settings, settings
 from memviz.sweeps import Sweep
@@ -133,7 +134,8 @@ def _curves(_aligned: Aligned, asked: tuple[Any, ...], model: str, k: int, quant
 
 def curves_of(view: View, aligned: Aligned, quantity: str) -> pd.DataFrame:
     """Means by index for each group, with intervals and the null's band."""
-    return _curves(aligned, view.asked, aligned.model, aligned.k, quantity)
+    found = computed_before(view.sweep, view.filters, aligned.model, aligned.k, aligned.m, quantity, CURVES)
+    return found if found is not None else _curves(aligned, view.asked, aligned.model, aligned.k, quantity)
 
 
 def moved_of(aligned: Aligned, quantity: str) -> tuple[int, dict[str, np.ndarray]] | None:
@@ -153,6 +155,11 @@ def _differences(
 
 def differences_of(view: View, aligned: list[Aligned], quantity: str) -> pd.DataFrame:
     """Index k minus index k - 1 by group. Raises InputError where the quantity is unknown there."""
+    one = aligned[0]
+    if len(aligned) == 1:
+        found = computed_before(view.sweep, view.filters, one.model, one.k, one.m, quantity, DIFFERENCES)
+        if found is not None:
+            return found
     return _differences(aligned, view.asked, aligned[0].model, tuple(each.k for each in aligned), quantity)
 
 
