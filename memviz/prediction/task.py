@@ -22,7 +22,9 @@ PREDICTOR = 1
 """Raised whenever the predictor's numbers change, so that older ones are fitted anew."""
 DEFAULT_M = 64
 OPERATIONS_A_SECOND = 4e10
-"""Multiply-adds that two cores of an ordinary processor do while fitting; measured by bench/predictor.py."""
+"""Multiply-adds that two cores of an ordinary processor do while fitting, measured with the presets."""
+OPERATIONS_A_NUMBER = 2000
+"""What norms, dropout and the like cost a number of the width, in multiply-adds."""
 
 
 @dataclass(frozen=True)
@@ -119,5 +121,6 @@ def expected_seconds(task: FitTask, n_rows: int) -> float:
     """Seconds of fitting all epochs on two cores, by counting operations: an order of magnitude, to be said before."""
     sizes = task.sizes
     p = {"published": task.m, "causal": task.k + task.m - 1, "context": task.k + task.m}[task.setting]
-    per_token = sizes.n_layers * (sizes.width * (4 * sizes.width + 2 * sizes.feed_forward) + 2 * p * sizes.width)
+    per_number = 4 * sizes.width + 2 * sizes.feed_forward + 2 * p + OPERATIONS_A_NUMBER
+    per_token = sizes.n_layers * sizes.width * per_number
     return sizes.n_epochs * 0.75 * n_rows * p * per_token * 3 / OPERATIONS_A_SECOND
