@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from memviz.maps.gathering import KeptStates, batches, choose, kept_states, last_layer
+from memviz.maps.gathering import KeptStates, batches, choose, kept_states, together
 from memviz.maps.making import about, checked_card
 from memviz.maps.pairs import Pairs, apart, course
 from memviz.maps.records import GROUPS, LAST_CONTEXT, MEASURES, PAIRS, STATES, VARIANTS, Dynamics, Separation
@@ -99,7 +99,7 @@ def run_dynamics(
         return key, found, True
     card = checked_card(task.model, sweep, backend, say)
     chosen = choose(task.scope, sweep, task.model, MOST_ROWS)
-    layers = (last_layer(card), BEFORE_NORM)
+    layers = together(card, BEFORE_NORM)
     with TemporaryFile(dir=backend.settings.cache) as file:
         read = batches(chosen, layers, backend, store, report, say)
         index = task.scope.k + np.arange(LAST_CONTEXT, task.scope.m)

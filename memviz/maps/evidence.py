@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 
 from memviz.catalog import ModelError
 from memviz.maps.dynamics import DynamicsTask, run_dynamics
-from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer
+from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer, together
 from memviz.maps.making import checked_card
 from memviz.maps.pairs import N_RESAMPLES, SEED
 from memviz.maps.records import MEASURES, PAIRS, STATES, VARIANTS, Dynamics
@@ -79,7 +79,7 @@ class Spaces:
         card = checked_card(model, sweep, self.backend, self.say)
         chosen = choose(scope_of(sweep), sweep, model, most or len(sweep.rows))
         layer, index = last_layer(card), K + np.array(steps)
-        read = batches(chosen, (layer,), self.backend, self.store, lambda done, total: None, self.say)
+        read = batches(chosen, together(card, layer), self.backend, self.store, lambda done, total: None, self.say)
         return chosen, gather(read, len(chosen.places), index, layer)[0]
 
     @staticmethod

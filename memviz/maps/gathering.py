@@ -111,6 +111,12 @@ def checked_layer(card: Card, layer: int | None) -> int:
     return last if layer is None else layer
 
 
+def together(card: Card, layer: int) -> tuple[int, ...]:
+    """The layers to read where one is wanted: the last one's two states are kept together, for all who ask for one."""
+    last = last_layer(card)
+    return (last, BEFORE_NORM) if layer in (last, BEFORE_NORM) else (layer,)
+
+
 def batches(
     chosen: Chosen, layers: tuple[int, ...], backend: Backend, store: Store, report: Report, say: Say
 ) -> Iterator[tuple[np.ndarray, States]]:

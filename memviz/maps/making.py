@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memviz.catalog import Card, find_model
-from memviz.maps.gathering import Chosen, batches, checked_layer, choose, gather
+from memviz.maps.gathering import Chosen, batches, checked_layer, choose, gather, together
 from memviz.maps.records import EmbeddingMap, Silhouettes
 from memviz.maps.task import MOST_POINTS, N_POINTS, MapTask, map_key, stored_map, weights_of
 from memviz.measures.geometry import silhouette
@@ -55,7 +55,7 @@ def run_map(
         )
     if task.reducer == "umap":
         warm_up()  # it compiles while states are read
-    made = _make(task, chosen, layer, backend, store, report, say)
+    made = _make(task, chosen, card, layer, backend, store, report, say)
     store.put(key, to_arrays(made), about(task.request(), card, backend, time.perf_counter() - start))
     return key, made, False
 
@@ -86,11 +86,11 @@ def about(request: dict[str, Any], card: Card, backend: Backend, seconds: float)
 
 
 def _make(
-    task: MapTask, chosen: Chosen, layer: int, backend: Backend, store: Store, report: Report, say: Say
+    task: MapTask, chosen: Chosen, card: Card, layer: int, backend: Backend, store: Store, report: Report, say: Say
 ) -> EmbeddingMap:
     steps, n = np.array(task.steps, np.int32), len(chosen.places)
     index = task.scope.k + steps
-    found = batches(chosen, (layer,), backend, store, report, say)
+    found = batches(chosen, together(card, layer), backend, store, report, say)
     states, entropy = gather(found, n, index, layer)
     points = states.reshape(-1, states.shape[2])
     basis, reduced, xy, judged = _laid_out(points, task, report, say)

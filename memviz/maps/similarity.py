@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memviz.maps.gathering import batches, checked_layer, choose, gather
+from memviz.maps.gathering import batches, checked_layer, choose, gather, together
 from memviz.maps.making import about, checked_card
 from memviz.maps.records import LAST_CONTEXT, Agreement, Similarity
 from memviz.maps.scope import Scope, scope_from
@@ -118,7 +118,7 @@ def run_similarity(
         layer = checked_layer(card, wanted)
         chosen = choose(task.scope, sweep, model, MOST_ROWS)
         index = task.scope.k + np.array(task.steps)
-        read = batches(chosen, (layer,), backend, store, report, say)
+        read = batches(chosen, together(card, layer), backend, store, report, say)
         states.append(gather(read, len(chosen.places), index, layer)[0])
         rows.append(chosen.rows)
     if not np.array_equal(rows[0], rows[1]):
