@@ -55,6 +55,9 @@ trail = maptrail.trail_of(asked, frames) if trail_on else None
 maptrail.keep_prompt(trail_on)
 if isinstance(trail, str):
     st.info(trail)
+elif trail:
+    how = "projected" if maps[0].exact else "placed among their nearest points, an approximation"
+    st.caption(f"Path: the prompt read by {trail[0]}, context thin, what it wrote strong; its states are {how}.")
 
 
 @st.fragment

@@ -52,13 +52,15 @@ def dynamics_figure(
         rows=lines, cols=columns, shared_yaxes="all", shared_xaxes="all", subplot_titles=names,
         horizontal_spacing=0.025, vertical_spacing=0.14,
     )  # fmt: skip
+    keyed: set[str] = set()
     for place, name in enumerate(names):
         table = tables[name]
         table = table[(table["measure"] == measure) & (table["state"] == state) & (table["variant"] == variant)]
         for number, (a, b) in enumerate(pairs):
             mine = table[(table["a"] == a) & (table["b"] == b) & table["value"].notna()]
-            for trace in _lines(mine, pair_name(a, b), a, b, number, place == 0, colours):
+            for trace in _lines(mine, pair_name(a, b), a, b, number, pair_name(a, b) not in keyed, colours):
                 figure.add_trace(trace, 1 + place // columns, 1 + place % columns)
+                keyed.add(trace.legendgroup)
     shape = layout(colours, {}, {}, height=120 + 300 * lines).to_plotly_json()
     figure.update_layout(**{key: value for key, value in shape.items() if key not in ("xaxis", "yaxis")})
     figure.update_layout(showlegend=True, margin={"l": 12, "r": 12, "t": 36, "b": 12})

@@ -115,6 +115,7 @@ def test_a_line_a_pair_and_a_panel_a_model() -> None:
         ("within memorized", "x2"),
         ("memorized to unmemorized", "x2"),
     ]
+    assert [trace.showlegend for trace in lines] == [True, True, False, False]
     assert list(lines[1].x) == [-1, 0] and list(lines[1].y) == [0.4, 0.5]
     assert not dynamics_figure({}, "cosine", "after the final norm", "all", pairs).data
 

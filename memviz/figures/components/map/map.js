@@ -40,10 +40,23 @@ class MapView {
     Object.assign(this, { selected: null, hovered: null, tool: "lasso", lasso: null, whole: false, step: 0 });
     this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.select(null));
     this.resizing = new ResizeObserver(() => this.paint());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
+    this.listening = new AbortController();
+    const { signal } = this.listening;
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint(), { signal });
+  }
+
+  destroy() {
+    this.stop();
+    this.listening.abort();
+    this.resizing.disconnect();
+    clearTimeout(this.telling);
+    cancelAnimationFrame(this.moving);
+    cancelAnimationFrame(this.frame);
+    this.root.remove();
   }
 
   receive(data, report) {
+    this.turn = (this.turn ?? 0) + 1;
     this.report = report;
     if (this.data?.id === data.id) {
       this.paint(); // the theme may have changed
@@ -215,7 +228,9 @@ class MapView {
   onMove(pane, event) {
     const [x, y] = [event.offsetX, event.offsetY];
     if (!this.drag) {
-      this.hover(pane, pane.under(this.camera, x, y), x, y);
+      const place = pane.onPath(this.camera, x, y);
+      if (place < 0) this.hover(pane, pane.under(this.camera, x, y), x, y);
+      else this.point(pane, [`index ${place}: “${pane.path.words[place]}”`], x, y);
       return;
     }
     const { at, from } = this.drag;
@@ -259,13 +274,17 @@ class MapView {
   hover(pane, i, x, y) {
     this.hovered = i < 0 ? null : pane.rows[i % pane.rows.length];
     this.tip.hidden = i < 0;
-    if (i >= 0) {
-      this.tip.replaceChildren(...pane.words(i, this.data.steps).map((line) => node("div", {}, line)));
-      const left = pane.area.offsetLeft + x;
-      this.tip.style.left = `${Math.min(left + 14, this.root.clientWidth - this.tip.offsetWidth - 4)}px`;
-      this.tip.style.top = `${pane.area.offsetTop + y + 14}px`;
-    }
+    if (i >= 0) this.point(pane, pane.words(i, this.data.steps), x, y);
     this.paint();
+  }
+
+  // Lines of text beside the pointer.
+  point(pane, lines, x, y) {
+    this.tip.hidden = false;
+    this.tip.replaceChildren(...lines.map((line) => node("div", {}, line)));
+    const left = pane.area.offsetLeft + x;
+    this.tip.style.left = `${Math.min(left + 14, this.root.clientWidth - this.tip.offsetWidth - 4)}px`;
+    this.tip.style.top = `${pane.area.offsetTop + y + 14}px`;
   }
 
   select(rows) {
@@ -281,6 +300,7 @@ class MapView {
     this.isStale ||= isAll;
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
+      if (!this.root.isConnected) return; // the page was left
       const view = `${this.camera.x} ${this.camera.y} ${this.camera.zoom}`;
       const wasDressed = this.dressed;
       this.dress();
@@ -325,6 +345,13 @@ function shadeAlong(ramp, share) {
 }
 
 export default function map({ data, parentElement, setStateValue }) {
-  if (!views.has(parentElement)) views.set(parentElement, new MapView(parentElement));
-  views.get(parentElement).receive(data, setStateValue);
+  const view = views.get(parentElement) ?? new MapView(parentElement);
+  views.set(parentElement, view);
+  view.receive(data, setStateValue);
+  const { turn } = view;
+  return () => {
+    if (view.turn !== turn) return; // an overtaken call is cleaned up late
+    view.destroy();
+    views.delete(parentElement);
+  };
 }

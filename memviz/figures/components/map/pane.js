@@ -120,6 +120,12 @@ export class Pane {
     return nearestTo(this.now, x, y, REACH / camera.scale(this.width, this.height));
   }
 
+  // Number of the path's point under the pointer, or -1.
+  onPath(camera, px, py) {
+    const at = (this.path?.places ?? []).flatMap(([x, y]) => camera.toScreen(x, y, this.width, this.height));
+    return nearestTo(at, px, py, REACH);
+  }
+
   // Rows with a drawn point inside a polygon of the screen.
   caught(camera, lasso) {
     const polygon = [];
