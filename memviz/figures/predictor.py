@@ -87,11 +87,11 @@ def line_of(
 
 def methods_figure(lines: pd.DataFrame, metric: str, colours: Palette = THEMED) -> go.Figure:
     """One metric of every method with its interval, a row a method: the predictor first, the oracle last and hollow."""
-    values = lines[lines["metric"] == metric].set_index("method")
-    order = [name for name in METHOD_WORDS if name in values.index and np.isfinite(values.loc[name, "value"])]
+    values: dict[Any, Any] = lines[lines["metric"] == metric].set_index("method").to_dict("index")
+    order = [name for name in METHOD_WORDS if name in values and np.isfinite(values[name]["value"])]
     traces = []
     for name in order:
-        line = values.loc[name]
+        line = values[name]
         colour = colours.categorical[0] if name == "predictor" else colours.muted
         symbol = {"predictor": "diamond", "oracle_rank": "circle-open"}.get(name, "circle")
         low, high = (line["value"] if np.isnan(line[end]) else line[end] for end in ("low", "high"))

@@ -142,7 +142,7 @@ def threshold_figure(confusion: pd.DataFrame, threshold: float, colours: Palette
             "recall": hit / (hit + missed),
         }
     traces = [
-        line_of(table["threshold"], values, name, colours.categorical[i], i, "from P = %{x:.2f}<br>%{y:.3f}")
+        line_of(table["threshold"].tolist(), values, name, colours.categorical[i], i, "from P = %{x:.2f}<br>%{y:.3f}")
         for i, (name, values) in enumerate(shown.items())
     ]
     rule = {"type": "line", "xref": "x", "yref": "paper", "x0": threshold, "x1": threshold, "y0": 0, "y1": 1}

@@ -14,9 +14,10 @@ from memviz.predictor.artifact import Predictor, save
 from memviz.predictor.features import Inputs
 from memviz.predictor.files import WEIGHTS
 from memviz.predictor.forward import probability, read_weights
+from memviz.predictor.presets import Setting
 
 
-def fitted(setting: str, folder: Path, with_hidden: bool = True) -> Predictor:
+def fitted(setting: Setting, folder: Path, with_hidden: bool = True) -> Predictor:
     """A predictor of one epoch, saved in the folder."""
     whole = random_inputs(60)
     inputs = whole if with_hidden else Inputs(K, None, whole.statistics)
@@ -30,7 +31,7 @@ def fitted(setting: str, folder: Path, with_hidden: bool = True) -> Predictor:
 
 
 @pytest.mark.parametrize("setting", ["published", "causal", "context"])
-def test_as_with_torch(setting: str, tmp_path: Path) -> None:
+def test_as_with_torch(setting: Setting, tmp_path: Path) -> None:
     predictor, inputs = fitted(setting, tmp_path), random_inputs(5, seed=7)
     weights = read_weights(tmp_path)
     for n_positions in (1, 3, M):
