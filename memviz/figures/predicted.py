@@ -34,7 +34,7 @@ def predicted_track(setting: str, probability: np.ndarray, match: np.ndarray | N
     values = [float(p) if ok else None for p, ok in zip(probability, known, strict=True)]
     track: Track = {
         "id": f"predicted-{setting}",
-        "label": f"P(memorized), {words}",
+        "label": f"P(memorized), {words}, free-running",
         "unit": "",
         "kind": "cells",
         "scale": "linear",

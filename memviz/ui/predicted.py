@@ -22,7 +22,7 @@ from memviz.predictor.files import ABOUT
 from memviz.predictor.forward import probability, read_weights
 from memviz.predictor.presets import SETTINGS
 from memviz.records import Run
-from memviz.settings import ROOT, settings
+from memviz.settings import settings
 from memviz.tasks import TraceTask, result_key
 from memviz.ui.running import watch
 from memviz.ui.shared import device_kind, session, store, worker
@@ -252,8 +252,3 @@ def _headline(_known: Known, identity: str, m: int) -> dict[str, Any]:
         "baseline_accuracy": float(baselines[best]),
         "prevalence": float(values.loc["predictor", "prevalence"]),
     }
-
-
-def offer_page() -> None:
-    """The way to the page where predictors are fitted and judged."""
-    st.page_link(ROOT / "pages" / "predictor.py", label="Predictors", icon=":material/online_prediction:")

@@ -269,7 +269,7 @@ def test_rows_of_cells_say_what_they_hold(page: Page, show: Show) -> None:
     expect(page.locator(".tip .cells")).to_have_text("P(memorized) 0.20, publishedP(memorized) 0.10, context only")
     assert token(page, 3).get_attribute("aria-label").endswith("fragile, P(memorized) 0.90, published")  # type: ignore[union-attr]
     keys = [text.replace("\n", " ") for text in page.locator(".key.cells").all_inner_texts()]
-    assert keys[0].startswith("row 1 below the tokens: P(memorized), published, border: the truth")
+    assert keys[0].startswith("row 1 below the tokens: P(memorized), published, free-running, border: the truth")
     assert keys[1].startswith("row 2 below the tokens: P(memorized), context only")
     assert overflow(page) <= 0
 
