@@ -73,7 +73,7 @@ def fit(
 
 def _ship(done: Sequence[Any], folder: Path) -> None:
     """Copy predictors into a folder, with their tables together."""
-    from memviz.prediction.tables import joined, write_tables
+    from memviz.prediction.tables import joined, slim, write_tables
     from memviz.predictor.files import ABOUT, WEIGHTS
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def _ship(done: Sequence[Any], folder: Path) -> None:
         target.mkdir(exist_ok=True)
         for name in (WEIGHTS, ABOUT):
             shutil.copyfile(known.folder / name, target / name)
-    write_tables(joined([known.tables() for known in done]), folder)
+    write_tables(slim(joined([known.tables() for known in done])), folder)
     n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     typer.echo(f"{len(done)} predictors in {folder}: {n_bytes:,} bytes")
 

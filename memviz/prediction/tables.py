@@ -73,6 +73,9 @@ TABLES: dict[str, dict[str, str]] = {
 """Table -> column -> what it is."""
 
 
+SLIM_POINTS = 31
+
+
 @dataclass(frozen=True)
 class Tables:
     """One evaluation of one or several predictors; columns as in `TABLES`."""
@@ -106,9 +109,41 @@ def joined(parts: list[Tables]) -> Tables:
 def write_tables(tables: Tables, folder: Path) -> None:
     """Write one Parquet file a table, each whole or not at all. Raises OSError."""
     for name in TABLES:
-        new = folder / f".{name}.tmp"
-        getattr(tables, name).to_parquet(new, index=False, compression="zstd", compression_level=19)
+        table, new = getattr(tables, name), folder / f".{name}.tmp"
+        words = [column for column in table if not pd.api.types.is_numeric_dtype(table[column])]
+        numbers = [column for column in table if column not in words] if name == "outcomes" else False
+        table.to_parquet(
+            new,
+            index=False,
+            compression="zstd",
+            compression_level=19,
+            use_dictionary=words,  # numbers that repeat in blocks are packed better without
+            use_byte_stream_split=numbers,
+        )
         new.replace(folder / f"{name}.parquet")
+
+
+def slim(tables: Tables) -> Tables:
+    """The same in half the bytes, to be shipped.
+
+    Four digits, in curves three; curves of at most `SLIM_POINTS` points, none of constants; confusion at every second
+    threshold; no outcomes of all_miss and domain.
+    """
+    curves = tables.curves[~tables.curves["method"].isin(("majority", "all_miss"))]
+    tenths = 10 * tables.confusion["threshold"]
+    outcomes = tables.outcomes[~tables.outcomes["method"].isin(("all_miss", "domain"))]
+    lines = curves.groupby([*_ABOUT, "curve"], sort=False)
+    place, last = lines.cumcount(), lines["x"].transform("size") - 1
+    step = last / (SLIM_POINTS - 1)
+    kept = (last < SLIM_POINTS) | (place % step.clip(lower=1) < 1) | (place == last)
+    fewer = {"confusion": tables.confusion[(tenths - tenths.round()).abs() < 1e-6], "outcomes": outcomes}
+    small = {name: _rounded(fewer.get(name, getattr(tables, name)), 4) for name in TABLES}
+    return Tables(**small | {"curves": _rounded(curves[kept], 3)})
+
+
+def _rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
+    kinds = {name: {"f": "float32", "i": "int32"}.get(kind.kind) for name, kind in table.dtypes.items()}
+    return table.round(digits).astype({name: kind for name, kind in kinds.items() if kind})
 
 
 def read_tables(folder: Path) -> Tables:

@@ -63,12 +63,14 @@ def curves(probability: np.ndarray, match: np.ndarray) -> dict[str, np.ndarray]:
         "roc": np.column_stack([false, true, np.minimum(at, 1)]),
         "precision_recall": np.column_stack([recall, precision, np.append(limits, 1.0)])[::-1],
     }
-    return {name: points[_thinned(points[:, 0])] for name, points in both.items()}
+    return {name: points[_thinned(points)] for name, points in both.items()}
 
 
-def _thinned(x: np.ndarray) -> np.ndarray:
-    """Places of points about evenly spaced along an ascending x, the ends among them."""
-    return np.unique(np.searchsorted(x, np.linspace(x[0], x[-1], MOST_POINTS)).clip(0, len(x) - 1))
+def _thinned(points: np.ndarray) -> np.ndarray:
+    """Places of points about evenly spaced along a curve, the ends among them."""
+    way = np.abs(np.diff(points[:, :2], axis=0)).sum(axis=1).cumsum()
+    way = np.concatenate([[0.0], way])
+    return np.unique(np.searchsorted(way, np.linspace(0, way[-1], MOST_POINTS)).clip(0, len(way) - 1))
 
 
 def histograms(probability: np.ndarray, match: np.ndarray, n_bins: int = 200) -> np.ndarray:

@@ -15,7 +15,7 @@ from memviz.prediction import METRICS, TABLES
 from memviz.prediction.baselines import ORACLE, UNSCALED
 from memviz.prediction.data import PredictorData
 from memviz.prediction.evaluation import evaluate
-from memviz.prediction.tables import Tables, joined, read_tables, write_tables
+from memviz.prediction.tables import SLIM_POINTS, Tables, joined, read_tables, slim, write_tables
 from memviz.tasks import InputError
 
 N = 60
@@ -151,3 +151,20 @@ def test_tables_come_back_from_disk(tables: Tables, tmp_path) -> None:
         joined([])
     with pytest.raises(InputError, match="holds no evaluation"):
         read_tables(tmp_path / "nowhere")
+
+
+def test_slim_tables_say_the_same_in_fewer_digits(tables: Tables, tmp_path) -> None:
+    small = slim(tables)
+    pd.testing.assert_frame_equal(small.metrics, tables.metrics, check_dtype=False, atol=1e-4)
+    assert set(small.outcomes["method"]) == {"predictor", ORACLE} and len(small.outcomes) == 2 * N
+    assert small.confusion["threshold"].nunique() == 9
+    assert "all_miss" not in set(small.curves["method"])
+    for _, curve in small.curves.groupby(["method", "curve"]):
+        assert len(curve) <= SLIM_POINTS + 1
+    wide = tables.curves[tables.curves["method"] == "predictor"]
+    for name, curve in wide.groupby("curve"):
+        kept = small.curves[(small.curves["method"] == "predictor") & (small.curves["curve"] == name)]
+        ends = curve[["x", "y"]].iloc[[0, -1]].to_numpy()
+        np.testing.assert_allclose(kept[["x", "y"]].iloc[[0, -1]].to_numpy(), ends, atol=1e-3)
+    write_tables(small, tmp_path)
+    pd.testing.assert_frame_equal(read_tables(tmp_path).levels, small.levels)
