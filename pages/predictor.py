@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
+from memviz.settings import ROOT
 from memviz.ui import evaluated, predicting
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
@@ -155,14 +156,11 @@ with divergence:
 
 loss, theirs = st.columns(2)
 with loss:
-    import pandas as pd
-
-    epochs = pd.DataFrame(view.known.about["epochs"])
     evaluated.show(
         lambda: figures.loss_figure(view.known.about["epochs"]),
         "How it was fitted",
         "loss",
-        epochs,
+        view.epochs,
         predicting.LOSS_NOTE,
     )
 with theirs, st.container(border=True):
@@ -184,8 +182,4 @@ with st.expander("All numbers: every method, size and continuation size"):
     evaluated.offer_table(table, "predictor-metrics")
 with st.expander("This predictor"):
     evaluated.show_about(view)
-    from memviz.prediction.task import fit_task_from
-
-    request = view.known.about["request"] | {"sweep": "SWEEP_FOLDER"}
-    st.caption("The same from the command line, with the folder of the sweep it was fitted on:")
-    st.code(predicting.fit_command(fit_task_from(request)), language=None, wrap_lines=True)
+st.page_link(ROOT / "pages" / "trace.py", label="Predictions under the tokens of a trace", icon=":material/timeline:")

@@ -17,18 +17,18 @@ from memviz.figures.predicted import BASELINES, METHOD_WORDS
 from memviz.population.reported import SOURCE, reported_accuracies
 from memviz.prediction.known import Known
 from memviz.prediction.tables import Tables
+from memviz.prediction.task import fit_task_from
 from memviz.predictor.presets import SETTINGS
 from memviz.settings import settings
 from memviz.sweeps.running import duration
 from memviz.tasks import InputError
 from memviz.ui.population import KEY_LENGTH, choose_picture, forget_unknown, offer_table, picture
 from memviz.ui.predicted import known_now
-from memviz.ui.predicting import PRESET_WORDS, SETTING_HELP, SETTING_NAMES
+from memviz.ui.predicting import PRESET_WORDS, SETTING_HELP, SETTING_NAMES, fit_command
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
-CURVES = ("predictor", "boosting", "logistic", "entropy", "position", "context_nll", "domain", "oracle_rank")
-"""Methods drawn as curves, unless some are taken away."""
 FEW = ("predictor", "boosting", "logistic", "position")
+"""Methods drawn as curves before anybody chose any."""
 CARDS = {
     "token_accuracy": ("Token accuracy", "share of test positions labelled rightly at P = 0.5"),
     "full_accuracy": ("Full accuracy", "share of test rows with every position labelled rightly"),
@@ -68,6 +68,11 @@ class View:
         """Metrics of the whole family at every m."""
         parts = [_tables(each, _identity(each)).metrics for each in self.family]
         return pd.concat(parts, ignore_index=True)
+
+    @property
+    def epochs(self) -> pd.DataFrame:
+        """One line an epoch of its fit."""
+        return pd.DataFrame(self.known.about["epochs"])
 
     @property
     def models(self) -> list[str]:
@@ -292,3 +297,5 @@ def show_about(view: View) -> None:
         "id": about["id"],
     }
     st.table([{"": name, "value": value} for name, value in lines.items()], border="horizontal", hide_index=True)
+    st.caption("The same from the command line, with the folder of the sweep it was fitted on:")
+    st.code(fit_command(fit_task_from(about["request"] | {"sweep": "SWEEP"})), language=None, wrap_lines=True)
