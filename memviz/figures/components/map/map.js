@@ -12,25 +12,32 @@ const N_SHADES = 32;
 const MOST_ANIMATED = 30000; // drawn points; beyond, steps change at once
 const views = new WeakMap();
 
-// Round marks of each colour, drawn once.
+// Marks of each colour, drawn once for screens of a density, and the colours as pixels.
 class Sprites {
-  constructor(shades, faint, radius) {
-    this.half = radius + 1;
-    this.size = 2 * this.half;
-    const made = shades.map((shade) => this.make(shade, radius));
-    this.faint = this.make(faint, radius);
+  constructor(shades, faint, background, radius, dense) {
+    const made = shades.map((shade) => mark(shade, radius * dense));
+    const pixels = shades.map(pixelOf);
+    this.faint = mark(faint, radius * dense);
+    this.faintPixel = pixelOf(mix(background, faint, 0.3));
     this.of = (hue) => made[Math.min(hue, made.length - 1)];
+    this.pixel = (hue) => pixels[Math.min(hue, pixels.length - 1)];
   }
+}
 
-  make(shade, radius) {
-    const canvas = node("canvas", { width: 3 * this.size, height: 3 * this.size });
-    const context = canvas.getContext("2d");
-    context.scale(3, 3);
-    context.arc(this.half, this.half, radius, 0, 2 * Math.PI);
-    context.fillStyle = shade;
-    context.fill();
-    return canvas;
-  }
+function mark(shade, radius) {
+  const side = 2 * Math.ceil(radius + 1);
+  const canvas = node("canvas", { width: side, height: side });
+  const context = canvas.getContext("2d");
+  context.arc(side / 2, side / 2, radius, 0, 2 * Math.PI);
+  context.fillStyle = shade;
+  context.fill();
+  return canvas;
+}
+
+// "#rrggbb" as the four bytes of an opaque pixel, red first.
+function pixelOf(hex) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 class MapView {
@@ -127,7 +134,7 @@ class MapView {
     const style = getComputedStyle(this.root);
     const [text, background] = [hexOf(style.color), hexOf(getComputedStyle(this.legend).backgroundColor)];
     const n = this.panes[0].now.length / 2;
-    const name = `${this.data.id} ${text} ${background} ${n}`;
+    const name = `${this.data.id} ${text} ${background} ${n} ${this.panes[0].dense}`;
     if (this.dressed === name) return;
     this.dressed = name;
     const base = coloursFor(text, background);
@@ -137,7 +144,7 @@ class MapView {
     const { scale } = this.data;
     const ramp = palette.sequential.slice(2);
     const shades = scale.categories ? scale.categories.map((each) => shadeOf(each.colour)) : Array.from({ length: N_SHADES }, (_, i) => shadeAlong(ramp, i / (N_SHADES - 1)));
-    this.sprites = new Sprites(shades, palette.muted, n > 20000 ? 1.6 : n > 4000 ? 2.2 : n > 1000 ? 3 : 4);
+    this.sprites = new Sprites(shades, palette.muted, background, n > 2000 ? 2.2 : n > 1000 ? 3 : 4, this.panes[0].dense);
     this.writeLegend(shades);
   }
 
@@ -303,9 +310,10 @@ class MapView {
       if (!this.root.isConnected) return; // the page was left
       const view = `${this.camera.x} ${this.camera.y} ${this.camera.zoom}`;
       const wasDressed = this.dressed;
-      this.dress();
-      let isStale = this.isStale || view !== this.view || wasDressed !== this.dressed;
+      let isStale = this.isStale || view !== this.view;
       for (const pane of this.panes) isStale = pane.resize() || isStale;
+      this.dress();
+      isStale ||= wasDressed !== this.dressed;
       for (const pane of this.panes) {
         if (isStale) pane.draw(this.camera, this.sprites, this.selected);
         const lasso = this.drag?.pane === pane ? this.lasso : null;

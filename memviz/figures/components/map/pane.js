@@ -5,6 +5,7 @@ import { decode, nearestTo, spread, enclosed } from "./points.js";
 
 const REACH = 9; // px from a point that still is on it
 const FAINT = 0.16; // of points outside the selection
+const SPRITES = 6000; // points drawn round; more are drawn as squares
 
 export class Pane {
   constructor(data, frame) {
@@ -56,20 +57,46 @@ export class Pane {
 
   draw(camera, sprites, selected) {
     const context = this.base.getContext("2d");
-    const { width, height, dense, now, rows } = this;
-    context.setTransform(dense, 0, 0, dense, 0, 0);
-    context.clearRect(0, 0, width, height);
+    const { width, height, dense, now } = this;
     const unit = camera.scale(width, height);
     const [dx, dy] = [width / 2 - camera.x * unit, height / 2 + camera.y * unit];
+    if (now.length / 2 > SPRITES) {
+      this.drawSquares(context, sprites, selected, dx, dy, unit);
+      return;
+    }
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, width * dense, height * dense);
     for (const isChosen of selected ? [false, true] : [true]) {
       context.globalAlpha = isChosen ? 0.85 : FAINT;
       for (let i = 0; i < now.length / 2; i += 1) {
-        if (selected && selected.has(rows[i % rows.length]) !== isChosen) continue;
+        if (selected && selected.has(this.rows[i % this.rows.length]) !== isChosen) continue;
         const sprite = isChosen ? sprites.of(this.hueAt(i)) : sprites.faint;
-        context.drawImage(sprite, dx + now[2 * i] * unit - sprites.half, dy - now[2 * i + 1] * unit - sprites.half, sprites.size, sprites.size);
+        const [x, y] = [dense * (dx + now[2 * i] * unit), dense * (dy - now[2 * i + 1] * unit)];
+        context.drawImage(sprite, Math.round(x - sprite.width / 2), Math.round(y - sprite.width / 2)); // pixel on pixel
       }
     }
     context.globalAlpha = 1;
+  }
+
+  // Many points as squares of pixels, in a tenth of the time.
+  drawSquares(context, sprites, selected, dx, dy, unit) {
+    const [across, down] = [this.base.width, this.base.height];
+    const image = context.createImageData(across, down);
+    const pixels = new Uint32Array(image.data.buffer);
+    const n = this.rows.length;
+    const chosen = selected ? Uint8Array.from(this.rows, (row) => Number(selected.has(row))) : null;
+    const side = Math.max(2, Math.round(2.4 * this.dense));
+    for (const isChosen of selected ? [0, 1] : [1]) {
+      for (let i = 0; i < this.now.length / 2; i += 1) {
+        if (chosen && chosen[i % n] !== isChosen) continue;
+        const colour = isChosen ? sprites.pixel(this.hueAt(i)) : sprites.faintPixel;
+        const left = Math.round(this.dense * (dx + this.now[2 * i] * unit)) - (side >> 1);
+        const top = Math.round(this.dense * (dy - this.now[2 * i + 1] * unit)) - (side >> 1);
+        if (left < 0 || top < 0 || left + side > across || top + side > down) continue;
+        for (let y = top; y < top + side; y += 1) pixels.fill(colour, y * across + left, y * across + left + side);
+      }
+    }
+    context.putImageData(image, 0, 0);
   }
 
   // The prompt's way, the hovered row, the lasso under way.

@@ -22,8 +22,10 @@ export function spread(places, [x0, y0, x1, y1]) {
 export function isInside(polygon, x, y) {
   let inside = false;
   for (let i = 0, j = polygon.length - 2; i < polygon.length; j = i, i += 2) {
-    const [ax, ay, bx, by] = [polygon[i], polygon[i + 1], polygon[j], polygon[j + 1]];
-    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
+    const ay = polygon[i + 1];
+    const by = polygon[j + 1];
+    if (ay > y === by > y) continue;
+    if (x < ((polygon[j] - polygon[i]) * (y - ay)) / (by - ay) + polygon[i]) inside = !inside;
   }
   return inside;
 }
