@@ -78,7 +78,7 @@ with right:
         "By model size and continuation size",
         "sizes",
         lines[lines["method"].isin(["predictor", baseline])],
-        f"{len(view.family)} predictors fitted alike, one a model, on the same rows; dotted: {METHOD_WORDS[baseline]}. "
+        f"{len(view.family)} fitted alike, one a model, on the same rows; dotted: {METHOD_WORDS[baseline]}. "
         "A larger model has another share of hits, so compare each line with its own dotted one.",
     )
 

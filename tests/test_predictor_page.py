@@ -248,14 +248,17 @@ def test_what_the_context_tells_is_shown_before_the_run_and_beside_the_truth(
     page.set_default_timeout(3 * MINUTES)
     before = n_jobs(server)
     page.goto(f"{server.url}/trace")
-    expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible(timeout=2 * MINUTES)
     choose_model(page, fitted)
     page.get_by_role("button", name="Predict from the context alone").click()
-    expect(page.get_by_text(re.compile("^Expected to be reproduced: .* of 16 tokens"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^Expected to be reproduced: .* of 16 tokens"))).to_be_visible(
+        timeout=2 * MINUTES
+    )
     assert n_jobs(server) == before, "nothing was decoded"
     press_run(page)
     expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
-    expect(page.get_by_text(re.compile("Context only: made .* before this text was generated"))).to_be_visible()
+    made = re.compile("Context only: made .* before this text was generated")
+    expect(page.get_by_text(made)).to_be_visible(timeout=MINUTES)
     expect(page.locator(".cell:visible")).to_have_count(32)
     expect(strip(page).nth(40)).to_have_attribute("aria-label", re.compile(r"P\(memorized\) [01]\.\d\d, context only"))
     expect(strip(page).nth(50)).not_to_have_attribute("aria-label", re.compile("memorized"))  # beyond its m

@@ -99,7 +99,10 @@ def methods_figure(lines: pd.DataFrame, metric: str, colours: Palette = THEMED) 
             go.Scatter(
                 x=[line["value"]],
                 y=[METHOD_WORDS[name]],
-                mode="markers",
+                mode="markers+text",
+                text=[f"{line['value']:.3f}"],
+                textposition="top center",
+                textfont={"size": 11, "color": colours.text},
                 error_x={"array": [high - line["value"]], "arrayminus": [line["value"] - low], "color": colour},
                 marker={"color": colour, "size": 11 if name == "predictor" else 8, "symbol": symbol},
                 customdata=[[low, high, line["n"], line["n_units"]]],
@@ -115,7 +118,7 @@ def methods_figure(lines: pd.DataFrame, metric: str, colours: Palette = THEMED) 
         x["range"] = [-0.02, 1.02]
     names = [METHOD_WORDS[name] for name in order]
     y = {"categoryorder": "array", "categoryarray": names[::-1], "showgrid": True, "ticks": "", "type": "category"}
-    return go.Figure(traces, layout(colours, x, y, 380))
+    return go.Figure(traces, layout(colours, x, y, 430))
 
 
 def sizes_figure(

@@ -221,14 +221,10 @@ def show_cards(view: View) -> None:
             delta_color="off",
             delta_arrow="off",
             help=f"{help_}."
-            + ("" if line is None else f" Interval {_span(line, form)}.")
+            + ("" if line is None else f" Interval [{line['low']:{form}}, {line['high']:{form}}].")
             + ("" if best is None else f" Below, the best baseline: {METHOD_WORDS[best[0]]}."),
             border=True,
         )
-
-
-def _span(line: pd.Series, form: str) -> str:
-    return f"[{line['low']:{form}}, {line['high']:{form}}]"
 
 
 def show(
@@ -294,7 +290,7 @@ def show_about(view: View) -> None:
         "hits in training rows": f"{about['data']['prevalence']['train']:.1%}",
         "made": about["created"],
         "versions": ", ".join(f"{name} {version}" for name, version in about["versions"].items()),
-        "id": about["id"],
+        "id": about["id"][:KEY_LENGTH],
     }
     st.table([{"": name, "value": value} for name, value in lines.items()], border="horizontal", hide_index=True)
     st.caption("The same from the command line, with the folder of the sweep it was fitted on:")

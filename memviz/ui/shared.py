@@ -79,7 +79,8 @@ def set_style() -> None:
         "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
         "[data-testid=stMetricLabel] p{font-size:.8rem}"
         ".st-key-measures td:nth-child(3){min-width:26rem}.st-key-measures td:nth-child(4){min-width:9rem}"
-        "[data-testid=stButtonGroup] [data-selected=true] p{color:light-dark(#1f4e9c,#9dbcf0)}"
+        "[data-testid=stButtonGroup] [data-selected=true] p,[data-testid=stSliderThumbValue] p"
+        "{color:light-dark(#1f4e9c,#9dbcf0)}"
         "@media (max-width:640px){.st-key-cards [data-testid=stColumn]"
         "{flex:1 1 calc(50% - .5rem);min-width:calc(50% - .5rem)}}</style>"
     )
