@@ -187,7 +187,9 @@ def _agreement(spaces: Spaces, found: Material) -> Found:
 
 
 def _estimate(values: np.ndarray, n: int, one: Dynamics) -> Estimate:
-    """From the sample's value and those of the resamples."""
+    """From the sample's value and those of the resamples. Raises InputError where a group has no pair."""
+    if n < 2:
+        raise InputError(f"the smallest group has {n} rows: pairs need two")
     low, high = percentiles(values[1:])
     return Estimate(float(values[0]), float(low), float(high), n, min(n, int(one.n_units)))
 
