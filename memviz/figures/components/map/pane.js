@@ -5,7 +5,7 @@ import { decode, nearestTo, spread, enclosed } from "./points.js";
 
 const REACH = 9; // px from a point that still is on it
 const FAINT = 0.16; // of points outside the selection
-const SPRITES = 6000; // points drawn round; more are drawn as squares
+const SPRITES = 2000; // points drawn round; more are drawn as squares
 
 export class Pane {
   constructor(data, frame) {
