@@ -24,7 +24,18 @@ from memviz.store import StoreError
 from memviz.tasks import task_from, tokenizer_of
 from memviz.tokenizer import Tokenizer
 
-PAGES = ("/trace", "/compare", "/population", "/transitions", "/boundary", "/predictor", "/sweep")
+PAGES = (
+    "/trace",
+    "/compare",
+    "/layers",
+    "/population",
+    "/transitions",
+    "/boundary",
+    "/map",
+    "/dynamics",
+    "/predictor",
+    "/sweep",
+)
 """Addresses below the first one, where Streamlit's client would ask the wrong place for its server first."""
 _EARLY = COMPONENT.parent / "early"
 _EARLY_SCRIPT = '<script type="module" src="./early/trace.js"></script>'

@@ -119,7 +119,11 @@ _NUMBERS = {name: st.column_config.NumberColumn(format="%.3f") for name in ("sil
 def _similarity_table(found: Similarity) -> pd.DataFrame:
     """A line a measure and step."""
     parts = []
-    for name, each in (("CKA", found.cka), ("k-NN overlap", found.knn_overlap), ("representational similarity", found.rsa)):
+    for name, each in (
+        ("CKA", found.cka),
+        ("k-NN overlap", found.knn_overlap),
+        ("representational similarity", found.rsa),
+    ):
         null = [f"{a:.3f} to {b:.3f}" for a, b in zip(each.null_low.tolist(), each.null_high.tolist(), strict=True)]
         parts.append(pd.DataFrame({"measure": name, "step": found.step, "value": each.value, "permuted rows": null}))
     return pd.concat(parts, ignore_index=True)
