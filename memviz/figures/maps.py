@@ -41,7 +41,7 @@ CONTINUOUS: dict[str, tuple[float, float, str]] = {
 N_SHADES = 32
 """Of a continuous scale."""
 COMPONENTS = FilePath(__file__).parent / "components"
-MODULES = ("trace/nodes", "trace/scales", "map/points", "map/pane", "map/map")
+MODULES = ("trace/nodes", "trace/scales", "map/points", "map/pane", "map/sprites", "map/picture", "map/map")
 _PLACES = 65535
 
 

@@ -1,9 +1,11 @@
 // A map of hidden states: one or two panes in one frame, a slider over decoding steps, one selection for all panes.
 
 import { node } from "../trace/nodes.js";
-import { coloursFor, hexOf, mix } from "../trace/scales.js";
+import { coloursFor, hexOf } from "../trace/scales.js";
 import { Pane } from "./pane.js";
+import { savePicture } from "./picture.js";
 import { Camera } from "./points.js";
+import { keysOf, shadeAlong, Sprites } from "./sprites.js";
 
 const MOVE_TIME = 350; // ms from one step to the next
 const PLAY_TIME = 900; // ms a step stays while playing
@@ -11,34 +13,6 @@ const REPORT_DELAY = 250; // ms; a dragged slider reports only where it stops
 const N_SHADES = 32;
 const MOST_ANIMATED = 30000; // drawn points; beyond, steps change at once
 const views = new WeakMap();
-
-// Marks of each colour, drawn once for screens of a density, and the colours as pixels.
-class Sprites {
-  constructor(shades, faint, background, radius, dense) {
-    const made = shades.map((shade) => mark(shade, radius * dense));
-    const pixels = shades.map(pixelOf);
-    this.faint = mark(faint, radius * dense);
-    this.faintPixel = pixelOf(mix(background, faint, 0.3));
-    this.of = (hue) => made[Math.min(hue, made.length - 1)];
-    this.pixel = (hue) => pixels[Math.min(hue, pixels.length - 1)];
-  }
-}
-
-function mark(shade, radius) {
-  const side = 2 * Math.ceil(radius + 1);
-  const canvas = node("canvas", { width: side, height: side });
-  const context = canvas.getContext("2d");
-  context.arc(side / 2, side / 2, radius, 0, 2 * Math.PI);
-  context.fillStyle = shade;
-  context.fill();
-  return canvas;
-}
-
-// "#rrggbb" as the four bytes of an opaque pixel, red first.
-function pixelOf(hex) {
-  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
-}
 
 class MapView {
   constructor(parent) {
@@ -57,8 +31,7 @@ class MapView {
     this.listening.abort();
     this.resizing.disconnect();
     clearTimeout(this.telling);
-    cancelAnimationFrame(this.moving);
-    cancelAnimationFrame(this.frame);
+    for (const asked of [this.moving, this.frame]) cancelAnimationFrame(asked);
     this.root.remove();
   }
 
@@ -106,7 +79,7 @@ class MapView {
     });
     const steps = node("div", { class: "bar" }, this.player, node("label", { class: "slide" }, node("span", {}, "Decoding step"), this.slider), this.output);
     steps.append(node("label", { class: "check" }, this.every, "all steps at once"));
-    const bar = node("div", { class: "bar" }, tools, whole, this.button("PNG", () => this.save()), this.count, this.clear);
+    const bar = node("div", { class: "bar" }, tools, whole, this.button("PNG", () => savePicture(this.panes, this.colours, this.output.textContent)), this.count, this.clear);
     this.legend = node("div", { class: "legend" });
     this.tip = node("div", { class: "tip", hidden: "" });
     this.box = node("div", { class: "panes" }, ...this.panes.map((pane) => pane.node));
@@ -145,20 +118,7 @@ class MapView {
     const ramp = palette.sequential.slice(2);
     const shades = scale.categories ? scale.categories.map((each) => shadeOf(each.colour)) : Array.from({ length: N_SHADES }, (_, i) => shadeAlong(ramp, i / (N_SHADES - 1)));
     this.sprites = new Sprites(shades, palette.muted, background, n > 2000 ? 2.2 : n > 1000 ? 3 : 4, this.panes[0].dense);
-    this.writeLegend(shades);
-  }
-
-  writeLegend(shades) {
-    const { scale } = this.data;
-    const swatch = (background) => {
-      const made = node("span", { class: scale.categories ? "dot" : "ramp" });
-      made.style.background = background;
-      return made;
-    };
-    const keys = scale.categories
-      ? scale.categories.map((each, i) => node("span", { class: "key" }, swatch(shades[i]), `${each.name} (${each.n.toLocaleString("en")})`))
-      : [node("span", { class: "key" }, String(scale.low), swatch(`linear-gradient(to right, ${shades.join(",")})`), `${scale.high} ${scale.unit}`)];
-    this.legend.replaceChildren(node("strong", {}, scale.name), ...keys);
+    this.legend.replaceChildren(node("strong", {}, scale.name), ...keysOf(scale, shades));
   }
 
   // Steps
@@ -325,31 +285,6 @@ class MapView {
       this.root.dataset.drawn = this.data.id;
     });
   }
-
-  // All panes beside each other as one picture.
-  save() {
-    const gap = 12;
-    const [{ width, height, dense }] = this.panes;
-    const canvas = node("canvas", { width: dense * (this.panes.length * (width + gap) - gap), height: dense * (height + 24) });
-    const context = canvas.getContext("2d");
-    Object.assign(context, { fillStyle: this.colours.background, font: `${14 * dense}px sans-serif` });
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.fillStyle = this.colours.text;
-    this.panes.forEach((pane, i) => {
-      const left = dense * i * (width + gap);
-      context.fillText(`${pane.name}, ${this.output.textContent}`, left + 4 * dense, 16 * dense);
-      for (const layer of [pane.base, pane.over]) context.drawImage(layer, left, 24 * dense);
-    });
-    const link = node("a", { download: "memviz-map.png", href: canvas.toDataURL("image/png") });
-    link.click();
-  }
-}
-
-// A shade of a ramp, 0 to 1.
-function shadeAlong(ramp, share) {
-  const at = share * (ramp.length - 1);
-  const i = Math.min(ramp.length - 2, Math.floor(at));
-  return mix(ramp[i], ramp[i + 1], at - i);
 }
 
 export default function map({ data, parentElement, setStateValue }) {
