@@ -42,6 +42,7 @@ from memviz.sweeps.kept import SHIPPED, kept_sweeps
 from memviz.sweeps.rowset import SUITE
 from memviz.sweeps.tables import lengths_of
 from memviz.tasks import InputError
+from memviz.ui.keeping import offer_keeping, rows_among
 from memviz.ui.shared import CLASS_HELP
 
 HELD_OUT = "held-out"
@@ -176,7 +177,8 @@ def choose_view(with_weights: bool = False) -> tuple[View, DeltaGenerator]:
     lengths = lengths_of(sweep.task)
     forget_unknown("m", lengths)
     usual = sweep.task.continuation_at if sweep.task.continuation_at in lengths else lengths[-1]
-    with bar[1].popover("Rows and models", width="stretch", icon=":material/filter_list:"):
+    chooser = bar[1].popover("Rows and models", width="stretch", icon=":material/filter_list:")
+    with chooser:
         filters = _choose_filters(_choices(sweep, start.key))
         models = list(start.models)
         forget_unknown("models", models)
@@ -202,9 +204,12 @@ def choose_view(with_weights: bool = False) -> tuple[View, DeltaGenerator]:
     if not view.models:
         st.info("Choose at least one model under **Rows and models**.")
         st.stop()
-    if not len(filters.apply(view.rows)):
+    passing = filters.apply(view.rows)["row"]
+    if not len(passing):
         st.info("No row passes these filters: take some away under **Rows and models**.")
         st.stop()
+    with chooser:
+        offer_keeping(rows_among(sweep.task.rows, passing), words_of(view), "view")
     return view, line
 
 

@@ -12,7 +12,9 @@ import streamlit as st
 from memviz.measures.score import LEVELS
 from memviz.measures.templates import CLASSES
 from memviz.samples import SHOWN, SIZES, Samples, Wish
+from memviz.sweeps import RowSet
 from memviz.tokenizer import Tokenizer
+from memviz.ui.keeping import offer_keeping
 from memviz.ui.shared import CLASS_HELP, escaped, open_expander, samples
 
 ROW = "A row of the training data"
@@ -140,3 +142,6 @@ def _browse(rows: Samples, wish: Wish, page: str) -> None:
         f"tokens. {n_scored:,} rows were scored: every row of a bucket, and a sample of the background, the rows that "
         "were never meant to repeat; choosing a level leaves the others out."
     )
+    if len(found):
+        with st.popover("Keep these rows", icon=":material/bookmark_add:"):
+            offer_keeping(RowSet(rows=tuple(found.tolist())), "chosen among the training rows", f"{page}-rows")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -11,9 +9,8 @@ import streamlit as st
 from memviz.catalog import ModelError, find_model, read_card
 from memviz.ladder import LadderTask, tasks_of
 from memviz.settings import ROOT, settings
-from memviz.sweeps import RowSet, save_row_set
-from memviz.sweeps.rowset import SUITE
 from memviz.tasks import InputError, run_hash, task_of_ids
+from memviz.ui.keeping import offer_keeping, rows_among
 from memviz.ui.population import View, offer_table, points
 from memviz.ui.running import LINK_LENGTH
 from memviz.ui.shared import refuse, store, tokenizer
@@ -54,7 +51,7 @@ def show_sequences(view: View, rows: np.ndarray, title: str, name: str, models: 
             if st.button(label, icon=icon, disabled=row is None, key=f"{target}-{name}") and row is not None:
                 _open(view, row, target, models[1])
         with st.popover("Keep these rows", icon=":material/bookmark_add:"):
-            _offer_keeping(view, rows, title, name)
+            offer_keeping(rows_among(view.task.rows, rows), title, name)
         with st.popover("Data", icon=":material/download:"):
             offer_table(table, f"{name}-rows")
     st.caption(
@@ -124,17 +121,3 @@ def _open(view: View, row: int, page: str, model: str) -> None:
         refuse(error)
     store().put_request(name, request)
     st.switch_page(ROOT / "pages" / f"{page}.py", query_params={"run": name[:LINK_LENGTH]})
-
-
-def _offer_keeping(view: View, rows: np.ndarray, title: str, name: str) -> None:
-    """Save the rows under a name, for another sweep or the command line."""
-    wanted = st.text_input("Name of the row set", placeholder="lost by the larger", key=f"keep-{name}")
-    if st.button("Save", disabled=not wanted, key=f"save-{name}") and wanted:
-        source = view.task.rows
-        numbers = tuple(int(row) for row in rows)
-        kept = RowSet(rows=numbers) if source.source == SUITE else replace(source, rows=numbers, sample=None)
-        try:
-            save_row_set(wanted, kept, settings(), note=title)
-            st.success(f"Saved: sweep it from the Sweeps page, or with `--data {wanted!r}`.")
-        except (InputError, OSError) as error:
-            st.error(str(error))
