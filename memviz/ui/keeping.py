@@ -21,7 +21,8 @@ def rows_among(source: RowSet, numbers: Iterable[int]) -> RowSet:
 
 def offer_keeping(rows: RowSet, title: str, name: str) -> None:
     """A name to keep rows under, and the button that does; `name` tells the places of a page apart."""
-    wanted = st.text_input(f"Keep these {len(rows.rows):,} rows as a row set", placeholder="a name", key=f"keep-{name}")
+    about = f"{len(rows.rows):,} rows, to sweep again or to name on the command line."
+    wanted = st.text_input("Name of the row set", placeholder="a name", help=about, key=f"keep-{name}")
     if st.button("Save", disabled=not wanted, key=f"save-{name}") and wanted:
         try:
             save_row_set(wanted, rows, settings(), note=title)
