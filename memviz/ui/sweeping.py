@@ -82,7 +82,7 @@ def _choose_rows() -> RowSet:
     if st.session_state.get("sweep_source") not in (None, *sources):
         del st.session_state["sweep_source"]
     source = st.selectbox(
-        "Rows", sources, key="sweep_source", help="Row sets are saved on the Transitions page; "
+        "Rows", sources, key="sweep_source", help="Row sets are saved on any page that lists or filters rows; "
         "files of your own are swept with `memviz sweep --data FILE`.", **KEEP,
     )  # fmt: skip
     if source != SUITE_ROWS or data is None:
