@@ -9,7 +9,7 @@ import numpy as np
 
 from memviz.maps.records import LAST_CONTEXT, EmbeddingMap
 from memviz.maps.scope import Scope, scope_from
-from memviz.projection import PROJECTION
+from memviz.projection import PROJECTION, UMAP
 from memviz.records import BEFORE_NORM, from_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.results import Sweep
@@ -104,7 +104,7 @@ def weights_of(sweep: Sweep, model: str) -> str:
     return known[model]
 
 
-def result_key(task: Any, scope: Scope, models: tuple[str, ...], sweep: Sweep, device_kind: str) -> str:
+def result_key(task: Any, scope: Scope, models: tuple[str, ...], sweep: Sweep, device_kind: str, **further: Any) -> str:
     """The key of a result: what was asked, the sweep's identity, weights, ENGINE, PROJECTION, below float32 the device.
 
     `task` has a `request`, of which neither the models' names nor the sweep's folder count.
@@ -113,12 +113,13 @@ def result_key(task: Any, scope: Scope, models: tuple[str, ...], sweep: Sweep, d
     where = {} if scope.dtype == "float32" else {"device": device_kind}
     weights = [weights_of(sweep, model) for model in models]
     versions = {"weights": weights, "engine": ENGINE, "projection": PROJECTION}
-    return request_hash(asked | {"scope": scope.identity(sweep)} | versions | where)
+    return request_hash(asked | {"scope": scope.identity(sweep)} | versions | where | further)
 
 
 def map_key(task: MapTask, sweep: Sweep, device_kind: str) -> str:
     """The key of a map; needs no model and no torch. Raises InputError where the sweep does not have the model."""
-    return result_key(task, task.scope, (task.model,), sweep, device_kind)
+    further = {"umap": UMAP} if task.reducer == "umap" else {}
+    return result_key(task, task.scope, (task.model,), sweep, device_kind, **further)
 
 
 def stored_map(store: Store, key: str) -> EmbeddingMap | None:

@@ -14,10 +14,13 @@ from memviz.projection.process import is_warm, umap_layout, warm_up
 from memviz.projection.registration import Registration, register_points
 
 PROJECTION = 1
-"""Raised whenever layouts change, so that older maps are computed anew."""
+"""Raised whenever layouts or measures change, so that older results are computed anew."""
+UMAP = 2
+"""The same for UMAP alone."""
 
 __all__ = [
     "PROJECTION",
+    "UMAP",
     "Basis",
     "Neighbours",
     "ProjectionError",

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from memviz.projection.frames import ASK, DONE, FAILED, TICK, WARM, read_frame, write_frame
+from memviz.projection.graph import fuzzy_graph
 
 MIN_DIST, SPREAD = 0.1, 1.0
 NEGATIVE_SAMPLES = 5
@@ -35,17 +36,14 @@ def layout(
     indices: np.ndarray, distances: np.ndarray, start: np.ndarray, seed: int, n_epochs: int, out: IO[bytes] | None
 ) -> np.ndarray:
     """(n, 2) float32 from exact neighbours (n, q), themselves first, and a start (n, 2); one thread, so repeatable."""
-    from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
+    from umap.umap_ import find_ab_params, simplicial_set_embedding
 
-    n, q = indices.shape
-    random_state = np.random.RandomState(seed)
-    nothing = np.zeros((n, 1), np.float32)
-    graph, _, _ = fuzzy_simplicial_set(nothing, q, random_state, "euclidean", knn_indices=indices, knn_dists=distances)
+    nothing = np.zeros((len(indices), 1), np.float32)
     a, b = find_ab_params(SPREAD, MIN_DIST)
     ticks: dict[str, Any] = {} if out is None else {"file": _Ticks(out, n_epochs), "bar_format": "{n_fmt}"}
     found, _ = simplicial_set_embedding(
         nothing,
-        graph,
+        fuzzy_graph(indices, distances),
         2,
         1.0,
         a,
@@ -54,7 +52,7 @@ def layout(
         NEGATIVE_SAMPLES,
         n_epochs,
         start,
-        random_state,
+        np.random.RandomState(seed),
         "euclidean",
         {},
         False,

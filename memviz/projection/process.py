@@ -20,7 +20,8 @@ from memviz.projection.points import ProjectionError
 from memviz.settings import ROOT
 
 log = logging.getLogger(__name__)
-N_EPOCHS = 200
+N_EPOCHS, N_EPOCHS_OF_MANY, MANY = 400, 200, 10_000
+"""Epochs of a layout, and of one of more points than `MANY`."""
 _POLL_SECONDS = 0.2
 Report = Callable[[int, int], None]
 
@@ -141,11 +142,16 @@ def is_warm() -> bool:
     return _UMAP.warm
 
 
+def epochs_of(n: int) -> int:
+    """Epochs of a layout of n points."""
+    return N_EPOCHS if n <= MANY else N_EPOCHS_OF_MANY
+
+
 def umap_layout(
     neighbours: Neighbours,
     start: np.ndarray,
     seed: int = 0,
-    n_epochs: int = N_EPOCHS,
+    n_epochs: int | None = None,
     report: Report = lambda done, total: None,
 ) -> np.ndarray:
     """(n, 2) float32 by UMAP from exact neighbours (n, q) and a start (n, 2), such as two principal components.
@@ -161,6 +167,6 @@ def umap_layout(
         "distances": np.concatenate([np.zeros((n, 1), np.float32), neighbours.distances], axis=1),
         "start": (10 * centred / max(np.abs(centred).max(), 1e-30)).astype(np.float32),
         "seed": np.array(seed),
-        "n_epochs": np.array(n_epochs),
+        "n_epochs": np.array(n_epochs or epochs_of(n)),
     }
     return _UMAP.ask(values, report)

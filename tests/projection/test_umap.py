@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -12,6 +14,7 @@ import pytest
 from serving import ROOT
 
 from memviz.projection import ProjectionError, fit_basis, is_warm, nearest, process, quality, umap_layout, warm_up
+from memviz.projection.graph import fuzzy_graph
 
 RNG = np.random.default_rng(5)
 POINTS = (4 * RNG.normal(size=(4, 10))[RNG.integers(0, 4, 200)] + RNG.normal(size=(200, 10))).astype(np.float32)
@@ -25,11 +28,31 @@ def ended():
     process._UMAP.end()
 
 
+def test_the_graph_is_umap_learns_own() -> None:
+    """Also where points have doubles, so that some distances are 0."""
+    code = (
+        "import sys, numpy as np; from umap.umap_ import fuzzy_simplicial_set as f; v = np.load(sys.argv[1]); "
+        "np.save(sys.argv[2], f(np.zeros((len(v['i']), 1)), 15, np.random.RandomState(0), 'euclidean', "
+        "knn_indices=v['i'], knn_dists=v['d'])[0].toarray())"
+    )
+    doubled = np.concatenate([POINTS, POINTS[:40], POINTS[:20], np.repeat(POINTS[:1], 20, axis=0)])
+    near = nearest(doubled, 14)
+    own = np.arange(len(doubled), dtype=np.int32)[:, None]
+    indices = np.concatenate([own, near.indices], axis=1)
+    distances = np.concatenate([np.zeros((len(doubled), 1), np.float32), near.distances], axis=1)
+    with tempfile.TemporaryDirectory() as name:
+        asked, answer = Path(name) / "asked.npz", Path(name) / "answer.npy"
+        np.savez(asked, i=indices, d=distances)
+        subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(asked), str(answer)], check=True)
+        expected = np.load(answer)
+    np.testing.assert_allclose(fuzzy_graph(indices, distances).toarray(), expected, atol=1e-4)
+
+
 def test_the_same_seed_gives_the_same_layout_in_any_process() -> None:
     seen: list[tuple[int, int]] = []
     first = umap_layout(NEAR, START, 1, report=lambda *pair: seen.append(pair))
     assert first.shape == (200, 2) and np.isfinite(first).all() and is_warm()
-    assert seen[-1] == (process.N_EPOCHS, process.N_EPOCHS)
+    assert seen[-1] == (400, 400)
     np.testing.assert_array_equal(umap_layout(NEAR, START, 1), first)
     assert np.abs(umap_layout(NEAR, START, 2) - first).max() > 0
     assert float(quality(POINTS, first).trustworthiness) > 0.8
