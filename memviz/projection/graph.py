@@ -11,7 +11,7 @@ _N_ITERATIONS, _TOLERANCE, _LEAST_SCALE = 64, 1e-5, 1e-3
 def fuzzy_graph(indices: np.ndarray, distances: np.ndarray) -> csr_matrix:
     """(n, n) weights 0 to 1 from (n, q) neighbours and distances, the point itself first (McInnes et al. 2018).
 
-    Each point links to its neighbours with exp(-(distance - nearest) / scale), with a scale at which the weights add up to
+    Each point links to its neighbours with exp(-(distance - nearest) / scale), the scale making the weights add up to
     log2 q; two points are linked as either says: a + b - a b.
     """
     n, q = indices.shape
