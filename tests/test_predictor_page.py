@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
-from serving import ROOT, Server
+from serving import ROOT, Server, start_server
 from trace_page import MINUTES, choose_model, memviz, n_jobs, press_run, strip
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -210,7 +210,15 @@ def test_the_command_repeats_the_task() -> None:
 
 
 @pytest.fixture(scope="session")
-def fitted(first_visit: dict[str, object], server: Server) -> str:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One of its own: other pages' tests leave traces behind, and here nothing may have been decoded before."""
+    folder = tmp_path_factory.mktemp("predictor-server")
+    with start_server(env={"MEMVIZ_CACHE": str(folder / "cache")}, log=folder / "server.log") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def fitted(server: Server) -> str:
     """The suite's smallest model, with a small sweep and a predictor of the context setting; its name."""
     cache = Path(server.environment["MEMVIZ_CACHE"])
     found = [m for m in known_models(load_settings(cache=cache)) if m.index == "suite" and m.step == m.n_steps]
