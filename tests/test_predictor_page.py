@@ -235,7 +235,8 @@ def fitted(server: Server) -> str:
 def test_from_training_to_results(fitted: str, server: Server, page: Page, screenshots: Path) -> None:
     page.set_default_timeout(3 * MINUTES)
     page.goto(f"{server.url}/predictor?view=Train&sweep=predicted0te")
-    page.get_by_role("radio", name="Small").check(force=True)
+    expect(page.get_by_text("--preset default")).to_be_visible(timeout=MINUTES)  # or the form is drawn once more
+    page.get_by_role("radio", name="Small").click()
     expect(page.get_by_text("--preset small")).to_be_visible(timeout=MINUTES)
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.get_by_text("Fitted.", exact=True)).to_be_visible(timeout=5 * MINUTES)
