@@ -18,6 +18,7 @@ import pandas as pd
 
 from memviz import export
 from memviz.catalog import find_model, known_models, read_card
+from memviz.gallery import open_store
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.store import Store
@@ -38,7 +39,7 @@ class Traced:
     table: pd.DataFrame
     """One row an index of the whole row of tokens."""
     measures: pd.Series
-    """Every measure of docs/trace.md; NaN where it is undefined, unknown or infinite."""
+    """Every measure of docs/measures.md; NaN where it is undefined, unknown or infinite."""
     run: Run
 
 
@@ -50,7 +51,7 @@ def _backend() -> Backend:
 
 
 def _store() -> Store:
-    return Store(settings().cache / "results", settings().cache_limit)
+    return open_store(settings())
 
 
 def models() -> pd.DataFrame:

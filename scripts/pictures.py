@@ -1,56 +1,84 @@
-"""Draw docs/images/trace.png anew: the running dashboard, photographed in Chromium.
+"""Take the pictures of docs/images/ anew: examples of the gallery, light and dark, in Chromium on an empty cache.
 
-python scripts/pictures.py [MODEL], with a model that `memviz models` says is here.
+python scripts/pictures.py [NAME ...]
 """
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlencode
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from chromium import ARGUMENTS, find_chromium  # noqa: E402
-from playwright.sync_api import expect, sync_playwright  # noqa: E402
+from PIL import Image  # noqa: E402
+from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 from serving import start_server  # noqa: E402
 
-from memviz.catalog import find_model  # noqa: E402
-from memviz.engine.backend import Backend  # noqa: E402
-from memviz.engine.preparing import prepare  # noqa: E402
-from memviz.passages import PASSAGES  # noqa: E402
-from memviz.settings import load_settings, quiet_libraries  # noqa: E402
-from memviz.store import Store  # noqa: E402
-from memviz.tasks import run_hash, run_trace, task_of_text, tokenizer_of  # noqa: E402
+from memviz.gallery import examples  # noqa: E402
+
+PICTURES = ROOT / "docs" / "images"
+WIDTH = 1382
+"""Of the window, pixels; the sidebar takes 282 of them and is not shown."""
+HEADER = 80
+"""Pixels at the top under which pages scroll."""
+SECONDS = 1_000
 
 
-def main(model: str = "smollm2-135m") -> None:
-    quiet_libraries()
-    settings = load_settings()
-    store = Store(settings.cache / "results", settings.cache_limit)
-    card = prepare(find_model(model, settings), settings, print)
-    text = PASSAGES["U.S. Constitution, preamble (1787)"]
-    task = task_of_text(text, card, tokenizer_of(card, settings), 23, 40)
-    run_trace(task, Backend(settings), store)
-    store.put_request(run_hash(task), task.request())
-    pictures = ROOT / "docs" / "images"
-    pictures.mkdir(parents=True, exist_ok=True)
+class Shot(NamedTuple):
+    """What is shown of an example's page."""
+
+    example: str
+    query: dict[str, str]
+    drawn: str
+    """A selector of what stands there when the page is drawn."""
+    top: str
+    """A selector of what comes first in the picture."""
+    height: int
+    """Pixels."""
+
+
+SHOTS = {
+    "trace": Shot("returns", {"tok": "44"}, "[role=option]", ".st-key-cards", 1130),
+    "population": Shot("population", {}, ".js-plotly-plot .main-svg", "text=Share at each score level", 545),
+    "compare": Shot("sizes", {"tok": "52"}, ".rung .score", "text=One under another", 605),
+}
+
+
+def take(browser: Browser, url: str, name: str, dark: bool) -> None:
+    shot = SHOTS[name]
+    example = next(each for each in examples() if each.name == shot.example)
+    page = browser.new_page(viewport={"width": WIDTH, "height": shot.height}, color_scheme="dark" if dark else "light")
+    page.goto(f"{url}/{example.page}?{urlencode(example.query | shot.query)}")
+    page.locator(shot.drawn).first.wait_for(timeout=120 * SECONDS)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(3 * SECONDS)  # fonts, figures, transitions
+    shown = page.get_by_test_id("stMain")
+    box = page.locator(shot.top).first.bounding_box()
+    assert box is not None
+    shown.evaluate("(node, y) => node.scrollBy(0, y)", box["y"] - HEADER)
+    page.wait_for_timeout(SECONDS)
+    file = PICTURES / f"{name}{'-dark' if dark else ''}.png"
+    shown.screenshot(path=file)
+    page.close()
+    Image.open(file).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
+    print(f"{file.relative_to(ROOT)}: {file.stat().st_size:,} bytes")
+
+
+def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
-        env = {"MEMVIZ_CACHE": str(settings.cache)}
+        env = {"MEMVIZ_CACHE": f"{scratch}/cache", "MEMVIZ_OFFLINE": "true"}
         with start_server(ROOT / "app.py", env=env, log=Path(scratch) / "log") as server:
-            browser = playwright.chromium.launch(executable_path=find_chromium(os.environ), args=ARGUMENTS)
-            page = browser.new_page(viewport={"width": 1440, "height": 1390})
-            page.goto(f"{server.url}/trace?run={run_hash(task)[:16]}&tok=45")
-            tokens = page.locator("[role=option][aria-label^=index]")
-            expect(tokens).to_have_count(len(task.context_ids) + task.n_steps, timeout=60_000)
-            expect(page.get_by_text(re.compile("^Position 45"))).to_be_visible()
-            page.wait_for_timeout(1000)
-            page.screenshot(path=pictures / "trace.png")
+            browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+            for name in names or SHOTS:
+                for dark in (False, True):
+                    take(browser, server.url, name, dark)
             browser.close()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

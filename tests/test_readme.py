@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ def default_text(value: Any) -> str:
             return f"`{str(value).lower()}`"
         case ():
             return "none"
+        case tuple():
+            return f"`{','.join(value)}`"
         case _:
             return f"`{value}`"
 
@@ -112,7 +115,22 @@ def test_the_version_is_in_the_changelog() -> None:
     assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_every_measure_is_documented() -> None:
-    document = (ROOT / "docs" / "trace.md").read_text()
+def test_the_document_of_measures_is_what_its_command_prints() -> None:
+    command = [sys.executable, "scripts/measures_document.py"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    document = (ROOT / "docs" / "measures.md").read_text()
+    assert document == done.stdout
     for m in MEASURES.values():
         assert f"| `{m.name}` | {m.label} | {m.unit} | {m.help} | {m.source} |" in document
+
+
+def test_pictures_are_there_small_and_shown() -> None:
+    pictures = set((ROOT / "docs" / "images").iterdir())
+    assert all(path.stat().st_size < 250_000 for path in pictures)
+    shown = {
+        (document.parent / name).resolve()
+        for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+        for pattern in (r'src(?:set)?="([^"]+)"', r"\]\((images/[^)]+)\)")
+        for name in re.findall(pattern, document.read_text())
+    }
+    assert shown == pictures

@@ -140,7 +140,9 @@ def _report(tables: Any) -> str:
     from memviz.population.reported import SOURCE, reported_accuracies
 
     metrics, parts = tables.metrics, []
-    for (setting, model, fitted_on), lines in metrics.groupby(["setting", "model", "fitted_on"], sort=False):
+    for (setting, model, fitted_on, which), lines in metrics.groupby(
+        ["setting", "model", "fitted_on", "predictor"], sort=False
+    ):
         lengths = sorted(lines["m"].unique())
         text = []
         for method, part in lines.groupby("method", sort=False):
@@ -157,6 +159,7 @@ def _report(tables: Any) -> str:
         head = [f"{name}, m = {m}" for name in ("token", "full") for m in lengths]
         shares = ", ".join(f"{number(part['prevalence'].iloc[0])} at m = {m}" for m, part in lines.groupby("m"))
         source = "" if fitted_on == model else f", fitted on {fitted_on}"
+        source += f" ({str(which)[:12]})"
         parts.append(f"{model}, {setting}{source}: {first['n']:,} test rows, share of hits {shares}\n")
         parts.append(table(("method", *head, "AUROC", "AP", "Brier"), text))
     reported = reported_accuracies().groupby("m")[["token_accuracy", "full_accuracy"]].agg(["min", "max"])

@@ -66,7 +66,7 @@ move a number, not what another training run would give.
 Asked about {asked}, in float32, greedy. {material.trained["row"].nunique():,} rows are in buckets that were trained on;
 the claims are about these.{index}
 
-```sh
+```sh hours
 {commands}
 ```
 """
