@@ -15,6 +15,7 @@ from serving import ROOT
 from memviz import __version__
 from memviz.measures import MEASURES
 from memviz.settings import PREFIX, Settings
+from memviz.ui.doors import DOORS
 
 README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
@@ -122,6 +123,14 @@ def test_the_document_of_measures_is_what_its_command_prints() -> None:
     assert document == done.stdout
     for m in MEASURES.values():
         assert f"| `{m.name}` | {m.label} | {m.unit} | {m.help} | {m.source} |" in document
+
+
+def test_every_page_is_in_the_first_steps_with_its_question_and_a_document() -> None:
+    document = (ROOT / "docs" / "first-steps.md").read_text()
+    listed = re.findall(r"^\| ([^|]+) \| ([^|]+) \| \[([\w-]+\.md)\]", document, re.MULTILINE)
+    assert [(title, question) for title, question, _ in listed] == [(door.title, door.question) for door in DOORS]
+    for title, _, name in listed:
+        assert title.lower() in (ROOT / "docs" / name).read_text().lower()
 
 
 def test_pictures_are_there_small_and_shown() -> None:
