@@ -45,7 +45,7 @@ class Shot(NamedTuple):
 SHOTS = {
     "trace": Shot("returns", {"tok": "44"}, "[role=option]", ".st-key-cards", 1130),
     "population": Shot("population", {}, ".js-plotly-plot .main-svg", "text=Share at each score level", 545),
-    "compare": Shot("sizes", {"tok": "52"}, ".rung .score", "text=One under another", 605),
+    "compare": Shot("sizes", {"tok": "45"}, ".rung .score", "text=One under another", 605),
 }
 
 
