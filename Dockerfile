@@ -25,6 +25,10 @@ ENV MEMVIZ_CACHE=/var/lib/memviz \
 VOLUME /var/lib/memviz
 EXPOSE 8501
 
+# It listens on every address of the container, and answers to localhost alone: to open it under another name, from
+# another machine say, give that name: `docker run -e MEMVIZ_ALLOWED_HOSTS=memviz.example.org,localhost,127.0.0.1 …`
+# (127.0.0.1 is what the health check asks).
+
 # Unknown paths answer 200 as well, so the body is read.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import sys, urllib.request as r; sys.exit(r.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4).read().strip() != b'ok')"]

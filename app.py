@@ -1,4 +1,4 @@
-"""The ASGI app that `streamlit run app.py` serves: security headers, a readiness route, and an orderly log."""
+"""The ASGI app that `streamlit run app.py` serves: allowed hosts, security headers, a readiness route, a log."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memviz import __version__
-from memviz.settings import SettingsError, quiet_libraries, settings
+from memviz.settings import Settings, SettingsError, quiet_libraries, settings
 from memviz.ui import early
 
 SCRIPT = Path(__file__).resolve().parent / "memviz" / "dashboard.py"
@@ -73,6 +75,49 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
+def allowed_hosts() -> frozenset[str]:
+    """Names this server answers to, in lower case, without the brackets of IPv6: those of the settings, and its own."""
+    try:
+        names = settings().allowed_hosts
+    except SettingsError:  # every page says so; a stranger's name is no place to say it
+        names = Settings.model_fields["allowed_hosts"].get_default()
+    bound = st.get_option("server.address")
+    own = {bound} if bound and bound not in ("0.0.0.0", "::") else set()
+    return frozenset(name.lower().strip("[]") for name in {*names, *own})
+
+
+class AllowedHosts:
+    """Answers requests under allowed names only: else a page of a stranger's name that leads here could read all.
+
+    A WebSocket that a browser opens must also come from a page of such a name.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self._allowed = app, allowed_hosts()
+
+    def _may(self, url: str) -> bool:
+        try:
+            name = urlsplit(url).hostname or ""
+        except ValueError:
+            return False
+        parents = ("*." + name.split(".", n)[n] for n in range(1, name.count(".") + 1))
+        return not self._allowed.isdisjoint((name, "*", *parents)) and bool(name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] in ("http", "websocket") else Headers()
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if scope["type"] == "http" and not self._may(f"//{host}"):
+            sentence = (
+                f"This server does not answer to the name {host[:200]!r}: if it is yours, add the name (without port) "
+                "to MEMVIZ_ALLOWED_HOSTS and start memviz again.\n"
+            )
+            await PlainTextResponse(sentence, status_code=400)(scope, receive, send)
+        elif scope["type"] == "websocket" and not (self._may(f"//{host}") and (origin is None or self._may(origin))):
+            await send({"type": "websocket.close", "code": 1008})  # policy violation
+        else:
+            await self._app(scope, receive, send)
+
+
 async def ready(_: Request) -> JSONResponse:
     """Whether this server can serve pages (200) or not (503), and why not."""
     try:
@@ -94,5 +139,5 @@ app = st.App(
     SCRIPT,
     lifespan=lifespan,
     routes=[Route("/ready", ready), *early.ROUTES],
-    middleware=[Middleware(SecurityHeaders)],
+    middleware=[Middleware(SecurityHeaders), Middleware(AllowedHosts)],
 )

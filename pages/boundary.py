@@ -90,7 +90,7 @@ for i, (model, kind) in enumerate((model, kind) for model in reversed(view.model
         try:
             differences[kind].append(boundary.differences_of(view, every, quantity))
         except InputError as error:
-            st.caption(str(error))
+            st.caption(ui.told(error))
 
 st.subheader("Differences at the boundary: index k minus index k − 1", anchor=False)
 for kind, tables in differences.items():

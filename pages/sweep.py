@@ -33,6 +33,6 @@ else:
                 "any time: what was computed is kept, and the same sweep goes on from there."
             )
         except InputError as error:
-            st.error(str(error))
+            st.error(ui.told(error))
 st.subheader("Kept here", anchor=False)
 sweeping.show_kept()

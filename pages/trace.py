@@ -33,7 +33,8 @@ ui.set_defaults("trace", {**DEFAULTS, "model": first_model, "source": sources[0]
 linked = ui.followed_link("trace", PASSAGES, OWN_TEXT)
 ready = [model.name for model in known_models(settings()) if read_card(model, settings())]
 bundled = [model.name for model in ui.bundled_models()]
-models = list(dict.fromkeys([*([linked.model] if linked else []), *bundled, EMBEDDED[0].name, *ready]))
+chosen = st.session_state["trace_model"]  # stays in the list when it goes, or another one would run in its place
+models = list(dict.fromkeys([*([linked.model] if linked else []), *bundled, EMBEDDED[0].name, *ready, chosen]))
 bar = st.columns([3, 4.4, 1.9, 1.9, 1.9, 1.3], vertical_alignment="bottom")
 model = bar[0].selectbox("Model", models, key="trace_model", **KEEP)
 source = bar[1].selectbox("Text", sources, key="trace_source", **KEEP)

@@ -1,12 +1,14 @@
-"""The ASGI app: headers on every answer, readiness, and a start without torch."""
+"""The ASGI app: whom it answers, headers on every answer, readiness, and a start without torch."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,11 +18,15 @@ from pathlib import Path
 import pytest
 import streamlit
 from serving import ROOT, Server, start_server
+from starlette.types import Receive, Scope, Send
+
+import app
+from memviz.settings import load_settings
 
 
-def get(url: str) -> tuple[int, dict[str, str], bytes]:
+def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
             return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
@@ -82,3 +88,70 @@ def test_script_runs_leave_the_import_path_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "True"
+
+
+def handshake(server: Server, host: str, origin: str | None) -> int:
+    """The status that opening Streamlit's WebSocket is answered with; 101 is a yes."""
+    address = server.url.removeprefix("http://")
+    lines = ["GET /_stcore/stream HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade"]
+    lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
+    lines += [f"Origin: {origin}"] if origin else []
+    with socket.create_connection((address.split(":")[0], int(address.split(":")[1])), timeout=10) as connection:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        return int(connection.recv(100).split()[1])
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8501", "[::2]", "[", "<b>"])
+@pytest.mark.parametrize("path", ["/", "/trace", "/ready", "/early/boot.js", "/_stcore/health", "/_stcore/stream"])
+def test_a_name_that_is_not_allowed_is_refused_with_a_sentence(server: Server, host: str, path: str) -> None:
+    status, headers, body = get(server.url + path, Host=host)
+    assert status == 400 and headers["content-type"].startswith("text/plain")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert body.decode().startswith(f"This server does not answer to the name {host!r}: if it is yours, add the name ")
+    assert "MEMVIZ_ALLOWED_HOSTS" in body.decode() and body.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8501"])
+def test_names_of_this_machine_are_answered(server: Server, host: str) -> None:
+    assert get(f"{server.url}/ready", Host=host)[0] == 200
+
+
+def test_a_websocket_is_opened_by_own_pages_and_programs_alone(server: Server) -> None:
+    assert handshake(server, "localhost:8501", None) == 101
+    assert handshake(server, "localhost:8501", "http://localhost:8501") == 101
+    assert handshake(server, "evil.example", None) == 403
+    assert handshake(server, "evil.example", "http://evil.example") == 403
+    for origin in ("http://evil.example", "null", "http://[", "file://"):
+        assert handshake(server, "localhost:8501", origin) == 403
+
+
+@pytest.mark.parametrize(
+    ("allowed", "bound", "yes", "no"),
+    [
+        ("memviz.example", "0.0.0.0", ["memviz.example:443", "MEMVIZ.example"], ["localhost", "a.memviz.example", ""]),
+        ("*.example.org", "::", ["a.example.org", "a.b.example.org:1"], ["example.org", "aexample.org", "[::]"]),
+        ("*", "0.0.0.0", ["anything", "[fe80::1]:3"], [""]),
+        ("localhost", "10.0.0.7", ["localhost", "10.0.0.7:8501"], ["10.0.0.8"]),
+        ("fe80::1", "fe80::2", ["[fe80::1]", "[FE80::2]:8501"], ["[fe80::3]"]),
+        ("wrong/name", "127.0.0.1", ["localhost", "127.0.0.1"], ["wrong", "memviz.example"]),
+    ],
+)
+def test_which_names_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, allowed: str, bound: str, yes: list[str], no: list[str]
+) -> None:
+    monkeypatch.setenv("MEMVIZ_ALLOWED_HOSTS", allowed)
+    monkeypatch.setattr(app, "settings", load_settings)
+    monkeypatch.setattr(app.st, "get_option", {"server.address": bound}.get)
+    asked: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(dict(scope["headers"])[b"host"].decode())
+
+    async def nothing(*_: object) -> None:
+        return
+
+    guard = app.AllowedHosts(inner)
+    for host in (*yes, *no):
+        scope = {"type": "http", "headers": [(b"host", host.encode())]}
+        asyncio.run(guard(scope, nothing, nothing))  # type: ignore[arg-type]
+    assert asked == yes

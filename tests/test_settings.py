@@ -25,6 +25,7 @@ def test_defaults() -> None:
     assert found.cache_limit == 10_737_418_240
     assert (found.device, found.dtype, found.model_roots) == ("auto", "float32", ())
     assert (found.offline, found.resident_models) == (False, 1)
+    assert found.allowed_hosts == ("localhost", "127.0.0.1", "[::1]")
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -43,6 +44,17 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_model_roots_are_separated_like_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", os.pathsep.join(["/a", "", "~/b", "c"]))
     assert load_settings().model_roots == (Path("/a"), Path.home() / "b", Path.cwd() / "c")
+
+
+def test_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, toml: Path) -> None:
+    toml.write_text('allowed_hosts = ["a.example"]\n')
+    assert load_settings().allowed_hosts == ("a.example",)
+    monkeypatch.setenv("MEMVIZ_ALLOWED_HOSTS", "memviz.example, *.example.org,10.0.0.7,,[::1],fe80::1")
+    assert load_settings().allowed_hosts == ("memviz.example", "*.example.org", "10.0.0.7", "[::1]", "fe80::1")
+    for unusable in ("https://a.example", "a.example:8501", "a.example/x", "a*.example", "a b"):
+        monkeypatch.setenv("MEMVIZ_ALLOWED_HOSTS", unusable)
+        with pytest.raises(SettingsError, match="allowed_hosts .*is no host name: leave out scheme, port and path"):
+            load_settings()
 
 
 def test_toml_file(toml: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 FORMAT = 1
+MOST_IDS = 2**24
+"""Ids of a tokenizer at most; questions hold an array of as many."""
 MANIFEST, ROWS, SHARD = "manifest.json", "rows-{}.parquet", "shard.json"
 TEMPORARY = ".tmp"
 ARRAYS = (
@@ -132,7 +135,7 @@ def read_shard(folder: Path, key: str) -> tuple[ShardEntry, dict[str, np.ndarray
     try:
         about = json.loads(path.read_text("utf-8"))
         entry, expected = ShardEntry(**about["entry"]), {name: about["arrays"][name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(path, _reason(error)) from None
     arrays = {}
     for name, (dtype, shape, _) in expected.items():
@@ -141,7 +144,7 @@ def read_shard(folder: Path, key: str) -> tuple[ShardEntry, dict[str, np.ndarray
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise damaged(path, _reason(error)) from None
-        if (mapped.dtype.str, list(mapped.shape)) != (dtype, shape):
+        if (mapped.dtype.str, list(mapped.shape)) != (dtype, shape) or mapped.dtype.kind not in "iu":
             raise damaged(path, f"it holds {mapped.dtype} of shape {mapped.shape}, not {dtype} of {tuple(shape)}")
         arrays[name] = np.asarray(mapped)  # a plain view: numpy.memmap costs time at every slice
     if entry.key != key:
@@ -167,9 +170,25 @@ def read_manifest(folder: Path) -> Manifest:
         raise CorpusError(f"{path} has format {found}, this memviz reads {FORMAT}: build the index again")
     try:
         shards = tuple(ShardEntry(**entry) for entry in content.pop("shards"))
-        return Manifest(**content, shards=shards)
-    except (TypeError, KeyError) as error:
+        manifest = Manifest(**content, shards=shards)
+        _check(manifest)
+    except (TypeError, KeyError, ValueError) as error:
         raise damaged(path, _reason(error)) from None
+    return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    """Raise ValueError or TypeError for names that are no names of files here, and for numbers that cannot be."""
+    names = [manifest.rows, *(shard.key for shard in manifest.shards)]
+    wrong = next((name for name in names if not re.fullmatch("[0-9a-f]{16,64}", name)), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong!r:.60} is no name of its files")
+    numbers = [manifest.n_tokens, manifest.n_rows, manifest.n_segments, manifest.vocab_size]
+    numbers += [n for s in manifest.shards for n in (s.n_tokens, s.n_segments, s.first_step, s.last_step)]
+    if not all(type(number) is int and 0 <= number < 2**63 for number in numbers) or manifest.vocab_size > MOST_IDS:
+        raise ValueError("its numbers cannot be")
+    if not (isinstance(manifest.name, str) and isinstance(manifest.tokenizer_hash, str)):
+        raise ValueError("its name is no text")
 
 
 def read_rows(folder: Path, name: str) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import platform
 import time
@@ -16,7 +17,7 @@ from typing import Any
 from memviz.catalog import Card
 from memviz.engine.devices import choose_device, use_exact_float32
 from memviz.engine.loading import Loaded, Residents
-from memviz.engine.noise import measure_logit_noise
+from memviz.engine.noise import NOISE, measure_logit_noise
 from memviz.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,12 +37,18 @@ class Backend:
         return self.residents.get(card, dtype, self.device)
 
     def logit_noise(self, loaded: Loaded) -> float:
-        """Logit units; measured once for a model, dtype and kind of device, then read from the cache."""
-        name = f"{loaded.card.weights}-{loaded.dtype}-{loaded.device.type}-{platform.machine()}"
+        """Logit units; measured once for a model, dtype and kind of device, then read from the cache.
+
+        Raises NonFiniteError.
+        """
+        name = f"{NOISE}-{loaded.card.weights}-{loaded.dtype}-{loaded.device.type}-{platform.machine()}"
         path = self.settings.cache / "noise" / (hashlib.sha256(name.encode()).hexdigest()[:24] + ".json")
         try:
-            return float(json.loads(path.read_text())["logit_noise"])
-        except (OSError, ValueError, KeyError, TypeError):
+            noise = float(json.loads(path.read_text())["logit_noise"])
+            if not 0 <= noise < math.inf:
+                raise ValueError(f"noise {noise}")
+            return noise
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             start = time.perf_counter()
             noise = measure_logit_noise(loaded)
             log.info("measured logit noise %.1e in %.1f s", noise, time.perf_counter() - start)

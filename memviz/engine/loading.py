@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import logging
 import time
@@ -12,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from memviz.catalog import Card, ModelError, count_parameters, memory_needed, read_json, weight_files
+from memviz.catalog import Card, ModelError, count_parameters, count_tensors, memory_needed, read_json
 from memviz.engine.devices import free_memory
 
 log = logging.getLogger(__name__)
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+_TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 _MAX_DEPTH = 50
+_MAX_TOKENIZER_BYTES = 64 * 2**20
+"""Of any file beside config.json and weights; the largest tokenizers in use have half of it."""
 _BUILT_IN = {None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"} | {
     "batched_mm",
     "grouped_mm",
@@ -39,7 +44,7 @@ class Loaded:
 
 def first_line(error: Exception) -> str:
     """What a library says of a failure, as far as one sentence carries it."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def _entries(path: Path) -> Iterator[tuple[str, Any]]:
@@ -62,6 +67,7 @@ def vet_folder(folder: Path) -> dict[str, Any]:
     `auto_map` is ignored where transformers has the model type itself, for then its code is never looked at.
     """
     config = read_json(folder / "config.json")
+    _check_files(folder)
     kind = config.get("model_type")
     native = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
     also = folder / "generation_config.json"
@@ -74,16 +80,57 @@ def vet_folder(folder: Path) -> dict[str, Any]:
                 (name for name in wanted if isinstance(name, (str, list, dict)) and str(name) not in _BUILT_IN), None
             )
             if foreign is not None:
-                raise ModelError(f"{folder} asks for a foreign kernel ({key} = {foreign!r}), which memviz does not run")
+                shown = f"{key} = {foreign!r:.100}"
+                raise ModelError(f"{folder} asks for a foreign kernel ({shown}), which memviz does not run")
         if key == "auto_map" and not native:
             raise ModelError(
-                f"{folder} needs code of its own (auto_map, model_type {kind!r}), which memviz does not run: "
+                f"{folder} needs code of its own (auto_map, model_type {kind!r:.100}), which memviz does not run: "
                 "use a model whose type transformers has itself"
             )
     if not native:
-        raise ModelError(f"{folder} has model_type {kind!r}, which this version of transformers does not know")
-    weight_files(folder)
+        raise ModelError(f"{folder} has model_type {kind!r:.100}, which this version of transformers does not know")
+    n_arrays = count_tensors(folder)
+    for key, value in _entries(folder / "config.json"):
+        if key in _LAYERS and type(value) is int and value > n_arrays:  # each one would be built
+            raise ModelError(
+                f"{folder / 'config.json'} speaks of {value:,} layers ({key}), the weights are {n_arrays:,} arrays: "
+                "fetch or copy the model again"
+            )
     return config
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ModelError for a file that leads elsewhere, is no file, or is too large for what it should be.
+
+    Links may stay in the folder or its root, or lead to the blobs beside a snapshot, as the hub's cache has them.
+    """
+    home = folder.resolve()
+    allowed = (home, folder.parent.resolve(), home.parent.parent / "blobs")
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and path.exists():
+            target = path.resolve()
+            if not any(target.is_relative_to(place) for place in allowed):
+                raise ModelError(f"{path} is a link out of its folder, to {target}, so it is not read: copy the file")
+        if not path.exists() or path.is_dir():
+            continue
+        if not path.is_file():
+            raise ModelError(f"{path} is no plain file, so its folder is not read: remove it")
+        n_bytes = path.stat().st_size
+        if path.suffix in _TEXTS and n_bytes > _MAX_TOKENIZER_BYTES:
+            raise ModelError(f"{path} has {n_bytes:,} bytes, more than the {_MAX_TOKENIZER_BYTES:,} that are read")
+
+
+def _check_size(folder: Path, config: PretrainedConfig) -> None:
+    """Raise ModelError where a configuration describes far more than the weights hold: lacking ones would be made."""
+    n_weights = count_parameters(folder)
+    with torch.device("meta"):  # an outline, without memory
+        outline = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="eager")
+    n_described = sum(parameter.numel() for parameter in outline.parameters())
+    if n_described > 2 * n_weights:
+        raise ModelError(
+            f"{folder / 'config.json'} describes {n_described:,} parameters, the weights are {n_weights:,}: "
+            "fetch or copy the model again"
+        )
 
 
 def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
@@ -100,6 +147,8 @@ def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
     try:
         model, info = _read(folder, dtype)
         model = model.to(device).eval().requires_grad_(False)
+    except ModelError:
+        raise
     except Exception as error:  # whatever a library makes of files that nobody vouches for
         raise ModelError(f"{card.name} in {folder} cannot be loaded: {first_line(error)}") from None
     lacking = sorted({*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])})
@@ -114,8 +163,10 @@ def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
 
 def _read(folder: Path, dtype: str) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The model of a vetted folder, and what transformers says of its weights."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    _check_size(folder, config)
     options: dict[str, Any] = {
-        "config": AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True),
+        "config": config,
         "dtype": getattr(torch, dtype),
         "use_safetensors": True,
         "trust_remote_code": False,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
+from memviz.engine.statistics import NOT_FINITE, NonFiniteError
 
 N_ROWS, N_TOKENS = 2, 48
+NOISE = 1
+"""Raised when what is measured changes, so that it is measured anew."""
 
 
 @torch.inference_mode()
@@ -16,6 +21,7 @@ def measure_logit_noise(loaded: Loaded) -> float:
     """Largest absolute difference of any logit between one pass and step by step, for this model, dtype and device.
 
     Read are 2 rows of 48 tokens: one of ids drawn at random (seeded), one that the model itself then writes.
+    Raises NonFiniteError.
     """
     rng = np.random.default_rng(0)
     length = min(N_TOKENS, loaded.card.n_positions or N_TOKENS)
@@ -26,4 +32,8 @@ def measure_logit_noise(loaded: Loaded) -> float:
         if position + 1 < length and position >= 8:
             drawn[1, position + 1] = logits[-1][1].argmax()
     whole = Reader(loaded.model, ()).feed(drawn)[0]
-    return float((torch.stack(logits, dim=1).float() - whole.float()).abs().max())
+    stepwise, whole = torch.stack(logits, dim=1).float(), whole.float()
+    noise = float(torch.where(stepwise == whole, 0, stepwise - whole).abs().max())  # a logit may be minus infinity
+    if not math.isfinite(noise):
+        raise NonFiniteError(NOT_FINITE)
+    return noise

@@ -10,6 +10,7 @@ import torch
 from memviz.records import N_ALTERNATIVES
 
 _CACHED_POSITIONS = 64  # whose logits and what is computed from them stay in a processor's cache
+NOT_FINITE = "the model gave logits that are not finite: its weights hold NaN or infinity, or overflow"
 
 
 class NonFiniteError(RuntimeError):
@@ -53,7 +54,7 @@ def distributions(logits: torch.Tensor) -> Distributions:
     logits = logits.float()
     log_normaliser = logits.logsumexp(-1)
     if not bool(log_normaliser.isfinite().all()):
-        raise NonFiniteError("the model gave logits that are not finite: its weights hold NaN or infinity, or overflow")
+        raise NonFiniteError(NOT_FINITE)
     logprobs = logits - log_normaliser[..., None]
     weighted = logprobs.exp().mul_(logprobs).nan_to_num_(nan=0.0)  # p log p, 0 where p is 0
     entropy = -weighted.sum(-1)
@@ -89,7 +90,7 @@ def _essentials(logits: torch.Tensor) -> Distributions:
     top = logits.gather(-1, ids)
     log_normaliser = (top - logprobs.gather(-1, ids))[..., 0]
     if not bool(log_normaliser.isfinite().all()):
-        raise NonFiniteError("the model gave logits that are not finite: its weights hold NaN or infinity, or overflow")
+        raise NonFiniteError(NOT_FINITE)
     if bool(entropy.isnan().any()):  # a logit of minus infinity: 0 log 0
         entropy = distributions(logits).entropy
     second = logits.scatter(-1, ids, -torch.inf).amax(-1, keepdim=True) if logits.shape[-1] > 1 else top

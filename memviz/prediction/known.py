@@ -11,10 +11,14 @@ from typing import Any
 from memviz.catalog import Card, ModelError
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.prediction.tables import Tables, read_tables
+from memviz.prediction.data import PARTS
 from memviz.predictor.files import ABOUT, read_about
-from memviz.predictor.presets import SETTINGS, Setting
+from memviz.predictor.presets import PRESETS, SETTINGS, Setting
 from memviz.settings import Settings
 
+from memviz.store.files import refusal
+from memviz.sweeps.kept import newest_first
+from memviz.tasks import InputError
 SHIPPED = SUITE_FOLDER / "predictors"
 PROGRESS = "progress.jsonl"
 
@@ -65,12 +69,28 @@ class Known:
 
 def read_known(folder: Path, shipped: bool = False) -> Known:
     """The predictor of a folder. Raises ModelError where there is none that can be read."""
-    return Known(folder, read_about(folder), shipped)
+    known = Known(folder, read_about(folder), shipped)
+    try:
+        _check(known.about)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder / ABOUT} cannot be read ({error}): fit the predictor again") from None
+    return known
+
+
+def _check(about: dict[str, Any]) -> None:
+    """Raise ValueError, KeyError, TypeError or AttributeError where something is not as pages rely on it."""
+    words, request = [about[name] for name in ("id", "model", "weights", "created")], about["request"]
+    if not all(isinstance(word, str) for word in words) or request["preset"] not in PRESETS:
+        raise ValueError(f"it is about {words!r:.60}, preset {request['preset']!r:.60}")
+    if not all(isinstance(request[name], bool) for name in ("transfer", "ngrams")):
+        raise ValueError("its request is of another kind")
+    if not all(type(about["data"]["rows"][part]) is int for part in PARTS):
+        raise ValueError("its rows are no numbers")
 
 
 def known_predictors(settings: Settings) -> list[Known]:
     """Every fitted predictor that can be read: the cache's, newest first, then the shipped ones."""
-    kept = sorted((settings.cache / "predictors").glob(f"*/{ABOUT}"), key=lambda path: -path.stat().st_mtime)
+    kept = newest_first((settings.cache / "predictors").glob(f"*/{ABOUT}"))
     shipped = sorted(SHIPPED.glob(f"*/{ABOUT}"))
     found = []
     for path in (*kept, *shipped):
@@ -104,6 +124,7 @@ def epochs_of(folder: Path) -> list[dict[str, Any]]:
     learning_rate, seconds, best. Empty where it has not begun."""
     try:
         lines = (folder / PROGRESS).read_text("utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError):
+        found = [json.loads(line) for line in lines]
+        return [each for each in found if isinstance(each, dict)]
+    except (OSError, ValueError, RecursionError):
         return []

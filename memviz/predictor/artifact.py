@@ -19,6 +19,9 @@ from memviz.predictor.files import ABOUT, WEIGHTS, read_about
 from memviz.predictor.module import Encoder
 from memviz.predictor.presets import Preset, Setting
 
+_MAX_BYTES = 2**30
+"""Of weights that are read."""
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -95,13 +98,23 @@ def _publish(path: Path, write: Any) -> None:
         new.unlink(missing_ok=True)
 
 
+def _check_size(preset: Preset, n_positions: int, n_weights: int) -> None:
+    """Raise ValueError where sizes are said that the weights cannot have, before a module of that size is made."""
+    least = preset.n_layers * max(1, preset.width) * max(1, preset.width, preset.feed_forward)
+    if least > n_weights or n_positions > 2**16:
+        raise ValueError(f"sizes for {least:,} numbers are said, the weights have {n_weights:,}")
+
+
 def load(folder: Path) -> Predictor:
     """A predictor from its folder, in float32. Raises ModelError."""
     about = read_about(folder)
     try:
+        if (folder / WEIGHTS).stat().st_size > _MAX_BYTES:
+            raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
         weights = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
         names = ("hidden_mean", "hidden_std", "statistics_mean", "statistics_std")
         scaling = Scaling(*(weights[name].numpy() for name in names))
+        _check_size(Preset(**about["preset"]), about["k"] + about["m"], sum(v.numel() for v in weights.values()))
         with torch.random.fork_rng():
             encoder = Encoder(Preset(**about["preset"]), about["setting"], about["k"], about["m"], scaling)
         encoder.load_state_dict(weights)

@@ -62,7 +62,7 @@ def decode(content: bytes) -> dict[str, np.ndarray]:
 
     try:
         return load(content)
-    except (SafetensorError, KeyError) as error:
+    except (SafetensorError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
         raise ValueError(f"not safetensors: {error}") from None
 
 
@@ -77,6 +77,11 @@ def remove_folder(folder: Path) -> int:
     return n_bytes
 
 
+def _is_name(name: object) -> bool:
+    """An index made by others may hold anything."""
+    return isinstance(name, str) and HASH.fullmatch(name) is not None
+
+
 class Files:
     """The files of one store: `blobs/ab/abcd….safetensors`, and `quarantine/` for the damaged ones."""
 
@@ -86,6 +91,14 @@ class Files:
 
     def path(self, name: str) -> Path:
         return self.folder / name[:2] / (name + SUFFIX)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name, its content unchecked; what is no name has none."""
+        return _is_name(name) and self.path(name).exists()
+
+    def remove(self, name: str) -> None:
+        if _is_name(name):
+            self.path(name).unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> Path:
         """Content on disk under a temporary name beside its final one. Raises OSError."""
@@ -113,7 +126,7 @@ class Files:
 
     def read(self, name: str, n_bytes: int) -> bytes | None:
         """Content of this size and hash, or None where the file is missing or anything else."""
-        if not HASH.fullmatch(name):
+        if not _is_name(name):
             return None
         try:
             with self.path(name).open("rb") as file:
@@ -126,9 +139,9 @@ class Files:
 
     def set_aside(self, name: str) -> bool:
         """Move a damaged file to quarantine; False where there is none."""
-        path = self.path(name)
-        if not HASH.fullmatch(name) or not path.exists():
+        if not self.has(name):
             return False
+        path = self.path(name)
         self.quarantine.mkdir(exist_ok=True)
         os.replace(path, self.quarantine / f"{name}.{uuid.uuid4().hex[:8]}")
         return True

@@ -37,6 +37,7 @@ CREATE INDEX requests_by_age ON requests (created);
 PRAGMA user_version = {FORMAT};
 COMMIT;
 """
+_TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('results', 'requests')"
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -200,6 +201,9 @@ class Index:
             connection, version = self._connect("mode=ro&immutable=1")  # a full or read-only disk can still be read
             identity = None
         if version == FORMAT:
+            if self.readonly and connection.execute(_TABLES).fetchone()[0] != 2:  # a view could run without an end
+                connection.close()
+                raise StoreError(f"the index in {self.root} is none of memviz's: leave this store out")
             if self.readonly and self._has_log():
                 self._warn(f"{self.root} was not closed by its last writer; `memviz store verify` there completes it")
             return Opened(connection, identity)

@@ -76,13 +76,13 @@ class Store:
             try:
                 if content is not None:
                     return decode(content), json.loads(row.meta)
-            except ValueError as error:  # an index that lies, in a layer made by others
+            except (ValueError, TypeError, RecursionError) as error:  # an index that lies, in a layer made by others
                 log.warning("result %s in %s cannot be read: %s", key, index.root, error)
         return None
 
     def has(self, key: str) -> bool:
         """Whether the result is there, its content unchecked."""
-        return any(files.path(row.blob).exists() for _, files, row in self._rows(checked_key(key)))
+        return any(files.has(row.blob) for _, files, row in self._rows(checked_key(key)))
 
     def pin(self, key: str) -> None:
         """Keep a result from eviction; those of read-only layers never go. Raises ValueError if it is not stored."""
@@ -244,7 +244,7 @@ class Store:
         needed = "SELECT 1 FROM results WHERE blob = ? LIMIT 1"
         unused = [(blob, n_bytes) for blob, n_bytes in set(blobs) if not connection.execute(needed, (blob,)).fetchone()]
         for blob, _ in unused:
-            self._files.path(blob).unlink(missing_ok=True)
+            self._files.remove(blob)
         return sum(n_bytes for _, n_bytes in unused)
 
     def _forget(self, row: _Row) -> None:
@@ -275,7 +275,7 @@ class Store:
 
     def _remove_orphans(self, connection: sqlite3.Connection) -> list[Finding]:
         findings = []
-        needed = {self._files.path(blob) for (blob,) in connection.execute("SELECT blob FROM results")}
+        needed = {self._files.path(str(blob)) for (blob,) in connection.execute("SELECT blob FROM results")}
         for path in set(self._files.walk()) - needed:
             try:
                 old = time.time() - path.stat().st_mtime > ORPHAN_SECONDS

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,8 @@ Refuse = Callable[[int, str], None]
 """Told of each row that is left out: its line or row from 1, and why."""
 _BLOCK = 1024
 _MAX_ID = 2**31 - 1
+_MAX_LINE = 16 * MAX_TEXT_BYTES
+"""Bytes or characters of a file that are held as one line; a line may have further columns."""
 
 
 class Record(NamedTuple):
@@ -52,11 +55,21 @@ def read_records(rows: RowSet, refuse: Refuse) -> Iterator[Record]:
 
 def _jsonl(rows: RowSet, refuse: Refuse) -> Iterator[Record]:
     with rows.path.open("rb") as stream:
-        for row, line in enumerate(stream):
+        for row, line in enumerate(_lines(stream)):
             try:
+                if len(line) > _MAX_LINE:
+                    raise _Unusable(f"has more than the {_MAX_LINE:,} bytes of one line")
                 yield _record(rows, row, row + 1, _object(line))
             except _Unusable as problem:
                 refuse(row + 1, str(problem))
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of one that is longer than `_MAX_LINE`, the start and one byte more."""
+    while line := stream.readline(_MAX_LINE + 1):
+        yield line
+        while len(line) > _MAX_LINE and not line.endswith(b"\n"):
+            line = stream.readline(_MAX_LINE + 1)
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -73,7 +86,7 @@ def _csv(rows: RowSet, refuse: Refuse) -> Iterator[Record]:
     csv.field_size_limit(MAX_TEXT_BYTES)
     # an undecodable byte spoils its row, not the file
     with rows.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        lines = csv.reader(stream, strict=True)
+        lines = csv.reader(iter(partial(stream.readline, _MAX_LINE), ""), strict=True)
         try:
             header = next(lines, [])
         except csv.Error as error:
@@ -147,7 +160,7 @@ def _record(rows: RowSet, row: int, line: int, values: dict[str, Any]) -> Record
 def _ids(values: Any, name: str) -> np.ndarray:
     if isinstance(values, str):  # CSV: [1, 2, 3] or 1 2 3
         parts = values.strip().strip("[]").replace(",", " ").split()
-        if not all(part.isascii() and part.isdigit() for part in parts):
+        if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
             raise _Unusable(f"{name!r} holds something other than whole numbers")
         values = [int(part) for part in parts]
     if not isinstance(values, list) or not all(type(value) is int for value in values):
@@ -167,9 +180,13 @@ def _label(name: str, value: Any) -> str | float | None:
 
 def _array(path: Path) -> np.ndarray:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise InputError(f"{path} is no array of numbers ({error}): save it with numpy.save") from None
+        with np.errstate(over="raise"):  # of the sizes that a header claims
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError):
+        raise
+    except Exception as error:  # a header is parsed as Python, with all that can be wrong about that
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise InputError(f"{path} is no array of numbers ({reason}): save it with numpy.save") from None
 
 
 def _npy(rows: RowSet, refuse: Refuse) -> Iterator[Record]:
@@ -181,7 +198,7 @@ def _npy(rows: RowSet, refuse: Refuse) -> Iterator[Record]:
             raise InputError(f"{rows.path} needs {paths[1].name} beside it: put the suffixes there")
     arrays = [_array(path) for path in paths]
     for path, array in zip(paths, arrays, strict=True):
-        if array.ndim != 2 or array.dtype.kind not in "iu":
+        if array.ndim != 2 or array.dtype.kind not in "iu" or not array.shape[1]:
             raise InputError(
                 f"{path} holds {array.dtype} of shape {array.shape}: expected whole numbers of shape (n, length)"
             )

@@ -66,12 +66,33 @@ def read_sweep(folder: Path | str) -> Sweep:
     try:
         content = json.loads(path.read_text("utf-8"))
         if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']}, this memviz reads {FORMAT}")
+            raise ValueError(f"format {content['format']!r:.60}, this memviz reads {FORMAT}")
+        _check(content)
         return Sweep(Path(folder), content)
     except FileNotFoundError:
         raise InputError(f"{folder} holds no finished sweep: run `memviz sweep` with --out {folder}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): run the sweep again") from None
+
+
+def _check(content: dict[str, Any]) -> None:
+    """Raise ValueError, KeyError, TypeError or AttributeError for a manifest that pages could not draw from."""
+    sweep_task_from(content["request"])
+    for name, table in content["tables"].items():
+        if name not in TABLES or table["file"] != f"{name}.parquet":
+            raise ValueError(f"table {name!r:.60} is in file {table['file']!r:.60}")
+        table["columns"].keys()
+    known = {
+        "rows": content["rows"]["n"], "malformed rows": content["rows"]["n_malformed"], "engine": content["engine"],
+        "sequences": content["tables"]["sequences"]["n_rows"], "seconds": content["provenance"]["seconds"],
+    }  # fmt: skip
+    wrong = next((name for name, value in known.items() if not isinstance(value, (int, float))), None)
+    if wrong or not isinstance(content["provenance"]["created"], str):
+        raise ValueError(f"{wrong or 'created'} is of another type")
+    lacking = [each for each in content["models"] if not {"name", "weights"} <= each.keys()]
+    lacking += [each for each in content["skipped"] if not {"mode", "k", "m", "n_rows"} <= each.keys()]
+    if lacking:
+        raise ValueError(f"{lacking[0]!r:.60} is not all there")
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:

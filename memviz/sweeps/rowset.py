@@ -6,12 +6,13 @@ import json
 import os
 import re
 import uuid
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from memviz.settings import Settings
+from memviz.store.keys import request_fields
 from memviz.tasks import InputError
 
 SUITE = "suite"
@@ -92,9 +93,7 @@ class RowSet:
 def row_set_from(request: dict[str, Any]) -> RowSet:
     """The record of a stored request. Raises InputError where it is of another format."""
     try:
-        values: dict[str, Any] = {f.name: request[f.name] for f in fields(RowSet)}
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        return RowSet(**values)
+        return RowSet(**request_fields(RowSet, request))
     except (KeyError, TypeError) as error:
         raise InputError(f"this row set cannot be read by this version of memviz ({error})") from None
 
@@ -129,8 +128,9 @@ def _read(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text("utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"it has format {content['format']}")
-        return content | {"rows": row_set_from(content["rows"])}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        known = {"name": path.stem, "note": str(content["note"]), "created": str(content["created"])}
+        return known | {"rows": row_set_from(content["rows"])}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"row set {path.stem!r} cannot be read ({error}): save it again") from None
 
 

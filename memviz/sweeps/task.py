@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from memviz.catalog import BYTES_PER_PARAMETER
 from memviz.store import request_hash
+from memviz.store.keys import request_fields
 from memviz.sweeps.rowset import RowSet, row_set_from
 from memviz.tasks import InputError
 
@@ -70,9 +71,7 @@ class SweepTask:
 def sweep_task_from(request: dict[str, Any]) -> SweepTask:
     """The task of a stored request. Raises InputError where it is of another kind or format."""
     try:
-        values = {f.name: request[f.name] for f in fields(SweepTask)}
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        return SweepTask(**values | {"rows": row_set_from(request["rows"])})
+        return SweepTask(**request_fields(SweepTask, request), rows=row_set_from(request["rows"]))
     except (KeyError, TypeError) as error:
         raise InputError(f"this stored sweep cannot be read by this version of memviz ({error})") from None
 

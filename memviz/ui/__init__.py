@@ -19,6 +19,7 @@ from memviz.ui.shared import (
     store,
     tokenizer,
     warm_up,
+    told,
     within,
     worker,
 )
@@ -57,5 +58,6 @@ __all__ = [
     "tokenizer",
     "warm_up",
     "within",
+    "told",
     "worker",
 ]

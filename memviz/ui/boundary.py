@@ -34,7 +34,7 @@ from memviz.tasks import IndexTask, Report, Say
 from memviz.tokenizer import Tokenizer
 from memviz.ui.population import View
 from memviz.ui.running import watch
-from memviz.ui.shared import session, store, tokenizer, worker
+from memviz.ui.shared import session, store, tokenizer, told, worker
 from memviz.ui.training import corpus_of
 
 PERMILLE = 1000.0
@@ -68,7 +68,7 @@ def counted(view: View) -> Frequencies | None:
     try:
         corpus = about and corpus_of(*about)
     except CorpusError as error:
-        st.warning(str(error))
+        st.warning(told(error))
         return None
     if corpus:
         found = _frequencies(view.sweep, corpus, view.key, str(corpus.manifest))
@@ -87,7 +87,7 @@ def counted(view: View) -> Frequencies | None:
         watch(job, "Counting n-grams in the training data", cancel=True, unit="rows")
         return None
     if job and job.status == Status.FAILED:
-        st.error(job.error or "")
+        st.error(told(job.error or ""))
     n, before = view.sweep.manifest["rows"]["n"], "" if corpus else " The training data are indexed first, in seconds."
     st.info(f"The n-grams of these {n:,} rows have not been counted yet: once, milliseconds a row.{before}")
     if st.button("Count them", type="primary"):

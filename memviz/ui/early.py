@@ -23,6 +23,7 @@ from memviz.settings import SettingsError, settings
 from memviz.store import StoreError
 from memviz.tasks import task_from, tokenizer_of
 from memviz.tokenizer import Tokenizer
+from memviz.ui.sign_in import is_wanted
 
 PAGES = (
     "/trace",
@@ -103,7 +104,7 @@ def _data(query: dict[str, str]) -> str | None:
 
 
 async def _trace_json(request: Request) -> Response:
-    found = await run_in_threadpool(_data, dict(request.query_params))
+    found = None if is_wanted() else await run_in_threadpool(_data, dict(request.query_params))
     if found is None:
         return Response(status_code=204)
     return Response(found, media_type="application/json", headers={"cache-control": "no-store"})

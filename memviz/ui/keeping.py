@@ -11,6 +11,7 @@ from memviz.settings import settings
 from memviz.sweeps import RowSet, save_row_set
 from memviz.sweeps.rowset import SUITE
 from memviz.tasks import InputError
+from memviz.ui.shared import told
 
 
 def rows_among(source: RowSet, numbers: Iterable[int]) -> RowSet:
@@ -28,4 +29,4 @@ def offer_keeping(rows: RowSet, title: str, name: str) -> None:
             save_row_set(wanted, rows, settings(), note=title)
             st.success(f"Saved: sweep it from the Sweeps page, or with `--data {wanted!r}`.")
         except (InputError, OSError) as error:
-            st.error(str(error))
+            st.error(told(error))

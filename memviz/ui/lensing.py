@@ -21,7 +21,7 @@ from memviz.tasks import InputError, run_hash
 from memviz.tokenizer import Tokenizer
 from memviz.ui.compare import PAGE, _inputs, _watch_jobs
 from memviz.ui.running import LINK_LENGTH
-from memviz.ui.shared import device_kind, pinned_index, session, store, worker
+from memviz.ui.shared import device_kind, pinned_index, session, store, told, worker
 
 MODES = {"teacher_forced": "teacher-forced", "free_running": "free-running"}
 READS = {
@@ -94,7 +94,7 @@ def watch_rows(rows: Sequence[Row]) -> None:
         _watch_jobs(jobs, len(rows))
     for row in rows:
         if row.reading is None and row.job and row.job.status == Status.FAILED:
-            st.error(f"{row.model.name}: {row.job.error or 'the job failed'}")
+            st.error(f"{row.model.name}: {told(row.job.error or 'the job failed')}")
 
 
 def offer_traces_prompt() -> None:

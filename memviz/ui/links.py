@@ -15,7 +15,7 @@ from memviz.tasks import TraceTask, run_hash, task_from
 from memviz.tokenizer import Tokenizer
 from memviz.ui.rows import ROW
 from memviz.ui.running import LINK_LENGTH, card_of
-from memviz.ui.shared import pinned_index, samples, session, store, stored, tokenizer, worker
+from memviz.ui.shared import pinned_index, samples, session, store, stored, tokenizer, told, worker
 from memviz.ui.training import ensure_index
 
 _NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
@@ -54,7 +54,7 @@ def followed_link(page: str, passages: Mapping[str, str], own_text: str) -> Trac
         request = store().get_request(name)
         task = request and task_from(request)
     except (ValueError, StoreError) as error:
-        st.warning(f"This link cannot be followed: {error}")
+        st.warning(f"This link cannot be followed: {told(error)}")
         return None
     if not task:
         st.warning(
@@ -116,7 +116,7 @@ def take_upload(given: Any, text_key: str) -> None:
         st.session_state[text_key] = given.getvalue().decode("utf-8-sig")
         st.session_state[f"{text_key}_from"] = given.file_id
     except UnicodeDecodeError as error:
-        st.error(f"{given.name} is not UTF-8 (byte {error.start}): save it as UTF-8")
+        st.error(f"{told(given.name)} is not UTF-8 (byte {error.start}): save it as UTF-8")
 
 
 def selection(query: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from memviz.records import BEFORE_NORM
 from memviz.ui.drawing import _component, _ignore
 from memviz.ui.population import View, forget_unknown
 from memviz.ui.running import card_of, watch
-from memviz.ui.shared import device_kind, session, store, worker
+from memviz.ui.shared import device_kind, session, store, told, worker
 
 ALONE = "none"
 LAST, BEFORE, EMBEDDING = "last", "last, before the final norm", "embedding"
@@ -162,7 +162,7 @@ def show_jobs(tasks: Sequence[Question], missing: Sequence[Question], verb: str,
         return bool(active)
     for job in [job for job in map(_job, missing) if job is not None]:
         if job.status == Status.FAILED:
-            st.error(f"{job.model}: {job.error or 'the job failed'}")
+            st.error(f"{job.model}: {told(job.error or 'the job failed')}")
         if job.status == Status.CANCELLED:
             st.info(f"{words} of {job.model} was cancelled; states that were read are kept.")
     if st.button(verb, type="primary", key=key):

@@ -24,7 +24,7 @@ from memviz.tasks import InputError
 from memviz.tokenizer import Tokenizer
 from memviz.ui.compare import PAGE, Row
 from memviz.ui.running import LINK_LENGTH, watch
-from memviz.ui.shared import device_kind, open_expander, samples, session, store, worker
+from memviz.ui.shared import device_kind, open_expander, samples, session, store, told, worker
 
 LINK = "change"
 """The address's parameter that names a change."""
@@ -56,7 +56,7 @@ def show_perturbation(rows: Sequence[Row]) -> None:
             task = _task(row, linked)
             task.check(row.card)
         except InputError as error:
-            st.error(str(error))
+            st.error(told(error))
             return
         _result(task, row)
 
@@ -68,7 +68,7 @@ def _linked(rows: Sequence[Row]) -> PerturbationTask | None:
         request = store().get_request(name) if name else None
         task = request and perturbation_from(request)
     except (ValueError, StoreError) as error:
-        st.warning(f"The link's change of the context cannot be followed: {error}")
+        st.warning(f"The link's change of the context cannot be followed: {told(error)}")
         return None
     prompts = {row.task.model: (row.task.context_ids, row.task.continuation_ids) for row in rows}
     if not task or prompts.get(task.model) != (task.context_ids, task.continuation_ids):
@@ -170,7 +170,7 @@ def _result(task: PerturbationTask, row: Row) -> None:
     found = stored_perturbation(store(), perturbation_key(task, row.card, device_kind(task.dtype)))
     if found is None:
         if job and job.status == Status.FAILED:
-            st.error(job.error or "the job failed")
+            st.error(told(job.error or "the job failed"))
         n = len(task.variants(row.card.n_positions and row.card.n_positions - len(task.continuation_ids)))
         st.caption(f"Not computed yet: {n} changed contexts, each decoded for {len(task.continuation_ids)} tokens.")
         if st.button("Try them", key=f"{PAGE}_change_run", icon=":material/science:"):

@@ -25,7 +25,7 @@ from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks import TraceTask, result_key
 from memviz.ui.running import watch
-from memviz.ui.shared import device_kind, session, store, worker
+from memviz.ui.shared import device_kind, session, store, told, worker
 
 CHOSEN = "predicted"
 """The widget that chooses settings, and the address's parameter."""
@@ -91,7 +91,7 @@ def _question(task: TraceTask, known: Known) -> ForecastTask:
 
 def _offer(asked: ForecastTask, error: str | None) -> None:
     if error:
-        st.error(error)
+        st.error(told(error))
     button, note = st.columns([2, 5], vertical_alignment="center")
     if button.button("Predict from the context alone", icon=":material/online_prediction:", key="trace_forecast"):
         worker().ask(asked, session())
@@ -154,7 +154,7 @@ def choose_tracks(run: Run, key: str, task: TraceTask, card: Card) -> list[Track
         try:
             said = _probability(found[name], found[name].id, key, run, len(card.leading_ids))
         except (ModelError, KeyError) as error:
-            st.warning(f"The {SETTING_WORDS[name]} predictor cannot be read: {error}")
+            st.warning(f"The {SETTING_WORDS[name]} predictor cannot be read: {told(error)}")
             continue
         if name == "context" and forecast is not None:
             said = _padded(forecast.probability, len(said))

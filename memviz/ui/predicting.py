@@ -22,7 +22,7 @@ from memviz.tasks import InputError
 from memviz.ui.population import KEY_LENGTH, choose_sweep, forget_unknown, picture
 from memviz.ui.predicted import known_now
 from memviz.ui.running import LINK_LENGTH, POLL_SECONDS, watch
-from memviz.ui.shared import escaped, session, store, worker
+from memviz.ui.shared import escaped, session, store, told, worker
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
 SETTING_NAMES = {"published": "Published", "causal": "Causal", "context": "Context only"}
@@ -71,7 +71,7 @@ def _show_form() -> None:
         st.code(fit_command(task), language=None, wrap_lines=True)
         show_fit(task)
     except InputError as error:
-        st.error(str(error))
+        st.error(told(error))
 
 
 # What to fit
@@ -165,7 +165,7 @@ def linked_fit() -> FitTask | None:
             return fit_task_from(request)
         st.warning(f"This link names fit {name[:16]}, which is not known here: it was asked for elsewhere.")
     except (ValueError, StoreError) as error:
-        st.warning(f"This link cannot be followed: {error}")
+        st.warning(f"This link cannot be followed: {told(error)}")
     return None
 
 
@@ -213,7 +213,7 @@ def _show_results(task: FitTask) -> None:
 def _offer_start(task: FitTask, job: Job | None, folder: Path) -> None:
     begun = bool(epochs_of(folder))
     if job and job.status == Status.FAILED:
-        st.error(job.error or "the fit failed")
+        st.error(told(job.error or "the fit failed"))
     elif job and job.status == Status.CANCELLED:
         st.info("Cancelled. " + ("Finished epochs are kept: **Go on** continues after them." if begun else ""))
     if st.button("Go on" if begun else "Train", type="primary", icon=":material/play_circle:", key="fit_start"):

@@ -13,7 +13,7 @@ from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks import InputError, TraceTask, result_key, run_hash, stored_run
-from memviz.ui.shared import bundled_models, default_model, device_kind, session, store, stored, worker
+from memviz.ui.shared import bundled_models, default_model, device_kind, session, store, stored, told, worker
 
 LINK_LENGTH = 16
 """Characters of a run hash in a link."""
@@ -34,7 +34,7 @@ def card_of(model: str) -> Card:
         job = worker().prepare(model, load=model == default_model())
     if job is None or not job.active:
         if job and job.status == Status.FAILED:
-            st.error(job.error or "")
+            st.error(told(job.error or ""))
         st.info(f"{model} must be read once before it can be used: its tokenizer, its weight identity, its limits.")
         if st.button(f"Get {model} ready", type="primary"):
             worker().prepare(model, session())
@@ -61,7 +61,7 @@ def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
     if found:
         return result_key(task, card, device_kind(task.dtype)), found
     if job and job.status == Status.FAILED:
-        st.error(job.error or "the job failed")
+        st.error(told(job.error or "the job failed"))
     elif job and job.status == Status.CANCELLED:
         st.info("Cancelled; nothing was kept. Press **Run** to start again.")
     else:

@@ -130,6 +130,12 @@ def escaped(text: str) -> str:
     """A text of unknown origin so that Markdown shows it as it stands."""
     return re.sub(r"([\\`*_{}\[\]()#+\-.!~|<>:$^=&])", r"\\\1", text)
 
+def told(error: object) -> str:
+    """What an error says, which may quote what others wrote, with nothing but its own `code` read as Markdown."""
+    parts = re.split("(`[^`]*`)", str(error))
+    return "".join(part if place % 2 else escaped(part) for place, part in enumerate(parts))
+
+
 
 def open_expander(label: str, key: str) -> DeltaGenerator | None:
     """An expander to fill, or None while it is closed: what nobody looks at is neither computed nor sent."""
@@ -193,5 +199,5 @@ def pinned_index(query: Mapping[str, str]) -> int | None:
 
 def refuse(error: Exception) -> None:
     """Show one sentence about input that cannot be used, and stop the page here."""
-    st.error(str(error))
+    st.error(told(error))
     st.stop()

@@ -38,7 +38,7 @@ from memviz.settings import settings
 from memviz.tokenizer import Tokenizer
 from memviz.ui.rows import open_row
 from memviz.ui.running import watch
-from memviz.ui.shared import escaped, pinned_index, samples, session, worker
+from memviz.ui.shared import escaped, pinned_index, samples, session, told, worker
 
 N_PLACES = 8
 """Places of a span listed."""
@@ -229,7 +229,7 @@ def _offer_index(model: Model, tokenizer: Tokenizer) -> None:
     try:
         corpus_of(model, tokenizer)
     except CorpusError as error:
-        st.error(str(error))
+        st.error(told(error))
         return
     if model.index != SUITE:
         name = model.index or model.name.replace("/", "-")
@@ -248,7 +248,7 @@ def _offer_index(model: Model, tokenizer: Tokenizer) -> None:
         watch(job, "Counting comes when the training data are indexed", unit="tokens")
         return
     if job and job.status == Status.FAILED:
-        st.error(job.error or "")
+        st.error(told(job.error or ""))
     st.info("The index of the training data is not built yet: some seconds and about 200 MB of the cache, once.")
     if st.button("Build the index"):
         worker().index(SUITE, session())

@@ -1,0 +1,93 @@
+"""Stored requests and links that mean harm: of another kind, of wrong types, by names that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hostile.files import HTML, MARKDOWN, NAMES
+from store_tools import PLENTY
+
+from memviz.ladder import ladder_from
+from memviz.maps import dynamics_task_from, map_task_from, similarity_task_from
+from memviz.perturbation import perturbation_from
+from memviz.prediction import fit_task_from
+from memviz.settings import Settings
+from memviz.store import Store
+from memviz.sweeps import RowSet, SweepTask, sweep_task_from
+from memviz.tasks import InputError, TraceTask, task_from
+from memviz.ui import escaped
+from memviz.ui.links import selection
+
+READERS: list[Callable[[Any], Any]] = [
+    task_from,
+    sweep_task_from,
+    fit_task_from,
+    map_task_from,
+    dynamics_task_from,
+    similarity_task_from,
+    perturbation_from,
+]
+TRACE = TraceTask("m", (1, 2), (3,), 1).request()
+SWEEP = SweepTask(("m",), RowSet(rows=(1, 2))).request()
+
+
+@pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
+@pytest.mark.parametrize("request_", [{}, [], None, 3, HTML, {"task": HTML}, {"task": ["trace"]}], ids=repr)
+def test_a_request_of_another_kind_is_refused(read: Callable[[Any], Any], request_: Any) -> None:
+    with pytest.raises(InputError, match="stored"):
+        read(request_)
+
+
+def test_a_comparison_of_another_kind_is_refused() -> None:
+    for request in ({}, {"rows": [TRACE], "axis": HTML}, {"rows": 3, "axis": "size"}, {"rows": [{}], "axis": "size"}):
+        with pytest.raises(InputError):
+            ladder_from(request)
+
+
+@pytest.mark.parametrize("value", [None, HTML, -1, 1.5, [HTML], [[1]], {"a": 1}, [1.5], [True], 10**400], ids=repr)
+@pytest.mark.parametrize("field", ["model", "context_ids", "continuation_ids", "n_steps", "dtype", "all_layers"])
+def test_a_trace_of_the_wrong_types_is_refused(field: str, value: Any) -> None:
+    if (field, value) in (("model", HTML), ("continuation_ids", None)):  # a name, and decoding without a truth
+        assert task_from(TRACE | {field: value}).request()[field] == value
+        return
+    if field == "n_steps" and value == 10**400:
+        value = 1.0
+    with pytest.raises(InputError) as raised:
+        task_from(TRACE | {field: value})
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize("value", [None, HTML, 3, [1.5], [[1]], {"a": 1}], ids=repr)
+@pytest.mark.parametrize("field", ["models", "contexts", "continuations", "context_at", "positions", "rows"])
+def test_a_sweep_of_the_wrong_types_is_refused(field: str, value: Any) -> None:
+    if (field, value) == ("context_at", 3):
+        return
+    with pytest.raises(InputError):
+        sweep_task_from(SWEEP | {field: value})
+
+
+def test_requests_are_read_as_they_were_written() -> None:
+    for read, request in ((task_from, TRACE), (sweep_task_from, SWEEP)):
+        assert read(request).request() == request
+        assert read(__import__("json").loads(__import__("json").dumps(request))).request() == read(request).request()
+
+
+@pytest.mark.parametrize("name", [*NAMES, "", "0" * 7, "g" * 16, "0" * 65, "%", "_" * 8, "0' OR '1'='1"])
+def test_links_are_hashes_and_nothing_else(settings: Settings, name: str) -> None:
+    with pytest.raises(ValueError, match="expected at least the first 8 hex characters of its hash") as raised:
+        Store(settings.cache / "results", PLENTY).get_request(name)
+    assert len(str(raised.value)) < 200 and str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("value", [*NAMES, "", "-1", "1e9", "９", "9" * 100, "0x1", " 1"])
+def test_what_makes_no_sense_in_a_link_is_left_out(value: str) -> None:
+    assert selection({"tok": value, "mode": value, "fill": value}) == {"pinned": None}
+
+
+def test_markdown_is_shown_as_it_stands() -> None:
+    marks = set("\\`*_{}[]()#+-.!~|<>:$^=&")
+    for text in (MARKDOWN, HTML, "".join(marks)):
+        shown = escaped(text)
+        assert all(shown[place - 1] == "\\" for place, mark in enumerate(shown) if mark in marks - {"\\"})
