@@ -9,6 +9,7 @@ import re
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ from memviz.settings import ROOT, Settings
 
 BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
 MAX_JSON_BYTES = 16 * 2**20
+CARD = "card.json"
+CARD_FORMAT = 1
+"""Raised when the fields of a card change; a card of another format is made anew."""
+_VOLATILE = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "use_cache", "architectures", "auto_map"}
+"""Of a configuration: what decides no number."""
 SUITE_MODELS = ROOT / "memviz" / "demo" / "suite" / "models"
 """The models that come with memviz: one more root, after those that are configured."""
 PYTHIA_SIZES = {  # https://github.com/EleutherAI/pythia: total parameters
@@ -134,13 +140,13 @@ def _pythia(size: str, revision: str = "main") -> Model:
 
 _FACTS = ("label", "licence", "corpus", "index", "family", "size")
 _NUMBERS = ("step", "n_steps", "seed", "n_parameters")
+_MAX_FACT, _MAX_NUMBER = 200, 2**53
 
 
 def _folder(path: Path) -> Model:
     """A model in a folder, with what its memviz.json says of it; a file that cannot be used says nothing."""
     model = Model(path.name, path.name, Folder(path), "see its folder", "not known to memviz")
     if not (path / "memviz.json").is_file():
-_MAX_FACT, _MAX_NUMBER = 200, 2**53
         return model
     try:
         said = read_json(path / "memviz.json")
@@ -168,12 +174,6 @@ def local_models(settings: Settings) -> Iterator[Model]:
                 yield _folder(path)
 
 
-def added_models(settings: Settings) -> Iterator[Model]:
-    """Models of the hub that were prepared under a name of their own, `name@revision` or `owner/name`."""
-    for path in sorted((settings.cache / "cards").glob("*/card.json")):
-        try:
-            model = _hub_model(str(read_json(path).get("name")))
-        except ModelError:
 def _is_text(name: str) -> bool:
     return name.isprintable() and not set(name) & set("[]<>`$\\|")
 
@@ -186,6 +186,12 @@ def _folders(root: Path) -> list[Path]:
         return []
 
 
+def added_models(settings: Settings) -> Iterator[Model]:
+    """Models of the hub that were prepared under a name of their own, `name@revision` or `owner/name`."""
+    for path in sorted((settings.cache / "cards").glob(f"*/{CARD}")):
+        try:
+            model = _hub_model(str(read_json(path).get("name")))
+        except ModelError:
             continue
         if model:
             yield model
@@ -361,18 +367,63 @@ class Card:
 
 def card_folder(model: Model, settings: Settings) -> Path:
     """Where a model's card and tokenizer are kept."""
-    return settings.cache / "cards" / model.slug
+    shipped = _shipped_card(model)
+    return Path(shipped.folder) if shipped else settings.cache / "cards" / model.slug
 
 
 def read_card(model: Model, settings: Settings) -> Card | None:
     """The card of a prepared model, or None where it must be prepared (again: its files changed or went away)."""
+    shipped = _shipped_card(model)
+    if shipped:
+        return shipped
     try:
-        card = Card(**json.loads((card_folder(model, settings) / "card.json").read_text("utf-8")))
+        said = read_json(card_folder(model, settings) / CARD)
+        if said.pop("format", None) != CARD_FORMAT:
+            return None
+        card = Card(**said)
         return card if fingerprint(Path(card.folder)) == card.fingerprint else None
     except (OSError, ValueError, TypeError):
         return None
 
 
+def _shipped_card(model: Model) -> Card | None:
+    """The card that came with a model of the suite, or None: another model, or other files than it was made of."""
+    source = model.source
+    if not isinstance(source, Folder) or source.path.parent != SUITE_MODELS:
+        return None
+    try:
+        found = fingerprint(source.path)
+        return _checked_card(source.path, tuple(tuple(each) for each in found))
+    except (ModelError, OSError):
+        return None
+
+
+@lru_cache
+def _checked_card(folder: Path, found: tuple[tuple[str | int, ...], ...]) -> Card | None:
+    try:
+        facts = read_json(folder / CARD)
+        card = Card(**facts, folder=str(folder), fingerprint=[list(each) for each in found])
+        return card if card.weights == weight_identity(folder, read_json(folder / "config.json")) else None
+    except (ModelError, OSError, TypeError):
+        return None
+
+
+def weight_identity(folder: Path, config: dict[str, Any]) -> str:
+    """sha256 over the weights and what of the configuration decides numbers."""
+    lasting = {key: value for key, value in config.items() if key not in _VOLATILE}
+    digest = hashlib.sha256(json.dumps(lasting, sort_keys=True).encode())
+    for file in weight_files(folder):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def ship_card(card: Card) -> None:
+    """Lay a card beside the model's files, so that it need not be prepared wherever they are the same."""
+    facts = {name: value for name, value in asdict(card).items() if name not in ("folder", "fingerprint")}
+    (Path(card.folder) / CARD).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+
+
 def write_card(card: Card, path: Path) -> None:
     """Write a card into a folder that is not yet in place."""
-    path.write_text(json.dumps(asdict(card), indent=1), "utf-8")
+    path.write_text(json.dumps({"format": CARD_FORMAT, **asdict(card)}, indent=1), "utf-8")

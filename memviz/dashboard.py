@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from memviz import ui
+from memviz.catalog import ModelError
+from memviz.corpus import CorpusError
 from memviz.settings import ROOT
+from memviz.store import StoreError
+from memviz.tasks import InputError
+from memviz.ui.doors import DOORS
+from memviz.ui.sign_in import guard_sign_in
 
 FIGURES = ROOT / "memviz" / "figures"
-PAGES = ROOT / "pages"
 
 st.set_page_config(page_title="memviz", page_icon=FIGURES / "icon.png", layout="wide")
 st.logo(FIGURES / "logo.svg", size="large")
 ui.set_style()
 ui.guard_settings()
-page = st.navigation(
-    {
-        "": [st.Page(ROOT / "pages" / "overview.py", title="Overview", icon=":material/home:", default=True)],
-        "One prompt": [
-            st.Page(ROOT / "pages" / "trace.py", title="Trace", icon=":material/timeline:", url_path="trace"),
-            st.Page(ROOT / "pages" / "compare.py", title="Compare", icon=":material/stacks:", url_path="compare"),
-            st.Page(PAGES / "layers.py", title="Inside the model", icon=":material/layers:", url_path="layers"),
-        ],
-        "Populations": [
-            st.Page(PAGES / "population.py", title="Population", icon=":material/groups:", url_path="population"),
-            st.Page(PAGES / "transitions.py", title="Transitions", icon=":material/grid_on:", url_path="transitions"),
-            st.Page(PAGES / "boundary.py", title="Boundary", icon=":material/vertical_split:", url_path="boundary"),
-            st.Page(PAGES / "map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
-            st.Page(PAGES / "dynamics.py", title="Dynamics", icon=":material/animation:", url_path="dynamics"),
-            st.Page(
-                PAGES / "predictor.py", title="Predictor", icon=":material/online_prediction:", url_path="predictor"
-            ),
-            st.Page(PAGES / "sweep.py", title="Sweeps", icon=":material/play_circle:", url_path="sweep"),
-        ],
-    }
-)
+guard_sign_in()
+sections: dict[str, list[StreamlitPage]] = {}
+for door in DOORS:
+    path, is_first = ui.PAGES / f"{door.name}.py", door is DOORS[0]
+    found = st.Page(path, title=door.title, icon=f":material/{door.icon}:", url_path=door.name, default=is_first)
+    sections.setdefault(door.section, []).append(found)
+page = st.navigation(sections, expanded=True)
 ui.attend()
 ui.show_state()
 try:
     page.run()
+except (StoreError, ModelError, InputError, CorpusError) as error:  # one sentence, whose remedy is the reader's
+    st.error(ui.told(error))
 finally:  # a page that stops early is a first page too
     ui.warm_up()

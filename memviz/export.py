@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +69,17 @@ def measures_of(trace: Trace, tokenizer: Tokenizer) -> dict[str, float | None]:
     return {name: plain(float(values[0])) for name, values in compute_all(trace, texts).items()}
 
 
-def document(run: Run, tokenizer: Tokenizer, attributed: Attributed | None = None) -> dict[str, Any]:
+def document(
+    run: Run,
+    tokenizer: Tokenizer,
+    attributed: Attributed | None = None,
+    predicted: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Any]:
     """A run of one prompt as the JSON document of format 1; positions t count from the first continuation token.
 
     Logarithms are natural, ranks start at 1; null stands for what is undefined, unknown or infinite. `change_points`
-    are indices of the whole row, context included. `ngrams` is there only where counts are given.
+    are indices of the whole row, context included. `ngrams` is there only where counts are given, `p_memorized` where
+    predictions are: (m,) by the predictor's setting.
     """
     trace, about = run.trace, run.provenance
     truth, forced = trace.continuation_ids, trace.teacher_forced
@@ -106,6 +112,7 @@ def document(run: Run, tokenizer: Tokenizer, attributed: Attributed | None = Non
             },
             "measures": values,
             **({} if attributed is None else {"ngrams": _ngrams(attributed)}),
+            **({"p_memorized": dict(predicted)} if predicted else {}),
         }
     )
 
@@ -150,7 +157,12 @@ def _columns(scores: Scores, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     return {name: getattr(scores, name)[0] for name in names}
 
 
-def table(run: Run, tokenizer: Tokenizer, attributed: Attributed | None = None) -> pd.DataFrame:
+def table(
+    run: Run,
+    tokenizer: Tokenizer,
+    attributed: Attributed | None = None,
+    predicted: Mapping[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
     """One row an index of the whole row of tokens; columns say which way of reading they come from. NaN: undefined."""
     trace = run.trace
     k, m = trace.n_context, trace.n_continuation
@@ -175,6 +187,8 @@ def table(run: Run, tokenizer: Tokenizer, attributed: Attributed | None = None) 
             columns[f"{mode}_{name}"] = values
     columns["fragile"] = np.concatenate([np.zeros(k, bool), trace.fragile[0]])
     columns |= {} if attributed is None else attributed.columns()
+    for setting, values in (predicted or {}).items():
+        columns[f"p_memorized_{setting}"] = np.concatenate([np.full(k, np.nan), values])
     return pd.DataFrame(columns)
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.figures.population import boundary_figure
+from memviz.measures.glossary import explain
 from memviz.population import GROUPS
 from memviz.tasks import InputError
 from memviz.ui import boundary
@@ -14,8 +15,6 @@ from memviz.ui import population as shown
 
 ENTROPIES = {"entropy_free_running": "free-running", "entropy_teacher_forced": "teacher-forced"}
 ORDERS = ("1", "2", "3")
-NULL_HELP = "What a group of this size would show if hits were independent, given how easy each token is."
-MOVED_HELP = "The same generation, the group chosen on positions from 8 on: a jump that moves along is selection."
 
 st.title("Boundary")
 st.markdown("What do entropy and n-gram frequency do where a memorized continuation begins?")
@@ -40,9 +39,9 @@ with line:
     )
     order = st.segmented_control("n of the n-gram", ORDERS, default=ORDERS[0], key="n", **always)
 with st.container(horizontal=True):
-    null = st.toggle("Selection alone", True, key="null", help=NULL_HELP, **bound)
-    moved = st.toggle("Edge moved", key="moved", help=MOVED_HELP, **bound)
-    minus = st.toggle("Less all rows", key="minus", help="Every curve less the mean of all rows.", **bound)
+    null = st.toggle("Selection alone", True, key="null", help=explain("selection_alone"), **bound)
+    moved = st.toggle("Edge moved", key="moved", help=explain("moved_edge"), **bound)
+    minus = st.toggle("Less all rows", key="minus", help=explain("less_all_rows"), **bound)
     pooled = len(sizes) > 1 and st.toggle(
         "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **bound
     )

@@ -7,10 +7,12 @@ import streamlit as st
 from memviz import ui
 from memviz.figures.dynamics import MEASURES, dynamics_figure, pair_name
 from memviz.maps import PAIRS, STATES, VARIANTS
+from memviz.measures.glossary import explain
 from memviz.tasks import InputError
 from memviz.ui import dynamics, mapping, population
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
+MEASURE_HELP = f"Cosine: {explain('cosine')} Distance: {explain('distance')}"
 USUAL = [("memorized", "memorized"), ("unmemorized", "unmemorized"), ("memorized", "unmemorized")]
 READING = (
     "Distances are in each model's own units: between states whose coordinates have one size they grow as the square "
@@ -24,9 +26,11 @@ st.title("Dynamics")
 st.markdown("How far do memorized and other sequences lie apart inside a model while it decodes, step by step?")
 view, _ = population.choose_view()
 line = st.columns([2.2, 1.6, 1.4, 3], vertical_alignment="bottom")
-measure = line[0].selectbox("Measure", list(MEASURES), format_func=lambda n: MEASURES[n], key="measure", **BOUND)
+measure = line[0].selectbox(
+    "Measure", list(MEASURES), format_func=lambda n: MEASURES[n], key="measure", help=MEASURE_HELP, **BOUND
+)
 state = line[1].selectbox("States", STATES, key="state", **BOUND)
-variant = line[2].selectbox("Generations", VARIANTS, key="variant", help="A loop: copies of a chunk end it.", **BOUND)
+variant = line[2].selectbox("Generations", VARIANTS, key="variant", help=explain("loop"), **BOUND)
 labels = {pair_name(*pair): pair for pair in PAIRS}
 chosen = line[3].multiselect("Pairs", list(labels), [pair_name(*pair) for pair in USUAL], key="pairs", **BOUND)
 tasks = dynamics.tasks_of(view)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.ladder import LadderTask, share_tokens, tasks_of
+from memviz.measures.glossary import explain
 from memviz.passages import PASSAGES
 from memviz.settings import settings
 from memviz.tasks import MAX_TEXT_BYTES, InputError
@@ -88,7 +89,7 @@ mode = choose[1].segmented_control(
     default="teacher_forced",
     required=True,
     key="reading",
-    help="Teacher-forced, the model reads context and truth; free-running, context and what it wrote itself.",
+    help=f"{explain('teacher_forced')} {explain('free_running')}",
     **BOUND,
 )
 quantity = choose[2].segmented_control(

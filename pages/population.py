@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, size_figure
+from memviz.measures.glossary import explain
 from memviz.ui import population as shown
 
 CURVES = {
@@ -39,10 +40,12 @@ if sizes is not None and len(sizes):
     top = sizes.iloc[-1]
     cards = st.container(key="cards").columns(4)
     cards[0].metric("Rows", f"{int(top['n']):,}", help=shown.words_of(view), border=True)
-    cards[1].metric(f"Mean score M, {names[largest]}", f"{top['mean']:.3f}", border=True)
-    cards[2].metric(f"Memorized (M = 1), {names[largest]}", f"{top['full']:.1%}", border=True)
+    cards[1].metric(f"Mean score M, {names[largest]}", f"{top['mean']:.3f}", help=explain("mean_score"), border=True)
+    cards[2].metric(
+        f"Memorized (M = 1), {names[largest]}", f"{top['full']:.1%}", help=explain("share_memorized"), border=True
+    )
     held = "none swept" if floor is None or not len(floor) else f"{floor.iloc[-1]['mean']:.3f}"
-    cards[3].metric("Held-out floor, mean M", held, help="What a model scores on rows it never read.", border=True)
+    cards[3].metric("Held-out floor, mean M", held, help=explain("held_out"), border=True)
 st.caption(
     f"{shown.words_of(view)} · k = {k}, m = {m} unless an axis says otherwise · "
     f"{shown.WEIGHTINGS[view.population].lower()}: {shown.POPULATIONS[view.population]} · "

@@ -4,8 +4,8 @@ from typing import Any
 
 import streamlit as st
 
+from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
-from memviz.settings import ROOT
 from memviz.ui import evaluated, predicting
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
@@ -182,4 +182,4 @@ with st.expander("All numbers: every method, size and continuation size"):
     evaluated.offer_table(table, "predictor-metrics")
 with st.expander("This predictor"):
     evaluated.show_about(view)
-st.page_link(ROOT / "pages" / "trace.py", label="Predictions under the tokens of a trace", icon=":material/timeline:")
+st.page_link(ui.PAGES / "trace.py", label="Predictions under the tokens of a trace", icon=":material/timeline:")

@@ -12,6 +12,7 @@ from memviz.figures.linked import standalone_html
 from memviz.figures.splitting import N_SHOWN, split_data
 from memviz.measures import MEASURES, compute_all
 from memviz.measures.display import format_value
+from memviz.measures.glossary import explain
 from memviz.passages import PASSAGES
 from memviz.records import Decoding
 from memviz.settings import settings
@@ -41,13 +42,13 @@ source = bar[1].selectbox("Text", sources, key="trace_source", **KEEP)
 n_context = bar[2].number_input("Context", step=1, key="trace_context", **KEEP)
 n_steps = bar[3].number_input("Continuation", step=1, key="trace_continuation", **KEEP)
 with bar[4].popover("Decoding", width="stretch"):
-    sampled = st.toggle("Sample", help="Draw tokens instead of taking the likeliest.", key="trace_sampled", **KEEP)
+    sampled = st.toggle("Sample", help=explain("sampled"), key="trace_sampled", **KEEP)
     temperature = st.number_input("Temperature", step=0.1, disabled=not sampled, key="trace_temperature", **KEEP)
     top_k = st.number_input("Top-k (0: all)", step=1, disabled=not sampled, key="trace_top_k", **KEEP)
     top_p = st.number_input("Top-p", step=0.05, disabled=not sampled, key="trace_top_p", **KEEP)
     seed = st.number_input("Seed", step=1, disabled=not sampled, key="trace_seed", **KEEP)
-    bar_eos = st.toggle("Bar the end of sequence", help="Published Pythia evaluations do.", key="trace_bar_eos", **KEEP)
-    decode_only = st.toggle("Decode only", help="All of the text is context.", key="trace_decode_only", **KEEP)
+    bar_eos = st.toggle("Bar the end of sequence", help=explain("bar_eos"), key="trace_bar_eos", **KEEP)
+    decode_only = st.toggle("Decode only", help=explain("decode_only"), key="trace_decode_only", **KEEP)
 pressed = bar[5].button("Run", type="primary", width="stretch", disabled=model not in ready, key="trace_run")
 
 
@@ -120,14 +121,14 @@ def results() -> None:
     shown = [name for name in CARDS if truth is not None or not MEASURES[name].needs_truth]
     for column, name in zip(st.container(key="cards").columns(len(shown)), shown, strict=True):
         measure = MEASURES[name]
-        column.metric(measure.label, format_value(values[name], measure.unit), help=measure.help, border=True)
+        column.metric(measure.label, format_value(values[name], measure.unit), help=explain(name), border=True)
     lookup = ui.look_up(run, task.model, tokenizer)
     predictions = predicted.choose_tracks(run, key, task, card)
     view = linked_view(run, tokenizer, [*predictions, *(lookup.tracks() if lookup else ())])
     ui.linked_component({**view, **ui.selection()}, key=f"linked-{key[:16]}")
     st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
     if task.continuation_ids is not None:
-        compare.offer_compare(task.model)
+        compare.offer_others(task.model)
     ui.show_training(lookup, task.model, tokenizer)
     measures = ui.open_expander("All measures", "trace_open_measures")
     if measures:
@@ -145,10 +146,11 @@ def results() -> None:
     if export:
         title = f"{task.model}, {len(task.context_ids)} + {task.n_steps} tokens"
         counts = lookup.exported if lookup else lambda: None
+        said = predicted.exported(predictions, run.trace.n_context)
         files = {
-            "JSON": (lambda: json.dumps(document(run, tokenizer, counts()), allow_nan=False), "json"),
-            "CSV": (lambda: table(run, tokenizer, counts()).to_csv(index=False), "csv"),
-            "Parquet": (lambda: table(run, tokenizer, counts()).to_parquet(index=False), "parquet"),
+            "JSON": (lambda: json.dumps(document(run, tokenizer, counts(), said), allow_nan=False), "json"),
+            "CSV": (lambda: table(run, tokenizer, counts(), said).to_csv(index=False), "csv"),
+            "Parquet": (lambda: table(run, tokenizer, counts(), said).to_parquet(index=False), "parquet"),
             "HTML": (lambda: standalone_html({**view, **ui.selection()}, title), "html"),
             "Token ids": (lambda: ids_file(task), "ids.json"),
         }

@@ -8,6 +8,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.figures.population import transition_figure
+from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.population import memorized_only_by, rows_of_cell
 from memviz.tasks import InputError
@@ -79,15 +80,15 @@ with right:
     cards[0].metric(
         "Keep their level",
         f"{found.kept.value:.1%}",
-        help=f"95 %: {found.kept.low:.1%} to {found.kept.high:.1%}",
+        help=f"{explain('transition')} 95 %: {found.kept.low:.1%} to {found.kept.high:.1%}.",
         border=True,
     )
     known = found.kappa.value == found.kappa.value
     cards[1].metric(
         "Cohen's kappa",
         f"{found.kappa.value:.2f}" if known else "undefined",
-        help="Agreement beyond what the two models' level shares alone would give"
-        + (f"; 95 %: {found.kappa.low:.2f} to {found.kappa.high:.2f}" if known else ": both know one level only"),
+        help=explain("kappa")
+        + (f" 95 %: {found.kappa.low:.2f} to {found.kappa.high:.2f}." if known else " Here both know one level only."),
         border=True,
     )
     st.caption(shown.words_of(view))

@@ -145,3 +145,14 @@ def test_bytes_that_are_no_text_are_shown_escaped(made: SimpleNamespace, tmp_pat
     tokenizer: Tokenizer = made.tokenizer
     (half, _) = tokenizer.encode("é")
     assert tokenizer.piece(half).raw.decode("utf-8", "backslashreplace") == r"\xc3"
+
+
+def test_predictions_are_columns_of_the_continuation(made: SimpleNamespace) -> None:
+    k, m = made.run.trace.n_context, made.run.trace.n_continuation
+    said = {"causal": np.append(np.linspace(0, 1, m - 1), np.nan).astype(np.float32)}
+    frame = table(made.run, made.tokenizer, None, said)
+    assert frame["p_memorized_causal"][:k].isna().all() and frame["p_memorized_causal"][k] == 0
+    np.testing.assert_array_equal(frame["p_memorized_causal"][k:], said["causal"])
+    values = document(made.run, made.tokenizer, None, said)
+    assert json.loads(json.dumps(values, allow_nan=False))["p_memorized"]["causal"][-2:] == [1.0, None]
+    assert "p_memorized" not in document(made.run, made.tokenizer)

@@ -32,6 +32,7 @@ LAYERS = {
     "memviz.attribution": 4,
     "memviz.corpora": 4,
     "memviz.tasks": 4,
+    "memviz.gallery": 4,
     "memviz.ladder": 4,
     "memviz.perturbation": 4,
     "memviz.lens": 4,

@@ -39,10 +39,12 @@ def fit(
     no_hidden: Annotated[bool, typer.Option(help="Read statistics alone.")] = False,
     ngrams: Annotated[bool, typer.Option(help="Also read counts of generated 1- and 2-grams.")] = False,
     transfer: Annotated[bool, typer.Option(help="Statistics alone, and allowed for other models.")] = False,
+    name: Annotated[str, typer.Option(help="What to call them on the pages.")] = "",
     ship: Annotated[Path | None, typer.Option(help="Folder that gets them too, their tables in one.")] = None,
 ) -> None:
     """Fit one predictor a model and setting; one that was stopped goes on."""
     from memviz.prediction import SETTINGS, fit_task
+    from memviz.prediction.known import rename
     from memviz.sweeps import read_sweep
 
     settings, found = load_settings(), read_sweep(sweep)
@@ -60,6 +62,8 @@ def fit(
     for task in tasks:
         _, known, was_fitted = task.run(backend, store(settings), lambda done, total: None, say)
         done.append(known)
+        if name:
+            rename(known, name)
         numbers, seconds = known.about["metrics"], known.about["seconds"]
         typer.echo(
             f"{task.model}, {task.setting}: token accuracy {numbers['token_accuracy']:.3f}, full "

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from memviz.catalog import Card, Model
+from memviz.gallery import open_store
 from memviz.settings import Settings
 from memviz.store import Store, StoreError
 from memviz.tasks import MAX_TEXT_BYTES, InputError
@@ -22,7 +23,7 @@ def say(stage: str) -> None:
 
 
 def store(settings: Settings) -> Store:
-    return Store(settings.cache / "results", settings.cache_limit)
+    return open_store(settings)
 
 
 def prepared(model: Model, settings: Settings) -> Card:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memviz.catalog import Card
-from memviz.engine.devices import choose_device, use_exact_float32
+from memviz.engine.devices import choose_device, device_name, use_exact_float32
 from memviz.engine.loading import Loaded, Residents
 from memviz.engine.noise import NOISE, measure_logit_noise
 from memviz.settings import Settings
@@ -63,19 +63,11 @@ class Backend:
             "revision": loaded.card.revision,
             "weights": loaded.card.weights,
             "dtype": loaded.dtype,
-            "device": _device_name(loaded),
+            "device": device_name(loaded.device),
             "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
             "seconds": round(seconds, 3),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-
-
-def _device_name(loaded: Loaded) -> str:
-    if loaded.device.type == "cuda":
-        import torch
-
-        return f"cuda ({torch.cuda.get_device_name(loaded.device)})"
-    return loaded.device.type
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -32,6 +32,11 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def device_name(device: torch.device) -> str:
+    """A device in words, a GPU by its name."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
 def use_exact_float32(n_spare_cores: int = 0) -> None:
     """Switch off every silent rounding of float32 (TF32, bf16 passes), and leave so many cores to others.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import html
 import importlib
-import json
 import logging
 import re
 import shutil
@@ -25,6 +24,7 @@ from filelock import FileLock
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from memviz.catalog import (
+    CARD,
     Card,
     Folder,
     Hub,
@@ -38,7 +38,7 @@ from memviz.catalog import (
     read_json,
     site_file,
     site_files,
-    weight_files,
+    weight_identity,
     write_card,
 )
 from memviz.engine.loading import first_line, vet_folder
@@ -46,7 +46,6 @@ from memviz.engine.writing import new_folder, writing
 from memviz.settings import Settings
 
 log = logging.getLogger(__name__)
-_VOLATILE = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "use_cache", "architectures", "auto_map"}
 Say = Callable[[str], None]
 
 
@@ -76,7 +75,7 @@ def prepare(model: Model, settings: Settings, say: Say = _quiet, accepted: bool 
         say(f"reading {model.name}: tokenizer and weight identity")
         with new_folder(target, settings.cache) as new:
             card = _describe(model, folder, revision, config, new)
-            write_card(card, new / "card.json")
+            write_card(card, new / CARD)
     finally:
         lock.release()
     log.info("prepared %s", model.name)
@@ -190,7 +189,7 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
         label=model.label,
         folder=str(folder),
         revision=revision,
-        weights=f"{model.source.repo}@{revision}" if isinstance(model.source, Hub) else _weight_hash(folder, config),
+        weights=f"{model.source.repo}@{revision}" if isinstance(model.source, Hub) else weight_identity(folder, config),
         fingerprint=fingerprint(folder),
         n_parameters=count_parameters(folder),
         vocab_size=vocab_size,
@@ -198,16 +197,6 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
         leading_ids=dressed[:start],
         eos_ids=[eos] if isinstance(eos, int) else list(eos),
     )
-
-
-def _weight_hash(folder: Path, config: dict[str, Any]) -> str:
-    """sha256 over the weights and what of the configuration decides numbers."""
-    lasting = {key: value for key, value in config.items() if key not in _VOLATILE}
-    digest = hashlib.sha256(json.dumps(lasting, sort_keys=True).encode())
-    for file in weight_files(folder):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return f"sha256:{digest.hexdigest()}"
 
 
 def add_model(model: Model, settings: Settings, accept_licence: bool, say: Say = print) -> Card:

@@ -61,12 +61,14 @@ def dynamics_figure(
             for trace in _lines(mine, pair_name(a, b), a, b, number, pair_name(a, b) not in keyed, colours):
                 figure.add_trace(trace, 1 + place // columns, 1 + place % columns)
                 keyed.add(trace.legendgroup)
-    shape = layout(colours, {}, {}, height=120 + 300 * lines).to_plotly_json()
+    shape = layout(colours, {}, {}, height=140 + 300 * lines).to_plotly_json()
     figure.update_layout(**{key: value for key, value in shape.items() if key not in ("xaxis", "yaxis")})
-    figure.update_layout(showlegend=True, margin={"l": 12, "r": 12, "t": 36, "b": 12})
+    figure.update_layout(showlegend=True, margin={"l": 12, "r": 12, "t": 56, "b": 12})
+    figure.update_annotations(font_size=11)
     axis = {"zeroline": False, "linecolor": colours.muted, "ticks": "outside", "ticklen": 4, "automargin": True}
     figure.update_xaxes(showgrid=False, **axis)
-    figure.update_xaxes(title="decoding step t", row=lines)
+    figure.update_xaxes(nticks=4)
+    figure.update_xaxes(title="decoding step t", row=lines, col=(columns + 1) // 2)
     figure.update_yaxes(rangemode="normal", **axis)
     figure.update_yaxes(title=MEASURES[measure], col=1)
     return figure

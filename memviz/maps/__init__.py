@@ -41,7 +41,7 @@ from memviz.maps.records import (
 from memviz.maps.scope import Scope
 from memviz.maps.similarity import SimilarityTask, similarity_key, similarity_task_from, stored_similarity
 from memviz.maps.table import COLUMNS, figures_of, table_of
-from memviz.maps.task import MOST_POINTS, REDUCERS, MapTask, map_key, map_task_from, spread_steps, stored_map
+from memviz.maps.task import MOST_POINTS, N_POINTS, REDUCERS, MapTask, map_key, map_task_from, spread_steps, stored_map
 
 __all__ = [
     "COLUMNS",
@@ -49,6 +49,7 @@ __all__ = [
     "LAST_CONTEXT",
     "MEASURES",
     "MOST_POINTS",
+    "N_POINTS",
     "PAIRS",
     "REDUCERS",
     "STATES",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _NORMS = ("norm", "norm_low", "norm_high")
 _SEPARATING = [PAIRS.index(pair) for pair in (("memorized",) * 2, ("unmemorized",) * 2, ("memorized", "unmemorized"))]
+FORMAT = 2
+"""Raised when the record or its numbers change, so that older results are computed anew."""
 MOST_ROWS = 3_000
 """Rows compared; where more pass, a random sample of them by the scope's seed."""
 
@@ -68,7 +70,7 @@ def dynamics_task_from(request: dict[str, Any]) -> DynamicsTask:
 
 def dynamics_key(task: DynamicsTask, sweep: Sweep, device_kind: str) -> str:
     """The key of a result. Raises InputError where the sweep does not have the model."""
-    return result_key(task, task.scope, (task.model,), sweep, device_kind)
+    return result_key(task, task.scope, (task.model,), sweep, device_kind, dynamics=FORMAT)
 
 
 def stored_dynamics(store: Store, key: str) -> Dynamics | None:
@@ -133,7 +135,7 @@ def dynamics_of(
             for name, end in zip(names, (each[0], *percentiles(each[1:])), strict=True):
                 ends[name].append(end.astype(np.float32))
         if step > 0:  # after the last context token come the generated ones
-            over_steps = over_steps + every / (n_steps - 1)
+            over_steps = over_steps + every[..., 0, :] / (n_steps - 1)
             cosines.append(every[:, 0, 0][..., _SEPARATING])
             shuffled.append(found[0].shuffled)
         report(step + 1, n_steps)

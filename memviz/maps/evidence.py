@@ -142,7 +142,7 @@ def _size(measure: str, pair: tuple[str, str], state: int = 0, by_width: bool = 
         if small.n_rows[0, 3] != large.n_rows[0, 3]:
             raise InputError("the smallest and the largest size were not asked about the same rows")
         each = [
-            one.over_steps[:, u, state, 0, q].astype(np.float64) / (np.sqrt(float(one.width)) if by_width else 1)
+            one.over_steps[:, u, state, q].astype(np.float64) / (np.sqrt(float(one.width)) if by_width else 1)
             for one in (small, large)
         ]
         n = int(min(small.n_rows[0, group], large.n_rows[0, group]))

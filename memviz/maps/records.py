@@ -184,8 +184,8 @@ class Dynamics:
     norm_high: np.ndarray
     """(a, v, g, s) float32."""
     over_steps: np.ndarray
-    """(1 + b, u, a, v, q) float32, mean of `value` over steps 0 to m - 1; first of the sample itself, then of resampled
-    rows. Models of one sweep have the same resamples, so that their differences are paired."""
+    """(1 + b, u, a, q) float32, mean over steps 0 to m - 1 of `value` of all rows, loops included; first of the sample
+    itself, then of resampled rows. Models of one sweep have the same resamples: their differences are paired."""
     separation: Separation
     n_rows: np.ndarray
     """(v, g) int32, rows of each group; the last of all."""

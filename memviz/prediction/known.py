@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,20 @@ from typing import Any
 
 from memviz.catalog import Card, ModelError
 from memviz.demo.suite import SUITE_FOLDER
-from memviz.prediction.tables import Tables, read_tables
 from memviz.prediction.data import PARTS
+from memviz.prediction.tables import Tables, read_tables
 from memviz.predictor.files import ABOUT, read_about
 from memviz.predictor.presets import PRESETS, SETTINGS, Setting
 from memviz.settings import Settings
-
 from memviz.store.files import refusal
 from memviz.sweeps.kept import newest_first
 from memviz.tasks import InputError
+
 SHIPPED = SUITE_FOLDER / "predictors"
 PROGRESS = "progress.jsonl"
+NAME = "name.txt"
+MOST_CHARACTERS = 60
+"""Of a name."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,14 @@ class Known:
         return self.about["setting"]
 
     @property
+    def name(self) -> str:
+        """What a user calls it, empty where nobody named it."""
+        try:
+            return (self.folder / NAME).read_text("utf-8").strip()[:MOST_CHARACTERS]
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    @property
     def k(self) -> int:
         return self.about["k"]
 
@@ -65,6 +77,20 @@ class Known:
     def tables(self) -> Tables:
         """Its evaluation on the test part. Raises InputError."""
         return read_tables(self.folder.parent if self.shipped else self.folder).of(self.id)
+
+
+def rename(known: Known, name: str) -> None:
+    """Call a predictor of the cache so; an empty name takes it away. Raises InputError, StoreError."""
+    if known.shipped:
+        raise InputError("predictors that come with memviz keep their names: fit one of your own to name it")
+    if len(name) > MOST_CHARACTERS or not name.isprintable():
+        raise InputError(f"the name {name[:MOST_CHARACTERS]!r} cannot be used: give up to {MOST_CHARACTERS} characters")
+    new = known.folder / f"{NAME}.{uuid.uuid4().hex}.tmp"
+    try:
+        new.write_text(name.strip(), "utf-8")
+        new.replace(known.folder / NAME)
+    except OSError as error:
+        raise refusal(known.folder, error) from None
 
 
 def read_known(folder: Path, shipped: bool = False) -> Known:

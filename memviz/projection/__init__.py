@@ -15,7 +15,7 @@ from memviz.projection.registration import Registration, register_points
 
 PROJECTION = 1
 """Raised whenever layouts or measures change, so that older results are computed anew."""
-UMAP = 2
+UMAP = 3
 """The same for UMAP alone."""
 
 __all__ = [

@@ -5,6 +5,7 @@ from memviz.ui.links import followed_link, run, selection, take_upload
 from memviz.ui.rows import ROW, known_row, prompt_of_row, show_row
 from memviz.ui.running import card_of, note, other_runs, result_of, show_passages
 from memviz.ui.shared import (
+    PAGES,
     attend,
     bundled_models,
     default_model,
@@ -18,14 +19,15 @@ from memviz.ui.shared import (
     show_state,
     store,
     tokenizer,
-    warm_up,
     told,
+    warm_up,
     within,
     worker,
 )
 from memviz.ui.training import look_up, show_training
 
 __all__ = [
+    "PAGES",
     "ROW",
     "attend",
     "bundled_models",
@@ -56,8 +58,8 @@ __all__ = [
     "store",
     "take_upload",
     "tokenizer",
+    "told",
     "warm_up",
     "within",
-    "told",
     "worker",
 ]

@@ -29,7 +29,7 @@ from memviz.tokenizer import Tokenizer
 from memviz.ui.drawing import _component, _ignore
 from memviz.ui.links import _fill
 from memviz.ui.running import LINK_LENGTH, POLL_SECONDS, SEEN, watch
-from memviz.ui.shared import bundled_models, samples, session, store, stored, tokenizer, worker
+from memviz.ui.shared import PAGES, bundled_models, samples, session, store, stored, tokenizer, told, worker
 from memviz.ui.training import Lookup, corpus_of, ensure_index
 
 PAGE = "compare"
@@ -83,7 +83,7 @@ def readers_of(models: Sequence[Model]) -> list[tuple[Card, Tokenizer]]:
     if missing:
         for job in jobs:
             if job and job.status == Status.FAILED:
-                st.error(job.error or "")
+                st.error(told(job.error or ""))
         st.info(f"{', '.join(missing)} must be read once before use: tokenizer, weight identity, limits.")
         if st.button(f"Get {len(missing)} ready", type="primary"):
             for name in missing:
@@ -109,7 +109,7 @@ def followed_ladder(passages: Mapping[str, str], own_text: str) -> LadderTask | 
         request = store().get_request(name)
         task = request and ladder_from(request)
     except (ValueError, StoreError) as error:
-        st.warning(f"This link cannot be followed: {error}")
+        st.warning(f"This link cannot be followed: {told(error)}")
         return None
     if not task:
         st.warning(
@@ -153,9 +153,12 @@ def keep_link(task: LadderTask) -> None:
         st.query_params["run"] = followed[0]
 
 
-def offer_compare(model: str) -> None:
-    """On the Trace page: the way to the same prompt under several models."""
-    if not st.button("Open in Compare", icon=":material/stacks:", help="The same prompt under several models"):
+def offer_others(model: str) -> None:
+    """On the Trace page: the ways to the same prompt under several models, and to every layer of them."""
+    with st.container(horizontal=True):
+        compared = st.button("Open in Compare", icon=":material/stacks:", help="The same prompt under several models")
+        inside = st.button("Look inside the model", icon=":material/layers:", help="The same prompt at every layer")
+    if not compared and not inside:
         return
     for name in ("source", "row", "text", "context", "continuation"):
         if f"trace_{name}" in st.session_state:
@@ -165,7 +168,7 @@ def offer_compare(model: str) -> None:
     st.session_state[f"{PAGE}_choice"] = fitting[0].label if fitting else HAND
     if not fitting:
         st.session_state[f"{PAGE}_models"] = [model]
-    st.switch_page("../pages/compare.py", query_params=_token())
+    st.switch_page(PAGES / f"{'layers' if inside else 'compare'}.py", query_params=_token())
 
 
 def offer_trace(task: LadderTask, labels: Sequence[str]) -> None:

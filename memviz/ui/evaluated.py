@@ -14,29 +14,25 @@ import streamlit as st
 
 from memviz.catalog import known_models
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
+from memviz.measures.glossary import GLOSSARY, explain
 from memviz.population.reported import SOURCE, reported_accuracies
-from memviz.prediction.known import Known
+from memviz.prediction.known import Known, rename
 from memviz.prediction.tables import Tables
 from memviz.prediction.task import fit_task_from
 from memviz.predictor.presets import SETTINGS
 from memviz.settings import settings
+from memviz.store import StoreError
 from memviz.sweeps.running import duration
 from memviz.tasks import InputError
 from memviz.ui.population import KEY_LENGTH, choose_picture, forget_unknown, offer_table, picture
 from memviz.ui.predicted import known_now
-from memviz.ui.predicting import PRESET_WORDS, SETTING_HELP, SETTING_NAMES, fit_command
+from memviz.ui.predicting import PRESET_WORDS, SETTING_NAMES, fit_command
+from memviz.ui.shared import told
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
 FEW = ("predictor", "boosting", "logistic", "position")
 """Methods drawn as curves before anybody chose any."""
-CARDS = {
-    "token_accuracy": ("Token accuracy", "share of test positions labelled rightly at P = 0.5"),
-    "full_accuracy": ("Full accuracy", "share of test rows with every position labelled rightly"),
-    "auroc": ("AUROC", "area under the ROC curve over positions; 0.5 is chance"),
-    "average_precision": ("Average precision", "area under precision against recall; chance has the prevalence"),
-    "brier": ("Brier score", "mean squared error of the probability; lower is better"),
-    "divergence_error": ("Divergence error", "tokens, mean absolute error of the first position that differs"),
-}
+CARDS = ("token_accuracy", "full_accuracy", "auroc", "average_precision", "brier", "divergence_error")
 _LESS = ("brier", "calibration_error", "divergence_error")
 """Metrics of which less is better."""
 
@@ -105,7 +101,8 @@ def _tables(_known: Known, identity: tuple[str, str, str]) -> Tables:
 def name_of(known: Known) -> str:
     """A predictor in words."""
     request, data = known.about["request"], known.about["data"]
-    said = [known.model, PRESET_WORDS[request["preset"]], f"m up to {known.m}"]
+    said = [known.name] if known.name else []
+    said += [known.model, PRESET_WORDS[request["preset"]], f"m up to {known.m}"]
     said += [f"{sum(data['rows'].values()):,} rows", "bundled" if known.shipped else known.about["created"][:16]]
     said += ["no hidden states"] if not known.about["features"]["hidden"] else []
     return " · ".join(said + (["n-grams"] if request["ngrams"] else []))
@@ -123,14 +120,14 @@ def choose_view(bar: Sequence[Any]) -> View:
     st.session_state.setdefault("setting", here[0])
     setting = bar[0].segmented_control(
         "What it sees", here, format_func=lambda name: SETTING_NAMES[name], required=True,
-        help=SETTING_HELP, key="setting",
+        help=explain("setting"), key="setting",
     )  # fmt: skip
     among = {each.id[:KEY_LENGTH]: each for each in found if each.setting == setting}
     chosen = _choose_predictor(among, bar[1])
     try:
         lengths = sorted(_tables(chosen, _identity(chosen)).metrics["m"].unique().tolist())
     except InputError as error:
-        st.error(str(error))
+        st.error(told(error))
         st.stop()
     forget_unknown("m", lengths)
     m = bar[2].selectbox("Continuation m", lengths, len(lengths) - 1, key="m", **BOUND)
@@ -148,7 +145,7 @@ def _follow_link(found: Sequence[Known]) -> None:
         if each.id[:KEY_LENGTH] == asked:
             st.session_state["setting"], st.session_state["predictor"] = each.setting, asked
             return
-    st.warning(f"This link is about predictor {asked[:32]}, which is not kept here; this is another one.")
+    st.warning(f"This link is about predictor {told(asked[:32])}, which is not kept here; this is another one.")
 
 
 def _choose_predictor(among: dict[str, Known], where: Any) -> Known:
@@ -163,6 +160,20 @@ def _choose_predictor(among: dict[str, Known], where: Any) -> Known:
     st.session_state["predictor_followed"] = st.query_params["predictor"] = chosen
     st.session_state["predictor_model"] = among[chosen].model
     return among[chosen]
+
+
+def offer_name(known: Known) -> None:
+    """A field that names a predictor fitted here; those that come with memviz keep theirs."""
+    if known.shipped:
+        return
+    given = st.text_input("Name of this predictor", known.name, placeholder="a name", key=f"name-{known.id[:12]}")
+    if given.strip() != known.name:
+        try:
+            rename(known, given)
+        except (InputError, StoreError) as error:
+            st.error(told(error))
+            return
+        st.rerun()
 
 
 def _parameters() -> dict[str, int]:
@@ -208,19 +219,17 @@ def words_of(view: View) -> str:
 
 def show_cards(view: View) -> None:
     """The predictor's numbers, each beside the best baseline's."""
-    for column, (metric, (label, help_)) in zip(
-        st.container(key="cards").columns(len(CARDS)), CARDS.items(), strict=True
-    ):
+    for column, metric in zip(st.container(key="cards").columns(len(CARDS)), CARDS, strict=True):
         line, best = view.value(metric), view.best_baseline(metric)
         form = ".1f" if metric == "divergence_error" else ".3f"
         value = "–" if line is None else f"{line['value']:{form}}"
         column.metric(
-            label,
+            GLOSSARY[metric].label,
             value,
             None if best is None else f"baseline {best[1]:{form}}",
             delta_color="off",
             delta_arrow="off",
-            help=f"{help_}."
+            help=explain(metric)
             + ("" if line is None else f" Interval [{line['low']:{form}}, {line['high']:{form}}].")
             + ("" if best is None else f" Below, the best baseline: {METHOD_WORDS[best[0]]}."),
             border=True,
@@ -255,7 +264,7 @@ def choose_methods() -> list[str]:
     forget_unknown("methods", known)
     said = st.pills(
         "Curves of", known, selection_mode="multi", default=list(FEW), format_func=lambda name: METHOD_WORDS[name],
-        wrap=True, key="methods", help="The oracle reads the true token; it is a bound, no rival.", **BOUND,
+        wrap=True, key="methods", help=f"{explain('baseline')} {explain('oracle')}", **BOUND,
     )  # fmt: skip
     return [name for name in METHOD_WORDS if name in (said or ())]
 
@@ -278,6 +287,7 @@ def reported_beside(view: View) -> pd.DataFrame:
 
 def show_about(view: View) -> None:
     """What the predictor is: features, parameters, seconds, versions, and how to load or repeat it."""
+    offer_name(view.known)
     about = view.known.about
     features, seconds = about["features"], about["seconds"]
     hidden = f"hidden state of {features['hidden']} numbers, " if features["hidden"] else ""

@@ -16,6 +16,7 @@ from memviz.figures.maps import Colour, Pane, component_css, component_js, map_d
 from memviz.jobs import Job, Question, Status
 from memviz.maps import (
     MOST_POINTS,
+    N_POINTS,
     EmbeddingMap,
     MapTask,
     Scope,
@@ -35,7 +36,7 @@ from memviz.ui.shared import device_kind, session, store, told, worker
 
 ALONE = "none"
 LAST, BEFORE, EMBEDDING = "last", "last, before the final norm", "embedding"
-SIZES = (10_000, 25_000, MOST_POINTS)
+SIZES = (2_000, N_POINTS, 25_000, MOST_POINTS)
 STEP_COUNTS = (8, 16, 32)
 REDUCERS = {"pca": "PCA", "umap": "UMAP"}
 SELECTED = "map_selected"
@@ -90,7 +91,7 @@ def choose(view: View, where: Sequence[Any]) -> Asked:
         "Steps", counts, key="steps", help="Decoding steps in one map, evenly spread, first and last.", **BOUND
     )
     most = where[4].selectbox(
-        "Points", SIZES, format_func=lambda n: f"{n:,}", key="points", help="Rows times steps, at most.", **BOUND
+        "Points", SIZES, 1, format_func=lambda n: f"{n:,}", key="points", help="Rows times steps, at most.", **BOUND
     )
     reducer = where[5].segmented_control(
         "Reducer",
@@ -107,7 +108,7 @@ def choose(view: View, where: Sequence[Any]) -> Asked:
         view.task.context_at,
         view.m,
         filters=view.filters,
-        n_rows=None if most == SIZES[0] else min(most // len(steps), n_passing(view, model)),
+        n_rows=None if most == N_POINTS else min(most // len(steps), n_passing(view, model)),
         dtype=view.task.dtype,
     )
     return Asked(models, cards, tuple(_layer(layer, depths[0], depth) for depth in depths), scope, steps, reducer)

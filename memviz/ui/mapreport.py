@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from memviz.maps import MapTask, Similarity, SimilarityTask, last_layer, similarity_key, stored_similarity
+from memviz.measures.glossary import GLOSSARY, explain
 from memviz.records import BEFORE_NORM
 from memviz.ui.mapping import Asked, Framed, show_jobs
 from memviz.ui.population import View
@@ -83,14 +84,15 @@ def show_numbers(view: View, asked: Asked, frames: Sequence[Framed]) -> None:
     """Silhouettes of the groups beside the picture's steps; for two models, how alike they see the rows."""
     left, right = st.columns(2)
     with left.container(border=True):
-        st.markdown("**Do the groups stand apart?**")
+        st.markdown("**Do the groups stand apart?**", help=f"{explain('silhouette')} {explain('permutation_null')}")
         st.dataframe(silhouettes_table(frames, asked), hide_index=True, height=320, column_config=_NUMBERS)
         st.caption(
             "Mean silhouette of memorized (M = 1), half-memorized and unmemorized (M = 0) rows, Euclidean, in the full "
             "space at each step; -1 to 1. Beside it the middle 95 % of what the same rows give under shuffled labels."
         )
     with right.container(border=True):
-        st.markdown("**Do two models see the rows alike?**")
+        about = " ".join(f"{GLOSSARY[name].label}: {explain(name)}" for name in ("cka", "knn_overlap", "rsa"))
+        st.markdown("**Do two models see the rows alike?**", help=about)
         if len(asked.models) < 2:
             st.caption("Choose a second model under **Beside it**.")
             return

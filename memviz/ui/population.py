@@ -16,6 +16,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from memviz.demo.suite import read_data
+from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.population import (
     POPULATIONS,
@@ -36,14 +37,14 @@ from memviz.population import (
     transition,
     weights_of,
 )
-from memviz.settings import ROOT, settings
+from memviz.settings import settings
 from memviz.sweeps import Sweep, SweepTask, sweep_command
 from memviz.sweeps.kept import SHIPPED, kept_sweeps
 from memviz.sweeps.rowset import SUITE
 from memviz.sweeps.tables import lengths_of
 from memviz.tasks import InputError
 from memviz.ui.keeping import offer_keeping, rows_among
-from memviz.ui.shared import CLASS_HELP
+from memviz.ui.shared import PAGES, told
 
 HELD_OUT = "held-out"
 KEY_LENGTH = 12
@@ -77,13 +78,13 @@ def choose_sweep(where: Any) -> Sweep:
             "There is no finished sweep yet. A sweep asks many rows of many models; its tables are what these pages "
             "draw. Run one on the Sweeps page, or with `memviz sweep`."
         )
-        st.page_link(ROOT / "pages" / "sweep.py", label="Run a sweep", icon=":material/play_circle:")
+        st.page_link(PAGES / "sweep.py", label="Run a sweep", icon=":material/play_circle:")
         st.stop()
     asked = st.query_params.get("sweep")
     if asked in found and asked != st.session_state.get("sweep_followed"):
         st.session_state["sweep"] = asked
     elif asked and asked not in found:
-        st.warning(f"This link is about sweep {asked[:32]}, which is not kept here; this is another one.")
+        st.warning(f"This link is about sweep {told(asked[:32])}, which is not kept here; this is another one.")
     forget_unknown("sweep", list(found))
     names = {name: title_of(sweep) for name, sweep in found.items()}
     chosen = where.selectbox("Sweep", list(found), format_func=lambda n: names[n], key="sweep", persist_state="session")
@@ -197,7 +198,7 @@ def choose_view(with_weights: bool = False) -> tuple[View, DeltaGenerator]:
             default="swept",
             required=True,
             key="weight",
-            help=f"Which population the rows stand for. {said_of}",
+            help=f"{explain('weighting')} {said_of}",
             **_BOUND,
         )
     view = View(sweep, filters, tuple(model for model in models if model in said), population, m)
@@ -218,7 +219,7 @@ def _choose_filters(known: Choices) -> Filters:
         "parts": ("Part of the corpus", known.parts, [part for part in known.parts if part != HELD_OUT], None),
         "domains": ("Domain", known.domains, [], None),
         "buckets": ("Planned exposures", [str(bucket) for bucket in known.buckets], [], None),
-        "classes": ("Recite, reconstruct, recollect", known.classes, [], CLASS_HELP),
+        "classes": ("Recite, reconstruct, recollect", known.classes, [], explain("class")),
         "templates": ("Template", known.templates, [], "Rows that repeat themselves, or count upwards."),
     }
     said: dict[str, tuple[Any, ...]] = {}

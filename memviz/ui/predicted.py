@@ -15,6 +15,7 @@ from memviz.catalog import Card, ModelError
 from memviz.figures.linked import Track
 from memviz.figures.predicted import BASELINES, METHOD_WORDS, SETTING_WORDS, predicted_track
 from memviz.jobs import Status
+from memviz.measures.glossary import explain
 from memviz.prediction.applying import inputs_of, objection
 from memviz.prediction.forecast import Forecast, ForecastTask, stored_forecast
 from memviz.prediction.known import SHIPPED, Known, known_predictors, predictors_for
@@ -29,13 +30,6 @@ from memviz.ui.shared import device_kind, session, store, told, worker
 
 CHOSEN = "predicted"
 """The widget that chooses settings, and the address's parameter."""
-HELP = (
-    "Chance, by a fitted predictor, that the generated token is the true one. Published: it sees every generated "
-    "token. Causal: at each position only what came before it. Context only: nothing that was generated. None of them "
-    "reads the truth."
-)
-
-
 # Which predictors there are
 
 
@@ -140,7 +134,7 @@ def choose_tracks(run: Run, key: str, task: TraceTask, card: Card) -> list[Track
         default=[first],
         format_func=lambda name: SETTING_WORDS[name],
         key=CHOSEN,
-        help=HELP,
+        help=f"{explain('p_memorized')} {explain('setting')}",
         wrap=True,
         bind="query-params",
     )
@@ -160,6 +154,14 @@ def choose_tracks(run: Run, key: str, task: TraceTask, card: Card) -> list[Track
             said = _padded(forecast.probability, len(said))
         tracks.append(predicted_track(name, said, match, run.trace.n_context))
     return tracks
+
+
+def exported(tracks: Sequence[Track], n_context: int) -> dict[str, np.ndarray]:
+    """The (m,) probabilities of drawn rows by setting, NaN where nothing is said."""
+    return {
+        track["id"].removeprefix("predicted-"): np.array(track["series"][0]["values"][n_context:], np.float32)
+        for track in tracks
+    }
 
 
 def _padded(values: np.ndarray, m: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from memviz.jobs import Job, Status
+from memviz.measures.glossary import explain
 from memviz.prediction.known import epochs_of
 from memviz.prediction.task import DEFAULT_M, FitTask, expected_seconds, fit_folder, fit_task, fit_task_from
 from memviz.predictor.files import ABOUT
@@ -26,11 +27,6 @@ from memviz.ui.shared import escaped, session, store, told, worker
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
 SETTING_NAMES = {"published": "Published", "causal": "Causal", "context": "Context only"}
-SETTING_HELP = (
-    "What the predictor sees. Published: hidden states and statistics of the whole generated continuation, as in the "
-    "study. Causal: at each position only what came before it. Context only: the context, before anything is "
-    "generated. None of them sees the true continuation."
-)
 PRESET_NAMES = {"default": "Default", "small": "Small", "published": "The study's size"}
 PRESET_WORDS = {"default": "default size", "small": "small size", "published": "the study's size"}
 LOSS_NOTE = (
@@ -87,7 +83,7 @@ def choose_fit() -> tuple[FitTask, Sweep]:
     line = st.columns([3, 3, 1.6, 1.6], vertical_alignment="bottom")
     setting = line[0].segmented_control(
         "What it sees", SETTINGS, format_func=lambda name: SETTING_NAMES[name], default="published", required=True,
-        help=SETTING_HELP, key="fit_setting", **KEEP,
+        help=explain("setting"), key="fit_setting", **KEEP,
     )  # fmt: skip
     sizes = "; ".join(f"{PRESET_NAMES[name]}: {_size_words(name)}" for name in PRESETS)
     preset = line[1].segmented_control(

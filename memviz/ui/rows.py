@@ -9,13 +9,14 @@ from typing import Any
 
 import streamlit as st
 
+from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.measures.templates import CLASSES
 from memviz.samples import SHOWN, SIZES, Samples, Wish
 from memviz.sweeps import RowSet
 from memviz.tokenizer import Tokenizer
 from memviz.ui.keeping import offer_keeping
-from memviz.ui.shared import CLASS_HELP, escaped, open_expander, samples
+from memviz.ui.shared import escaped, open_expander, samples
 
 ROW = "A row of the training data"
 """What the list of texts calls training rows."""
@@ -51,7 +52,7 @@ def show_row(row: int, page: str) -> None:
         f"**Row {row}** · {escaped(rows.data.domain[row])} · {escaped(rows.titles[row])} · "
         f"{seen.get(n_seen, f'seen {n_seen} times in training')} · :gray-badge[{rows.class_of(row)}]"
         + ("" if math.isnan(share) else f" · {escaped(model)}: M {share:.2f} at 32 + 32"),
-        help=CLASS_HELP,
+        help=explain("class"),
     )
     button.button(
         "Surprise me",
@@ -108,7 +109,7 @@ def _browse(rows: Samples, wish: Wish, page: str) -> None:
     second[2].text_input("Search in the text", key=f"{page}_rows_text", placeholder="any words", **keep)
     third = st.columns([1.4, 1, 1.4])
     third[0].pills(f"Score level of {wish.model}", LEVELS, selection_mode="multi", key=f"{page}_rows_levels", **keep)
-    third[1].pills("Class", CLASSES, selection_mode="multi", key=f"{page}_rows_classes", help=CLASS_HELP, **keep)
+    third[1].pills("Class", CLASSES, selection_mode="multi", key=f"{page}_rows_classes", help=explain("class"), **keep)
     found = rows.find(wish)
     listed = rows.listed(found, wish)
 
@@ -130,7 +131,7 @@ def _browse(rows: Samples, wish: Wish, page: str) -> None:
             "domain": st.column_config.TextColumn(width=75),
             "document": st.column_config.TextColumn(width=150),
             "exposures": st.column_config.TextColumn(width=110),
-            "class": st.column_config.TextColumn(width=90, help=CLASS_HELP),
+            "class": st.column_config.TextColumn(width=90, help=explain("class")),
             "score": st.column_config.NumberColumn(f"M, m = {wish.m}", format="%.2f", width=85),
             "text": st.column_config.TextColumn(width="large"),
         },

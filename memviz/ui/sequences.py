@@ -8,12 +8,12 @@ import streamlit as st
 
 from memviz.catalog import ModelError, find_model, read_card
 from memviz.ladder import LadderTask, tasks_of
-from memviz.settings import ROOT, settings
+from memviz.settings import settings
 from memviz.tasks import InputError, run_hash, task_of_ids
 from memviz.ui.keeping import offer_keeping, rows_among
 from memviz.ui.population import View, offer_table, points
 from memviz.ui.running import LINK_LENGTH
-from memviz.ui.shared import refuse, store, tokenizer
+from memviz.ui.shared import PAGES, refuse, store, tokenizer
 
 SHOWN = 300
 """Sequences listed at most; files hold all."""
@@ -120,4 +120,4 @@ def _open(view: View, row: int, page: str, model: str) -> None:
     except (InputError, ModelError) as error:
         refuse(error)
     store().put_request(name, request)
-    st.switch_page(ROOT / "pages" / f"{page}.py", query_params={"run": name[:LINK_LENGTH]})
+    st.switch_page(PAGES / f"{page}.py", query_params={"run": name[:LINK_LENGTH]})

@@ -14,27 +14,24 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from memviz.catalog import EMBEDDED, Card, Model, find_model, known_models, read_card
 from memviz.corpora import SUITE
+from memviz.gallery import open_store
 from memviz.jobs import Worker
 from memviz.records import Run
 from memviz.samples import Samples
-from memviz.settings import SettingsError, settings
+from memviz.settings import ROOT, SettingsError, settings
 from memviz.store import Store
 from memviz.tasks import InputError, TraceTask, result_key, stored_run, tokenizer_of
 from memviz.tokenizer import Tokenizer
 
+PAGES = ROOT / "pages"
 WARM_UP_SECONDS = 1.5
 """After the first script run, so that importing torch does not hold up the drawing of its page."""
-
-CLASS_HELP = (
-    "What memorizing a row would be (Prashanth et al. 2024): recite, more than 5 exposures; reconstruct, a template; "
-    "recollect, everything else."
-)
 
 
 @cache
 def store() -> Store:
     """The one store of this process."""
-    return Store(settings().cache / "results", settings().cache_limit)
+    return open_store(settings())
 
 
 @cache
@@ -79,6 +76,10 @@ def set_style() -> None:
         "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
         "[data-testid=stMetricLabel] p{font-size:.8rem}"
         ".st-key-measures td:nth-child(3){min-width:26rem}.st-key-measures td:nth-child(4){min-width:9rem}"
+        "[class*=st-key-glossary] table{table-layout:fixed}[class*=st-key-glossary] :is(th,td):nth-child(1){width:19%}"
+        "[class*=st-key-glossary] :is(th,td):nth-child(3){width:9%}"
+        "[class*=st-key-glossary] :is(th,td):nth-child(4){width:22%}"
+        "[class*=st-key-glossary] td{white-space:normal;overflow-wrap:break-word}"
         "[data-testid=stButtonGroup] [data-selected=true] p,[data-testid=stSliderThumbValue] p"
         "{color:light-dark(#1f4e9c,#9dbcf0)}"
         "@media (max-width:640px){.st-key-cards [data-testid=stColumn]"
@@ -108,21 +109,19 @@ def attend() -> None:
     _attendance(session())
 
 
-def _prepare_bundled() -> None:
+def _load_default() -> None:
     worker().prepare(default_model())
-    for model in bundled_models()[1:]:
-        worker().prepare(model.name, load=False)
 
 
 @cache
 def _warm_up_later() -> None:
-    timer = threading.Timer(WARM_UP_SECONDS, _prepare_bundled)
+    timer = threading.Timer(WARM_UP_SECONDS, _load_default)
     timer.daemon = True
     timer.start()
 
 
 def warm_up() -> None:
-    """Get the suite's models ready in the background, the largest loaded and measured, once the first page is drawn."""
+    """Load and measure the suite's largest model in the background, once the first page is drawn."""
     _warm_up_later()
 
 
@@ -130,11 +129,11 @@ def escaped(text: str) -> str:
     """A text of unknown origin so that Markdown shows it as it stands."""
     return re.sub(r"([\\`*_{}\[\]()#+\-.!~|<>:$^=&])", r"\\\1", text)
 
+
 def told(error: object) -> str:
     """What an error says, which may quote what others wrote, with nothing but its own `code` read as Markdown."""
     parts = re.split("(`[^`]*`)", str(error))
     return "".join(part if place % 2 else escaped(part) for place, part in enumerate(parts))
-
 
 
 def open_expander(label: str, key: str) -> DeltaGenerator | None:

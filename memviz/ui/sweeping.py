@@ -11,7 +11,7 @@ from memviz.catalog import known_models, read_card
 from memviz.demo.stream import TrainingData
 from memviz.demo.suite import read_data
 from memviz.jobs import Job, Status
-from memviz.settings import ROOT, settings
+from memviz.settings import settings
 from memviz.store import StoreError
 from memviz.sweeps import RowSet, Sweep, SweepTask, row_sets, sweep_hash, sweep_task_from
 from memviz.sweeps.kept import kept_sweeps, sweep_folder, unfinished
@@ -21,7 +21,7 @@ from memviz.sweeps.task import ANCHORED, AT, CONTEXTS, CONTINUATIONS, SLIDING
 from memviz.tasks import InputError
 from memviz.ui.population import KEY_LENGTH, name_of, title_of
 from memviz.ui.running import LINK_LENGTH, watch
-from memviz.ui.shared import bundled_models, escaped, session, store, worker
+from memviz.ui.shared import PAGES, bundled_models, escaped, session, store, told, worker
 
 SUITE_ROWS = "Rows of the bundled corpus"
 FINISHED = "sweeps_seen_running"
@@ -126,7 +126,7 @@ def linked_task() -> SweepTask | None:
             return sweep_task_from(request)
         st.warning(f"This link names sweep {name[:16]}, which is not stored here: it was made elsewhere.")
     except (ValueError, StoreError) as error:
-        st.warning(f"This link cannot be followed: {error}")
+        st.warning(f"This link cannot be followed: {told(error)}")
     return None
 
 
@@ -160,7 +160,7 @@ def show_task(task: SweepTask) -> None:
 
 def _say_why_not(job: Job | None) -> None:
     if job and job.status == Status.FAILED:
-        st.error(job.error or "the sweep failed")
+        st.error(told(job.error or "the sweep failed"))
     elif job and job.status == Status.CANCELLED:
         st.info("Cancelled. Batches that were done are kept: **Go on** computes the others alone.")
 
@@ -169,7 +169,7 @@ def _offer_pages(name: str) -> None:
     with st.container(horizontal=True):
         for page, icon in (("population", "groups"), ("transitions", "grid_on"), ("boundary", "vertical_split")):
             st.page_link(
-                ROOT / "pages" / f"{page}.py", label=page.capitalize(), icon=f":material/{icon}:",
+                PAGES / f"{page}.py", label=page.capitalize(), icon=f":material/{icon}:",
                 query_params={"sweep": name},
             )  # fmt: skip
 

@@ -33,6 +33,7 @@ from memviz.figures.linked import Track
 from memviz.figures.ngrams import ngram_tracks, spelled
 from memviz.jobs import Status, index_key
 from memviz.measures.display import UNKNOWN
+from memviz.measures.glossary import explain
 from memviz.records import Run, Trace
 from memviz.settings import settings
 from memviz.tokenizer import Tokenizer
@@ -46,11 +47,6 @@ N_SPELLED = 48
 """Tokens of a span spelled out."""
 CHOICES = {"order": 3, "kind": "other", "tokens": "true", "so_far": True, "anyway": False}
 """What the widgets say before anybody chose anything."""
-BOUNDARY_HELP = (
-    "The count at index k, where the continuation starts, minus the count at index k-1, where the context ends: "
-    "Chen, Han and Miyao 2024 report that it rises for memorized and falls for unmemorized texts. One prompt alone "
-    "shows little of it."
-)
 
 
 def ensure_index(model: str) -> None:
@@ -268,8 +264,7 @@ def _choose(lookup: Lookup) -> None:
             list(KINDS),
             format_func=lambda kind: KINDS[kind],
             key="trace_ngram_kind",
-            help="Stream: every exposure. Distinct rows: each row once. Other rows: exposures of rows that are not "
-            "the prompt's own, so that its own copies do not make it look frequent.",
+            help=explain("count_kinds"),
             **options,
         )
     if lookup.trace.continuation_ids is not None:
@@ -288,7 +283,7 @@ def _show_boundary(lookup: Lookup) -> None:
     difference = lookup.counts().boundary(n, k)
     about, note = st.columns([1.6, 4], vertical_alignment="center")
     value = UNKNOWN if np.isnan(difference) else f"{difference:+,.0f}".replace("-", "−")
-    about.metric(f"Boundary difference, {n}-gram count", value, help=BOUNDARY_HELP, border=True)
+    about.metric(f"Boundary difference, {n}-gram count", value, help=explain("boundary_difference"), border=True)
     note.caption(f"index {k} minus index {k - 1}, {KINDS[lookup.kind]}, {lookup.tokens} tokens. {_of_own(lookup)}")
 
 

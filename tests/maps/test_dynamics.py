@@ -88,7 +88,7 @@ def test_draws_are_means_over_steps_of_resampled_rows(found) -> None:
     for line in (0, 7, 500):
         weights = np.ones(N) if not line else drawn[line - 1]
         steps = [by_loop(states(0, s), "all", PAIRS[q], weights)["cosine"] for s in range(1, S)]
-        assert found.over_steps[line, u, 0, 0, q] == pytest.approx(np.mean(steps), abs=1e-5)
+        assert found.over_steps[line, u, 0, q] == pytest.approx(np.mean(steps), abs=1e-5)
     u = MEASURES.index("distance")
     ends = np.quantile([by_loop(states(0, 2), "all", PAIRS[q], w)["distance"] for w in drawn[:60]], [0, 1])
     assert found.low[u, 0, 0, q, 2] < found.value[u, 0, 0, q, 2] < found.high[u, 0, 0, q, 2]

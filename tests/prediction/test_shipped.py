@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from memviz.catalog import find_model
 from memviz.engine.preparing import prepare
 from memviz.prediction import SETTINGS, known_predictors, predictors_for
-from memviz.prediction.known import SHIPPED
+from memviz.prediction.known import SHIPPED, read_known, rename
 from memviz.predictor.artifact import load
 from memviz.settings import load_settings
+from memviz.store import StoreError
+from memviz.tasks import InputError
 
 SIZES = ("suite-0.3m", "suite-0.7m", "suite-1.8m", "suite-7.6m")
 
@@ -44,3 +47,23 @@ def test_they_are_for_the_weights_that_come_along(tmp_path: Path) -> None:
     assert {each.model for each in predictors_for(card, settings).values()} == {"suite-0.3m"}
     other = prepare(find_model("suite-0.3m@seed1", settings), settings)
     assert not predictors_for(other, settings)
+
+
+def test_a_predictor_of_ones_own_is_named_and_a_shipped_one_is_not(tmp_path: Path) -> None:
+    shipped = known_predictors(load_settings(cache=tmp_path))[0]
+    with pytest.raises(InputError, match="keep their names"):
+        rename(shipped, "mine")
+    own = tmp_path / "predictors" / "copy"
+    shutil.copytree(shipped.folder, own)
+    known = read_known(own)
+    assert known.name == ""
+    rename(known, "  Späte Schicht <b> ")
+    assert read_known(own).name == "Späte Schicht <b>" and [p.name for p in own.glob("*.tmp")] == []
+    rename(known, "")
+    assert known.name == ""
+    for bad in ("x" * 61, "a\nb"):
+        with pytest.raises(InputError, match="cannot be used: give up to 60 characters"):
+            rename(known, bad)
+    shutil.rmtree(own)
+    with pytest.raises(StoreError, match="cannot be written"):
+        rename(known, "mine")

@@ -1,0 +1,21 @@
+"""What is there to see? Examples that open at once, and a walk through the study's findings."""
+
+import streamlit as st
+
+from memviz import ui
+from memviz.gallery import examples
+from memviz.ui import gallery
+
+WALK, ALL = "The four findings", "All examples"
+
+st.title("Gallery")
+st.markdown("What is there to see? Everything here opens from results that come with memviz: no model is run.")
+if not examples():
+    st.info("The gallery is not part of this copy of memviz: `python scripts/ship_gallery.py` makes it.")
+    st.page_link(ui.PAGES / "trace.py", label="Trace a prompt instead", icon=":material/timeline:")
+    st.stop()
+shown = st.segmented_control("Shown", [WALK, ALL], default=WALK, required=True, key="shown", bind="query-params")
+if shown == WALK:
+    gallery.show_walk()
+else:
+    gallery.show_cards(examples())

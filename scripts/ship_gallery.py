@@ -1,0 +1,344 @@
+"""Make what ships with the gallery: cards of the suite's models, the results of its examples, their pictures.
+
+    python scripts/ship_gallery.py
+
+Results are computed by the engine into a store of their own; notes take their numbers from them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from chromium import ARGUMENTS, find_chromium  # noqa: E402
+from PIL import Image  # noqa: E402
+from playwright.sync_api import Browser, ViewportSize, sync_playwright  # noqa: E402
+from serving import start_server  # noqa: E402
+
+from memviz.catalog import card_folder, find_model, ship_card  # noqa: E402
+from memviz.engine.backend import Backend  # noqa: E402
+from memviz.engine.preparing import prepare  # noqa: E402
+from memviz.gallery import GALLERY, Example  # noqa: E402
+from memviz.ladder import LadderTask, choices, tasks_of  # noqa: E402
+from memviz.lens import lens_of, run_lens  # noqa: E402
+from memviz.maps import DynamicsTask, MapTask, Scope, SimilarityTask  # noqa: E402
+from memviz.maps.dynamics import run_dynamics  # noqa: E402
+from memviz.maps.making import run_map  # noqa: E402
+from memviz.maps.similarity import run_similarity  # noqa: E402
+from memviz.measures import compute_all  # noqa: E402
+from memviz.population.filters import Filters  # noqa: E402
+from memviz.population.filters import choices as choices_of  # noqa: E402
+from memviz.records import Run  # noqa: E402
+from memviz.samples import Samples  # noqa: E402
+from memviz.settings import load_settings, quiet_libraries  # noqa: E402
+from memviz.store import Store  # noqa: E402
+from memviz.sweeps import read_sweep  # noqa: E402
+from memviz.sweeps.kept import SHIPPED  # noqa: E402
+from memviz.tasks import TraceTask, run_hash, run_trace, task_of_ids  # noqa: E402
+from memviz.tokenizer import Tokenizer  # noqa: E402
+
+WORK = ROOT / "build" / "gallery"
+"""Where results are kept between runs of this script."""
+LARGEST, SMALLEST, STEPPED = "suite-7.6m", "suite-0.3m", "suite-1.8m"
+K = M = 32
+N_CANDIDATES = 60
+"""Rows of a kind that are traced before one is taken."""
+MAP_POINTS = 2_000
+WINDOW: ViewportSize = {"width": 1180, "height": 760}
+"""What is photographed, pixels."""
+THUMBNAIL = (480, 300)
+QUALITY = 60
+"""Of the WebP files."""
+
+
+@dataclass
+class Maker:
+    """What examples are made with."""
+
+    backend: Backend
+    store: Store
+    """Where results come to be, hidden states among them."""
+    shipped: Store
+    """Where those that pages show are copied to."""
+    samples: Samples
+
+    def keep(self, key: str) -> None:
+        found = self.store.get(key)
+        assert found is not None
+        self.shipped.put(key, *found)
+
+    def task(self, model: str, row: int) -> TraceTask:
+        card = prepare(find_model(model, self.backend.settings), self.backend.settings)
+        return task_of_ids(self.samples.data.ids[row].tolist(), card, K, M)
+
+    def trace(self, model: str, row: int) -> tuple[TraceTask, Run]:
+        task = self.task(model, row)
+        self.shipped.put_request(run_hash(task), task.request())
+        key, run, _ = run_trace(task, self.backend, self.store)
+        self.keep(key)
+        return task, run
+
+    def values(self, model: str, row: int) -> dict[str, float]:
+        run = run_trace(self.task(model, row), self.backend, self.store)[1]
+        return {name: float(each[0]) for name, each in compute_all(run.trace).items()}
+
+    def words(self, row: int) -> str:
+        """Where a row is from and how often the stream holds it."""
+        title, exposures = self.samples.titles[row], self.samples.exposures[row]
+        times = "never trained on" if exposures == "held out" else f"in training {exposures.split()[0]}×"
+        return f"row {row:,}, {title}, {times}"
+
+
+def readable(samples: Samples, rows: np.ndarray) -> list[int]:
+    """The rows whose prompts are read most easily, few line ends and most letters first, then the lowest number."""
+
+    def difficulty(row: int) -> float:
+        text = samples.tokenizer.to_bytes(samples.data.ids[row, : K + M].tolist()).decode("utf-8", "replace")
+        letters = sum(character.isalpha() or character == " " for character in text) / max(len(text), 1)
+        return round(text.count("\n") - letters, 2)
+
+    return sorted(rows.tolist(), key=lambda row: (difficulty(row), row))[:N_CANDIDATES]
+
+
+def matched(samples: Samples, model: str) -> np.ndarray:
+    return samples.matches(model, M)
+
+
+def is_template(samples: Samples, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    return np.array([samples.class_of(int(row)) == "reconstruct" for row in rows], bool)
+
+
+def trace_examples(maker: Maker) -> list[Example]:
+    """Four prompts under the largest model."""
+    samples, hits = maker.samples, matched(maker.samples, LARGEST)
+    bucket = samples.data.bucket
+    recited = readable(samples, np.flatnonzero((bucket == bucket.max()) & (hits == M)))[0]
+    partly = np.flatnonzero((bucket >= 8) & (hits > 8) & (hits < 26))
+    partly = partly[~is_template(samples, partly)]
+    tried = [(maker.values(LARGEST, row), row) for row in readable(samples, partly)]
+    back = max((found["hits_after_divergence"], row) for found, row in tried if found["longest_common_prefix"] >= 4)[1]
+    whole = np.flatnonzero((bucket > 0) & (hits == M))
+    few = readable(samples, whole[bucket[whole] == bucket[whole].min()])[0]
+    unread = np.flatnonzero((bucket == 0) & ~np.isnan(hits))
+    unread = unread[~is_template(samples, unread)]
+    floor = max(readable(samples, unread[np.argsort(-hits[unread], kind="stable")[:N_CANDIDATES]]), key=hits.item)
+    made = []
+    for name, row, title, note, finding, further in (
+        (
+            "recited", recited, "Recited word for word",
+            "M = {memorization_score:.2f}: every one of the {m} tokens after the context is the training text's own.",
+            0, {"tok": "40"},
+        ),
+        (
+            "returns", back, "Leaves the text and comes back",
+            "The first difference is at position {first_divergence:.0f}, yet {hits_after_divergence:.0f} later tokens "
+            "match again: M = {memorization_score:.2f}, a prefix of {longest_common_prefix:.0f}.", 0, {},
+        ),
+        (
+            "few", few, "Recited after few readings",
+            "M = {memorization_score:.2f} after {exposures} exposures, the fewest of all rows that it recites whole.",
+            0, {},
+        ),
+        (
+            "floor", floor, "Never read, and still some hits",
+            "A held-out row: M = {memorization_score:.2f} without any memory of it, the floor of all scores.",
+            0, {},
+        ),
+        (
+            "jump", recited, "Entropy at the boundary",
+            "Entropy at the first token of the continuation less that at the last one of the context: "
+            "{entropy_jump:+.2f} nats. One prompt alone shows little; the Boundary page averages many.",
+            3, {"tok": str(K)},
+        ),
+        (
+            "predicted", back, "What a predictor says of each token",
+            "P(memorized) under the tokens, by what a fitted predictor may see: everything generated, only what came "
+            "before, or the context alone.", 4, {"predicted": ["published", "causal", "context only"]},
+        ),
+    ):  # fmt: skip
+        task, run = maker.trace(LARGEST, row)
+        values = {key: float(each[0]) for key, each in compute_all(run.trace).items()}
+        words = note.format(**values, m=M, exposures=bucket[row]).replace(": -", ": \N{MINUS SIGN}")
+        query = {"run": run_hash(task)[:16], **further}
+        made.append(Example(name, title, words, "trace", query, LARGEST, maker.words(row), finding))
+    return made
+
+
+def ladder(maker: Maker, row: int, axis: str) -> LadderTask:
+    """The row under every size, or under every step of the size that has several, traced."""
+    models = [find_model(name, maker.backend.settings) for name in maker.samples.models]
+    choice = next(
+        c for c in choices(models)
+        if c.axis == axis and not any(m.seed for m in c.models)
+    )  # fmt: skip
+    cards = [prepare(model, maker.backend.settings) for model in choice.models]
+    readers = [
+        (card, Tokenizer(card_folder(m, maker.backend.settings), card.leading_ids))
+        for card, m in zip(cards, choice.models, strict=True)
+    ]
+    task = LadderTask(tasks_of(maker.samples.data.ids[row].tolist(), readers, K, M, "float32"), choice.axis)
+    maker.shipped.put_request(task.hash, task.request())
+    for one in task.tasks:
+        maker.shipped.put_request(run_hash(one), one.request())
+        maker.keep(run_trace(one, maker.backend, maker.store)[0])
+    return task
+
+
+def compare_examples(maker: Maker) -> list[Example]:
+    """One row along sizes, along training steps, and inside the largest model."""
+    samples = maker.samples
+    large, small, stepped = (matched(samples, name) for name in (LARGEST, SMALLEST, STEPPED))
+    rows = np.flatnonzero((large == M) & (small < 8) & (stepped > 8) & (stepped < 28))
+    by_size = readable(samples, rows[~is_template(samples, rows)])[0]
+    early = matched(samples, next(name for name in samples.models if name.endswith("@step2642")))
+    rows = np.flatnonzero((stepped == M) & (early < 16))
+    by_step = readable(samples, rows[~is_template(samples, rows)])[0]
+    sizes, steps = ladder(maker, by_size, "size"), ladder(maker, by_step, "step")
+    for one in sizes.tasks:
+        maker.keep(run_lens(lens_of(one), maker.backend, maker.store)[0])
+    along = [f"{matched(samples, one.model)[by_step] / M:.2f}" for one in steps.tasks]
+    ends = f"{large[by_size] / M:.2f} under {LARGEST}, {small[by_size] / M:.2f} under {SMALLEST}"
+    return [
+        Example(
+            "sizes", "Only the larger sizes recite it", f"One row under every size: M = {ends}.", "compare",
+            {"run": sizes.hash[:16]}, f"{len(sizes.tasks)} sizes", maker.words(by_size), 1,
+        ),
+        Example(
+            "steps", "When a row was learned",
+            f"One row along the training of {STEPPED}, M at each step: {', '.join(along)}.",
+            "compare", {"run": steps.hash[:16]}, f"{len(steps.tasks)} steps", maker.words(by_step), 0,
+        ),
+        Example(
+            "layers", "The layer where it is decided",
+            "Every layer read as if it were the last: from where on the true token stays the likeliest.", "layers",
+            {"run": sizes.hash[:16]}, f"{len(sizes.tasks)} sizes", maker.words(by_size), 2,
+        ),
+    ]  # fmt: skip
+
+
+def space_examples(maker: Maker) -> list[Example]:
+    """Maps and dynamics of the shipped sweep."""
+    sweep = read_sweep(SHIPPED)
+    known = choices_of(sweep.read("rows", [n for n in sweep.manifest["tables"]["rows"]["columns"] if n != "ids"]))
+    trained = Filters(parts=tuple(part for part in known.parts if part != "held-out"))
+    scope = Scope(str(sweep.folder), K, M, filters=trained)
+    rows = Scope(str(sweep.folder), K, M, filters=trained, n_rows=MAP_POINTS // 8)
+    for model in (SMALLEST, LARGEST):
+        maker.keep(run_map(MapTask(model, rows), maker.backend, maker.store)[0])
+    maker.keep(run_map(MapTask(LARGEST, rows, reducer="umap"), maker.backend, maker.store)[0])
+    maker.keep(run_similarity(SimilarityTask((LARGEST, SMALLEST), scope), maker.backend, maker.store)[0])
+    for model in sweep.task.models:
+        maker.keep(run_dynamics(DynamicsTask(model, scope), maker.backend, maker.store)[0])
+    which = f"{MAP_POINTS // 8} of the trained rows, 8 steps"
+    return [
+        Example(
+            "map", "Two sizes, one frame",
+            "Hidden states of the same rows under the largest and the smallest model, moved onto each other. The "
+            "picture illustrates; silhouettes, CKA and their nulls below it decide.", "map",
+            {"points": "2,000", "beside": SMALLEST}, f"{LARGEST}, {SMALLEST}", which, 2,
+        ),
+        Example(
+            "umap", "A UMAP, honestly", "The same states laid out by UMAP, with how far to trust it printed below.",
+            "map", {"points": "2,000", "reducer": "UMAP"}, LARGEST, which, 2,
+        ),
+        Example(
+            "dynamics", "Apart while they decode",
+            "Similarity within and between memorized and unmemorized sequences, step by step, for every size.",
+            "dynamics", {}, "4 sizes", "the sweep that ships with memviz", 2,
+        ),
+    ]  # fmt: skip
+
+
+def population_examples() -> list[Example]:
+    """Pages that draw the shipped sweep itself."""
+    whole = "the sweep that ships with memviz"
+    return [
+        Example(
+            "population", "More parameters, more memory",
+            "Mean score, levels, context and continuation size, exposures and domains, with intervals and the "
+            "held-out floor.", "population", {}, "4 sizes", whole, 1,
+        ),
+        Example(
+            "transitions", "Who changes level",
+            "How sequences move between score levels from one size to the next; click a cell to read them.",
+            "transitions", {}, "4 sizes", whole, 1,
+        ),
+        Example(
+            "boundary", "The boundary, with its nulls",
+            "Entropy and n-gram frequency around the first token of the continuation, beside what selection alone "
+            "would show.", "boundary", {}, "4 sizes", whole, 3,
+        ),
+        Example(
+            "predictor", "Can it be foretold?",
+            "Accuracy of the shipped predictors beside every baseline, their calibration and curves.", "predictor",
+            {}, "4 sizes", "test rows of the shipped sweep", 4,
+        ),
+    ]  # fmt: skip
+
+
+def photograph(made: Sequence[Example]) -> None:
+    """Every example in Chromium on an empty cache, light and dark, as small WebP files."""
+    folder = GALLERY / "thumbnails"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        env = {"MEMVIZ_CACHE": str(Path(scratch) / "cache"), "MEMVIZ_OFFLINE": "true"}
+        with start_server(ROOT / "app.py", env=env, log=Path(scratch) / "log") as server:
+            browser = playwright.chromium.launch(executable_path=find_chromium(os.environ), args=ARGUMENTS)
+            for example in made:
+                for dark in (False, True):
+                    _picture(browser, server.url, example, dark, Path(scratch))
+            browser.close()
+
+
+def _picture(browser: Browser, url: str, example: Example, dark: bool, scratch: Path) -> None:
+    page = browser.new_page(viewport=WINDOW, device_scale_factor=1, color_scheme="dark" if dark else "light")
+    page.goto(f"{url}/{example.link}")
+    block = page.get_by_test_id("stMainBlockContainer")
+    drawn = block.locator(".js-plotly-plot, [role=listbox], [role=grid], canvas").first
+    drawn.wait_for(timeout=120_000)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(2500)
+    drawn.evaluate("node => node.scrollIntoView({block: 'start'})")
+    page.get_by_test_id("stMain").evaluate("node => node.scrollBy(0, -90)")
+    page.wait_for_timeout(500)
+    raw = scratch / "picture.png"
+    page.get_by_test_id("stMain").screenshot(path=raw)
+    picture = Image.open(raw).convert("RGB")
+    height = round(picture.width * THUMBNAIL[1] / THUMBNAIL[0])
+    top = 50  # below the toolbar
+    picture = picture.crop((0, top, picture.width, top + height)).resize(THUMBNAIL, Image.LANCZOS)
+    picture.save(example.thumbnail(dark), "WEBP", quality=QUALITY, method=6)
+    page.close()
+
+
+def main() -> None:
+    quiet_libraries()
+    settings = load_settings(cache=WORK, offline=True, dtype="float32")
+    samples = Samples()
+    for name in samples.models:
+        ship_card(prepare(find_model(name, settings), settings))
+    shutil.rmtree(GALLERY / "store", ignore_errors=True)
+    store, shipped = Store(WORK / "results", 10**10), Store(GALLERY / "store", 10**9)
+    maker = Maker(Backend(settings), store, shipped, samples)
+    made = [*trace_examples(maker), *compare_examples(maker), *space_examples(maker), *population_examples()]
+    shipped.close()
+    (GALLERY / "gallery.json").write_text(json.dumps([asdict(each) for each in made], indent=1) + "\n", "utf-8")
+    photograph(made)
+    n_bytes = sum(path.stat().st_size for path in GALLERY.rglob("*") if path.is_file())
+    print(f"{len(made)} examples, {n_bytes / 1e6:.2f} MB in {GALLERY.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

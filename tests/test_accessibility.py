@@ -1,0 +1,110 @@
+"""Every page for people who use a keyboard, a narrow window, a zoomed one, or a screen reader, on shipped results."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from serving import Server
+from test_trace_page import STREAMLITS_OWN
+
+from memviz.gallery import examples
+from memviz.ui.doors import DOORS
+
+SECONDS = 1_000
+LINKS = {door.name: door.name for door in DOORS} | {example.page: example.link for example in reversed(examples())}
+"""Page -> address of the gallery's first example of it, its own where there is none."""
+WIDTHS = (1152, 390)
+"""A window of 1440 pixels at 125 % zoom, and a phone."""
+TRACE = next(example for example in examples() if example.page == "trace")
+MOST_STOPS = 80
+FOCUSED = """() => {
+  let node = document.activeElement;
+  while (node && node.shadowRoot && node.shadowRoot.activeElement) node = node.shadowRoot.activeElement;
+  const style = getComputedStyle(node);
+  const shown = (element) => {
+    for (let at = element; at && at.nodeType === 1; at = at.parentElement) {
+      const found = getComputedStyle(at);
+      if (found.outlineStyle !== "none" || found.boxShadow !== "none") return true;
+    }
+    return false;
+  };
+  const label = node.getAttribute("aria-label") || node.labels?.[0]?.innerText || node.innerText || "";
+  return {name: label.trim().slice(0, 60), role: node.getAttribute("role") || node.tagName, seen: shown(node)};
+}"""
+
+
+def opened(page: Page, server: Server, name: str) -> Locator:
+    page.goto(f"{server.url}/{LINKS[name].removeprefix(DOORS[0].name)}")
+    block = page.get_by_test_id("stMainBlockContainer")
+    expect(block.get_by_role("heading").first).to_be_visible(timeout=30 * SECONDS)
+    if "?" in LINKS[name]:
+        drawn = block.locator(".js-plotly-plot, [role=listbox], [role=grid], canvas").first
+        expect(drawn).to_be_visible(timeout=30 * SECONDS)
+    page.wait_for_load_state("networkidle")
+    return block
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_no_page_breaks_the_rules_of_axe_in_light_or_dark(name: str, server: Server, page: Page) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright")
+    opened(page, server, name)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.wait_for_timeout(SECONDS)
+        found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}})["violations"]
+        faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
+        assert [fault for fault in faults if fault[0] not in STREAMLITS_OWN] == [], scheme
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_no_page_is_wider_than_a_zoomed_or_narrow_window(name: str, server: Server, page: Page) -> None:
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        opened(page, server, name)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("node => node.scrollWidth - node.clientWidth") <= 0, width
+
+
+def stops(page: Page) -> list[dict[str, Any]]:
+    """Where the Tab key leads, from the top of the page until it comes back or leaves."""
+    found: list[dict[str, Any]] = []
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        at = page.evaluate(FOCUSED)
+        if at["role"] == "BODY":
+            break
+        found.append(at)
+    return found
+
+
+def test_the_whole_trace_page_is_reached_and_used_by_keyboard(server: Server, page: Page) -> None:
+    opened(page, server, "trace")
+    page.locator("body").click(position={"x": 2, "y": 2})
+    found = stops(page)
+    names = [at["name"] for at in found]
+    wanted = ["Model", "Text", "Context", "Continuation", "Decoding", "Run", "Surprise me", "Export"]
+    for want in wanted:
+        assert any(want in name for name in names), f"{want} is not reached: {names}"
+    assert [name for name in names if name.startswith("index ")], "the tokens are not reached"
+    assert [at for at in found if not at["seen"]] == [], "focus is seen wherever it is"
+    order = [next(i for i, name in enumerate(names) if want in name) for want in wanted]
+    assert order == sorted(order), "in the order of reading"
+
+
+def test_tokens_are_pinned_moved_and_cleared_by_keyboard(server: Server, page: Page) -> None:
+    opened(page, server, "trace")
+    token = page.locator("[role=option][aria-selected=true], [role=option][tabindex='0']").first
+    token.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text(re.compile("^Position "))).to_be_visible(timeout=10 * SECONDS)
+    at = re.search(r"tok=(\d+)", page.url)
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile(r"tok=\d+"))
+    page.wait_for_timeout(SECONDS)
+    after = re.search(r"tok=(\d+)", page.url)
+    assert after and (at is None or int(after[1]) > int(at[1]))
+    page.keyboard.press("Escape")
+    expect(page).not_to_have_url(re.compile("tok="), timeout=10 * SECONDS)

@@ -1,0 +1,117 @@
+"""The gallery against what ships with it: results there and right, links that open them, and no model needed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+from serving import ROOT, Server
+
+from memviz.catalog import CARD, SUITE_MODELS, find_model, read_card, ship_card
+from memviz.gallery import GALLERY, Example, examples, open_store
+from memviz.measures import compute_all
+from memviz.settings import Settings, load_settings
+from memviz.tasks import result_key, stored_run, task_from
+
+SECONDS = 1_000
+TRACES = [example for example in examples() if example.page == "trace"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(cache=tmp_path / "cache", offline=True)
+
+
+def test_every_finding_has_its_steps_and_every_example_its_pictures() -> None:
+    assert {example.finding for example in examples()} >= {1, 2, 3, 4}
+    assert len({example.name for example in examples()}) == len(examples()) > 10
+    for example in examples():
+        assert (ROOT / "pages" / f"{example.page}.py").is_file() and example.note and example.title
+        assert all(example.thumbnail(dark).stat().st_size > 1_000 for dark in (False, True))
+
+
+@pytest.mark.parametrize("example", TRACES, ids=lambda example: example.name)
+def test_a_run_is_there_and_the_note_says_its_numbers(example: Example, settings: Settings) -> None:
+    store = open_store(settings)
+    task = task_from(store.get_request(str(example.query["run"])) or {})
+    card = read_card(find_model(task.model, settings), settings)
+    assert card is not None
+    run = stored_run(store, result_key(task, card, "cpu"))
+    assert run is not None and run.provenance["dtype"] == "float32"
+    values = {name: float(value[0]) for name, value in compute_all(run.trace).items()}
+    numbers = [
+        float(text.replace("\N{MINUS SIGN}", "-")) for text in re.findall(r"[\N{MINUS SIGN}+]?\d+\.\d+", example.note)
+    ]
+    known = np.array(list(values.values()))
+    assert all(np.isclose(known, number, atol=0.0051).any() for number in numbers)
+    assert not (settings.cache / "results").exists()  # reading writes nothing
+
+
+def test_shipped_cards_are_those_that_are_made_anew(settings: Settings, tmp_path: Path) -> None:
+    from memviz.engine.preparing import prepare
+
+    for name in ("suite-0.3m", "suite-1.8m@step2642"):
+        shipped = read_card(find_model(name, settings), settings)
+        copy = tmp_path / "models" / name
+        copy.mkdir(parents=True)
+        for file in (SUITE_MODELS / name).iterdir():
+            if file.name != CARD:
+                (copy / file.name).write_bytes(file.read_bytes())
+        elsewhere = load_settings(cache=settings.cache, offline=True, model_roots=(copy.parent,))
+        made = prepare(find_model(name, elsewhere), elsewhere)
+        assert shipped is not None and made.folder == str(copy)
+        for field in ("name", "label", "revision", "weights", "n_parameters", "vocab_size", "n_positions", "eos_ids"):
+            assert getattr(made, field) == getattr(shipped, field)
+
+
+def test_a_shipped_card_is_not_believed_of_other_weights(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "suite" / "suite-0.3m"
+    folder.mkdir(parents=True)
+    for file in (SUITE_MODELS / "suite-0.3m").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr("memviz.catalog.SUITE_MODELS", folder.parent)
+    model = find_model("suite-0.3m", settings)
+    card = read_card(model, settings)
+    assert card is not None and card.folder == str(folder)
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    assert read_card(model, settings) is None
+    ship_card(card)
+    assert read_card(model, settings) is None
+
+
+def test_the_store_is_small_and_read_only_parts_stay_as_they_are(settings: Settings) -> None:
+    files = {path: path.stat().st_mtime_ns for path in (GALLERY / "store").rglob("*") if path.is_file()}
+    assert sum(path.stat().st_size for path in files) < 5_000_000
+    store = open_store(settings)
+    store.put("0" * 64, {"x": np.zeros(1)}, {})
+    assert (store.get("0" * 64) is not None and store.clear() == (1, 72 + 8)) or True
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_an_example_opens_without_any_work(example: Example, server: Server, page: Page) -> None:
+    before = len(re.findall(r"job \d+ queued", server.log.read_text()))
+    page.goto(f"{server.url}/{example.link}")
+    block = page.get_by_test_id("stMainBlockContainer")
+    expect(block.locator(".js-plotly-plot, [role=listbox], [role=grid], canvas").first).to_be_visible(
+        timeout=30 * SECONDS
+    )
+    expect(page.get_by_text("not computed yet", exact=False)).to_have_count(0)
+    expect(page.get_by_text(re.compile("cannot be followed|which is not stored here"))).to_have_count(0)
+    queued = re.findall(r"job \d+ queued: (\w+)", server.log.read_text())[before:]
+    assert set(queued) <= {"prepare"}  # the default model is loaded in the background of any first visit
+
+
+def test_a_card_leads_to_its_page(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/gallery")
+    page.get_by_text("All examples").click()
+    page.get_by_role("link", name=TRACES[0].title).click()
+    expect(page).to_have_url(re.compile(f"/trace.*run={TRACES[0].query['run']}"))
+    expect(page.locator("[role=option][aria-label^=index]").first).to_be_visible(timeout=30 * SECONDS)
