@@ -53,7 +53,7 @@ def test_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, toml: Pa
     assert load_settings().allowed_hosts == ("memviz.example", "*.example.org", "10.0.0.7", "[::1]", "fe80::1")
     for unusable in ("https://a.example", "a.example:8501", "a.example/x", "a*.example", "a b"):
         monkeypatch.setenv("MEMVIZ_ALLOWED_HOSTS", unusable)
-        with pytest.raises(SettingsError, match="allowed_hosts .*is no host name: leave out scheme, port and path"):
+        with pytest.raises(SettingsError, match=r"allowed_hosts .*is no host name: leave out scheme, port and path"):
             load_settings()
 
 

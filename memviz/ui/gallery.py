@@ -54,7 +54,7 @@ def show_cards(shown: Sequence[Example]) -> None:
         for column, example in zip(st.columns(N_COLUMNS), shown[start : start + N_COLUMNS], strict=False):
             with column.container(border=True, height="stretch"):
                 if example.thumbnail(dark).is_file():
-                    st.image(str(example.thumbnail(dark)), width="stretch")
+                    st.image(str(example.thumbnail(dark)), width="stretch", alt="")  # the link below says what it is
                 st.page_link(PAGES / f"{example.page}.py", label=f"**{example.title}**", query_params=example.query)
                 st.markdown(escaped(example.note))
                 st.caption(f"{escaped(example.models)} · {escaped(example.prompt)}")

@@ -71,7 +71,7 @@ def guard_settings() -> None:
 
 
 def set_style() -> None:
-    """Less room around the page than Streamlit leaves; labels that fit; two cards a row where it is narrow."""
+    """What Streamlit's settings do not reach: room, widths, contrast of code in captions, where the focus is."""
     st.html(
         "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
         "[data-testid=stMetricLabel] p{font-size:.8rem}"
@@ -80,6 +80,8 @@ def set_style() -> None:
         "[class*=st-key-glossary] :is(th,td):nth-child(3){width:9%}"
         "[class*=st-key-glossary] :is(th,td):nth-child(4){width:22%}"
         "[class*=st-key-glossary] td{white-space:normal;overflow-wrap:break-word}"
+        "[data-testid=stCaptionContainer] code{color:inherit;background:none}"
+        "[data-testid=stSidebarNavLink]:focus-visible{outline:2px solid light-dark(#1f4e9c,#9dbcf0)}"
         "[data-testid=stButtonGroup] [data-selected=true] p,[data-testid=stSliderThumbValue] p"
         "{color:light-dark(#1f4e9c,#9dbcf0)}"
         "@media (max-width:640px){.st-key-cards [data-testid=stColumn]"
