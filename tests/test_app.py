@@ -18,10 +18,13 @@ from pathlib import Path
 import pytest
 import streamlit
 from serving import ROOT, Server, start_server
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
+from visitor import Visitor
 
 import app
 from memviz.settings import load_settings
+from memviz.ui import early
 
 
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -155,3 +158,34 @@ def test_which_names_are_allowed(
         scope = {"type": "http", "headers": [(b"host", host.encode())]}
         asyncio.run(guard(scope, nothing, nothing))  # type: ignore[arg-type]
     assert asked == yes
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('[auth]\nclient_id = "x"\n', "This server is for those who sign in."),
+        ("[auth\n", "secrets.toml cannot be read, so nobody can sign in"),
+        ('[other]\nx = "y"\n', None),
+    ],
+    ids=["asked for", "broken", "not asked for"],
+)
+def test_nobody_passes_without_signing_in_where_it_is_asked_for(
+    tmp_path: Path, content: str, sentence: str | None
+) -> None:
+    (tmp_path / "secrets.toml").write_text(content)
+    env = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "STREAMLIT_SECRETS_FILES": str(tmp_path / "secrets.toml")}
+    with start_server(ROOT / "app.py", env=env, log=tmp_path / "log") as server:
+        for page in ("", "trace", "population"):
+            with Visitor(server.url, page) as visitor:
+                visitor.settle()
+                shown = [button.label for button in visitor.all("button")]
+                assert ("sign in" in visitor.text) == bool(sentence) and (sentence or "") in visitor.text
+                assert not visitor.all("exception") and not (sentence and set(shown) - {"Sign in"})
+
+
+def test_links_are_not_drawn_early_for_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = Request({"type": "http", "query_string": b"run=0123456789abcdef", "headers": []})
+    monkeypatch.setattr(early, "_data", lambda query: "{}")
+    for wanted, status in ((False, 200), (True, 204)):
+        monkeypatch.setattr(early, "is_wanted", lambda wanted=wanted: wanted)
+        assert asyncio.run(early._trace_json(request)).status_code == status
