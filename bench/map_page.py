@@ -58,7 +58,7 @@ def main() -> None:
         with start_server(ROOT / "app.py", env=environment, log=Path(temporary) / "log") as server:
             model = f"&of={asked.model}" if asked.model else ""
             url = f"{server.url}/map?sweep={link.name[:12]}{model}&beside={asked.beside}&points=50%2C000&steps=16"
-            url += "&parts=held-out&parts=planted"
+            url += "&parts=background&parts=held-out&parts=planted"
             page = browser.new_page(viewport={"width": 1440, "height": 1200})
             page.set_default_timeout(20 * MINUTES)
             page.goto(url)

@@ -1,6 +1,6 @@
 """What pages share. With the entry script, the only modules of memviz that import Streamlit."""
 
-from memviz.ui.drawing import linked_component, split_component
+from memviz.ui.drawing import fetch_ahead, linked_component, split_component
 from memviz.ui.links import followed_link, run, selection, take_upload
 from memviz.ui.rows import ROW, known_row, prompt_of_row, show_row
 from memviz.ui.running import card_of, note, other_runs, result_of, show_passages
@@ -34,6 +34,7 @@ __all__ = [
     "card_of",
     "default_model",
     "escaped",
+    "fetch_ahead",
     "followed_link",
     "guard_settings",
     "known_row",

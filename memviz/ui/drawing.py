@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from streamlit.components import v2 as components
 
 from memviz.figures.linked import component_css, component_js
-from memviz.figures.splitting import split_css, split_js
+from memviz.figures.splitting import COMPONENTS, split_css, split_js
+
+_AHEAD = ("PlotlyChart", "DataFrame")
+"""Streamlit's own scripts, by the start of their names."""
+_READY = COMPONENTS / "ready" / "ready.js"
 
 
 def linked_component(data: dict[str, Any], key: str) -> None:
@@ -34,6 +39,19 @@ def split_component(data: dict[str, Any], context_key: str) -> None:
             st.session_state[context_key] = int(moved)
 
     _component("memviz_split", split_css, split_js)(data=data, key=f"{context_key}_split", on_context_change=take)
+
+
+def fetch_ahead() -> None:
+    """Let the browser fetch what draws figures and tables while this page is read; the next page then has it."""
+    data = {"scripts": _scripts()}
+    _component("memviz_ready", str, _READY.read_text)(data=data, key="memviz_ready")
+
+
+@cache
+def _scripts() -> list[str]:
+    folder = Path(st.__file__).parent / "static"
+    found = [path for name in _AHEAD for path in folder.glob(f"static/js/{name}.*.js")]
+    return sorted(str(path.relative_to(folder)) for path in found)
 
 
 @cache

@@ -40,7 +40,13 @@ def _read(key: str) -> Dynamics | None:
 
 def tables_of(view: View, found: Mapping[str, Dynamics]) -> dict[str, pd.DataFrame]:
     """Long tables by the model's label."""
-    return {view.names[model]: dynamics_table(each) for model, each in found.items()}
+    keys = {task.model: dynamics_key(task, view.sweep, device_kind(task.scope.dtype)) for task in tasks_of(view)}
+    return {view.names[model]: _table(each, keys[model]) for model, each in found.items()}
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _table(_found: Dynamics, key: str) -> pd.DataFrame:
+    return dynamics_table(_found)
 
 
 def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

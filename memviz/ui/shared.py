@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import threading
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from memviz.tasks import InputError, TraceTask, result_key, stored_run, tokenize
 from memviz.tokenizer import Tokenizer
 
 PAGES = ROOT / "pages"
+_LATER = ("plotly.graph_objects", "plotly.subplots", "scipy.stats", "memviz.ui.population")
+"""Libraries that figures need, imported behind the first page rather than before it."""
 WARM_UP_SECONDS = 1.5
 """After the first script run, so that importing torch does not hold up the drawing of its page."""
 
@@ -112,6 +115,8 @@ def attend() -> None:
 
 
 def _load_default() -> None:
+    for name in _LATER:
+        importlib.import_module(name)
     worker().prepare(default_model())
 
 
