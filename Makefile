@@ -15,7 +15,7 @@ install: ## make or update the environment (.venv)
 install-dev: ## the same, with what the tests need
 	@VENV="$(VENV)" sh scripts/install.sh --dev
 
-run: install ## open memviz at http://127.0.0.1:8501 (PORT=8600, HOST=0.0.0.0)
+run: install ## open memviz at http://127.0.0.1:8501 (PORT=8600, HOST=0.0.0.0: see docs/sharing.md)
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.address $(HOST) --server.headless true
 
 test: install-dev ## every test, in Chromium too

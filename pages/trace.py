@@ -32,7 +32,8 @@ first_model = ui.default_model()
 sources = [*([ui.ROW] if ui.samples() else []), *PASSAGES, OWN_TEXT]
 ui.set_defaults("trace", {**DEFAULTS, "model": first_model, "source": sources[0], "row": ui.known_row(first_model)})
 linked = ui.followed_link("trace", PASSAGES, OWN_TEXT)
-ready = [model.name for model in known_models(settings()) if read_card(model, settings())]
+known = known_models(settings())
+ready = [model.name for model in known if read_card(model, settings())]
 bundled = [model.name for model in ui.bundled_models()]
 chosen = st.session_state["trace_model"]  # stays in the list when it goes, or another one would run in its place
 models = list(dict.fromkeys([*([linked.model] if linked else []), *bundled, EMBEDDED[0].name, *ready, chosen]))
@@ -84,6 +85,8 @@ elif source == OWN_TEXT:
     ui.take_upload(given, "trace_text")
     st.text_area("Text", key="trace_text", height=140, placeholder="Paste or type a passage.", **KEEP)
 card = ui.card_of(model)
+if model not in ready and any(each.name == model for each in known):  # it became so while this page was drawn
+    st.rerun()
 tokenizer = ui.tokenizer(card)
 prompt: str | Sequence[int] = PASSAGES.get(source) or st.session_state.get("trace_text", "")
 if source == ui.ROW:

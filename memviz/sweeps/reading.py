@@ -21,6 +21,8 @@ Refuse = Callable[[int, str], None]
 _BLOCK = 1024
 _MAX_ID = 2**31 - 1
 _MAX_LINE = 16 * MAX_TEXT_BYTES
+_MAX_CHUNK = 2**31
+"""Bytes of one column in one row group of a Parquet file, unpacked."""
 """Bytes or characters of a file that are held as one line; a line may have further columns."""
 
 
@@ -113,6 +115,13 @@ def _parquet(rows: RowSet, refuse: Refuse) -> Iterator[Record]:
     _check_columns(rows, present)
     wanted = [rows.ids_column if rows.ids_column in present else rows.text_column]
     wanted += [name for name in (rows.id_column, *rows.labels) if name]
+    groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
+    chunks = [group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns)]
+    if max(chunks, default=0) > _MAX_CHUNK:
+        raise InputError(
+            f"{rows.path} unpacks to {max(chunks):,} bytes in one piece, more than {_MAX_CHUNK:,}: write it in smaller "
+            "row groups"
+        )
     row = 0
     for batch in file.iter_batches(batch_size=_BLOCK, columns=list(dict.fromkeys(wanted))):
         for values in batch.to_pylist():

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hostile.files import HTML, NAMES, ROWS, nested
 from model_folders import write_model
@@ -16,6 +18,7 @@ from memviz.settings import Settings
 from memviz.sweeps import RowSet, read_row_set, read_sweep, row_sets, save_row_set
 from memviz.sweeps.kept import SHIPPED, kept_sweeps, unfinished
 from memviz.sweeps.preparing import prepare_rows
+from memviz.sweeps.reading import read_records
 from memviz.tasks import InputError, tokenizer_of
 
 
@@ -126,3 +129,12 @@ def test_strange_folders_are_no_unfinished_sweeps(settings: Settings) -> None:
         (settings.cache / "sweeps" / name).mkdir(parents=True)
     (settings.cache / "sweeps" / "file").write_text("")
     assert unfinished(settings) == ["a" * 64]
+
+
+def test_a_small_parquet_file_that_unpacks_to_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "packed.parquet"
+    pq.write_table(pa.table({"text": ["a" * 100_000] * 40}), path, compression="zstd", use_dictionary=False)
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr("memviz.sweeps.reading._MAX_CHUNK", 1_000_000)
+    with pytest.raises(InputError, match=r"unpacks to 4,0\d\d,\d+ bytes in one piece, more than 1,000,000: write it"):
+        list(read_records(RowSet(str(path)), lambda line, problem: None))
