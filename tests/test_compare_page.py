@@ -6,7 +6,6 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -179,16 +178,3 @@ def test_links_that_cannot_be_followed_say_so(first_visit: dict[str, object], se
 
 STREAMLITS_OWN = {"list", "listitem"}
 """What the sidebar's headings do to its list of pages; no page can change it."""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility_by_axe(compared: Page, scheme: Any, screenshots: Path) -> None:
-    axe = pytest.importorskip("axe_core_python.sync_playwright")
-    compared.emulate_media(color_scheme=scheme)
-    cells(compared).nth(4).click()
-    expect(compared.get_by_text("want to say at index 36?")).to_be_visible(timeout=MINUTES)
-    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
-    found = axe.Axe().run(compared, options=rules)["violations"]
-    faults = [(entry["id"], [node["target"] for node in entry["nodes"]][:3]) for entry in found]
-    assert [fault for fault in faults if fault[0] not in STREAMLITS_OWN] == []
-    compared.screenshot(path=screenshots / f"{scheme}.png", full_page=True)

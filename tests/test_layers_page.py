@@ -8,7 +8,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,18 +124,3 @@ def test_a_clicked_cell_says_what_that_layer_would_say_and_its_link_too(
     expect(page.get_by_text(re.compile(r"^Layer 1 of \d+, index 37$"))).to_be_visible(timeout=2 * MINUTES)
     context.close()
     assert server.log.read_text().count("queued: lens") == before, "a link starts nothing"
-
-
-@pytest.mark.browser
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility_by_axe(read: Page, screenshots: Path, scheme: Any) -> None:
-    axe = pytest.importorskip("axe_core_python.sync_playwright")
-    read.emulate_media(color_scheme=scheme)
-    read.wait_for_timeout(500)
-    expect(read.locator('[data-stale="true"]')).to_have_count(0)
-    read.screenshot(path=screenshots / f"{scheme}.png", full_page=True)
-    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
-    found = axe.Axe().run(read, options=rules)["violations"]
-    faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
-    assert [fault for fault in faults if fault[0] not in {"list", "listitem"}] == []

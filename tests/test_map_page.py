@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -216,18 +215,3 @@ def test_the_dynamics_page_draws_every_model(mapped: Swept, server: Server, page
     page.get_by_role("button", name="Data").first.click()
     got = pd.read_csv(io.BytesIO(download(page, "CSV")))
     assert got["model"].nunique() == 2 and set(got["variant"]) == {"all", "without loops", "loops"}
-
-
-@pytest.mark.browser
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility_by_axe(drawn: Page, screenshots: Path, scheme: Any) -> None:
-    axe = pytest.importorskip("axe_core_python.sync_playwright")
-    drawn.emulate_media(color_scheme=scheme)
-    drawn.wait_for_timeout(500)
-    expect(drawn.locator('[data-stale="true"]')).to_have_count(0)
-    drawn.screenshot(path=screenshots / f"{scheme}.png", full_page=True)
-    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
-    found = axe.Axe().run(drawn, options=rules)["violations"]
-    faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
-    assert [fault for fault in faults if fault[0] not in {"list", "listitem"}] == []

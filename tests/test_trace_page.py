@@ -46,8 +46,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_a_deep_link_as_the_first_visit_works(first_visit: dict[str, object]) -> None:
-    pages = ["Overview", "Trace", "Compare", "Inside the model", "Population", "Transitions", "Boundary"]
-    pages += ["Map", "Dynamics", "Predictor", "Sweeps"]
+    pages = ["Overview", "Gallery", "Trace", "Compare", "Inside the model", "Population", "Transitions", "Boundary"]
+    pages += ["Map", "Dynamics", "Predictor", "Sweeps", "Glossary"]
     assert first_visit["links"] == pages
     assert first_visit["missing"] == 0
 
@@ -80,13 +80,15 @@ def test_exports_hold_the_row_and_repeat_it(traced: Page, server: Server, browse
     when_indexed(traced)
     traced.get_by_text("Export", exact=True).click()
     document = json.loads(download(traced, "JSON"))
-    ngrams = document.pop("ngrams")
+    ngrams, predicted = document.pop("ngrams"), document.pop("p_memorized")
     comma, parquet = (download(traced, name) for name in ("CSV", "Parquet"))
     table = pd.read_csv(io.BytesIO(comma), keep_default_na=False, na_values=[""])
     assert list(table["index"]) == list(range(64))
     assert list(table["generated_id"]) == document["context_ids"] + document["generated_ids"]
     assert list(table["true_id"][32:]) == document["continuation_ids"]
     assert list(table["true_count_2gram_other"][1:]) == ngrams["true_count_2gram_other"][1:]
+    for setting, values in predicted.items():
+        assert list(table[f"p_memorized_{setting}"][32:]) == pytest.approx(values, rel=1e-6)
     for mode, name in (("free_running", "entropy"), ("teacher_forced", "rank"), ("teacher_forced", "logprob")):
         assert list(table[f"{mode}_{name}"][32:]) == pytest.approx(document[mode][name], rel=1e-6)
     again = pd.read_parquet(io.BytesIO(parquet))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from memviz.sweeps import RowSet, Sweep, SweepTask, read_sweep
@@ -73,9 +74,12 @@ class Made:
         manifest = {
             "format": FORMAT,
             "request": task.request(),
-            "rows": {"n": n, "sha256": "1" * 64},
+            "rows": {"n": n, "n_malformed": 0, "sha256": "1" * 64},
+            "engine": 1,
+            "skipped": [],
+            "provenance": {"seconds": 0.0, "created": "2026-01-01T00:00:00+00:00"},
             "models": models,
-            "tables": {name: {"file": f"{name}.parquet"} for name in names},
+            "tables": {name: _about(folder, name) for name in names},
         }
         (folder / "manifest.json").write_text(json.dumps(manifest))
         return read_sweep(folder)
@@ -119,6 +123,12 @@ class Made:
                 "teacher_forced_entropy": each.entropy.ravel(),
             }
         )
+
+
+def _about(folder: Path, table: str) -> dict[str, Any]:
+    file = pq.ParquetFile(folder / f"{table}.parquet")
+    columns = {field.name: str(field.type) for field in file.schema_arrow}
+    return {"file": f"{table}.parquet", "n_rows": file.metadata.num_rows, "columns": columns}
 
 
 @pytest.fixture
