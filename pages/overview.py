@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from memviz import ui
 from memviz.gallery import examples
 from memviz.ui import overview
 
@@ -26,4 +25,3 @@ with left:
 with right:
     st.subheader("This machine", anchor=False)
     overview.show_machine()
-    st.page_link(ui.PAGES / "glossary.py", label="Every word and measure explained", icon=":material/menu_book:")

@@ -80,7 +80,7 @@ with right:
     cards[0].metric(
         "Keep their level",
         f"{found.kept.value:.1%}",
-        help=f"{explain('transition')} 95 %: {found.kept.low:.1%} to {found.kept.high:.1%}.",
+        help=f"{explain('kept_level')} 95 %: {found.kept.low:.1%} to {found.kept.high:.1%}.",
         border=True,
     )
     known = found.kappa.value == found.kappa.value

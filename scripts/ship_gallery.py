@@ -21,7 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from chromium import ARGUMENTS, find_chromium  # noqa: E402
+from chromium import ARGUMENTS, DRAWN, find_chromium  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Browser, ViewportSize, sync_playwright  # noqa: E402
 from serving import start_server  # noqa: E402
@@ -155,7 +155,7 @@ def trace_examples(maker: Maker) -> list[Example]:
         ),
         (
             "floor", floor, "Never read, and still some hits",
-            "A held-out row: M = {memorization_score:.2f} without any memory of it, the floor of all scores.",
+            "A held-out row, the one with most hits: M = {memorization_score:.2f} without any memory of it.",
             0, {},
         ),
         (
@@ -309,7 +309,7 @@ def _picture(browser: Browser, url: str, example: Example, dark: bool, scratch: 
     page = browser.new_page(viewport=WINDOW, device_scale_factor=1, color_scheme="dark" if dark else "light")
     page.goto(f"{url}/{example.link}")
     block = page.get_by_test_id("stMainBlockContainer")
-    drawn = block.locator(".js-plotly-plot, [role=listbox], [role=grid], canvas").first
+    drawn = block.locator(DRAWN).first
     drawn.wait_for(timeout=120_000)
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(2500)

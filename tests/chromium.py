@@ -15,6 +15,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
+DRAWN = ".js-plotly-plot, [role=listbox], [role=grid], canvas"
+"""Selects what a page of ours shows: a figure, tokens, a grid, or a map."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-quic",

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from chromium import DRAWN
 from playwright.sync_api import Locator, Page, expect
 from serving import Server
 
@@ -47,7 +48,7 @@ def opened(page: Page, server: Server, name: str) -> Locator:
     block = page.get_by_test_id("stMainBlockContainer")
     expect(block.get_by_role("heading").first).to_be_visible(timeout=30 * SECONDS)
     if "?" in LINKS[name]:
-        drawn = block.locator(".js-plotly-plot, [role=listbox], [role=grid], canvas").first
+        drawn = block.locator(DRAWN).first
         expect(drawn).to_be_visible(timeout=30 * SECONDS)
     page.wait_for_load_state("networkidle")
     return block

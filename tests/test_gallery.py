@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import DRAWN
 from playwright.sync_api import Page, expect
 from serving import ROOT, Server
 
@@ -100,9 +101,7 @@ def test_an_example_opens_without_any_work(example: Example, server: Server, pag
     before = len(re.findall(r"job \d+ queued", server.log.read_text()))
     page.goto(f"{server.url}/{example.link}")
     block = page.get_by_test_id("stMainBlockContainer")
-    expect(block.locator(".js-plotly-plot, [role=listbox], [role=grid], canvas").first).to_be_visible(
-        timeout=30 * SECONDS
-    )
+    expect(block.locator(DRAWN).first).to_be_visible(timeout=30 * SECONDS)
     expect(page.get_by_text("not computed yet", exact=False)).to_have_count(0)
     expect(page.get_by_text(re.compile("cannot be followed|which is not stored here"))).to_have_count(0)
     queued = re.findall(r"job \d+ queued: (\w+)", server.log.read_text())[before:]
@@ -115,3 +114,8 @@ def test_a_card_leads_to_its_page(server: Server, page: Page) -> None:
     page.get_by_role("link", name=TRACES[0].title).click()
     expect(page).to_have_url(re.compile(f"/trace.*run={TRACES[0].query['run']}"))
     expect(page.locator("[role=option][aria-label^=index]").first).to_be_visible(timeout=30 * SECONDS)
+
+
+def test_what_draws_figures_is_fetched_while_the_gallery_is_read(server: Server, page: Page) -> None:
+    with page.expect_request(re.compile("/static/js/PlotlyChart"), timeout=30 * SECONDS):
+        page.goto(f"{server.url}/gallery")

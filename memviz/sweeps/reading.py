@@ -21,9 +21,9 @@ Refuse = Callable[[int, str], None]
 _BLOCK = 1024
 _MAX_ID = 2**31 - 1
 _MAX_LINE = 16 * MAX_TEXT_BYTES
+"""Bytes or characters of a file that are held as one line; a line may have further columns."""
 _MAX_CHUNK = 2**31
 """Bytes of one column in one row group of a Parquet file, unpacked."""
-"""Bytes or characters of a file that are held as one line; a line may have further columns."""
 
 
 class Record(NamedTuple):

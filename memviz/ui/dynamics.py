@@ -28,9 +28,13 @@ def tasks_of(view: View) -> list[DynamicsTask]:
 
 def found_of(view: View, tasks: Sequence[DynamicsTask]) -> dict[str, Dynamics]:
     """What the store holds, by model. Raises InputError where the sweep lacks one."""
-    keys = {task.model: dynamics_key(task, view.sweep, device_kind(task.scope.dtype)) for task in tasks}
+    keys = _keys(view, tasks)
     found = {model: _read(key) if store().has(key) else None for model, key in keys.items()}
     return {model: each for model, each in found.items() if each is not None}
+
+
+def _keys(view: View, tasks: Sequence[DynamicsTask]) -> dict[str, str]:
+    return {task.model: dynamics_key(task, view.sweep, device_kind(task.scope.dtype)) for task in tasks}
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the dynamics")
@@ -40,7 +44,7 @@ def _read(key: str) -> Dynamics | None:
 
 def tables_of(view: View, found: Mapping[str, Dynamics]) -> dict[str, pd.DataFrame]:
     """Long tables by the model's label."""
-    keys = {task.model: dynamics_key(task, view.sweep, device_kind(task.scope.dtype)) for task in tasks_of(view)}
+    keys = _keys(view, tasks_of(view))
     return {view.names[model]: _table(each, keys[model]) for model, each in found.items()}
 
 

@@ -91,7 +91,13 @@ def choose(view: View, where: Sequence[Any]) -> Asked:
         "Steps", counts, key="steps", help="Decoding steps in one map, evenly spread, first and last.", **BOUND
     )
     most = where[4].selectbox(
-        "Points", SIZES, 1, format_func=lambda n: f"{n:,}", key="points", help="Rows times steps, at most.", **BOUND
+        "Points",
+        SIZES,
+        SIZES.index(N_POINTS),
+        format_func=lambda n: f"{n:,}",
+        key="points",
+        help="Rows times steps, at most.",
+        **BOUND,
     )
     reducer = where[5].segmented_control(
         "Reducer",

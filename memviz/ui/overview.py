@@ -14,6 +14,7 @@ from memviz.tasks import task_from
 from memviz.ui.doors import DOORS
 from memviz.ui.drawing import linked_component
 from memviz.ui.links import selection
+from memviz.ui.running import note
 from memviz.ui.shared import PAGES, bundled_models, escaped, store, stored, tokenizer, worker
 
 N_COLUMNS = 4
@@ -37,6 +38,7 @@ def show_live(example: Example) -> None:
     )
     door.page_link(PAGES / "trace.py", label="Open in Trace", icon=":material/timeline:", query_params=example.query)
     linked_component({**linked_view(run, tokenizer(card)), **selection()}, key="overview")
+    st.caption(note(task, run.provenance))
 
 
 def show_doors() -> None:

@@ -30,6 +30,8 @@ from memviz.ui.shared import device_kind, session, store, told, worker
 
 CHOSEN = "predicted"
 """The widget that chooses settings, and the address's parameter."""
+
+
 # Which predictors there are
 
 
