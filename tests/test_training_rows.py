@@ -235,14 +235,21 @@ def test_a_run_that_was_left_can_be_found_again(embedded: str, server: Server, p
     expect(notice).to_have_count(0, timeout=MINUTES)
 
 
+CARDS_A_ROW = """(expected) => {
+    const cards = [...document.querySelectorAll(".st-key-cards [data-testid=stMetric]")];
+    const tops = cards.map((card) => card.getBoundingClientRect().y);
+    const rows = [...new Set(tops)].sort((a, b) => a - b).map((y) => tops.filter((top) => top === y).length);
+    return JSON.stringify(rows) === JSON.stringify(expected);
+}"""
+
+
 def test_narrow_pages_have_two_cards_a_row_and_readable_explanations(traced: Page, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 500, "height": 1200})
     page = context.new_page()
     page.goto(traced.url)
     expect(strip(page)).to_have_count(64, timeout=MINUTES)
-    boxes = [card.bounding_box() for card in page.locator(".st-key-cards").get_by_test_id("stMetric").all()]
-    tops = [box["y"] for box in boxes if box]
-    assert [sum(top == other for other in tops) for top in sorted(set(tops))] == [2, 2, 1]
+    # The strip comes before the cards, and the page moves while they are drawn: all in one look, until they stand.
+    page.wait_for_function(CARDS_A_ROW, arg=[2, 2, 1], timeout=MINUTES)
     page.get_by_text("All measures").click()
     explanation = page.locator(".st-key-measures").get_by_role("row").nth(1).get_by_role("cell").nth(2)
     expect(explanation).to_be_visible(timeout=MINUTES)
