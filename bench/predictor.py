@@ -55,12 +55,12 @@ CONFIGURATIONS: dict[str, Preset] = {
 }
 
 
-def fitted(data: PredictorData, setting: str, preset: Preset) -> tuple[Trainer, float, float]:
+def fitted(data: PredictorData, setting: str, preset: Preset, device: torch.device) -> tuple[Trainer, float, float]:
     """A trainer that has ended, its seconds, and the processor's own, which a busy machine does not lengthen."""
     parts = [data.where(data.places(name)) for name in ("train", "validation")]
     train, validation = ((tokens_of(part.inputs, setting, M), part.match) for part in parts)
     start, busy = time.perf_counter(), time.process_time()
-    trainer = Trainer(preset, setting, K, train, validation, seed=0)
+    trainer = Trainer(preset, setting, K, train, validation, seed=0, device=device)
     for _ in trainer.epochs():
         pass
     return trainer, time.perf_counter() - start, time.process_time() - busy
@@ -112,16 +112,17 @@ def main() -> None:
     sizes = [len(data.places(name)) for name in parts]
     print(
         f"{asked.model}: {sizes[0]:,} training and {sizes[1]:,} validation rows x {M} tokens, share of hits "
-        f"{data.match.mean():.3f}; read in {time.perf_counter() - start:.0f} s; {torch.get_num_threads()} threads",
+        f"{data.match.mean():.3f}; read in {time.perf_counter() - start:.0f} s; {backend.device.type}, "
+        f"{torch.get_num_threads()} threads",
         flush=True,
     )
     for setting in asked.settings.split(","):
         if asked.tune:
             for name in asked.tune.split(","):
-                report(name, setting, *fitted(data, setting, CONFIGURATIONS[name]))
+                report(name, setting, *fitted(data, setting, CONFIGURATIONS[name], backend.device))
             continue
         for name in asked.presets.split(","):
-            trainer, *took = fitted(data, setting, PRESETS[name])
+            trainer, *took = fitted(data, setting, PRESETS[name], backend.device)
             report(name, setting, trainer, *took)
             apply_share(asked.sweep, asked.model, backend, trainer)
     always_miss = 1 - data.match[data.places("validation")].mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 import torch
@@ -9,8 +10,10 @@ from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig
 from transformers.models.auto.configuration_auto import AutoConfig
 
 from memviz.catalog import Card
+from memviz.engine.devices import choose_device, use_exact_float32
 from memviz.engine.loading import Loaded
 
+DEVICE = choose_device(os.environ.get("MEMVIZ_DEVICE", "cpu"))
 VOCAB, LIMIT, EOS = 97, 160, 5
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 FAMILIES = {
@@ -36,6 +39,7 @@ FAMILIES = {
 @cache
 def tiny(family: str, dtype: str = "float32") -> Loaded:
     """A random model of a family, sharpened so that it has preferences and loops, as trained ones do."""
+    use_exact_float32()
     torch.manual_seed(0)
     config = AutoConfig.for_model(
         family, **FAMILIES[family], vocab_size=VOCAB, max_position_embeddings=LIMIT, eos_token_id=EOS, bos_token_id=1
@@ -52,17 +56,24 @@ def tiny(family: str, dtype: str = "float32") -> Loaded:
         head = model.get_output_embeddings().weight
         for _ in range(5):  # tied embeddings change what they read too
             head.mul_(2.5 / model(torch.arange(40)[None]).logits.std())
-    model = model.to(getattr(torch, dtype))
+    model = model.to(DEVICE, getattr(torch, dtype))
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     assert n_parameters < 200_000, f"a tiny {family} has {n_parameters} parameters"
     card = Card(family, family, "", "local", f"tiny-{family}", [], n_parameters, VOCAB, LIMIT, [], [EOS])
-    return Loaded(model, card, dtype, torch.device("cpu"))
+    return Loaded(model, card, dtype, DEVICE)
+
+
+@torch.inference_mode()
+def one_pass(loaded: Loaded, ids: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """Logits (n, p, V) and every layer's states (n, p, d) of (n, p) ids, read by the model alone."""
+    output = loaded.model(ids.to(loaded.device), output_hidden_states=True, use_cache=False)
+    return output.logits.cpu(), tuple(states.cpu() for states in output.hidden_states)
 
 
 @torch.inference_mode()
 def step_by_step(loaded: Loaded, context_ids: torch.Tensor, n_steps: int, barred: tuple[int, ...] = ()):
     """(generated (n, m), logits (n, m, V)): one token after another with a cache, nothing clever."""
-    cache, ids, generated, logits = DynamicCache(config=loaded.model.config), context_ids, [], []
+    cache, ids, generated, logits = DynamicCache(config=loaded.model.config), context_ids.to(loaded.device), [], []
     for _ in range(n_steps):
         last = loaded.model(input_ids=ids, past_key_values=cache, use_cache=True).logits[:, -1].float()
         logits.append(last)
@@ -70,7 +81,7 @@ def step_by_step(loaded: Loaded, context_ids: torch.Tensor, n_steps: int, barred
         allowed[:, list(barred)] = -torch.inf
         ids = allowed.argmax(-1, keepdim=True)
         generated.append(ids)
-    return torch.cat(generated, dim=1), torch.stack(logits, dim=1)
+    return torch.cat(generated, dim=1).cpu(), torch.stack(logits, dim=1).cpu()
 
 
 def plain_generate(loaded: Loaded, context_ids: torch.Tensor, n_steps: int) -> torch.Tensor:
@@ -79,5 +90,6 @@ def plain_generate(loaded: Loaded, context_ids: torch.Tensor, n_steps: int) -> t
         max_new_tokens=n_steps, do_sample=False, eos_token_id=None, pad_token_id=0, bos_token_id=None
     )
     loaded.model.generation_config = GenerationConfig()
-    mask = torch.ones_like(context_ids)
-    return loaded.model.generate(context_ids, attention_mask=mask, generation_config=neutral)[:, context_ids.shape[1] :]
+    ids = context_ids.to(loaded.device)
+    written = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=neutral)
+    return written[:, context_ids.shape[1] :].cpu()

@@ -77,7 +77,7 @@ def _fit_into(folder: Path, task: FitTask, backend: Backend, store: Store, repor
     if empty:
         raise InputError(f"{len(data.rows)} rows leave none for the {empty[0]} part: sweep more rows")
     read_in = time.perf_counter() - started
-    trainer = _train(folder, task, parts, report, say)
+    trainer = _train(folder, task, parts, backend, report, say)
     fitted_in = sum(each.seconds for each in trainer.history)
     say("evaluating")
     about = _about(task, sweep, data, trainer, {"reading": read_in, "fitting": fitted_in})
@@ -90,14 +90,16 @@ def _fit_into(folder: Path, task: FitTask, backend: Backend, store: Store, repor
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _train(folder: Path, task: FitTask, parts: dict[str, PredictorData], report: Report, say: Say) -> Trainer:
+def _train(
+    folder: Path, task: FitTask, parts: dict[str, PredictorData], backend: Backend, report: Report, say: Say
+) -> Trainer:
     from memviz.predictor.features import tokens_of
     from memviz.predictor.fit import Trainer, load_state, save_state
 
     both = [
         (tokens_of(part.inputs, task.setting, task.m), part.match) for part in (parts["train"], parts["validation"])
     ]
-    trainer = Trainer(task.sizes, task.setting, task.k, both[0], both[1], task.seed)
+    trainer = Trainer(task.sizes, task.setting, task.k, both[0], both[1], task.seed, backend.device)
     state = load_state(folder / CHECKPOINT)
     if state is not None:
         trainer.restore(state)
@@ -224,6 +226,7 @@ def _about(
         "n_parameters": sum(each.numel() for each in encoder.parameters()),
         "epochs": [asdict(each) for each in trainer.history],
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "device": trainer.device.type,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn", "safetensors")},
     }

@@ -59,7 +59,7 @@ class Trainer:
         seed: int,
         device: torch.device | None = None,
     ) -> None:
-        """train, validation: tokens and (n, m) bool labels."""
+        """train, validation: tokens and (n, m) bool labels. Without a device it is the processor."""
         self.preset, self.seed, self.device = preset, seed, device or torch.device("cpu")
         self.train, self.validation = train, validation
         self.m = train[1].shape[1]
@@ -92,7 +92,9 @@ class Trainer:
         with torch.random.fork_rng():
             for _ in range(_TIMED_BATCHES + 1):
                 start = time.perf_counter()
-                self._loss(trial, chosen, self.m).backward()
+                loss = self._loss(trial, chosen, self.m)
+                loss.backward()
+                loss.item()  # a GPU has then done all that was asked
                 times.append(time.perf_counter() - start)
         left = self.preset.n_epochs - len(self.history)
         per_row = min(times) / len(chosen)
@@ -123,14 +125,14 @@ class Trainer:
         self.history = [Epoch(**each) for each in state["history"]]
 
     def fitted(self) -> Encoder:
-        """The encoder of the best epoch, its weights rounded to float16 where the preset says so."""
+        """The encoder of the best epoch on the processor, its weights rounded to float16 where the preset says so."""
         weights = {name: value.clone() for name, value in self.best.items()}
         if self.preset.half:
             learned = dict(self.encoder.named_parameters())
             weights = {name: value.half().float() if name in learned else value for name, value in weights.items()}
         found = copy.deepcopy(self.encoder)
         found.load_state_dict(weights)
-        return found.eval()
+        return found.cpu().eval()
 
     def _epoch(self, tick: Tick) -> Epoch:
         start, done = time.perf_counter(), len(self.history)

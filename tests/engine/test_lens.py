@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import VOCAB, plain_generate, tiny
+from tiny_models import VOCAB, one_pass, plain_generate, tiny
 
 from memviz.catalog import ModelError
 from memviz.engine import lens as engine_lens
@@ -25,9 +25,9 @@ def row() -> np.ndarray:
 @torch.inference_mode()
 def plain(loaded: Loaded, row: np.ndarray) -> np.ndarray:
     """(l, M, V) log-probabilities: every hidden state of one forward pass through the norm and the head by hand."""
-    output = loaded.model(torch.from_numpy(row)[None], output_hidden_states=True, use_cache=False)
+    last, states = one_pass(loaded, torch.from_numpy(row)[None])
     head, norm = loaded.model.get_output_embeddings(), final_norm(loaded.model)
-    logits = [head(norm(states)) for states in output.hidden_states[:-1]] + [output.logits]
+    logits = [head(norm(each.to(loaded.device))).cpu() for each in states[:-1]] + [last]
     return torch.cat(logits)[:, K - 1 : -1].log_softmax(-1).numpy()
 
 
@@ -73,8 +73,7 @@ def test_blocks_change_nothing(row: np.ndarray, monkeypatch: pytest.MonkeyPatch)
 def test_a_context_of_one_token(row: np.ndarray) -> None:
     loaded = tiny("llama")
     found = read_lens(loaded, row[:1], row[1:4], row[1:4])
-    with torch.inference_mode():
-        logprobs = loaded.model(torch.from_numpy(row[:4])[None]).logits.log_softmax(-1)[0, :3]
+    logprobs = one_pass(loaded, torch.from_numpy(row[:4])[None])[0].log_softmax(-1)[0, :3]
     expected = logprobs.gather(-1, torch.from_numpy(row[1:4, None]))[:, 0]
     np.testing.assert_allclose(found.logprob[-1], expected, atol=1e-4)
 

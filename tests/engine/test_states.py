@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import VOCAB, tiny
+from tiny_models import VOCAB, one_pass, tiny
 
 from memviz.catalog import ModelError
 from memviz.engine import states as engine_states
@@ -28,15 +28,14 @@ def ids() -> np.ndarray:
 def test_every_layer_is_that_of_transformers(family: Loaded, ids: np.ndarray) -> None:
     last = engine_states.n_layers(family)
     found = read_states(family, ids, tuple(range(last + 1)))
-    with torch.inference_mode():
-        output = family.model(torch.from_numpy(ids), output_hidden_states=True, use_cache=False)
-    for layer, expected in enumerate(output.hidden_states):
+    logits, states = one_pass(family, torch.from_numpy(ids))
+    for layer, expected in enumerate(states):
         np.testing.assert_allclose(found.of_layer(layer), expected.numpy(), rtol=HALF, atol=HALF)
-    logprobs = output.logits[:, :-1].log_softmax(-1)
+    logprobs = logits[:, :-1].log_softmax(-1)
     own = logprobs.gather(-1, torch.from_numpy(ids[:, 1:, None]))[..., 0]
     np.testing.assert_allclose(found.logprob[:, 1:], own.numpy(), atol=1e-4)
     np.testing.assert_allclose(found.entropy[:, 1:], -(logprobs.exp() * logprobs).sum(-1).numpy(), atol=1e-4)
-    top = output.logits[:, :-1].topk(2).values
+    top = logits[:, :-1].topk(2).values
     np.testing.assert_allclose(found.margin[:, 1:], (top[..., 0] - top[..., 1]).numpy(), atol=1e-4)
     assert np.isnan(found.entropy[:, 0]).all() and np.isnan(found.logprob[:, 0]).all()
 
@@ -44,8 +43,9 @@ def test_every_layer_is_that_of_transformers(family: Loaded, ids: np.ndarray) ->
 def test_the_final_norm_leads_from_one_kind_of_last_state_to_the_other(family: Loaded, ids: np.ndarray) -> None:
     last = engine_states.n_layers(family)
     found = read_states(family, ids, (BEFORE_NORM, last))
+    before = torch.from_numpy(found.of_layer(BEFORE_NORM)).to(family.device)
     with torch.inference_mode():
-        after = final_norm(family.model)(torch.from_numpy(found.of_layer(BEFORE_NORM))).numpy()
+        after = final_norm(family.model)(before).cpu().numpy()
     np.testing.assert_allclose(after, found.of_layer(last), rtol=2 * HALF, atol=2 * HALF)
     assert np.abs(found.of_layer(BEFORE_NORM) - found.of_layer(last)).max() > 0.1
 
@@ -79,8 +79,7 @@ def test_states_beyond_float16_are_scaled_not_lost(ids: np.ndarray) -> None:
         block.mul_(1e7)
     try:
         found = read_states(loaded, ids, (1, 2))
-        with torch.inference_mode():
-            expected = loaded.model(torch.from_numpy(ids), output_hidden_states=True).hidden_states[1].numpy()
+        expected = one_pass(loaded, torch.from_numpy(ids))[1][1].numpy()
     finally:
         with torch.no_grad():
             block.div_(1e7)
@@ -107,10 +106,9 @@ def test_a_layer_that_was_not_kept_is_named(ids: np.ndarray) -> None:
 def test_the_lens_at_the_last_layer_is_the_model(family: Loaded, ids: np.ndarray) -> None:
     last = engine_states.n_layers(family)
     states = read_states(family, ids, (last, BEFORE_NORM))
-    with torch.inference_mode():
-        logits = family.model(torch.from_numpy(ids)).logits
+    logits = one_pass(family, torch.from_numpy(ids))[0]
     for layer, is_last in ((last, True), (BEFORE_NORM, False)):
-        lens = lens_logits(family.model, torch.from_numpy(states.of_layer(layer)), is_last)
+        lens = lens_logits(family.model, torch.from_numpy(states.of_layer(layer)).to(family.device), is_last).cpu()
         assert (lens - logits).abs().max() < 2e-2 * logits.abs().max()
     check_lens(logits, logits, "it")
     with pytest.raises(ModelError, match="a way of its own"):

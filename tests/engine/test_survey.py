@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import VOCAB, step_by_step, tiny
+from tiny_models import DEVICE, VOCAB, step_by_step, tiny
 
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
@@ -86,11 +86,13 @@ def test_essential_statistics_equal_the_full_ones() -> None:
     logits[1, 2, 4] = logits[1, 2, 9] = 30.0  # a tie goes to the lowest id
     targets = torch.randint(0, 7, (3, 70))
     targets[1, 2] = 9
-    lean, full = essentials(logits.clone()), distributions(logits)
+    there = logits.to(DEVICE)
+    lean, full = essentials(there.clone()), distributions(there)
     for name in ("log_normaliser", "entropy", "margin"):
         torch.testing.assert_close(getattr(lean, name), getattr(full, name), atol=1e-5, rtol=1e-5)
     assert (lean.top_ids[..., 0] == full.top_ids[..., 0]).all() and lean.top_ids[1, 2, 0] == 4
     order = np.argsort(-logits.numpy(), axis=-1, kind="stable")
     ranks = 1 + (order == targets[..., None].numpy()).argmax(axis=-1)
-    assert (rank_of(logits, targets, lean).numpy() == ranks).all() and ranks[1, 2] == 2
-    assert (score(logits, targets)[1].numpy() == ranks).all()
+    targets = targets.to(DEVICE)
+    assert (rank_of(there, targets, lean).cpu().numpy() == ranks).all() and ranks[1, 2] == 2
+    assert (score(there, targets)[1].cpu().numpy() == ranks).all()

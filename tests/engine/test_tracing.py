@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import EOS, LIMIT, VOCAB, plain_generate, step_by_step, tiny
+from tiny_models import EOS, LIMIT, VOCAB, one_pass, plain_generate, step_by_step, tiny
 
 from memviz.engine.loading import Loaded
 from memviz.engine.noise import measure_logit_noise
@@ -30,8 +30,7 @@ def prompts_for(loaded: Loaded, n: int, k: int, m: int, seed: int) -> Prompts:
 
 def test_the_families_cover_what_the_engine_distinguishes(family: Loaded) -> None:
     assert Reader(family.model, ()).can_roll_back == (family.card.name != "qwen3_next")
-    with torch.inference_mode():
-        logits = family.model(torch.arange(20)[None]).logits
+    logits = one_pass(family, torch.arange(20)[None])[0]
     entropy = torch.distributions.Categorical(logits=logits).entropy().mean()
     assert 0.1 < entropy < 3.5, "the tiny model should have preferences, as trained ones do"
 
@@ -79,23 +78,22 @@ def test_teacher_forced_scores_equal_one_plain_forward(family: Loaded) -> None:
     prompts = prompts_for(family, 3, k, m, seed=9)
     result = trace(family, prompts, m, GREEDY, 0.0)
     row = torch.from_numpy(np.concatenate([prompts.context_ids, prompts.continuation_ids], axis=1))
-    with torch.inference_mode():
-        output = family.model(row, output_hidden_states=True)
-    logprobs = output.logits.log_softmax(-1)[:, :-1]
+    logits, states = one_pass(family, row)
+    logprobs = logits.log_softmax(-1)[:, :-1]
     true = logprobs.gather(-1, row[:, 1:, None])[..., 0].numpy()
     forced, hidden = result.teacher_forced, result.hidden
     assert forced is not None and hidden is not None and hidden.teacher_forced is not None
     np.testing.assert_allclose(forced.logprob, true[:, k - 1 :], atol=CLOSE)
     np.testing.assert_allclose(result.context.logprob[:, 1:], true[:, : k - 1], atol=CLOSE)
-    entropy = torch.distributions.Categorical(logits=output.logits[:, :-1]).entropy().numpy()
+    entropy = torch.distributions.Categorical(logits=logits[:, :-1]).entropy().numpy()
     np.testing.assert_allclose(forced.entropy, entropy[:, k - 1 :], atol=CLOSE)
     np.testing.assert_allclose(result.context.entropy[:, 1:], entropy[:, : k - 1], atol=CLOSE)
     assert np.isnan(result.context.entropy[:, 0]).all() and (result.context.rank[:, 0] == 0).all()
     assert (result.context.top_ids[:, 0] == -1).all()
-    states = output.hidden_states[-1].numpy()
-    np.testing.assert_allclose(hidden.context[:, :, 0], states[:, :k], atol=CLOSE)
-    np.testing.assert_allclose(hidden.teacher_forced[:, :, 0], states[:, k:], atol=CLOSE)
-    np.testing.assert_allclose(hidden.emitting("teacher_forced")[:, :, 0], states[:, k - 1 : -1], atol=CLOSE)
+    last = states[-1].numpy()
+    np.testing.assert_allclose(hidden.context[:, :, 0], last[:, :k], atol=CLOSE)
+    np.testing.assert_allclose(hidden.teacher_forced[:, :, 0], last[:, k:], atol=CLOSE)
+    np.testing.assert_allclose(hidden.emitting("teacher_forced")[:, :, 0], last[:, k - 1 : -1], atol=CLOSE)
 
 
 def test_free_running_states_equal_one_forward_over_the_output(family: Loaded) -> None:
@@ -103,8 +101,7 @@ def test_free_running_states_equal_one_forward_over_the_output(family: Loaded) -
     prompts = prompts_for(family, 2, k, m, seed=4)
     result = trace(family, prompts, m, GREEDY, 0.0, all_layers=True)
     row = torch.from_numpy(np.concatenate([prompts.context_ids, result.generated_ids], axis=1))
-    with torch.inference_mode():
-        states = family.model(row, output_hidden_states=True).hidden_states
+    states = one_pass(family, row)[1]
     assert result.hidden is not None and result.hidden.layers.tolist() == list(range(len(states)))
     for layer, expected in enumerate(states):
         np.testing.assert_allclose(result.hidden.free_running[:, :, layer], expected[:, k:], atol=CLOSE)
@@ -114,8 +111,7 @@ def test_ranks_and_alternatives_against_a_full_sort(family: Loaded) -> None:
     prompts = prompts_for(family, 2, 6, 25, seed=5)
     result = trace(family, prompts, 25, GREEDY, 0.0)
     row = torch.from_numpy(np.concatenate([prompts.context_ids, prompts.continuation_ids], axis=1))
-    with torch.inference_mode():
-        logits = family.model(row).logits[:, 5:-1].numpy()
+    logits = one_pass(family, row)[0][:, 5:-1].numpy()
     order = np.argsort(-logits, axis=-1, kind="stable")
     ranks = 1 + np.argmax(order == prompts.continuation_ids[..., None], axis=-1)
     assert result.teacher_forced is not None
