@@ -11,10 +11,10 @@ import statistics
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from chromium import ARGUMENTS, find_chromium
+from chromium import chromium
 from figures.traces import pieces_of, random_trace
 
 from memviz.figures.linked import Marks, component_css, component_js, linked_data
@@ -79,15 +79,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 940})
         for length in LENGTHS:
             n_bytes, times = measure(page, length, args.repeats)
             print(f"{length} tokens, {n_bytes / 1000:.0f} kB of data; ms as median (most), a frame is {FRAME:.1f}:")
             for name, values in times.items():
                 print(f"  {name:10} {statistics.median(values):6.1f} ({max(values):.1f})")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -18,10 +18,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from chromium import ARGUMENTS, find_chromium
+from chromium import chromium
 from serving import ROOT, Server, start_server
 from visitor import Visitor
 
@@ -74,8 +73,7 @@ class Crowd:
 
     def browse(self, number: int) -> None:
         """The same in Chromium."""
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        with chromium() as browser:
             page = browser.new_page(viewport={"width": 1440, "height": 1000})
             page.set_default_timeout(1000 * PATIENCE)
             page.goto(f"{self.server.url}/trace")
@@ -91,7 +89,6 @@ class Crowd:
                 page.get_by_test_id("stMetric").first.wait_for()
                 page.wait_for_url(re.compile("run="))
                 self.note(number, turn, time.monotonic() - start, re.findall("run=([0-9a-f]+)", page.url)[0])
-            browser.close()
 
 
 def can_run(visitor: Visitor) -> bool:

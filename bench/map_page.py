@@ -15,10 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from chromium import ARGUMENTS, find_chromium
+from chromium import chromium
 from serving import ROOT, start_server
 
 MINUTES = 60_000
@@ -47,14 +47,13 @@ def main() -> None:
     parser.add_argument("--beside", default="none")
     parser.add_argument("--cache", type=Path, help="Where results are kept; a temporary folder otherwise.")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as temporary, chromium() as browser:
         cache = asked.cache or Path(temporary) / "cache"
         link = cache / "sweeps" / "benchbenchbench"
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
             os.symlink(asked.sweep.resolve(), link)
         environment = {"MEMVIZ_CACHE": str(cache), "MEMVIZ_OFFLINE": "true"}
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         with start_server(ROOT / "app.py", env=environment, log=Path(temporary) / "log") as server:
             model = f"&of={asked.model}" if asked.model else ""
             url = f"{server.url}/map?sweep={link.name[:12]}{model}&beside={asked.beside}&points=50%2C000&steps=16"
@@ -69,7 +68,6 @@ def main() -> None:
             drawn.wait_for()
             print(*page.get_by_text(re.compile("n = [0-9,]+ points")).all_inner_texts(), sep="\n")
             measure(browser.new_page(viewport={"width": 1440, "height": 1200}), url)
-        browser.close()
 
 
 def measure(page: Page, url: str) -> None:

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from chromium import ARGUMENTS, find_chromium
+from chromium import chromium
 from serving import ROOT, Server, start_server
 
 from memviz.catalog import find_model, read_card
@@ -175,15 +175,13 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     options = parser.parse_args()
     settings = load_settings()
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
         ready = read_card(find_model(MODEL, settings), settings) is not None
         cache = settings.cache if ready else Path(folder) / "cache"
         print(
             "cache: " + ("the settings' own" if ready else "a temporary one, into which the model is converted first")
         )
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         measure(browser, cache, Path(folder), options.pairs)
-        browser.close()
 
 
 if __name__ == "__main__":

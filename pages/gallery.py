@@ -15,8 +15,8 @@ if not examples():
     st.page_link(ui.PAGES / "trace.py", label="Trace a prompt instead", icon=":material/timeline:")
     st.stop()
 shown = st.segmented_control("Shown", [WALK, ALL], default=WALK, required=True, key="shown", bind="query-params")
-ui.fetch_ahead()
 if shown == WALK:
     gallery.show_walk()
 else:
     gallery.show_cards(examples())
+ui.show_unseen()

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from memviz import ui
 from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, size_figure
 from memviz.measures.glossary import explain
 from memviz.ui import population as shown
@@ -70,6 +71,7 @@ with right:
     )
     shown.show_figure(figure, sizes, f"{shown.sentence(QUANTITIES[quantity])} against model size", "size", view, note)
 
+ui.draw_so_far("population")
 continuation, context = st.columns(2)
 with continuation:
     title, x_column, label = CURVES["continuation"]

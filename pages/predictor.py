@@ -82,6 +82,7 @@ with right:
         "A larger model has another share of hits, so compare each line with its own dotted one.",
     )
 
+ui.draw_so_far("predictor")
 chosen = evaluated.choose_methods()
 roc, precision = st.columns(2)
 prevalence = float(view.metrics.iloc[0]["prevalence"])

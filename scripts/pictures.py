@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from chromium import ARGUMENTS, find_chromium  # noqa: E402
+from chromium import chromium  # noqa: E402
 from PIL import Image  # noqa: E402
-from playwright.sync_api import Browser, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser  # noqa: E402
 from serving import start_server  # noqa: E402
 
 from memviz.gallery import examples  # noqa: E402
@@ -70,14 +70,12 @@ def take(browser: Browser, url: str, name: str, dark: bool) -> None:
 
 
 def main(names: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
         env = {"MEMVIZ_CACHE": f"{scratch}/cache", "MEMVIZ_OFFLINE": "true"}
         with start_server(ROOT / "app.py", env=env, log=Path(scratch) / "log") as server:
-            browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
             for name in names or SHOTS:
                 for dark in (False, True):
                     take(browser, server.url, name, dark)
-            browser.close()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Results are computed by the engine into a store of their own; notes take their n
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -21,9 +20,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from chromium import ARGUMENTS, DRAWN, find_chromium  # noqa: E402
+from chromium import DRAWN, chromium  # noqa: E402
 from PIL import Image  # noqa: E402
-from playwright.sync_api import Browser, ViewportSize, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, ViewportSize  # noqa: E402
 from serving import start_server  # noqa: E402
 
 from memviz.catalog import card_folder, find_model, ship_card  # noqa: E402
@@ -295,14 +294,12 @@ def photograph(made: Sequence[Example]) -> None:
     folder = GALLERY / "thumbnails"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
         env = {"MEMVIZ_CACHE": str(Path(scratch) / "cache"), "MEMVIZ_OFFLINE": "true"}
         with start_server(ROOT / "app.py", env=env, log=Path(scratch) / "log") as server:
-            browser = playwright.chromium.launch(executable_path=find_chromium(os.environ), args=ARGUMENTS)
             for example in made:
                 for dark in (False, True):
                     _picture(browser, server.url, example, dark, Path(scratch))
-            browser.close()
 
 
 def _picture(browser: Browser, url: str, example: Example, dark: bool, scratch: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,6 +45,16 @@ def find_chromium(environ: Mapping[str, str] = os.environ) -> Path:
             "or set MEMVIZ_CHROMIUM to its path"
         )
     return found
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser, closed at the end. Raises NoChromium."""
+    path = find_chromium()  # before playwright is at work: it looks for its own browser by a second one
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 def _on_path(environ: Mapping[str, str]) -> Path | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import ARGUMENTS, NoChromium, find_chromium, guarded_page
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from chromium import NoChromium, chromium, guarded_page
+from playwright.sync_api import Browser, Page, expect
 from serving import ROOT, Server, start_server
 from trace_page import EMBEDDED, MINUTES, choose_model, press_run, strip
 
@@ -23,14 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium_path() -> Path:
-    try:
-        return find_chromium()
-    except NoChromium as error:
-        pytest.fail(str(error), pytrace=False)
-
-
-@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app itself, with an empty cache of its own."""
     folder = tmp_path_factory.mktemp("server")
@@ -40,11 +32,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium_path: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
-        yield launched
-        launched.close()
+def browser() -> Iterator[Browser]:
+    try:
+        with chromium() as launched:
+            yield launched
+    except NoChromium as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 page = pytest.fixture(guarded_page)

@@ -9,8 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from memviz.figures.frame import layout
 from memviz.figures.palette import THEMED, Palette
-from memviz.figures.population import SYMBOLS, _band, layout
+from memviz.figures.population import SYMBOLS, _band
 
 MEASURES = {
     "cosine": "cosine similarity",
@@ -63,7 +64,7 @@ def dynamics_figure(
                 keyed.add(trace.legendgroup)
     shape = layout(colours, {}, {}, height=140 + 300 * lines).to_plotly_json()
     figure.update_layout(**{key: value for key, value in shape.items() if key not in ("xaxis", "yaxis")})
-    figure.update_layout(showlegend=True, margin={"l": 12, "r": 12, "t": 56, "b": 12})
+    figure.update_layout(showlegend=True, margin={"l": 86, "r": 12, "t": 56, "b": 98})
     figure.update_annotations(font_size=11)
     axis = {"zeroline": False, "linecolor": colours.muted, "ticks": "outside", "ticklen": 4, "automargin": True}
     figure.update_xaxes(showgrid=False, **axis)

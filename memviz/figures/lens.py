@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
+from memviz.figures.frame import framed, layout
 from memviz.figures.palette import THEMED, Palette
-from memviz.figures.population import SYMBOLS, layout
+from memviz.figures.population import SYMBOLS
 from memviz.measures.lens import NEVER, LensScores
 
 Quantity = Literal["probability", "rank"]
@@ -148,9 +149,9 @@ def commit_figure(
 
 def depth_figure(readings: Mapping[str, LensScores], colours: Palette = THEMED) -> go.Figure:
     """Mean p(true) over a prompt's positions against relative depth, a line a model, ascending."""
-    figure = go.Figure()
+    lines = []
     for i, ((name, scores), colour) in enumerate(zip(readings.items(), colours.ladder(len(readings)), strict=True)):
-        figure.add_scatter(
+        line = go.Scatter(
             x=scores.depth,
             y=scores.probability.mean(axis=1, dtype=np.float64),
             mode="lines+markers",
@@ -160,6 +161,6 @@ def depth_figure(readings: Mapping[str, LensScores], colours: Palette = THEMED) 
             line={"color": colour, "width": 2},
             marker={"color": colour, "size": 7, "symbol": SYMBOLS[i % len(SYMBOLS)]},
         )
+        lines.append(line)
     x = {"title": "layer / last layer (0: embedding)", "range": [-0.03, 1.03]}
-    figure.layout = layout(colours, x, {"title": "mean p(true token)", "range": [0, 1.03]}, showlegend=True)
-    return figure
+    return framed(lines, layout(colours, x, {"title": "mean p(true token)", "range": [0, 1.03]}, showlegend=True))

@@ -12,34 +12,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from memviz.figures.frame import end_room, framed, layout
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.score import LEVELS
 
 QUANTITIES = {"mean": "mean score M", "full": "share with M = 1"}
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "pentagon", "star")
 """Of the lines of a figure in turn, so that colour is never the only sign."""
-HEIGHT = 340
 _TEXT_SHARE = 0.07
 """A stacked share below this has no number written on it."""
-
-
-def layout(
-    colours: Palette, x: Mapping[str, Any], y: Mapping[str, Any], height: int = HEIGHT, **more: Any
-) -> go.Layout:
-    """What all figures share: quiet grid, room for labels, zoom that survives a rerun."""
-    axis = {"zeroline": False, "automargin": True, "linecolor": colours.muted, "ticks": "outside", "ticklen": 4}
-    return go.Layout(
-        height=height,
-        margin={"l": 12, "r": 16, "t": 28, "b": 12},
-        font={"size": 13, "color": colours.text},
-        xaxis=axis | {"showgrid": False} | dict(x),
-        yaxis=axis | {"rangemode": "tozero"} | dict(y),
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "title": None},
-        hovermode="closest",
-        dragmode=False,
-        uirevision="kept",
-        **more,
-    )
 
 
 def _axis_of(quantity: str) -> dict[str, Any]:
@@ -83,7 +64,7 @@ def levels_figure(table: pd.DataFrame, by: str, names: Mapping[Any, str], colour
         barmode="stack",
         bargap=0.25,
     )
-    return go.Figure(bars, shape)
+    return framed(bars, shape)
 
 
 def size_figure(
@@ -109,7 +90,7 @@ def size_figure(
     traces.append(_points(table, quantity, x, "rows chosen", colours.categorical[0], 0))
     ticks = {"tickvals": x, "ticktext": [names.get(model, model) for model in models]}
     shape = layout(colours, {"type": "log", "title": "model (parameters, logarithmic)", **ticks}, _axis_of(quantity))
-    return go.Figure(traces, shape)
+    return framed(traces, shape)
 
 
 def _points(
@@ -172,8 +153,8 @@ def lines_figure(
         annotations=_end_labels(traces, colours) if join else [],
     )
     if join:
-        shape.margin.r = 16 + 7 * max((len(trace.name) for trace in traces), default=0)
-    return go.Figure(traces, shape)
+        shape.margin.r = end_room([trace.name for trace in traces])
+    return framed(traces, shape)
 
 
 def _end_labels(traces: Sequence[go.Scatter], colours: Palette) -> list[dict[str, Any]]:
@@ -271,7 +252,7 @@ def transition_figure(
         shapes=outline,
         clickmode="event+select",
     )
-    return go.Figure([heat, squares], shape)
+    return framed([heat, squares], shape)
 
 
 def _cell_words(count: int, share: float, compact: bool) -> str:
@@ -350,7 +331,7 @@ def boundary_figure(
         height=380,
         shapes=rules,
     )
-    return go.Figure(traces, shape)
+    return framed(traces, shape)
 
 
 def _band(x: Sequence[int], low: np.ndarray, high: np.ndarray, colour: str, opacity: float, group: str) -> go.Scatter:

@@ -1,6 +1,6 @@
 """What pages share. With the entry script, the only modules of memviz that import Streamlit."""
 
-from memviz.ui.drawing import fetch_ahead, linked_component, split_component
+from memviz.ui.drawing import linked_component, show_unseen, split_component
 from memviz.ui.links import followed_link, run, selection, take_upload
 from memviz.ui.rows import ROW, known_row, prompt_of_row, show_row
 from memviz.ui.running import card_of, note, other_runs, result_of, show_passages
@@ -9,6 +9,7 @@ from memviz.ui.shared import (
     attend,
     bundled_models,
     default_model,
+    draw_so_far,
     escaped,
     guard_settings,
     open_expander,
@@ -33,8 +34,8 @@ __all__ = [
     "bundled_models",
     "card_of",
     "default_model",
+    "draw_so_far",
     "escaped",
-    "fetch_ahead",
     "followed_link",
     "guard_settings",
     "known_row",
@@ -55,6 +56,7 @@ __all__ = [
     "show_row",
     "show_state",
     "show_training",
+    "show_unseen",
     "split_component",
     "store",
     "take_upload",

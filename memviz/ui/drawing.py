@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from streamlit.components import v2 as components
 
 from memviz.figures.linked import component_css, component_js
-from memviz.figures.splitting import COMPONENTS, split_css, split_js
-
-_AHEAD = ("PlotlyChart", "DataFrame")
-"""Streamlit's own scripts, by the start of their names."""
-_READY = COMPONENTS / "ready" / "ready.js"
+from memviz.figures.splitting import split_css, split_js
 
 
 def linked_component(data: dict[str, Any], key: str) -> None:
@@ -41,17 +36,22 @@ def split_component(data: dict[str, Any], context_key: str) -> None:
     _component("memviz_split", split_css, split_js)(data=data, key=f"{context_key}_split", on_context_change=take)
 
 
-def fetch_ahead() -> None:
-    """Let the browser fetch what draws figures and tables while this page is read; the next page then has it."""
-    data = {"scripts": _scripts()}
-    _component("memviz_ready", str, _READY.read_text)(data=data, key="memviz_ready")
+def show_unseen() -> None:
+    """One of each element that other pages show, hidden: the browser then has what draws them before it is asked.
 
+    Streamlit fetches and prepares each kind when the first of it comes, and shows it a third of a second later.
+    """
+    import pandas as pd
+    import plotly.graph_objects as go
 
-@cache
-def _scripts() -> list[str]:
-    folder = Path(st.__file__).parent / "static"
-    found = [path for name in _AHEAD for path in folder.glob(f"static/js/{name}.*.js")]
-    return sorted(str(path.relative_to(folder)) for path in found)
+    with st.container(key="unseen"):
+        st.plotly_chart(go.Figure(), key="unseen-figure")
+        st.dataframe(pd.DataFrame({"unseen": [0]}), key="unseen-frame")
+        st.metric("unseen", 0)
+        for kind in (st.selectbox, st.multiselect, st.radio, st.select_slider):
+            kind("unseen", [0, 1], key=f"unseen-{kind.__name__}")
+        st.number_input("unseen", key="unseen-number")
+        st.checkbox("unseen", key="unseen-check")
 
 
 @cache

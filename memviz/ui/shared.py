@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import threading
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -25,8 +25,8 @@ from memviz.tasks import InputError, TraceTask, result_key, stored_run, tokenize
 from memviz.tokenizer import Tokenizer
 
 PAGES = ROOT / "pages"
-_LATER = ("plotly.graph_objects", "plotly.subplots", "scipy.stats", "memviz.ui.population")
-"""Libraries that figures need, imported behind the first page rather than before it."""
+_MOMENT = 0.15
+"""Seconds."""
 WARM_UP_SECONDS = 1.5
 """After the first script run, so that importing torch does not hold up the drawing of its page."""
 
@@ -77,7 +77,7 @@ def set_style() -> None:
     """What Streamlit's settings do not reach: room, widths, contrast of code in captions, where the focus is."""
     st.html(
         "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
-        "[data-testid=stMetricLabel] p{font-size:.8rem}"
+        ".st-key-unseen{display:none}[data-testid=stMetricLabel] p{font-size:.8rem}"
         ".st-key-measures td:nth-child(3){min-width:26rem}.st-key-measures td:nth-child(4){min-width:9rem}"
         "[class*=st-key-glossary] table{table-layout:fixed}[class*=st-key-glossary] :is(th,td):nth-child(1){width:19%}"
         "[class*=st-key-glossary] :is(th,td):nth-child(3){width:9%}"
@@ -98,6 +98,16 @@ def set_defaults(page: str, values: Mapping[str, Any]) -> None:
         st.session_state.setdefault(f"{page}_{name}", value)
 
 
+def draw_so_far(page: str) -> None:
+    """Where a page opens, give the browser a moment for what is on its first screen before all the rest comes.
+
+    Figures that come together are drawn in one go, which takes a second where there are ten.
+    """
+    if not st.session_state.get(f"{page}_drawn"):
+        st.session_state[f"{page}_drawn"] = True
+        time.sleep(_MOMENT)
+
+
 def session() -> str:
     """The id of this browser session."""
     context = get_script_run_ctx()
@@ -115,8 +125,9 @@ def attend() -> None:
 
 
 def _load_default() -> None:
-    for name in _LATER:
-        importlib.import_module(name)
+    from memviz.ui.rehearsal import open_examples
+
+    open_examples()
     worker().prepare(default_model())
 
 
@@ -128,7 +139,7 @@ def _warm_up_later() -> None:
 
 
 def warm_up() -> None:
-    """Load and measure the suite's largest model in the background, once the first page is drawn."""
+    """Once the first page is drawn: open the gallery, then load and measure the suite's largest model, behind it."""
     _warm_up_later()
 
 

@@ -1,0 +1,84 @@
+"""What Plotly figures share: quiet axes, and room for labels from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from memviz.figures.palette import Palette
+
+HEIGHT = 340
+_HALF = 400
+"""Pixels between the axes of a figure that takes half of a page; a legend is thought to be as wide."""
+_TICKS = {"l": 45, "b": 38}
+_PERCENT, _TITLE = 14, {"l": 32, "b": 31}
+_LEGEND, _LEGEND_LINE = 29, 19
+_LETTER, _KEY = 6.4, 40
+"""Pixels, measured in Chromium: tick labels, what a percent sign and a title add, a legend's lines, a letter, a key."""
+
+
+def layout(
+    colours: Palette, x: Mapping[str, Any], y: Mapping[str, Any], height: int = HEIGHT, **more: Any
+) -> go.Layout:
+    """What all figures share: quiet grid, room for labels, zoom that survives a rerun."""
+    axis = {
+        "zeroline": False,
+        "automargin": True,
+        "linecolor": colours.muted,
+        "ticks": "outside",
+        "ticklen": 4,
+        "ticklabeloverflow": "allow",
+    }
+    return go.Layout(
+        height=height,
+        margin={"l": 12, "r": 16, "t": 28, "b": 12},
+        font={"size": 13, "color": colours.text},
+        xaxis=axis | {"showgrid": False} | dict(x),
+        yaxis=axis | {"rangemode": "tozero"} | dict(y),
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "title": None},
+        hovermode="closest",
+        dragmode=False,
+        uirevision="kept",
+        **more,
+    )
+
+
+def framed(traces: Any, shape: go.Layout) -> go.Figure:
+    """A figure of traces whose margins have room for titles, numbers and legend.
+
+    Plotly makes room where there is none by drawing all a second time. Words on the vertical axis are left to it.
+    """
+    figure = go.Figure(traces, shape)
+    margin, x, y = figure.layout.margin, figure.layout.xaxis, figure.layout.yaxis
+    margin.b = _TICKS["b"] + _TITLE["b"] * bool(x.title.text) + _legend(figure)
+    if y.type != "category" and not y.ticktext and not any(_has_words(trace) for trace in figure.data):
+        margin.l = _TICKS["l"] + _TITLE["l"] * bool(y.title.text) + _PERCENT * ("%" in (y.tickformat or ""))
+    return figure
+
+
+def _has_words(trace: Any) -> bool:
+    values = trace.y if "y" in trace else None
+    return values is not None and len(values) > 0 and isinstance(values[0], str)
+
+
+def _legend(figure: go.Figure) -> int:
+    """Pixels of the legend's height: groups fill line after line; single traces stand in columns of one width."""
+    traces = [trace for trace in figure.data if trace.showlegend is not False]
+    shown = figure.layout.showlegend
+    if shown is False or (shown is None and len(traces) < 2):
+        return 0
+    widths = [_KEY + _LETTER * len(trace.name or "") for trace in traces]
+    if any(trace.legendgroup for trace in traces):
+        n_lines, filled = 1, 0.0
+        for width in widths:
+            n_lines, filled = (n_lines, filled + width) if filled + width <= _HALF else (n_lines + 1, width)
+        return _LEGEND * n_lines
+    n_lines = 1 if sum(widths) <= _HALF else -(-len(traces) // max(1, int(_HALF / max(widths))))
+    return _LEGEND + _LEGEND_LINE * (n_lines - 1)
+
+
+def end_room(names: Sequence[str]) -> int:
+    """Pixels at the right for names that stand at the ends of lines."""
+    return 16 + 7 * max(map(len, names), default=0)

@@ -1,0 +1,44 @@
+"""The gallery opened once by the server itself, so that its first visitor finds everything read and imported."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import streamlit as st
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from memviz.gallery import Example, examples
+
+log = logging.getLogger(__name__)
+_PATIENCE = 60
+"""Seconds that a page may take."""
+_ANY = {None: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def open_examples() -> None:
+    """Open each example of the gallery as a browser would, one after another; what cannot be opened is left."""
+    start = time.perf_counter()
+    try:
+        for example in examples():
+            _open(example)
+    except (OSError, WebSocketException, TimeoutError) as error:  # other hosts are allowed, or TLS is wanted
+        log.info("the gallery's examples are read when they are first opened (%s)", error)
+    else:
+        log.info("opened the gallery's examples once in %.1f s", time.perf_counter() - start)
+
+
+def _open(example: Example) -> None:
+    host, base = st.get_option("server.address"), st.get_option("server.baseUrlPath").strip("/")
+    host = _ANY.get(host, host)
+    host = f"[{host}]" if ":" in host else host
+    address = f"ws://{host}:{st.get_option('server.port')}{'/' if base else ''}{base}/_stcore/stream"
+    asked = BackMsg()
+    asked.rerun_script.page_name, _, asked.rerun_script.query_string = example.link.partition("?")
+    with connect(address, subprotocols=["streamlit"], max_size=None, close_timeout=1) as socket:  # type: ignore[list-item]
+        socket.send(asked.SerializeToString())
+        while ForwardMsg.FromString(socket.recv(timeout=_PATIENCE)).WhichOneof("type") != "script_finished":
+            pass

@@ -1,0 +1,48 @@
+"""Room for labels: margins that a figure has before it is drawn, counted by hand, and what Chromium makes of them."""
+
+import plotly.graph_objects as go
+import pytest
+from playwright.sync_api import Page, expect
+from serving import Server
+
+from memviz.figures.frame import framed, layout
+from memviz.figures.palette import THEMED
+
+MEASURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map((each) => {
+  const { margin, _size } = each._fullLayout;
+  return [margin.l, margin.b, Math.round(_size.l), Math.round(_size.b)];
+})"""
+
+
+@pytest.mark.parametrize(
+    ("names", "group", "x", "y", "left", "bottom"),
+    [
+        (["one"], None, {}, {}, 45, 38),
+        (["one"], None, {"title": "x"}, {"title": "y"}, 77, 69),
+        (["one", "two"], None, {"title": "x"}, {"title": "y", "tickformat": ".0%"}, 91, 98),
+        (["a" * 20] * 5, None, {"title": "x"}, {}, 45, 69 + 29 + 2 * 19),  # 168 pixels each: two in a line of 400
+        (["a" * 20, "b" * 24, "c"], "g", {"title": "x"}, {}, 45, 69 + 2 * 29),  # 168 + 194, then 46
+        (["one"], None, {}, {"type": "category"}, 12, 38),
+    ],
+)
+def test_margins_by_hand(
+    names: list[str], group: str | None, x: dict[str, str], y: dict[str, str], left: int, bottom: int
+) -> None:
+    traces = [go.Scatter(x=[1, 2], y=[3, 4], name=name, legendgroup=group) for name in names]
+    margin = framed(traces, layout(THEMED, x, y)).layout.margin
+    assert (margin.l, margin.b) == (left, bottom)
+
+
+def test_words_on_the_vertical_axis_are_left_to_plotly() -> None:
+    assert framed(go.Scatter(x=[1], y=["a word"]), layout(THEMED, {}, {})).layout.margin.l == 12
+
+
+@pytest.mark.parametrize("path", ["boundary", "predictor"])
+def test_most_figures_have_room_before_they_are_drawn(server: Server, page: Page, path: str) -> None:
+    page.goto(f"{server.url}/{path}")
+    expect(page.locator(".js-plotly-plot .main-svg").nth(11)).to_be_attached(timeout=60_000)
+    page.wait_for_timeout(500)
+    found = page.evaluate(MEASURE)
+    assert len(found) >= 4
+    grown = [each for each in found if each[2] > each[0] + 1 or each[3] > each[1] + 1]
+    assert len(grown) <= len(found) // 2, f"Plotly had to draw these again: {grown} of {found}"
