@@ -106,8 +106,10 @@ def test_counts_of_an_index_are_columns(made: SimpleNamespace) -> None:
 
 
 def test_the_linked_view_is_json_and_knows_its_tokens(made: SimpleNamespace) -> None:
-    for run in (made.run, made.open_run):
-        json.dumps(linked_view(run, made.tokenizer), allow_nan=False)
+    for run, task in ((made.run, made.task), (made.open_run, made.open_task)):
+        view = json.loads(json.dumps(linked_view(run, made.tokenizer), allow_nan=False))
+        ids = [view["pieces"]["ids"][place] for place in view["tokens"]]
+        assert ids == [*task.context_ids, *(task.continuation_ids or run.trace.generated_ids[0].tolist())]
 
 
 def test_ids_of_a_task(made: SimpleNamespace) -> None:

@@ -15,7 +15,6 @@ from tiny_models import plain_generate
 from transformers import AutoTokenizer
 
 from memviz.catalog import Card, ModelError, find_model, site_files
-from memviz.engine import loading
 from memviz.engine.backend import Backend
 from memviz.engine.loading import Loaded
 from memviz.engine.preparing import prepare
@@ -130,12 +129,6 @@ def test_a_passage_the_model_knows_by_heart_needs_few_passes(
     assert (again.generated_ids == traced.generated_ids).all()
     assert again.teacher_forced is not None and (again.teacher_forced.rank == 1).all()
     assert len(passes) <= 3 < M
-
-
-def test_loading_again_is_quick_enough_to_say_so(backend: Backend, card: Card) -> None:
-    start = time.perf_counter()
-    loading.load_model(card, "float32", backend.device)
-    print(f"\n{NAME} loaded again in {time.perf_counter() - start:.2f} s")
 
 
 @pytest.fixture(scope="module")

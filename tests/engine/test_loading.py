@@ -89,7 +89,7 @@ def test_what_native_models_may_say(folder: Path, tmp_path: Path, config: dict[s
 
 def test_experts_that_transformers_brings_itself(folder: Path) -> None:
     change(folder / "config.json", _experts_implementation="grouped_mm", attn_implementation="flex_attention")
-    vet_folder(folder)
+    assert vet_folder(folder)["_experts_implementation"] == "grouped_mm"
 
 
 def test_json_nested_too_deeply(folder: Path) -> None:
