@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     """Never ask a model hub or package index."""
     resident_models: int = Field(default=1, ge=1)
     """Models kept loaded at once; the least recently used is freed first."""
+    warm_up: bool = True
+    """Open the gallery's examples and load the suite's largest model once, behind the first page."""
 
     @field_validator("model_roots", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from memviz.figures.population import boundary_figure
 from memviz.measures.glossary import explain
 from memviz.population import GROUPS
 from memviz.tasks import InputError
-from memviz.ui import boundary
+from memviz.ui import boundary, frames
 from memviz.ui import population as shown
 
 ENTROPIES = {"entropy_free_running": "free-running", "entropy_teacher_forced": "teacher-forced"}
@@ -80,7 +80,7 @@ for i, (model, kind) in enumerate((model, kind) for model in reversed(view.model
     with places[i % 2]:
         curves = boundary.curves_of(view, aligned, quantity)
         edge = boundary.moved_of(aligned, quantity) if moved else None
-        shown.show_figure(
+        frames.show_figure(
             boundary_figure(curves, title, GROUPS, null, minus, edge, scale=scale),
             curves,
             f"{view.names[model]}: {heads[kind]}",
@@ -99,10 +99,9 @@ for kind, tables in differences.items():
         whole = pd.concat(tables, ignore_index=True)
         unit = "nats" if kind == "entropy" else f"‰ of the stream's tokens, {order}-grams"
         with st.container(border=True):
-            head, files = st.columns([5, 1], vertical_alignment="center")
-            head.markdown(f"**{shown.sentence(kind)}** ({unit})")
-            with files.popover("Data", icon=":material/download:", width="stretch"):
-                shown.offer_table(whole, f"differences-{kind}")
+            files = frames.title_line(f"**{frames.sentence(kind)}** ({unit})")
+            with files.popover("Data", icon=":material/download:"):
+                frames.offer_table(whole, f"differences-{kind}")
             st.dataframe(boundary.readable(whole, view, kind), hide_index=True)
             if kind == "frequency" and order == "1":
                 st.caption(

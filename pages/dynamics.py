@@ -9,7 +9,7 @@ from memviz.figures.dynamics import MEASURES, dynamics_figure, pair_name
 from memviz.maps import PAIRS, STATES, VARIANTS
 from memviz.measures.glossary import explain
 from memviz.tasks import InputError
-from memviz.ui import dynamics, mapping, population
+from memviz.ui import dynamics, frames, mapping, population
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
 MEASURE_HELP = f"Cosine: {explain('cosine')} Distance: {explain('distance')}"
@@ -25,7 +25,7 @@ READING = (
 st.title("Dynamics")
 st.markdown("How far do memorized and other sequences lie apart inside a model while it decodes, step by step?")
 view, _ = population.choose_view()
-line = st.columns([2.2, 1.6, 1.4, 3], vertical_alignment="bottom")
+line = st.columns([1.8, 1.5, 1.2, 4], vertical_alignment="bottom")
 measure = line[0].selectbox(
     "Measure", list(MEASURES), format_func=lambda n: MEASURES[n], key="measure", help=MEASURE_HELP, **BOUND
 )
@@ -49,10 +49,10 @@ if not found:
 tables = dynamics.tables_of(view, found)
 pairs = [labels[name] for name in chosen]
 shown = [pair for pair in pairs if pair[0] == pair[1]] if measure == "norm" else pairs
-population.show_figure(
+frames.show_figure(
     dynamics_figure(tables, measure, state, variant, shown) if shown else None,
     dynamics.joined(tables),
-    f"{population.sentence(MEASURES[measure])}, {state}",
+    f"{frames.sentence(MEASURES[measure])}, {state}",
     "dynamics",
     view,
     f"Reading states of the last layer, free-running, k = {view.task.context_at}, m = {view.m}; "

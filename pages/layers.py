@@ -11,7 +11,7 @@ from memviz.passages import PASSAGES
 from memviz.settings import settings
 from memviz.tasks import MAX_TEXT_BYTES, InputError
 from memviz.ui import compare, lensing
-from memviz.ui.population import offer_table, picture
+from memviz.ui.frames import offer_table, picture
 
 OWN_TEXT = "Text of your own"
 DEFAULTS = {"context": 32, "continuation": 32}

@@ -6,6 +6,7 @@ import streamlit as st
 from memviz import ui
 from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, size_figure
 from memviz.measures.glossary import explain
+from memviz.ui import frames
 from memviz.ui import population as shown
 
 CURVES = {
@@ -24,7 +25,7 @@ with line:
     quantity = st.segmented_control(
         "Drawn",
         list(QUANTITIES),
-        format_func=lambda name: shown.sentence(QUANTITIES[name]),
+        format_func=lambda name: frames.sentence(QUANTITIES[name]),
         default="mean",
         required=True,
         key="quantity",
@@ -56,20 +57,20 @@ st.caption(
 left, right = st.columns(2)
 with left:
     figure = None if sizes is None else levels_figure(sizes, "model", names)
-    note = f"{shown.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8"
-    shown.show_figure(figure, sizes, "Share at each score level", "levels", view, note)
+    note = f"{frames.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8"
+    frames.show_figure(figure, sizes, "Share at each score level", "levels", view, note)
 with right:
     fit = shown.fit_of(view, quantity)
     drawn = None
     if fit is not None:
         ends = sorted(view.n_parameters.values())
         x = np.geomspace(ends[0], ends[-1], 50)
-        drawn = (x, fit.at(x), shown.slope_words(fit))
+        drawn = (x, fit.at(x), frames.slope_words(fit))
     figure = None if sizes is None else size_figure(sizes, quantity, view.n_parameters, names, drawn, floor)
-    note = shown.n_words(sizes, "model") + (
+    note = frames.n_words(sizes, "model") + (
         f"; fitted through {fit.n_models} models, interval over rows" if fit else "; a fit needs two sizes"
     )
-    shown.show_figure(figure, sizes, f"{shown.sentence(QUANTITIES[quantity])} against model size", "size", view, note)
+    frames.show_figure(figure, sizes, f"{frames.sentence(QUANTITIES[quantity])} against model size", "size", view, note)
 
 ui.draw_so_far("population")
 continuation, context = st.columns(2)
@@ -80,8 +81,8 @@ with continuation:
     if table is not None:
         below = shown.floor_of(view, "continuation", "model", "m")
         figure = lines_figure(table, x_column, label, quantity, view.models, names, below)
-    note = f"{shown.n_words(table)}, the same rows at every m; k = {k}"
-    shown.show_figure(figure, table, title, "continuation", view, note)
+    note = f"{frames.n_words(table)}, the same rows at every m; k = {k}"
+    frames.show_figure(figure, table, title, "continuation", view, note)
 with context:
     title, x_column, label = CURVES[mode]
     table = shown.table_of(view, mode, "model", "k") if modes else None
@@ -89,8 +90,8 @@ with context:
     if table is not None:
         below = shown.floor_of(view, mode, "model", "k")
         figure = lines_figure(table, x_column, label, quantity, view.models, names, below)
-    note = f"{shown.n_words(table)}, the same rows at every k; m = {at}"
-    shown.show_figure(figure, table, title, f"context-{mode}", view, note)
+    note = f"{frames.n_words(table)}, the same rows at every k; m = {at}"
+    frames.show_figure(figure, table, title, f"context-{mode}", view, note)
 
 exposures, domains = st.columns(2)
 with exposures:
@@ -101,13 +102,13 @@ with exposures:
         figure = lines_figure(
             steps, "bucket", "planned exposures in training", quantity, view.models, names, category=True
         )
-    shown.show_figure(
+    frames.show_figure(
         figure,
         table,
         "Against exposures",
         "exposures",
         view,
-        f"{shown.n_words(table, 'bucket and model')}; rows of a bucket count once each",
+        f"{frames.n_words(table, 'bucket and model')}; rows of a bucket count once each",
         "How often these rows were seen in training is not known.",
     )
 with domains:
@@ -116,8 +117,8 @@ with domains:
     if table is not None and len(table):
         below = shown.floor_of(view, "size", "model", "domain")
         figure = lines_figure(table, "domain", "domain", quantity, view.models, names, below, category=True, join=False)
-    shown.show_figure(
-        figure, table, "By domain", "domains", view, shown.n_words(table, "domain and model"),
+    frames.show_figure(
+        figure, table, "By domain", "domains", view, frames.n_words(table, "domain and model"),
         "The domains of these rows are not known.",
     )  # fmt: skip
 st.caption(

@@ -12,6 +12,7 @@ from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.population import memorized_only_by, rows_of_cell
 from memviz.tasks import InputError
+from memviz.ui import frames
 from memviz.ui import population as shown
 from memviz.ui.sequences import show_sequences
 
@@ -64,7 +65,7 @@ chosen = (LEVELS.index(level), LEVELS.index(to)) if level and to else None
 left, right = st.columns([1.25, 1])
 with left:
     key = f"matrix-{smaller}-{larger}-{hash(view.asked)}"
-    shown.show_figure(
+    frames.show_figure(
         transition_figure(found.counts, found.shares, names[smaller], names[larger], MIN_N, chosen=chosen),
         shown.table_of_transition(found),
         f"From {names[smaller]} to {names[larger]}",
@@ -121,7 +122,7 @@ if len(view.models) > 2:
         each = shown.transition_of(view, one, next_one)
         key = f"step-{one}-{hash(view.asked)}"
         with columns[i % len(columns)]:
-            shown.show_figure(
+            frames.show_figure(
                 transition_figure(each.counts, each.shares, names[one], names[next_one], MIN_N, compact=True),
                 shown.table_of_transition(each),
                 f"{names[one]} → {names[next_one]}",

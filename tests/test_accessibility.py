@@ -60,13 +60,13 @@ def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Se
     opened(page, server, name)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        page.wait_for_timeout(SECONDS)
+        page.wait_for_timeout(SECONDS / 2)
         found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}})["violations"]
         faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
         assert [fault for fault in faults if fault[0] not in STREAMLITS_OWN] == [], scheme
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
-        page.wait_for_timeout(SECONDS)
+        page.wait_for_timeout(SECONDS / 2)
         main = page.get_by_test_id("stMain")
         assert main.evaluate("node => node.scrollWidth - node.clientWidth") <= 0, width
 

@@ -183,6 +183,7 @@ def test_nobody_passes_without_signing_in_where_it_is_asked_for(
 ) -> None:
     (tmp_path / "secrets.toml").write_text(content)
     env = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "STREAMLIT_SECRETS_FILES": str(tmp_path / "secrets.toml")}
+    env["MEMVIZ_WARM_UP"] = "false"
     with start_server(ROOT / "app.py", env=env, log=tmp_path / "log") as server:
         for page in ("", "trace", "population"):
             with Visitor(server.url, page) as visitor:

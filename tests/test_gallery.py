@@ -16,7 +16,7 @@ from memviz.gallery import GALLERY, Example, examples, open_store
 from memviz.measures import compute_all
 from memviz.settings import Settings, load_settings
 from memviz.tasks import result_key, stored_run, task_from
-from memviz.ui import rehearsal
+from memviz.ui import rehearsal, shared
 
 SECONDS = 1_000
 TRACES = [example for example in examples() if example.page == "trace"]
@@ -141,7 +141,17 @@ def test_a_server_that_cannot_be_reached_from_itself_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = {"server.address": "0.0.0.0", "server.port": free_port(), "server.baseUrlPath": "/memviz/"}
-    monkeypatch.setattr(rehearsal.st, "get_option", options.get)
-    with caplog.at_level("INFO"):
+    real = rehearsal.st.get_option
+    monkeypatch.setattr(rehearsal.st, "get_option", lambda name: options[name] if name in options else real(name))
+    with caplog.at_level("INFO", logger="memviz"):
         rehearsal.open_examples()
     assert "the gallery's examples are read when they are first opened" in caplog.text
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_nothing_is_warmed_up_where_the_operator_says_so(wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(shared, "_warm_up_later", lambda: started.append("now"))
+    monkeypatch.setattr(shared, "settings", lambda: load_settings(warm_up=wanted))
+    shared.warm_up()
+    assert bool(started) == wanted

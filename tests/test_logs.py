@@ -32,6 +32,7 @@ def test_no_prompt_is_logged(tmp_path: Path) -> None:
     settings = load_settings(cache=tmp_path / "cache", model_roots=(tmp_path / "models",))
     prepare(find_model("tiny", settings), settings)
     environment = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "MEMVIZ_MODEL_ROOTS": str(tmp_path / "models")}
+    environment["MEMVIZ_WARM_UP"] = "false"
     with start_server(ROOT / "app.py", env=environment, log=tmp_path / "log") as server:
         with Visitor(server.url, "trace") as visitor:
             visitor.until(lambda: visitor.find("selectbox", "Text"))
@@ -65,7 +66,7 @@ def test_an_unexpected_error_is_one_sentence_for_the_visitor_and_a_traceback_for
     source = (ROOT / "app.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(ROOT)!r})")
     (tmp_path / "app.py").write_text(source.replace("\napp = st.App(", f"{BROKEN}\napp = st.App("))
     shutil.copytree(ROOT / ".streamlit", tmp_path / ".streamlit")
-    environment = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    environment = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT), "MEMVIZ_WARM_UP": "false"}
     with start_server(tmp_path / "app.py", env=environment, log=tmp_path / "log") as server:
         with Visitor(server.url, "trace") as visitor:
             visitor.until(lambda: visitor.all("exception"))

@@ -237,27 +237,3 @@ def test_a_sweep_runs_from_the_page_to_its_figures(server: Server, swept: Swept,
     expect(page.get_by_text(re.compile("^Finished"))).to_be_visible(timeout=5 * MINUTES)
     page.get_by_role("link", name="Population").nth(1).click()
     expect(page.get_by_text(re.compile(r"^\d+ of 5 rows"))).to_be_visible(timeout=2 * MINUTES)
-
-
-@pytest.mark.browser
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", [*PAGES, "sweep"])
-def test_accessibility_by_axe(
-    visit: Any, server: Server, page: Page, screenshots: Path, name: str, scheme: Any
-) -> None:
-    axe = pytest.importorskip("axe_core_python.sync_playwright")
-    page.emulate_media(color_scheme=scheme)
-    if name == "sweep":
-        page.set_default_timeout(3 * MINUTES)
-        page.goto(f"{server.url}/sweep")
-        expect(page.get_by_text("Kept here")).to_be_visible(timeout=2 * MINUTES)
-    else:
-        visit(name)
-    expect(page.locator('[data-stale="true"]')).to_have_count(0)  # what is being drawn again is faded for a moment
-    page.wait_for_timeout(500)
-    page.screenshot(path=screenshots / "page.png")
-    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
-    found = axe.Axe().run(page, options=rules)["violations"]
-    faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
-    assert [fault for fault in faults if fault[0] not in {"list", "listitem"}] == []

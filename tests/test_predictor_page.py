@@ -213,7 +213,8 @@ def test_the_command_repeats_the_task() -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One of its own: other pages' tests leave traces behind, and here nothing may have been decoded before."""
     folder = tmp_path_factory.mktemp("predictor-server")
-    with start_server(env={"MEMVIZ_CACHE": str(folder / "cache")}, log=folder / "server.log") as started:
+    env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_WARM_UP": "false"}
+    with start_server(env=env, log=folder / "server.log") as started:
         yield started
 
 
@@ -272,20 +273,3 @@ def test_what_the_context_tells_is_shown_before_the_run_and_beside_the_truth(
     expect(strip(page).nth(40)).to_have_attribute("aria-label", re.compile(r"P\(memorized\) [01]\.\d\d, context only"))
     expect(strip(page).nth(50)).not_to_have_attribute("aria-label", re.compile("memorized"))  # beyond its m
     page.screenshot(path=screenshots / "trace.png", full_page=True)
-
-
-@pytest.mark.browser
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility_by_axe(fitted: str, server: Server, page: Page, scheme: Any) -> None:
-    axe = pytest.importorskip("axe_core_python.sync_playwright")
-    page.set_default_timeout(3 * MINUTES)
-    page.emulate_media(color_scheme=scheme)
-    page.goto(f"{server.url}/predictor")
-    expect(page.locator(".js-plotly-plot").nth(7)).to_be_visible(timeout=3 * MINUTES)
-    expect(page.locator('[data-stale="true"]')).to_have_count(0)
-    page.wait_for_timeout(500)
-    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
-    found = axe.Axe().run(page, options=rules)["violations"]
-    faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
-    assert [fault for fault in faults if fault[0] not in {"list", "listitem"}] == []

@@ -24,7 +24,7 @@ def test_defaults() -> None:
     assert found.cache == ROOT / "cache"
     assert found.cache_limit == 10_737_418_240
     assert (found.device, found.dtype, found.model_roots) == ("auto", "float32", ())
-    assert (found.offline, found.resident_models) == (False, 1)
+    assert (found.offline, found.resident_models, found.warm_up) == (False, 1, True)
     assert found.allowed_hosts == ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -35,10 +35,12 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MEMVIZ_DTYPE", "bfloat16")
     monkeypatch.setenv("MEMVIZ_OFFLINE", "1")
     monkeypatch.setenv("MEMVIZ_RESIDENT_MODELS", "3")
+    monkeypatch.setenv("MEMVIZ_WARM_UP", "false")
     found = load_settings()
     assert found.cache == tmp_path / "here"
     assert found.cache_limit == 2048
     assert (found.device, found.dtype, found.offline, found.resident_models) == ("cpu", "bfloat16", True, 3)
+    assert not found.warm_up
 
 
 def test_model_roots_are_separated_like_path(monkeypatch: pytest.MonkeyPatch) -> None:

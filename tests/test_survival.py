@@ -41,7 +41,7 @@ def serving(folder: Path, port: int | None = None) -> Iterator[Server]:
     (folder / "first").mkdir(exist_ok=True)
     (folder / "first" / "sitecustomize.py").write_text(FULL.format(flag=str(folder / "full")))
     env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_MODEL_ROOTS": str(folder / "models")}
-    env |= {"MEMVIZ_OFFLINE": "true", "PYTHONPATH": str(folder / "first")}
+    env |= {"MEMVIZ_OFFLINE": "true", "MEMVIZ_WARM_UP": "false", "PYTHONPATH": str(folder / "first")}
     with start_server(ROOT / "app.py", port, env, folder / "server.log") as server:
         yield server
 

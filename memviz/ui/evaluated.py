@@ -24,7 +24,8 @@ from memviz.settings import settings
 from memviz.store import StoreError
 from memviz.sweeps.running import duration
 from memviz.tasks import InputError
-from memviz.ui.population import KEY_LENGTH, choose_picture, forget_unknown, offer_table, picture
+from memviz.ui.frames import choose_picture, offer_table, picture, title_line
+from memviz.ui.population import KEY_LENGTH, forget_unknown
 from memviz.ui.predicted import known_now
 from memviz.ui.predicting import PRESET_WORDS, SETTING_NAMES, fit_command
 from memviz.ui.shared import told
@@ -251,10 +252,9 @@ def show(
 
 def head(title: str, name: str, table: pd.DataFrame) -> None:
     """A frame's title, and the table behind it as files."""
-    words, files = st.columns([5, 1.4], vertical_alignment="center")
-    words.markdown(f"**{title}**")
+    files = title_line(f"**{title}**")
     if len(table):
-        with files.popover("Data", icon=":material/download:", width="stretch"):
+        with files.popover("Data", icon=":material/download:"):
             offer_table(table, name)
 
 

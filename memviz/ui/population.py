@@ -1,17 +1,15 @@
-"""What the population pages share: which sweep, which of its rows, tables computed once, figures with their files."""
+"""What the population pages share: which sweep, which of its rows, and tables computed once."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -38,11 +36,12 @@ from memviz.population import (
     weights_of,
 )
 from memviz.settings import settings
-from memviz.sweeps import Sweep, SweepTask, sweep_command
+from memviz.sweeps import Sweep, SweepTask
 from memviz.sweeps.kept import SHIPPED, kept_sweeps
 from memviz.sweeps.rowset import SUITE
 from memviz.sweeps.tables import lengths_of
 from memviz.tasks import InputError
+from memviz.ui import frames
 from memviz.ui.keeping import offer_keeping, rows_among
 from memviz.ui.shared import PAGES, told
 
@@ -186,7 +185,7 @@ def choose_view(with_weights: bool = False) -> tuple[View, DeltaGenerator]:
         said = st.multiselect("Models", models, models, key="models", **_BOUND)
     m = bar[2].selectbox("Continuation m", lengths, lengths.index(usual), key="m", **_BOUND)
     with bar[3]:
-        choose_picture()
+        frames.choose_picture()
     line = st.container(horizontal=True)
     population: Population = "swept"
     if with_weights and sweep.task.rows.source == SUITE:
@@ -325,101 +324,3 @@ def table_of_transition(found: Transition) -> pd.DataFrame:
             "share_of_row": [float(found.shares[cell]) for cell in cells],
         }
     )
-
-
-# Figures with their files
-
-
-def picture(name: str) -> dict[str, Any]:
-    """What the mode bar of a figure offers: a picture as the reader chose, and the zoom."""
-    form = st.session_state.get("picture") or "PNG"
-    return {
-        "displaylogo": False,
-        "displayModeBar": True,
-        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-        "toImageButtonOptions": {"format": form.lower(), "filename": f"memviz-{name}", "scale": 2},
-    }
-
-
-def choose_picture() -> None:
-    """In which format the camera on each figure saves it."""
-    st.segmented_control(
-        "Pictures as",
-        ["PNG", "SVG"],
-        default="PNG",
-        required=True,
-        key="picture",
-        help="What the camera on each figure saves.",
-        **_BOUND,
-    )
-
-
-def show_figure(
-    figure: go.Figure | None,
-    table: pd.DataFrame | None,
-    title: str,
-    name: str,
-    view: View,
-    note: str,
-    missing: str = "The sweep does not have this curve.",
-    on_select: Callable[[], None] | None = None,
-    key: str | None = None,
-) -> None:
-    """A figure in its frame with title, note, and the data and command behind it; `missing` where there is none."""
-    with st.container(border=True):
-        head, files = st.columns([5, 1.4], vertical_alignment="center")
-        head.markdown(f"**{title}**")
-        if figure is None or table is None:
-            st.info(missing)
-            return
-        options: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
-        st.plotly_chart(figure, config=picture(name), key=key or f"figure-{name}", alt=f"{title}. {note}", **options)
-        st.caption(note)
-        with files.popover("Data", icon=":material/download:", width="stretch"):
-            offer_table(table, name)
-            st.caption("The sweep behind it, from the command line:")
-            st.code(sweep_command(view.task), language=None, wrap_lines=True, height=160)
-
-
-def offer_table(table: pd.DataFrame, name: str) -> None:
-    """Buttons for a table as CSV and as Parquet."""
-    for label, suffix, make in (("CSV", "csv", _csv), ("Parquet", "parquet", _parquet)):
-        st.download_button(
-            label,
-            partial(make, table),
-            f"memviz-{name}.{suffix}",
-            on_click="ignore",
-            width="stretch",
-            key=f"{name}-{suffix}",
-        )
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False).encode()
-
-
-def _parquet(table: pd.DataFrame) -> bytes:
-    out = io.BytesIO()
-    table.to_parquet(out, index=False)
-    return out.getvalue()
-
-
-def slope_words(fit: SizeFit) -> str:
-    """A fit's slope with its interval, in the unit one thinks in."""
-    if fit.kind == "power":
-        return f"power law: exponent {fit.slope:.2f} [{fit.low:.2f}, {fit.high:.2f}]"
-    doubling = [0.6931471805599453 * value for value in (fit.slope, fit.low, fit.high)]
-    return "line: {:+.3f} [{:+.3f}, {:+.3f}] a doubling".format(*doubling)
-
-
-def n_words(table: pd.DataFrame | None, by: str = "point") -> str:
-    """n of a figure: one number where all points agree."""
-    if table is None or not len(table):
-        return "n = 0"
-    low, high = int(table["n"].min()), int(table["n"].max())
-    return f"n = {low:,} rows a {by}" if low == high else f"n = {low:,} to {high:,} rows a {by}"
-
-
-def sentence(text: str) -> str:
-    """A phrase with a capital at its start."""
-    return text[:1].upper() + text[1:]

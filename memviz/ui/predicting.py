@@ -20,7 +20,8 @@ from memviz.sweeps import Sweep
 from memviz.sweeps.running import duration
 from memviz.sweeps.tables import lengths_of
 from memviz.tasks import InputError
-from memviz.ui.population import KEY_LENGTH, choose_sweep, forget_unknown, picture
+from memviz.ui.frames import picture
+from memviz.ui.population import KEY_LENGTH, choose_sweep, forget_unknown
 from memviz.ui.predicted import known_now
 from memviz.ui.running import LINK_LENGTH, POLL_SECONDS, watch
 from memviz.ui.shared import escaped, session, store, told, worker

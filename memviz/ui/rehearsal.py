@@ -12,6 +12,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from memviz.gallery import Example, examples
+from memviz.ui.sign_in import is_wanted
 
 log = logging.getLogger(__name__)
 _PATIENCE = 60
@@ -20,7 +21,12 @@ _ANY = {None: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def open_examples() -> None:
-    """Open each example of the gallery as a browser would, one after another; what cannot be opened is left."""
+    """Open each example of the gallery as a browser would, one after another; what cannot be opened is left.
+
+    Where visitors must sign in there is nothing to open: the server is nobody.
+    """
+    if is_wanted():
+        return
     start = time.perf_counter()
     try:
         for example in examples():

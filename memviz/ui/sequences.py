@@ -10,8 +10,9 @@ from memviz.catalog import ModelError, find_model, read_card
 from memviz.ladder import LadderTask, tasks_of
 from memviz.settings import settings
 from memviz.tasks import InputError, run_hash, task_of_ids
+from memviz.ui.frames import offer_table
 from memviz.ui.keeping import offer_keeping, rows_among
-from memviz.ui.population import View, offer_table, points
+from memviz.ui.population import View, points
 from memviz.ui.running import LINK_LENGTH
 from memviz.ui.shared import PAGES, refuse, store, tokenizer
 

@@ -140,7 +140,8 @@ def _warm_up_later() -> None:
 
 def warm_up() -> None:
     """Once the first page is drawn: open the gallery, then load and measure the suite's largest model, behind it."""
-    _warm_up_later()
+    if settings().warm_up:
+        _warm_up_later()
 
 
 def escaped(text: str) -> str:

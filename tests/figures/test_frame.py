@@ -37,9 +37,8 @@ def test_words_on_the_vertical_axis_are_left_to_plotly() -> None:
     assert framed(go.Scatter(x=[1], y=["a word"]), layout(THEMED, {}, {})).layout.margin.l == 12
 
 
-@pytest.mark.parametrize("path", ["boundary", "predictor"])
-def test_most_figures_have_room_before_they_are_drawn(server: Server, page: Page, path: str) -> None:
-    page.goto(f"{server.url}/{path}")
+def test_most_figures_have_room_before_they_are_drawn(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/boundary")
     expect(page.locator(".js-plotly-plot .main-svg").nth(11)).to_be_attached(timeout=60_000)
     page.wait_for_timeout(500)
     found = page.evaluate(MEASURE)
