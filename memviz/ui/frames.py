@@ -71,7 +71,7 @@ def show_figure(
 
 def title_line(title: str) -> DeltaGenerator:
     """A title, and the place behind it for what offers the data."""
-    line = st.container(horizontal=True, vertical_alignment="center")
+    line = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
     line.markdown(title)
     return line
 
