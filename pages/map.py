@@ -8,7 +8,8 @@ from memviz import ui
 from memviz.figures.maps import COLOURS, Pane
 from memviz.maps import map_key
 from memviz.tasks import InputError
-from memviz.ui import frames, mapping, mapreport, maptrail, population
+from memviz.ui import mapping, mapreport, maptrail, population
+from memviz.ui.frames import offer_table
 from memviz.ui.sequences import show_sequences
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
@@ -90,5 +91,5 @@ st.subheader("What the full space says", anchor=False)
 st.caption(WHY)
 mapreport.show_numbers(view, asked, frames)
 with st.popover("Data", icon=":material/download:"):
-    frames.offer_table(mapreport.exported(frames, asked), f"map-{keys[0][:12]}")
+    offer_table(mapreport.exported(frames, asked), f"map-{keys[0][:12]}")
     mapreport.show_command(tasks[reducer])

@@ -135,6 +135,7 @@ def test_the_server_opens_the_gallery_itself_once(server: Server, page: Page) ->
             break
         page.wait_for_timeout(100)
     assert len(told.findall(server.log.read_text())) == 1
+    assert "Uncaught" not in server.log.read_text()
 
 
 def test_a_server_that_cannot_be_reached_from_itself_says_so(
