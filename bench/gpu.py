@@ -12,15 +12,17 @@ estimated, and batches halved where little is left.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from dataclasses import replace
-from trace import by_transformers
+from pathlib import Path
+from trace import by_transformers  # bench/trace.py
 
 import numpy as np
 import torch
 from sweep import seconds
-from transformers import AutoModelForCausalLM, GenerationConfig, GPTNeoXConfig
+from transformers import AutoModelForCausalLM, GPTNeoXConfig
 
 from memviz.catalog import Card, find_model, memory_needed
 from memviz.demo.suite import read_data
@@ -33,6 +35,9 @@ from memviz.engine.tracing import rows_that_fit, survey, trace
 from memviz.records import Decoding, Prompts, Survey
 from memviz.settings import load_settings
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from tiny_models import plain_generate
+
 K, M = 32, 64
 SIZES = "suite-0.3m,suite-0.7m,suite-1.8m,suite-7.6m"
 SHAPES = {
@@ -44,15 +49,6 @@ SHAPES = {
     "12b": (36, 5120, 40),
 }
 """Layers, width and heads."""
-
-
-@torch.inference_mode()
-def generated(loaded: Loaded, context_ids: np.ndarray) -> np.ndarray:
-    """(n, M) by transformers' greedy `generate`."""
-    ids = torch.from_numpy(context_ids).to(loaded.device)
-    config = GenerationConfig(max_new_tokens=M, do_sample=False, eos_token_id=None, pad_token_id=0, bos_token_id=None)
-    written = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config)
-    return written[:, ids.shape[1] :].cpu().numpy()
 
 
 def difference(one: Survey, other: Survey) -> str:
@@ -95,8 +91,11 @@ def agreement(here: Backend, there: Backend, names: list[str], prompts: Prompts,
         )
         batch = replace(one, **{each: getattr(one, each)[:n_alone] for each in vars(one) if each != "logit_noise"})
         print(f"    one by one: {difference(batch, single)}")
-        own.model.generation_config = GenerationConfig()
-        wrong = (generated(own, prompts.context_ids) != one.generated_ids).any(axis=1).sum()
+        wrong = (
+            (plain_generate(own, torch.from_numpy(prompts.context_ids), M).numpy() != one.generated_ids)
+            .any(axis=1)
+            .sum()
+        )
         print(f"    transformers' generate on the same device: {wrong} rows differ in a token")
         score = (one.generated_ids == prompts.continuation_ids).mean(axis=1)
         for dtype in ("float16", "bfloat16"):
@@ -144,12 +143,11 @@ def from_disk(loaded: Loaded) -> Loaded:
 
 def large(loaded: Loaded, n_rows: int, n_pairs: int) -> None:
     """One prompt and a batch, memorized and not, against transformers; and memory against what was estimated."""
-    loaded.model.generation_config = GenerationConfig()
     noise = measure_logit_noise(loaded)
     rng = np.random.default_rng(0)
     context = rng.integers(0, loaded.card.vocab_size, (n_rows, K))
     foreign = rng.integers(0, loaded.card.vocab_size, (n_rows, M))
-    own = generated(loaded, context)
+    own = plain_generate(loaded, torch.from_numpy(context), M).numpy()
     print(f"{loaded.card.name}, {loaded.card.n_parameters:,} parameters, {loaded.dtype}, noise {noise:.1e}", flush=True)
     for name, truth in (("M = 1", own), ("M = 0", foreign)):
         one = Prompts(context[:1], truth[:1])
@@ -163,7 +161,7 @@ def large(loaded: Loaded, n_rows: int, n_pairs: int) -> None:
         found = survey(loaded, many, noise)
         n_other = int((found.generated_ids != own).any(axis=1).sum())
         ours = [seconds(lambda many=many: survey(loaded, many, noise)) for _ in range(n_pairs)]
-        theirs = [seconds(lambda: generated(loaded, context)) for _ in range(n_pairs)]
+        theirs = [seconds(lambda: plain_generate(loaded, torch.from_numpy(context), M)) for _ in range(n_pairs)]
         a, b = np.median(ours), np.median(theirs)
         print(
             f"    {n_rows} rows, {name}: memviz {n_rows / a:.0f} sequences/s with all scores, generate alone "
@@ -179,20 +177,20 @@ def memory(loaded: Loaded, noise: float) -> None:
     device = loaded.device
     rng = np.random.default_rng(1)
 
-    def peak(n: int) -> tuple[float, Survey]:
+    def peak(n: int) -> float:
         prompts = Prompts(rng.integers(0, 50304, (n, K)), rng.integers(0, 50304, (n, M)))
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-        found = survey(loaded, prompts, noise)
-        return torch.cuda.max_memory_allocated(device) / 1e9, found
+        survey(loaded, prompts, noise)
+        return torch.cuda.max_memory_allocated(device) / 1e9
 
     weights = torch.cuda.memory_allocated(device) / 1e9
     needed = memory_needed(loaded.card.n_parameters, loaded.dtype) / 1e9
-    single = peak(1)[0]
+    single = peak(1)
     print(f"    memory: weights {weights:.2f} GB, one row at its peak {single:.2f}, {needed:.2f} were asked for")
     n, free = 256, torch.cuda.mem_get_info(device)[0]
     estimate = free // 2 / rows_that_fit(loaded, K + M, 0) / 1e6
-    print(f"    {n} rows: {estimate:.1f} MB a row estimated, {(peak(n)[0] - weights) / n * 1000:.1f} used", flush=True)
+    print(f"    {n} rows: {estimate:.1f} MB a row estimated, {(peak(n) - weights) / n * 1000:.1f} used", flush=True)
 
 
 def halved(device: torch.device) -> None:

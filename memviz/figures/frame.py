@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
@@ -45,7 +45,7 @@ def layout(
     )
 
 
-def framed(traces: Any, shape: go.Layout) -> go.Figure:
+def with_room(traces: Any, shape: go.Layout) -> go.Figure:
     """A figure of traces whose margins have room for titles, numbers and legend.
 
     Plotly makes room where there is none by drawing all a second time. Words on the vertical axis are left to it.
@@ -77,8 +77,3 @@ def _legend(figure: go.Figure) -> int:
         return _LEGEND * n_lines
     n_lines = 1 if sum(widths) <= _HALF else -(-len(traces) // max(1, int(_HALF / max(widths))))
     return _LEGEND + _LEGEND_LINE * (n_lines - 1)
-
-
-def end_room(names: Sequence[str]) -> int:
-    """Pixels at the right for names that stand at the ends of lines."""
-    return 16 + 7 * max(map(len, names), default=0)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from memviz.figures.frame import framed, layout
+from memviz.figures.frame import layout, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.figures.population import SYMBOLS
 from memviz.measures.lens import NEVER, LensScores
@@ -163,4 +163,4 @@ def depth_figure(readings: Mapping[str, LensScores], colours: Palette = THEMED) 
         )
         lines.append(line)
     x = {"title": "layer / last layer (0: embedding)", "range": [-0.03, 1.03]}
-    return framed(lines, layout(colours, x, {"title": "mean p(true token)", "range": [0, 1.03]}, showlegend=True))
+    return with_room(lines, layout(colours, x, {"title": "mean p(true token)", "range": [0, 1.03]}, showlegend=True))

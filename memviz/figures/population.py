@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import end_room, framed, layout
+from memviz.figures.frame import layout, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.score import LEVELS
 
@@ -64,7 +64,7 @@ def levels_figure(table: pd.DataFrame, by: str, names: Mapping[Any, str], colour
         barmode="stack",
         bargap=0.25,
     )
-    return framed(bars, shape)
+    return with_room(bars, shape)
 
 
 def size_figure(
@@ -90,7 +90,7 @@ def size_figure(
     traces.append(_points(table, quantity, x, "rows chosen", colours.categorical[0], 0))
     ticks = {"tickvals": x, "ticktext": [names.get(model, model) for model in models]}
     shape = layout(colours, {"type": "log", "title": "model (parameters, logarithmic)", **ticks}, _axis_of(quantity))
-    return framed(traces, shape)
+    return with_room(traces, shape)
 
 
 def _points(
@@ -153,8 +153,8 @@ def lines_figure(
         annotations=_end_labels(traces, colours) if join else [],
     )
     if join:
-        shape.margin.r = end_room([trace.name for trace in traces])
-    return framed(traces, shape)
+        shape.margin.r = 16 + 7 * max((len(trace.name) for trace in traces), default=0)
+    return with_room(traces, shape)
 
 
 def _end_labels(traces: Sequence[go.Scatter], colours: Palette) -> list[dict[str, Any]]:
@@ -252,7 +252,7 @@ def transition_figure(
         shapes=outline,
         clickmode="event+select",
     )
-    return framed([heat, squares], shape)
+    return with_room([heat, squares], shape)
 
 
 def _cell_words(count: int, share: float, compact: bool) -> str:
@@ -331,7 +331,7 @@ def boundary_figure(
         height=380,
         shapes=rules,
     )
-    return framed(traces, shape)
+    return with_room(traces, shape)
 
 
 def _band(x: Sequence[int], low: np.ndarray, high: np.ndarray, colour: str, opacity: float, group: str) -> go.Scatter:

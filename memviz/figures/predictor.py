@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import framed, layout
+from memviz.figures.frame import layout, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.figures.population import SYMBOLS
 from memviz.figures.predicted import METHOD_WORDS
@@ -43,7 +43,7 @@ def forecast_figure(probability: np.ndarray, n_context: int, colours: Palette = 
         190,
         bargap=0.15,
     )
-    return framed(bars, shape)
+    return with_room(bars, shape)
 
 
 def loss_figure(epochs: Sequence[Mapping[str, Any]], colours: Palette = THEMED) -> go.Figure:
@@ -68,7 +68,7 @@ def loss_figure(epochs: Sequence[Mapping[str, Any]], colours: Palette = THEMED) 
         {"title": "epoch", "dtick": max(1, len(x) // 8)},
         {"title": "loss, nats a token", "rangemode": "normal"},
     )
-    return framed(traces, shape)
+    return with_room(traces, shape)
 
 
 def line_of(
@@ -119,7 +119,7 @@ def methods_figure(lines: pd.DataFrame, metric: str, colours: Palette = THEMED) 
         x["range"] = [-0.02, 1.02]
     names = [METHOD_WORDS[name] for name in order]
     y = {"categoryorder": "array", "categoryarray": names[::-1], "showgrid": True, "ticks": "", "type": "category"}
-    return framed(traces, layout(colours, x, y, 430))
+    return with_room(traces, layout(colours, x, y, 430))
 
 
 def sizes_figure(
@@ -158,7 +158,7 @@ def sizes_figure(
         {"title": METRIC_WORDS[metric], "range": [0, 1.02]} if metric != "divergence_error" else {},
         380,
     )
-    return framed(traces, shape)
+    return with_room(traces, shape)
 
 
 def levels_figure(lines: pd.DataFrame, metric: str, methods: Sequence[str], colours: Palette = THEMED) -> go.Figure:
@@ -191,7 +191,7 @@ def levels_figure(lines: pd.DataFrame, metric: str, methods: Sequence[str], colo
         {"title": METRIC_WORDS[metric], "range": [-0.02, 1.02]},
         scattermode="group",
     )
-    return framed(traces, shape)
+    return with_room(traces, shape)
 
 
 def divergence_figure(rows: pd.DataFrame, methods: Sequence[str], m: int, colours: Palette = THEMED) -> go.Figure:
@@ -223,4 +223,4 @@ def divergence_figure(rows: pd.DataFrame, methods: Sequence[str], m: int, colour
         {"title": "off by at most, tokens", "range": [0, m]},
         {"title": "share of rows", "tickformat": ".0%", "range": [0, 1.02]},
     )
-    return framed(traces, shape)
+    return with_room(traces, shape)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import framed, layout
+from memviz.figures.frame import layout, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.figures.population import HIGH_SHARES, LOW_SHARES
 from memviz.figures.predicted import METHOD_WORDS
@@ -52,7 +52,7 @@ def curve_figure(
             )
         )
     axis = {"range": [-0.01, 1.01], "showgrid": True}
-    return framed(traces, layout(colours, axis | {"title": x_name}, axis | {"title": y_name}, 400))
+    return with_room(traces, layout(colours, axis | {"title": x_name}, axis | {"title": y_name}, 400))
 
 
 def reliability_figure(bins: pd.DataFrame, methods: Sequence[str], colours: Palette = THEMED) -> go.Figure:
@@ -90,7 +90,7 @@ def reliability_figure(bins: pd.DataFrame, methods: Sequence[str], colours: Pale
             "zeroline": False,
         },
     )  # fmt: skip
-    return framed(traces, shape)
+    return with_room(traces, shape)
 
 
 def confusion_figure(counts: pd.Series, colours: Palette = THEMED) -> go.Figure:
@@ -128,7 +128,7 @@ def confusion_figure(counts: pd.Series, colours: Palette = THEMED) -> go.Figure:
         for column in range(2)
     ]
     flat = {"showgrid": False, "showline": False, "ticks": ""}
-    return framed(heat, layout(colours, flat, flat | {"autorange": "reversed"}, 260, annotations=notes))
+    return with_room(heat, layout(colours, flat, flat | {"autorange": "reversed"}, 260, annotations=notes))
 
 
 def threshold_figure(confusion: pd.DataFrame, threshold: float, colours: Palette = THEMED) -> go.Figure:
@@ -154,4 +154,4 @@ def threshold_figure(confusion: pd.DataFrame, threshold: float, colours: Palette
         280,
         shapes=[{**rule, "line": {"color": colours.muted, "dash": "dash"}}],
     )
-    return framed(traces, shape)
+    return with_room(traces, shape)

@@ -29,19 +29,24 @@ def open_examples() -> None:
         return
     start = time.perf_counter()
     try:
+        address = _address()
         for example in examples():
-            _open(example)
-    except (OSError, WebSocketException, TimeoutError) as error:  # other hosts are allowed, or TLS is wanted
+            _open(address, example)
+    except (OSError, WebSocketException) as error:  # other hosts are allowed, or TLS is wanted
         log.info("the gallery's examples are read when they are first opened (%s)", error)
     else:
         log.info("opened the gallery's examples once in %.1f s", time.perf_counter() - start)
 
 
-def _open(example: Example) -> None:
+def _address() -> str:
+    """Where this server answers to its pages, from the machine itself."""
     host, base = st.get_option("server.address"), st.get_option("server.baseUrlPath").strip("/")
     host = _ANY.get(host, host)
     host = f"[{host}]" if ":" in host else host
-    address = f"ws://{host}:{st.get_option('server.port')}{'/' if base else ''}{base}/_stcore/stream"
+    return f"ws://{host}:{st.get_option('server.port')}{'/' if base else ''}{base}/_stcore/stream"
+
+
+def _open(address: str, example: Example) -> None:
     asked = BackMsg()
     asked.rerun_script.page_name, _, asked.rerun_script.query_string = example.link.partition("?")
     with connect(address, subprotocols=["streamlit"], max_size=None, close_timeout=1) as socket:  # type: ignore[list-item]

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from serving import Server
 
-from memviz.figures.frame import framed, layout
+from memviz.figures.frame import layout, with_room
 from memviz.figures.palette import THEMED
 
 MEASURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map((each) => {
@@ -29,12 +29,12 @@ def test_margins_by_hand(
     names: list[str], group: str | None, x: dict[str, str], y: dict[str, str], left: int, bottom: int
 ) -> None:
     traces = [go.Scatter(x=[1, 2], y=[3, 4], name=name, legendgroup=group) for name in names]
-    margin = framed(traces, layout(THEMED, x, y)).layout.margin
+    margin = with_room(traces, layout(THEMED, x, y)).layout.margin
     assert (margin.l, margin.b) == (left, bottom)
 
 
 def test_words_on_the_vertical_axis_are_left_to_plotly() -> None:
-    assert framed(go.Scatter(x=[1], y=["a word"]), layout(THEMED, {}, {})).layout.margin.l == 12
+    assert with_room(go.Scatter(x=[1], y=["a word"]), layout(THEMED, {}, {})).layout.margin.l == 12
 
 
 def test_most_figures_have_room_before_they_are_drawn(server: Server, page: Page) -> None:
