@@ -11,6 +11,7 @@ from memviz.corpus import CorpusError
 from memviz.settings import ROOT
 from memviz.store import StoreError
 from memviz.tasks import InputError
+from memviz.ui.clicks import hearing
 from memviz.ui.doors import DOORS
 from memviz.ui.sign_in import guard_sign_in
 
@@ -30,7 +31,8 @@ page = st.navigation(sections, expanded=True)
 ui.attend()
 ui.show_state()
 try:
-    page.run()
+    with hearing(page.url_path):
+        page.run()
 except (StoreError, ModelError, InputError, CorpusError) as error:  # one sentence, whose remedy is the reader's
     st.error(ui.told(error))
 finally:  # a page that stops early is a first page too

@@ -31,7 +31,7 @@ choice = compare.choose_models(bar[0], linked)
 source = bar[1].selectbox("Text", sources, key="compare_source", **KEEP)
 n_context = bar[2].number_input("Context", step=1, key="compare_context", **KEEP)
 n_steps = bar[3].number_input("Continuation", step=1, key="compare_continuation", **KEEP)
-pressed = bar[4].button("Run", type="primary", width="stretch", disabled=not choice.models, key="compare_run")
+ui.offer(bar[4], "Run", "compare_run", type="primary", width="stretch", disabled=not choice.models)
 
 if source == ui.ROW:
     ui.show_row(st.session_state["compare_row"], "compare")
@@ -53,7 +53,7 @@ try:
     task = linked or LadderTask(tasks_of(prompt, readers, n_context, n_steps, settings().dtype), choice.axis)
 except InputError as error:
     ui.refuse(error)
-if pressed:
+if ui.pressed("compare_run"):
     compare.run_ladder(task, readers)
 compare.keep_link(task)
 if not aligned:

@@ -36,7 +36,7 @@ choice = compare.choose_models(bar[0], linked)
 source = bar[1].selectbox("Text", sources, key="compare_source", **KEEP)
 n_context = bar[2].number_input("Context", step=1, key="compare_context", **KEEP)
 n_steps = bar[3].number_input("Continuation", step=1, key="compare_continuation", **KEEP)
-pressed = bar[4].button("Run", type="primary", width="stretch", disabled=not choice.models, key="layers_run")
+ui.offer(bar[4], "Run", "layers_run", type="primary", width="stretch", disabled=not choice.models)
 if source == ui.ROW:
     ui.show_row(st.session_state["compare_row"], "compare")
 elif source == OWN_TEXT:
@@ -60,7 +60,7 @@ try:
     lensing.check_rows(rows)
 except InputError as error:
     ui.refuse(error)
-if pressed:
+if ui.pressed("layers_run"):
     lensing.run_lenses(task, rows)
     rows = lensing.rows_of(task, readers)
 compare.keep_link(task)

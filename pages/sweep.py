@@ -17,7 +17,7 @@ if linked:
     sweeping.show_task(linked)
     with st.expander("The same from the command line"):
         st.code(sweep_command(linked), language=None, wrap_lines=True)
-    if st.button("Make another one", icon=":material/add:"):
+    if ui.clicked(st, "Make another one", "sweep_another", icon=":material/add:"):
         st.query_params.pop("run", None)
         st.rerun()
 else:
@@ -25,7 +25,7 @@ else:
         try:
             task = sweeping.choose_task()
             st.code(sweep_command(task), language=None, wrap_lines=True)
-            if st.button("Run", type="primary", icon=":material/play_circle:", key="sweep_run"):
+            if ui.clicked(st, "Run", "sweep_run", type="primary", icon=":material/play_circle:"):
                 sweeping.start(task)
                 st.rerun()
             st.caption(

@@ -50,7 +50,7 @@ with bar[4].popover("Decoding", width="stretch"):
     seed = st.number_input("Seed", step=1, disabled=not sampled, key="trace_seed", **KEEP)
     bar_eos = st.toggle("Bar the end of sequence", help=explain("bar_eos"), key="trace_bar_eos", **KEEP)
     decode_only = st.toggle("Decode only", help=explain("decode_only"), key="trace_decode_only", **KEEP)
-pressed = bar[5].button("Run", type="primary", width="stretch", disabled=model not in ready, key="trace_run")
+ui.offer(bar[5], "Run", "trace_run", type="primary", width="stretch", disabled=model not in ready)
 
 
 def check_numbers() -> None:
@@ -108,7 +108,7 @@ try:
 except InputError as error:
     ui.other_runs(None)
     ui.refuse(error)
-if pressed:
+if ui.pressed("trace_run"):
     ui.run(task, card, "trace")
 
 ui.other_runs(run_hash(task))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from serving import Server
-from trace_page import MINUTES, download, n_jobs, press_run, strip
+from trace_page import MINUTES, download, n_jobs, press_run, settle, strip
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -152,6 +152,8 @@ def test_training_steps_say_when_it_was_memorized(
 
 def test_a_changed_context_is_tried_and_linked(compared: Page, server: Server, browser: Browser) -> None:
     compared.get_by_text("Change the context, and see").click()
+    expect(compared.get_by_role("button", name="Try them")).to_be_visible(timeout=MINUTES)
+    settle(compared)
     compared.get_by_role("button", name="Try them").click()
     expect(compared.get_by_text(re.compile(r"Scanned: 32 lengths, 1 to 32 \(every one\)"))).to_be_visible(
         timeout=2 * MINUTES

@@ -28,6 +28,12 @@ def press_run(page: Page) -> None:
     page.get_by_role("button", name="Run", exact=True).click()
 
 
+def settle(page: Page) -> None:
+    """Wait until no script runs, so that nothing above a button moves it away from under the click."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=2 * MINUTES)
+
+
 def strip(page: Page) -> Locator:
     return page.locator("[role=option][aria-label^=index]")
 

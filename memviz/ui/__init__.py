@@ -1,5 +1,6 @@
 """What pages share. With the entry script, the only modules of memviz that import Streamlit."""
 
+from memviz.ui.clicks import clicked, offer, pressed
 from memviz.ui.drawing import linked_component, show_unseen, split_component
 from memviz.ui.links import followed_link, run, selection, take_upload
 from memviz.ui.rows import ROW, known_row, prompt_of_row, show_row
@@ -33,6 +34,7 @@ __all__ = [
     "attend",
     "bundled_models",
     "card_of",
+    "clicked",
     "default_model",
     "draw_so_far",
     "escaped",
@@ -42,8 +44,10 @@ __all__ = [
     "linked_component",
     "look_up",
     "note",
+    "offer",
     "open_expander",
     "other_runs",
+    "pressed",
     "prompt_of_row",
     "refuse",
     "result_of",

@@ -32,6 +32,7 @@ from memviz.settings import Settings, settings
 from memviz.sweeps import Sweep
 from memviz.tasks import IndexTask, Report, Say
 from memviz.tokenizer import Tokenizer
+from memviz.ui.clicks import clicked
 from memviz.ui.population import View
 from memviz.ui.running import watch
 from memviz.ui.shared import session, store, tokenizer, told, worker
@@ -90,7 +91,7 @@ def counted(view: View) -> Frequencies | None:
         st.error(told(job.error or ""))
     n, before = view.sweep.manifest["rows"]["n"], "" if corpus else " The training data are indexed first, in seconds."
     st.info(f"The n-grams of these {n:,} rows have not been counted yet: once, milliseconds a row.{before}")
-    if st.button("Count them", type="primary"):
+    if clicked(st, "Count them", "boundary_count", type="primary"):
         assert about is not None
         errand = Errand(partial(_count, view.sweep, *about))
         worker().errand(f"count {view.key}", "n-gram counts", errand, session())

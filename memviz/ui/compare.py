@@ -26,6 +26,7 @@ from memviz.settings import settings
 from memviz.store import StoreError
 from memviz.tasks import InputError, TraceTask, run_hash
 from memviz.tokenizer import Tokenizer
+from memviz.ui.clicks import clicked
 from memviz.ui.drawing import _component, _ignore
 from memviz.ui.links import _fill
 from memviz.ui.running import LINK_LENGTH, POLL_SECONDS, SEEN, watch
@@ -34,6 +35,8 @@ from memviz.ui.training import Lookup, corpus_of, ensure_index
 
 PAGE = "compare"
 HAND = "Chosen by hand"
+COMPARE_HELP = "The same prompt under several models"
+INSIDE_HELP = "The same prompt at every layer"
 _STATE = {"pinned": "tok", "mode": "mode", "metric": "metric", "base": "base", "differences": "diff", "only": "only"}
 """What the component shares with the address, and under which name."""
 _INPUTS = ("choice", "models", "source", "row", "text", "context", "continuation")
@@ -85,7 +88,7 @@ def readers_of(models: Sequence[Model]) -> list[tuple[Card, Tokenizer]]:
             if job and job.status == Status.FAILED:
                 st.error(told(job.error or ""))
         st.info(f"{', '.join(missing)} must be read once before use: tokenizer, weight identity, limits.")
-        if st.button(f"Get {len(missing)} ready", type="primary"):
+        if clicked(st, f"Get {len(missing)} ready", f"{PAGE}_prepare", type="primary"):
             for name in missing:
                 worker().prepare(name, session(), load=False)
             st.rerun()
@@ -156,8 +159,8 @@ def keep_link(task: LadderTask) -> None:
 def offer_others(model: str) -> None:
     """On the Trace page: the ways to the same prompt under several models, and to every layer of them."""
     with st.container(horizontal=True):
-        compared = st.button("Open in Compare", icon=":material/stacks:", help="The same prompt under several models")
-        inside = st.button("Look inside the model", icon=":material/layers:", help="The same prompt at every layer")
+        compared = clicked(st, "Open in Compare", "trace_to_compare", icon=":material/stacks:", help=COMPARE_HELP)
+        inside = clicked(st, "Look inside the model", "trace_to_layers", icon=":material/layers:", help=INSIDE_HELP)
     if not compared and not inside:
         return
     for name in ("source", "row", "text", "context", "continuation"):
@@ -176,7 +179,7 @@ def offer_trace(task: LadderTask, labels: Sequence[str]) -> None:
     about, button, _ = st.columns([2.4, 1.6, 4], vertical_alignment="bottom")
     places = range(len(task.tasks))
     place = about.selectbox("One row alone", places, len(places) - 1, format_func=lambda i: labels[i])
-    if button.button("Open in Trace", icon=":material/timeline:", width="stretch"):
+    if clicked(button, "Open in Trace", f"{PAGE}_to_trace", icon=":material/timeline:", width="stretch"):
         one = task.tasks[place]
         store().put_request(run_hash(one), one.request())
         st.switch_page("../pages/trace.py", query_params={"run": run_hash(one)[:LINK_LENGTH], **_token()})
@@ -250,7 +253,7 @@ def _watch_jobs(jobs: list[Job], n: int) -> None:
     share = (n - len(jobs) + (now.done / now.total if now.total else 0)) / n
     progress, button = st.columns([8, 1.3], vertical_alignment="center")
     progress.progress(min(1.0, share), text=f"{now.model}: {stage} · {n - len(jobs)} of {n} models done")
-    if button.button("Cancel", key="compare_cancel", icon=":material/stop_circle:", width="stretch"):
+    if clicked(button, "Cancel", f"{PAGE}_cancel", icon=":material/stop_circle:", width="stretch"):
         for job in jobs:
             worker().cancel(job)
         st.rerun(scope="app")

@@ -11,6 +11,7 @@ from memviz.settings import settings
 from memviz.sweeps import RowSet, save_row_set
 from memviz.sweeps.rowset import SUITE
 from memviz.tasks import InputError
+from memviz.ui.clicks import clicked
 from memviz.ui.shared import told
 
 
@@ -24,7 +25,7 @@ def offer_keeping(rows: RowSet, title: str, name: str) -> None:
     """A name to keep rows under, and the button that does; `name` tells the places of a page apart."""
     about = f"{len(rows.rows):,} rows, to sweep again or to name on the command line."
     wanted = st.text_input("Name of the row set", placeholder="a name", help=about, key=f"keep-{name}")
-    if st.button("Save", disabled=not wanted, key=f"save-{name}") and wanted:
+    if clicked(st, "Save", f"save-{name}", disabled=not wanted) and wanted:
         try:
             save_row_set(wanted, rows, settings(), note=title)
             st.success(f"Saved: sweep it from the Sweeps page, or with `--data {wanted!r}`.")

@@ -19,6 +19,7 @@ from memviz.records import Piece
 from memviz.settings import settings
 from memviz.tasks import InputError, run_hash
 from memviz.tokenizer import Tokenizer
+from memviz.ui.clicks import clicked
 from memviz.ui.compare import PAGE, _inputs, _watch_jobs
 from memviz.ui.running import LINK_LENGTH
 from memviz.ui.shared import device_kind, pinned_index, session, store, told, worker
@@ -114,10 +115,10 @@ def offer_traces_prompt() -> None:
 def offer_other_pages(task: LadderTask, row: Row) -> None:
     """The ways to the same prompt on the pages that show what was written."""
     with st.container(horizontal=True):
-        if st.button("Open in Compare", icon=":material/stacks:"):
+        if clicked(st, "Open in Compare", f"{PAGE}_to_compare", icon=":material/stacks:"):
             store().put_request(task.hash, task.request())
             st.switch_page("../pages/compare.py", query_params={"run": task.hash[:LINK_LENGTH]})
-        if st.button(f"Open in Trace, {row.model.name}", icon=":material/timeline:"):
+        if clicked(st, f"Open in Trace, {row.model.name}", f"{PAGE}_to_trace", icon=":material/timeline:"):
             whole = row.task.whole
             store().put_request(run_hash(whole), whole.request())
             st.switch_page("../pages/trace.py", query_params={"run": run_hash(whole)[:LINK_LENGTH]})

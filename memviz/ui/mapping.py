@@ -29,6 +29,7 @@ from memviz.maps import (
 )
 from memviz.projection import Registration
 from memviz.records import BEFORE_NORM
+from memviz.ui.clicks import clicked
 from memviz.ui.drawing import _component, _ignore
 from memviz.ui.population import View, forget_unknown
 from memviz.ui.running import card_of, watch
@@ -172,7 +173,7 @@ def show_jobs(tasks: Sequence[Question], missing: Sequence[Question], verb: str,
             st.error(f"{job.model}: {told(job.error or 'the job failed')}")
         if job.status == Status.CANCELLED:
             st.info(f"{words} of {job.model} was cancelled; states that were read are kept.")
-    if st.button(verb, type="primary", key=key):
+    if clicked(st, verb, key, type="primary"):
         for task in missing:
             worker().ask(task, session())
         st.rerun()

@@ -22,6 +22,7 @@ from memviz.perturbation import (
 from memviz.store import StoreError
 from memviz.tasks import InputError
 from memviz.tokenizer import Tokenizer
+from memviz.ui.clicks import clicked
 from memviz.ui.compare import PAGE, Row
 from memviz.ui.running import LINK_LENGTH, watch
 from memviz.ui.shared import device_kind, open_expander, samples, session, store, told, worker
@@ -173,7 +174,7 @@ def _result(task: PerturbationTask, row: Row) -> None:
             st.error(told(job.error or "the job failed"))
         n = len(task.variants(row.card.n_positions and row.card.n_positions - len(task.continuation_ids)))
         st.caption(f"Not computed yet: {n} changed contexts, each decoded for {len(task.continuation_ids)} tokens.")
-        if st.button("Try them", key=f"{PAGE}_change_run", icon=":material/science:"):
+        if clicked(st, "Try them", f"{PAGE}_change_run", icon=":material/science:"):
             store().put_request(task.hash, task.request())
             worker().ask(task, session())
             st.query_params[LINK] = task.hash[:LINK_LENGTH]

@@ -25,6 +25,7 @@ from memviz.predictor.presets import SETTINGS
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks import TraceTask, result_key
+from memviz.ui.clicks import clicked
 from memviz.ui.running import watch
 from memviz.ui.shared import device_kind, session, store, told, worker
 
@@ -89,7 +90,7 @@ def _offer(asked: ForecastTask, error: str | None) -> None:
     if error:
         st.error(told(error))
     button, note = st.columns([2, 5], vertical_alignment="center")
-    if button.button("Predict from the context alone", icon=":material/online_prediction:", key="trace_forecast"):
+    if clicked(button, "Predict from the context alone", "trace_forecast", icon=":material/online_prediction:"):
         worker().ask(asked, session())
         st.rerun()
     note.caption("One pass over the context, no decoding. It is kept, and shown beside the truth after **Run**.")

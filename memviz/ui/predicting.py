@@ -20,6 +20,7 @@ from memviz.sweeps import Sweep
 from memviz.sweeps.running import duration
 from memviz.sweeps.tables import lengths_of
 from memviz.tasks import InputError
+from memviz.ui.clicks import clicked
 from memviz.ui.frames import picture
 from memviz.ui.population import KEY_LENGTH, choose_sweep, forget_unknown
 from memviz.ui.predicted import known_now
@@ -50,7 +51,7 @@ def show_training(is_first: bool) -> None:
         show_fit(linked)
         with st.expander("The same from the command line"):
             st.code(fit_command(linked), language=None, wrap_lines=True)
-        if st.button("Fit another one", icon=":material/add:"):
+        if clicked(st, "Fit another one", "fit_another", icon=":material/add:"):
             st.query_params.pop("run", None)
             st.rerun()
     else:
@@ -213,7 +214,7 @@ def _offer_start(task: FitTask, job: Job | None, folder: Path) -> None:
         st.error(told(job.error or "the fit failed"))
     elif job and job.status == Status.CANCELLED:
         st.info("Cancelled. " + ("Finished epochs are kept: **Go on** continues after them." if begun else ""))
-    if st.button("Go on" if begun else "Train", type="primary", icon=":material/play_circle:", key="fit_start"):
+    if clicked(st, "Go on" if begun else "Train", "fit_start", type="primary", icon=":material/play_circle:"):
         start(task)
         st.rerun()
 
@@ -252,7 +253,7 @@ def show_unfinished(but: FitTask | None) -> None:
         columns = st.columns([6, 1.2], vertical_alignment="center")
         state = "Under way" if job and job.active else "Unfinished"
         columns[0].markdown(f"**{state}** · {words_of(task)} · {len(epochs_of(folder))} epochs")
-        if columns[1].button("Show", key=f"show-{folder.name}", width="stretch"):
+        if clicked(columns[1], "Show", f"show-{folder.name}", width="stretch"):
             st.query_params["run"] = folder.name[:LINK_LENGTH]
             st.rerun()
 

@@ -13,6 +13,7 @@ from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks import InputError, TraceTask, result_key, run_hash, stored_run
+from memviz.ui.clicks import clicked
 from memviz.ui.shared import bundled_models, default_model, device_kind, session, store, stored, told, worker
 
 LINK_LENGTH = 16
@@ -36,7 +37,7 @@ def card_of(model: str) -> Card:
         if job and job.status == Status.FAILED:
             st.error(told(job.error or ""))
         st.info(f"{model} must be read once before it can be used: its tokenizer, its weight identity, its limits.")
-        if st.button(f"Get {model} ready", type="primary"):
+        if clicked(st, f"Get {model} ready", "prepare", type="primary"):
             worker().prepare(model, session())
             st.rerun()
         st.stop()
@@ -80,7 +81,7 @@ def watch(job: Job, title: str, cancel: bool = False, unit: str = "positions") -
     st.progress(share, text=f"{title}: {stage}")
     columns = st.columns([1, 2, 4], vertical_alignment="center")
     if cancel:
-        if columns[0].button("Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:"):
+        if clicked(columns[0], "Cancel", f"cancel-{job.id}", icon=":material/stop_circle:"):
             worker().cancel(job)
         job.kept = columns[1].toggle("Go on when nobody watches", value=job.kept, key=f"keep-{job.id}")
     columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done:,} of {job.total:,} {unit}" if job.total else ""))
@@ -115,17 +116,17 @@ def _show_run(job: Job) -> None:
     progress = f"{job.done:,} of {job.total:,} positions" if job.active and job.total else stage
     name = f"{task.model}, {len(task.context_ids)} + {task.n_steps} tokens"
     columns[0].markdown(f"**{'Under way' if job.active else 'Ended'}:** {name} · {progress}")
-    if columns[1].button("Show", key=f"show-{job.id}", width="stretch"):
+    if clicked(columns[1], "Show", f"show-{job.id}", width="stretch"):
         for parameter in ("tok", "mode", "fill"):
             st.query_params.pop(parameter, None)
         st.query_params["run"] = job.key[:LINK_LENGTH]
         st.rerun(scope="app")
     if job.active:
-        if columns[2].button("Cancel", key=f"stop-{job.id}", width="stretch"):
+        if clicked(columns[2], "Cancel", f"stop-{job.id}", width="stretch"):
             worker().cancel(job)
             st.session_state.setdefault(SEEN, set()).add(job.key)
             st.rerun(scope="app")
-    elif columns[2].button("Dismiss", key=f"dismiss-{job.id}", width="stretch"):
+    elif clicked(columns[2], "Dismiss", f"dismiss-{job.id}", width="stretch"):
         st.session_state.setdefault(SEEN, set()).add(job.key)
         st.rerun(scope="app")
 
@@ -144,7 +145,7 @@ def show_passages(passages: Mapping[str, str], task_for: Callable[[str], TraceTa
             pass
         rows.append({"passage": title, "score M": score, "reproduced from the start": prefix})
     st.table(rows, border="horizontal", hide_index=True)
-    if missing and st.button(f"Run the {len(missing)} not run yet"):
+    if missing and clicked(st, f"Run the {len(missing)} not run yet", "run_passages"):
         for task in missing:
             worker().submit(task, session())
             st.session_state.setdefault(SEEN, set()).add(run_hash(task))  # this table shows them

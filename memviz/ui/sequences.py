@@ -10,6 +10,7 @@ from memviz.catalog import ModelError, find_model, read_card
 from memviz.ladder import LadderTask, tasks_of
 from memviz.settings import settings
 from memviz.tasks import InputError, run_hash, task_of_ids
+from memviz.ui.clicks import clicked
 from memviz.ui.frames import offer_table
 from memviz.ui.keeping import offer_keeping, rows_among
 from memviz.ui.population import View, points
@@ -49,7 +50,7 @@ def show_sequences(view: View, rows: np.ndarray, title: str, name: str, models: 
             ("compare", "Open in Compare", ":material/stacks:"),
             ("trace", f"Open in Trace, {view.names[models[1]]}", ":material/timeline:"),
         ):
-            if st.button(label, icon=icon, disabled=row is None, key=f"{target}-{name}") and row is not None:
+            if clicked(st, label, f"{target}-{name}", icon=icon, disabled=row is None) and row is not None:
                 _open(view, row, target, models[1])
         with st.popover("Keep these rows", icon=":material/bookmark_add:"):
             offer_keeping(rows_among(view.task.rows, rows), title, name)

@@ -19,6 +19,7 @@ from memviz.sweeps.results import MANIFEST
 from memviz.sweeps.rowset import PARTS
 from memviz.sweeps.task import ANCHORED, AT, CONTEXTS, CONTINUATIONS, SLIDING
 from memviz.tasks import InputError
+from memviz.ui.clicks import clicked
 from memviz.ui.population import KEY_LENGTH, name_of, title_of
 from memviz.ui.running import LINK_LENGTH, watch
 from memviz.ui.shared import PAGES, bundled_models, escaped, session, store, told, worker
@@ -153,7 +154,7 @@ def show_task(task: SweepTask) -> None:
         return
     _say_why_not(job)
     begun = sweep_folder(task, settings()).exists()
-    if st.button("Go on" if begun else "Run", type="primary", icon=":material/play_circle:"):
+    if clicked(st, "Go on" if begun else "Run", "sweep_start", type="primary", icon=":material/play_circle:"):
         start(task)
         st.rerun()
 
@@ -185,7 +186,7 @@ def show_kept() -> None:
         if request:
             columns = st.columns([6, 1.2], vertical_alignment="center")
             columns[0].markdown(f"**Unfinished** · {escaped(words_of(sweep_task_from(request)))}")
-            if columns[1].button("Show", key=f"show-{name}", width="stretch"):
+            if clicked(columns[1], "Show", f"show-{name}", width="stretch"):
                 st.query_params["run"] = name[:LINK_LENGTH]
                 st.rerun()
     if not found and not left:

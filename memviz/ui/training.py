@@ -37,6 +37,7 @@ from memviz.measures.glossary import explain
 from memviz.records import Run, Trace
 from memviz.settings import settings
 from memviz.tokenizer import Tokenizer
+from memviz.ui.clicks import clicked
 from memviz.ui.rows import open_row
 from memviz.ui.running import watch
 from memviz.ui.shared import escaped, pinned_index, samples, session, told, worker
@@ -246,7 +247,7 @@ def _offer_index(model: Model, tokenizer: Tokenizer) -> None:
     if job and job.status == Status.FAILED:
         st.error(told(job.error or ""))
     st.info("The index of the training data is not built yet: some seconds and about 200 MB of the cache, once.")
-    if st.button("Build the index"):
+    if clicked(st, "Build the index", "trace_build_index"):
         worker().index(SUITE, session())
         st.rerun(scope="app")
 
@@ -354,5 +355,6 @@ def _offer_rows(lookup: Lookup, rows: Sequence[int], name: str) -> None:
         return
     with st.container(horizontal=True):
         for row in others:
-            if st.button(f"Open row {row}", key=f"open-{name}-{row}", on_click=open_row, args=(row, "trace")):
+            if clicked(st, f"Open row {row}", f"open-{name}-{row}"):
+                open_row(row, "trace")
                 st.rerun(scope="app")
