@@ -24,7 +24,7 @@ import torch
 from sweep import seconds
 from transformers import AutoModelForCausalLM, GPTNeoXConfig
 
-from memviz.catalog import Card, find_model, memory_needed
+from memviz.catalog import Card, find_model
 from memviz.demo.suite import read_data
 from memviz.engine.backend import Backend
 from memviz.engine.devices import device_name
@@ -34,6 +34,7 @@ from memviz.engine.preparing import prepare
 from memviz.engine.tracing import rows_that_fit, survey, trace
 from memviz.records import Decoding, Prompts, Survey
 from memviz.settings import load_settings
+from memviz.weights import memory_needed
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from tiny_models import plain_generate

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig
 
-from memviz.catalog import find_model, known_models, read_json
+from memviz.catalog import find_model, known_models
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.engine.backend import Backend
 from memviz.engine.loading import Loaded
@@ -29,6 +29,7 @@ from memviz.records import Prompts
 from memviz.settings import Settings, load_settings
 from memviz.sweeps.running import BATCH
 from memviz.sweeps.task import AT, CONTINUATIONS
+from memviz.weights import read_json
 
 K, LENGTHS = AT, CONTINUATIONS
 M = max(LENGTHS)

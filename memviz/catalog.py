@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import sysconfig
 from collections.abc import Iterator
@@ -14,14 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from memviz.settings import ROOT, Settings
+from memviz.weights import ModelError, fingerprint, read_json, weight_identity
 
-BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
-MAX_JSON_BYTES = 16 * 2**20
 CARD = "card.json"
 CARD_FORMAT = 1
 """Raised when the fields of a card change; a card of another format is made anew."""
-_VOLATILE = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "use_cache", "architectures", "auto_map"}
-"""Of a configuration: what decides no number."""
 SUITE_MODELS = ROOT / "memviz" / "demo" / "suite" / "models"
 """The models that come with memviz: one more root, after those that are configured."""
 PYTHIA_SIZES = {  # https://github.com/EleutherAI/pythia: total parameters
@@ -36,10 +32,6 @@ PYTHIA_SIZES = {  # https://github.com/EleutherAI/pythia: total parameters
     "6.9b": 6_857_302_016,
     "12b": 11_846_072_320,
 }
-
-
-class ModelError(ValueError):
-    """A model that cannot be used as asked; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -248,102 +240,6 @@ def site_files(source: Package) -> list[Path] | None:
     return files if all(file.is_file() for file in files) else None
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file nobody vouches for. Raises ModelError naming the file."""
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ModelError(
-                f"{path} has {path.stat().st_size:,} bytes, more than the {MAX_JSON_BYTES:,} that are read"
-            )
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent} is no model folder: {path.name} is missing") from None
-    except ModelError:
-        raise
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds a {type(content).__name__}, expected a JSON object")
-    return content
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that make up a folder's model. Raises ModelError where there are none to be trusted."""
-    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if whole.exists() or whole.is_symlink():
-        names = [whole.name]
-    elif index.is_file():
-        parts = read_json(index).get("weight_map")
-        if not isinstance(parts, dict) or not parts or not all(isinstance(name, str) for name in parts.values()):
-            raise ModelError(f"{index} names no weight files: fetch or copy the model again")
-        names = sorted(set(parts.values()))
-        outside = next((name for name in names if Path(name).name != name or name in ("", "..")), None)
-        if outside is not None:
-            raise ModelError(f"{index} points outside its folder ({outside[:200]!r}), so it is not read")
-    else:
-        pickles = sorted(file.name for suffix in ("bin", "pt", "pth", "ckpt") for file in folder.glob(f"*.{suffix}"))
-        if pickles:
-            raise ModelError(
-                f"{folder} holds weights only as {pickles[0]}, a pickle, which can run code when read: "
-                "convert it to safetensors, or choose a revision that has model.safetensors"
-            )
-        raise ModelError(f"{folder} holds no weights: a file model.safetensors is expected")
-    for name in names:
-        if not (folder / name).is_file():
-            what = "is a broken link" if (folder / name).is_symlink() else "is missing"
-            raise ModelError(f"{folder / name} {what}: fetch or copy the model again")
-    return [folder / name for name in names]
-
-
-def count_parameters(folder: Path) -> int:
-    """Parameters in a folder's weight files, from their headers alone. Raises ModelError for damaged files."""
-    return sum(_count_in_file(file)[0] for file in weight_files(folder))
-
-
-def count_tensors(folder: Path) -> int:
-    """Arrays in a folder's weight files, as `count_parameters`."""
-    return sum(_count_in_file(file)[1] for file in weight_files(folder))
-
-
-def _count_in_file(file: Path) -> tuple[int, int]:
-    """Parameters and arrays of one safetensors file: 8 bytes of header length, a JSON header, the arrays end to end."""
-    try:
-        with file.open("rb") as stream:
-            length, n_bytes = int.from_bytes(stream.read(8), "little"), file.stat().st_size
-            if length > min(MAX_JSON_BYTES, n_bytes):
-                raise ModelError(f"{file} is damaged: its header claims {length} bytes; fetch or copy it again")
-            header = json.loads(stream.read(length))
-        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-        expected = 8 + length + max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
-        n_parameters = sum(math.prod(map(int, tensor["shape"])) for tensor in tensors)
-    except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error.strerror}") from None
-    except ModelError:
-        raise
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        raise ModelError(f"{file} is damaged: its header cannot be read; fetch or copy it again") from None
-    if expected != n_bytes:
-        raise ModelError(
-            f"{file} is damaged: it has {n_bytes:,} bytes, its header says {expected:,}; fetch or copy it again"
-        )
-    return n_parameters, len(tensors)
-
-
-def memory_needed(n_parameters: int, dtype: str) -> int:
-    """Bytes to hold a model and run one prompt: its weights and a fifth more, at least 1 GB, for what it computes."""
-    weights = n_parameters * BYTES_PER_PARAMETER[dtype]
-    return weights + max(weights // 5, 1_000_000_000)
-
-
-def fingerprint(folder: Path) -> list[list[str | int]]:
-    """Path, size and modification time of the files that decide a model's numbers and its token ids."""
-    files = [*weight_files(folder), *(folder / name for name in ("config.json", "tokenizer.json"))]
-    stats = [(str(file), file.stat()) for file in files if file.is_file()]
-    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
-
-
 @dataclass(frozen=True)
 class Card:
     """What is known of a prepared model without loading it; kept in the cache beside its tokenizer."""
@@ -406,16 +302,6 @@ def _checked_card(folder: Path, found: tuple[tuple[str | int, ...], ...]) -> Car
         return card if card.weights == weight_identity(folder, read_json(folder / "config.json")) else None
     except (ModelError, OSError, TypeError):
         return None
-
-
-def weight_identity(folder: Path, config: dict[str, Any]) -> str:
-    """sha256 over the weights and what of the configuration decides numbers."""
-    lasting = {key: value for key, value in config.items() if key not in _VOLATILE}
-    digest = hashlib.sha256(json.dumps(lasting, sort_keys=True).encode())
-    for file in weight_files(folder):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return f"sha256:{digest.hexdigest()}"
 
 
 def ship_card(card: Card) -> None:

@@ -6,7 +6,6 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from memviz import ui
-from memviz.catalog import ModelError
 from memviz.corpus import CorpusError
 from memviz.settings import ROOT
 from memviz.store import StoreError
@@ -14,6 +13,7 @@ from memviz.tasks import InputError
 from memviz.ui.clicks import hearing
 from memviz.ui.doors import DOORS
 from memviz.ui.sign_in import guard_sign_in
+from memviz.weights import ModelError
 
 FIGURES = ROOT / "memviz" / "figures"
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memviz.catalog import BYTES_PER_PARAMETER, Card, card_folder, find_model, read_card
+from memviz.catalog import Card, card_folder, find_model, read_card
 from memviz.records import Decoding, Prompts, Run, Trace, from_arrays, to_arrays
 from memviz.settings import Settings
 from memviz.store import Store, request_hash
 from memviz.store.keys import request_fields
 from memviz.tokenizer import Tokenizer
+from memviz.weights import BYTES_PER_PARAMETER
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

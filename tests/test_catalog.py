@@ -14,25 +14,17 @@ from model_folders import change, write_model
 from safetensors.numpy import save_file
 
 from memviz import catalog
-from memviz.catalog import (
+from memviz.catalog import Card, Folder, Hub, Package, card_folder, find_model, known_models, read_card, write_card
+from memviz.settings import Settings
+from memviz.weights import (
     MAX_JSON_BYTES,
-    Card,
-    Folder,
-    Hub,
     ModelError,
-    Package,
-    card_folder,
     count_parameters,
-    find_model,
     fingerprint,
-    known_models,
     memory_needed,
-    read_card,
     read_json,
     weight_files,
-    write_card,
 )
-from memviz.settings import Settings
 
 
 @pytest.fixture(autouse=True)

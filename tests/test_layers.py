@@ -17,6 +17,7 @@ LAYERS = {
     "memviz": 0,
     "memviz.settings": 0,
     "memviz.records": 0,
+    "memviz.weights": 0,
     "memviz.catalog": 0,
     "memviz.tokenizer": 0,
     "memviz.passages": 0,

@@ -14,7 +14,7 @@ from serving import ROOT
 from tiny_models import plain_generate
 from transformers import AutoTokenizer
 
-from memviz.catalog import Card, ModelError, find_model, site_files
+from memviz.catalog import Card, find_model, site_files
 from memviz.engine.backend import Backend
 from memviz.engine.loading import Loaded
 from memviz.engine.preparing import prepare
@@ -24,6 +24,7 @@ from memviz.records import Decoding, Prompts, Trace
 from memviz.settings import Settings
 from memviz.tasks import TraceTask, task_of_text, tokenizer_of
 from memviz.tokenizer import Tokenizer
+from memviz.weights import ModelError
 
 pytestmark = pytest.mark.slow
 NAME = "smollm2-135m"

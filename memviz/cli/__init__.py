@@ -9,7 +9,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from memviz import __version__
-from memviz.catalog import ModelError
 from memviz.cli import corpus, models, predictor, results
 from memviz.cli.findings import findings
 from memviz.cli.map import project
@@ -18,6 +17,7 @@ from memviz.cli.tracing import trace
 from memviz.corpus.files import CorpusError, CorpusUnavailable
 from memviz.settings import SettingsError, quiet_libraries
 from memviz.tasks import InputError
+from memviz.weights import ModelError
 
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

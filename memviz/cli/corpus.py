@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memviz.catalog import Folder, ModelError, card_folder, find_model, read_card
+from memviz.catalog import Folder, card_folder, find_model, read_card
 from memviz.cli.shared import check_out, read_text, say, write
 from memviz.settings import load_settings
 from memviz.tasks import InputError
 from memviz.tokenizer import Tokenizer
+from memviz.weights import ModelError
 
 if TYPE_CHECKING:
     import numpy as np

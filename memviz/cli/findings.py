@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memviz.catalog import ModelError, find_model
+from memviz.catalog import find_model
 from memviz.cli.shared import check_out, say, store, write
 from memviz.settings import ROOT, Settings, load_settings
+from memviz.weights import ModelError
 
 if TYPE_CHECKING:
     from memviz.corpus import Corpus

@@ -7,23 +7,10 @@ from typing import Annotated
 
 import typer
 
-from memviz.catalog import (
-    BYTES_PER_PARAMETER,
-    Folder,
-    Model,
-    ModelError,
-    Package,
-    count_parameters,
-    find_model,
-    known_models,
-    memory_needed,
-    read_card,
-    read_json,
-    site_files,
-    weight_files,
-)
+from memviz.catalog import Folder, Model, Package, find_model, known_models, read_card, site_files
 from memviz.cli.shared import say
 from memviz.settings import Settings, load_settings
+from memviz.weights import BYTES_PER_PARAMETER, ModelError, count_parameters, memory_needed, read_json, weight_files
 
 app = typer.Typer(help="List models, or get one ready.")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from memviz.catalog import BYTES_PER_PARAMETER, find_model, read_card
+from memviz.catalog import find_model, read_card
 from memviz.cli.shared import check_out, prepared, read_text, say, store, write
 from memviz.records import Decoding
 from memviz.settings import load_settings
@@ -22,6 +22,7 @@ from memviz.tasks import (
     task_of_text,
     tokenizer_of,
 )
+from memviz.weights import BYTES_PER_PARAMETER
 
 
 def trace(

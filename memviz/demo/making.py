@@ -19,7 +19,6 @@ import torch
 import typer
 from safetensors.torch import save_file
 
-from memviz.catalog import count_parameters
 from memviz.demo import cards, recipe
 from memviz.demo.evaluation import CONDITIONS, evaluate, summary
 from memviz.demo.recipe import Recipe, Size
@@ -29,6 +28,7 @@ from memviz.demo.training import build, checkpoint_steps, loss_of, train
 from memviz.engine.backend import Backend
 from memviz.engine.devices import choose_device
 from memviz.settings import ROOT, Settings, quiet_libraries
+from memviz.weights import count_parameters
 
 TOKENIZER_CONFIG = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": recipe.SEPARATOR})
 """Without it transformers takes GPT-NeoX's own class, which normalizes texts and adds a token."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from memviz.catalog import ModelError
+from memviz.weights import ModelError
 
 _TOLERANCE = 1e-3
 """Logit units in float32, relative to the largest logit, by which the lens at the last layer may miss the model."""

@@ -16,8 +16,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from memviz.catalog import Card, ModelError, count_parameters, count_tensors, memory_needed, read_json
+from memviz.catalog import Card
 from memviz.engine.devices import free_memory
+from memviz.weights import ModelError, count_parameters, count_tensors, memory_needed, read_json
 
 log = logging.getLogger(__name__)
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")

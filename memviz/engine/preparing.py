@@ -29,21 +29,17 @@ from memviz.catalog import (
     Folder,
     Hub,
     Model,
-    ModelError,
     Package,
     card_folder,
-    count_parameters,
-    fingerprint,
     read_card,
-    read_json,
     site_file,
     site_files,
-    weight_identity,
     write_card,
 )
 from memviz.engine.loading import first_line, vet_folder
 from memviz.engine.writing import new_folder, writing
 from memviz.settings import Settings
+from memviz.weights import ModelError, count_parameters, fingerprint, read_json, weight_identity
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]

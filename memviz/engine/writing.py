@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from memviz.catalog import ModelError
+from memviz.weights import ModelError
 
 
 class CacheError(RuntimeError):

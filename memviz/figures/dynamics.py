@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from memviz.figures.frame import layout
+from memviz.figures.frame import layout, quiet_axis
 from memviz.figures.palette import THEMED, Palette
 from memviz.figures.population import SYMBOLS, _band
 
@@ -66,9 +66,8 @@ def dynamics_figure(
     figure.update_layout(**{key: value for key, value in shape.items() if key not in ("xaxis", "yaxis")})
     figure.update_layout(showlegend=True, margin={"l": 86, "r": 12, "t": 56, "b": 98})
     figure.update_annotations(font_size=11)
-    axis = {"zeroline": False, "linecolor": colours.muted, "ticks": "outside", "ticklen": 4, "automargin": True}
-    figure.update_xaxes(showgrid=False, **axis)
-    figure.update_xaxes(nticks=4)
+    axis = quiet_axis(colours)
+    figure.update_xaxes(showgrid=False, nticks=4, **axis)
     figure.update_xaxes(title="decoding step t", row=lines, col=(columns + 1) // 2)
     figure.update_yaxes(rangemode="normal", **axis)
     figure.update_yaxes(title=MEASURES[measure], col=1)

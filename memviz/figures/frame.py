@@ -19,11 +19,9 @@ _LETTER, _KEY = 6.4, 40
 """Pixels, measured in Chromium: tick labels, what a percent sign and a title add, a legend's lines, a letter, a key."""
 
 
-def layout(
-    colours: Palette, x: Mapping[str, Any], y: Mapping[str, Any], height: int = HEIGHT, **more: Any
-) -> go.Layout:
-    """What all figures share: quiet grid, room for labels, zoom that survives a rerun."""
-    axis = {
+def quiet_axis(colours: Palette) -> dict[str, Any]:
+    """What all axes share."""
+    return {
         "zeroline": False,
         "automargin": True,
         "linecolor": colours.muted,
@@ -31,6 +29,13 @@ def layout(
         "ticklen": 4,
         "ticklabeloverflow": "allow",
     }
+
+
+def layout(
+    colours: Palette, x: Mapping[str, Any], y: Mapping[str, Any], height: int = HEIGHT, **more: Any
+) -> go.Layout:
+    """What all figures share: quiet grid, room for labels, zoom that survives a rerun."""
+    axis = quiet_axis(colours)
     return go.Layout(
         height=height,
         margin={"l": 12, "r": 16, "t": 28, "b": 12},

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from memviz.figures.frame import quiet_axis
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.perturbation import Operation, Perturbed
 
@@ -48,7 +49,7 @@ def perturbed_figure(
         figure.add_annotation(
             x=mark, y=1.12, yref="y domain", text=label, showarrow=False, xanchor="left", row=1, col=1
         )
-    axis = {"zeroline": False, "linecolor": colours.muted, "automargin": True}
+    axis = quiet_axis(colours)
     figure.update_xaxes(showgrid=False, **axis)
     figure.update_xaxes(title=AXES[operation], row=2, col=1)
     if operation in ("drop", "replace") and len(x) <= _MOST_TICKS:

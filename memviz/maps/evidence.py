@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from memviz.catalog import ModelError
 from memviz.maps.dynamics import DynamicsTask, run_dynamics
 from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer, together
 from memviz.maps.making import checked_card
@@ -35,6 +34,7 @@ from memviz.store import Store, StoreError
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.rowset import PARTS
 from memviz.tasks import InputError, Say
+from memviz.weights import ModelError
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

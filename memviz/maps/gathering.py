@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from memviz.catalog import Card, read_json
+from memviz.catalog import Card
 from memviz.maps.scope import Scope
 from memviz.measures.templates import repeating
 from memviz.records import BEFORE_NORM, States
@@ -17,6 +17,7 @@ from memviz.store import Store
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.states import Texts, states_of, texts_of
 from memviz.tasks import InputError, Report, Say
+from memviz.weights import read_json
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memviz.catalog import Card, ModelError
+from memviz.catalog import Card
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.prediction.data import PARTS
 from memviz.prediction.tables import Tables, read_tables
@@ -19,6 +19,7 @@ from memviz.settings import Settings
 from memviz.store.files import refusal
 from memviz.sweeps.kept import newest_first
 from memviz.tasks import InputError
+from memviz.weights import ModelError
 
 SHIPPED = SUITE_FOLDER / "predictors"
 PROGRESS = "progress.jsonl"

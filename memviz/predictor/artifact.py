@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from memviz.catalog import ModelError
 from memviz.predictor.features import NGRAMS, STATISTICS, Inputs, Scaling, tokens_of
 from memviz.predictor.files import ABOUT, WEIGHTS, read_about
 from memviz.predictor.module import Encoder
 from memviz.predictor.presets import Preset, Setting
+from memviz.weights import ModelError
 
 _MAX_BYTES = 2**30
 """Of weights that are read."""

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from memviz.catalog import ModelError
 from memviz.predictor.presets import SETTINGS
+from memviz.weights import ModelError
 
 ABOUT, WEIGHTS = "predictor.json", "predictor.safetensors"
 FORMAT = 1

@@ -14,10 +14,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from memviz.catalog import ModelError
 from memviz.predictor.features import Inputs, tokens_of
 from memviz.predictor.files import WEIGHTS
 from memviz.predictor.presets import Setting
+from memviz.weights import ModelError
 
 Weights = Mapping[str, np.ndarray]
 _NORM_EPSILON = 1e-5

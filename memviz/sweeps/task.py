@@ -6,11 +6,11 @@ import shlex
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from memviz.catalog import BYTES_PER_PARAMETER
 from memviz.store import request_hash
 from memviz.store.keys import request_fields
 from memviz.sweeps.rowset import RowSet, row_set_from
 from memviz.tasks import InputError
+from memviz.weights import BYTES_PER_PARAMETER
 
 SLIDING, ANCHORED = "sliding", "anchored"
 CONTEXTS, CONTINUATIONS = (8, 16, 32, 64, 96), (16, 32, 48, 64, 96)

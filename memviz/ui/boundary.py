@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from memviz.catalog import Model, ModelError, find_model, read_card
+from memviz.catalog import Model, find_model, read_card
 from memviz.corpora import SUITE, index_of
 from memviz.corpus import Corpus, CorpusError
 from memviz.jobs import Errand, Status
@@ -37,6 +37,7 @@ from memviz.ui.population import View
 from memviz.ui.running import watch
 from memviz.ui.shared import session, store, tokenizer, told, worker
 from memviz.ui.training import corpus_of
+from memviz.weights import ModelError
 
 PERMILLE = 1000.0
 

@@ -17,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from memviz.catalog import ModelError, find_model, read_card
+from memviz.catalog import find_model, read_card
 from memviz.figures.linked import COMPONENT, component_css, component_js
 from memviz.settings import SettingsError, settings
 from memviz.store import StoreError
 from memviz.tasks import task_from, tokenizer_of
 from memviz.tokenizer import Tokenizer
 from memviz.ui.sign_in import is_wanted
+from memviz.weights import ModelError
 
 PAGES = (
     "/trace",

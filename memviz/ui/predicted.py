@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from memviz.catalog import Card, ModelError
+from memviz.catalog import Card
 from memviz.figures.linked import Track
 from memviz.figures.predicted import BASELINES, METHOD_WORDS, SETTING_WORDS, predicted_track
 from memviz.jobs import Status
@@ -28,6 +28,7 @@ from memviz.tasks import TraceTask, result_key
 from memviz.ui.clicks import clicked
 from memviz.ui.running import watch
 from memviz.ui.shared import device_kind, session, store, told, worker
+from memviz.weights import ModelError
 
 CHOSEN = "predicted"
 """The widget that chooses settings, and the address's parameter."""

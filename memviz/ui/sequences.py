@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from memviz.catalog import ModelError, find_model, read_card
+from memviz.catalog import find_model, read_card
 from memviz.ladder import LadderTask, tasks_of
 from memviz.settings import settings
 from memviz.tasks import InputError, run_hash, task_of_ids
@@ -16,6 +16,7 @@ from memviz.ui.keeping import offer_keeping, rows_among
 from memviz.ui.population import View, points
 from memviz.ui.running import LINK_LENGTH
 from memviz.ui.shared import PAGES, refuse, store, tokenizer
+from memviz.weights import ModelError
 
 SHOWN = 300
 """Sequences listed at most; files hold all."""

@@ -15,7 +15,7 @@ import torch
 from serving import ROOT
 from transformers import AutoModelForCausalLM
 
-from memviz.catalog import Folder, count_parameters, local_models
+from memviz.catalog import Folder, local_models
 from memviz.demo import evaluation
 from memviz.demo.recipe import SMOKE, SUITE
 from memviz.demo.suite import SUITE_FOLDER, read_data
@@ -24,6 +24,7 @@ from memviz.engine.preparing import prepare
 from memviz.settings import Settings
 from memviz.tasks import tokenizer_of
 from memviz.tokenizer import Tokenizer
+from memviz.weights import count_parameters
 
 CPU = torch.device("cpu")
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from tiny_models import VOCAB, one_pass, plain_generate, tiny
 
-from memviz.catalog import ModelError
 from memviz.engine import lens as engine_lens
 from memviz.engine.layers import final_norm
 from memviz.engine.lens import read_lens
 from memviz.engine.loading import Loaded
 from memviz.measures.lens import NEVER, LensScores, commit_layers
+from memviz.weights import ModelError
 
 K, M = 9, 12
 

@@ -13,11 +13,12 @@ from model_folders import change, write_model
 from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES
 
-from memviz.catalog import Card, Folder, Model, ModelError
+from memviz.catalog import Card, Folder, Model
 from memviz.engine import loading
 from memviz.engine.loading import Residents, load_model, vet_folder
 from memviz.engine.preparing import prepare
 from memviz.settings import Settings
+from memviz.weights import ModelError
 
 CPU = torch.device("cpu")
 

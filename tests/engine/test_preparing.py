@@ -20,11 +20,12 @@ from model_folders import BOS, VOCAB, change, write_model
 from tiny_models import EOS, LIMIT
 
 from memviz import catalog
-from memviz.catalog import Model, ModelError, Package, card_folder, find_model, read_card
+from memviz.catalog import Model, Package, card_folder, find_model, read_card
 from memviz.engine import preparing
 from memviz.engine.preparing import add_model, prepare
 from memviz.engine.writing import CacheError
 from memviz.settings import Settings
+from memviz.weights import ModelError
 
 
 @pytest.fixture

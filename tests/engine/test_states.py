@@ -7,13 +7,13 @@ import pytest
 import torch
 from tiny_models import VOCAB, one_pass, tiny
 
-from memviz.catalog import ModelError
 from memviz.engine import states as engine_states
 from memviz.engine.layers import check_lens, final_norm, lens_logits
 from memviz.engine.loading import Loaded
 from memviz.engine.states import read_states
 from memviz.engine.tracing import trace
 from memviz.records import BEFORE_NORM, Decoding, Prompts
+from memviz.weights import ModelError
 
 N, P = 5, 30
 HALF = 2e-3

@@ -18,7 +18,7 @@ from corpus_tools import HASH, random_stream
 from hostile.files import HTML, Evil, nested, safetensors_bytes
 from store_tools import PLENTY, arrays, index_of, key
 
-from memviz.catalog import ModelError, find_model
+from memviz.catalog import find_model
 from memviz.corpora import index_of as index_of_model
 from memviz.corpus import Corpus, CorpusError
 from memviz.prediction import epochs_of, known_predictors, read_known
@@ -29,6 +29,7 @@ from memviz.settings import Settings
 from memviz.store import Store, StoreError
 from memviz.store.files import content_name
 from memviz.sweeps.kept import newest_first
+from memviz.weights import ModelError
 
 # Indexes of a corpus
 

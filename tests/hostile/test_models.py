@@ -14,13 +14,14 @@ from hostile.files import HTML, MODELS, NAMES, Evil, hostile_model, safetensors_
 from model_folders import write_model
 from serving import ROOT
 
-from memviz.catalog import ModelError, find_model, known_models, local_models, read_card
+from memviz.catalog import find_model, known_models, local_models, read_card
 from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
 from memviz.jobs import Status, Worker
 from memviz.settings import Settings
 from memviz.store import Store
 from memviz.tasks import TraceTask, run_trace
+from memviz.weights import ModelError
 
 
 def sentence_of(task: TraceTask, backend: Backend, store: Store) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from predictor_tools import QUICK, D, K, M, planted, random_inputs, trainer_of
 
-from memviz.catalog import ModelError
 from memviz.predictor.artifact import Predictor, save
 from memviz.predictor.features import Inputs
 from memviz.predictor.files import WEIGHTS
 from memviz.predictor.forward import probability, read_weights
 from memviz.predictor.presets import Setting
+from memviz.weights import ModelError
 
 
 def fitted(setting: Setting, folder: Path, with_hidden: bool = True) -> Predictor:
