@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memviz.settings import Settings
@@ -152,6 +154,8 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._ids = count(1)
         self._turns: dict[str, int] = {}
+        self._turn = 0
+        """Of the session served last, before it was: who comes after a while starts there, with no credit or debt."""
         self.backend: Any = None
 
     def submit(self, task: TraceTask, session: str, drafts: Sequence[TraceTask] = ()) -> Job:
@@ -188,10 +192,15 @@ class Worker:
             return [j for j in self._jobs.values() if session in j._sessions and isinstance(j.task, TraceTask)]
 
     def place(self, job: Job) -> int:
-        """Jobs before this one, the running one included."""
+        """Jobs before this one as the queue stands, the running one included."""
         with self._changed:
-            others = [other for other in self._jobs.values() if other.active and other is not job]
-        return sum(other.status == Status.RUNNING or other.id < job.id for other in others)
+            waiting = [other for other in self._jobs.values() if other.status == Status.QUEUED]
+            n_running = sum(other.status == Status.RUNNING for other in self._jobs.values() if other is not job)
+            turns, n_before = dict(self._turns), 0
+            while job in waiting and (first := self._first(waiting, turns)) is not job:
+                waiting.remove(first)
+                n_before += 1
+        return n_running + n_before
 
     def cancel(self, job: Job) -> None:
         """Give a job up: at once where it waits, within one forward pass where it runs."""
@@ -229,6 +238,7 @@ class Worker:
                 log.info("job %d queued: %s", job.id, kind)
             if session is not None:
                 job.attend(session)
+                self._turns[session] = max(self._turns.get(session, 0), self._turn)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="memviz-worker", daemon=True)
                 self._thread.start()
@@ -256,14 +266,23 @@ class Worker:
                         self._end(job, Status.CANCELLED)
                 queued = [job for job in queued if job.status == Status.QUEUED]
                 if queued:
-                    job = min(
-                        queued, key=lambda job: (min((self._turns.get(s, 0) for s in job._sessions), default=0), job.id)
-                    )
-                    for session in job._sessions:
-                        self._turns[session] = self._turns.get(session, 0) + 1
+                    job = self._first(queued, self._turns)
                     job.status, job.started = Status.RUNNING, time.monotonic()
                     return job
                 self._changed.wait(timeout=1.0 if any(job.active for job in self._jobs.values()) else None)
+
+    def _first(self, queued: Sequence[Job], turns: dict[str, int]) -> Job:
+        """The job whose session was served least, the oldest of those; counts it among the turns."""
+
+        def turn(job: Job) -> tuple[int, int]:
+            return min((turns.get(s, self._turn) for s in tuple(job._sessions)), default=0), job.id
+
+        job = min(queued, key=turn)
+        if turns is self._turns:
+            self._turn = max(self._turn, turn(job)[0])
+        for session in tuple(job._sessions):
+            turns[session] = turns.get(session, self._turn) + 1
+        return job
 
     def _work(self) -> None:
         while True:
@@ -275,12 +294,24 @@ class Worker:
                 status = Status.CANCELLED
             except Exception as error:
                 status = Status.FAILED
-                expected = type(error).__module__.startswith("memviz.")
+                said = self._said(error)
+                expected = said is not None
                 name = type(error).__name__
-                job.error = str(error) if expected else f"something went wrong ({name}); the server's log says where"
+                job.error = said or f"something went wrong ({name}); the server's log says where"
                 log.log(logging.INFO if expected else logging.ERROR, "job %d failed", job.id, exc_info=not expected)
             with self._changed:
                 self._end(job, status)
+
+    def _said(self, error: Exception) -> str | None:
+        """What a visitor can do about it, or None where only the log helps."""
+        cache = self._settings.cache
+        if type(error).__module__.startswith("memviz."):
+            return str(error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"no space left in {cache}: free space or set MEMVIZ_CACHE; what was finished before is kept"
+        if isinstance(error, OSError) and Path(str(error.filename)).is_relative_to(cache):
+            return f"{error.filename} cannot be used ({error.strerror}): if it was removed, start again"
+        return None
 
     def _end(self, job: Job, status: Status) -> None:
         job.status, job.ended = status, time.monotonic()

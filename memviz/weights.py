@@ -10,6 +10,7 @@ from typing import Any
 
 BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
 MAX_JSON_BYTES = 16 * 2**20
+_MAX_AXES = 16
 _VOLATILE = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "use_cache", "architectures", "auto_map"}
 """Of a configuration: what decides no number."""
 
@@ -86,8 +87,8 @@ def _count_in_file(file: Path) -> tuple[int, int]:
                 raise ModelError(f"{file} is damaged: its header claims {length} bytes; fetch or copy it again")
             header = json.loads(stream.read(length))
         tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-        expected = 8 + length + max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
-        n_parameters = sum(math.prod(map(int, tensor["shape"])) for tensor in tensors)
+        expected = 8 + length + max((_size(tensor["data_offsets"][1]) for tensor in tensors), default=0)
+        n_parameters = sum(_n_elements(tensor["shape"]) for tensor in tensors)
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error.strerror}") from None
     except ModelError:
@@ -99,6 +100,20 @@ def _count_in_file(file: Path) -> tuple[int, int]:
             f"{file} is damaged: it has {n_bytes:,} bytes, its header says {expected:,}; fetch or copy it again"
         )
     return n_parameters, len(tensors)
+
+
+def _n_elements(shape: list[Any]) -> int:
+    """Of an array of this shape. Raises ValueError where it has too many axes."""
+    if len(shape) > _MAX_AXES:
+        raise ValueError("too many axes")
+    return math.prod(map(_size, shape))
+
+
+def _size(value: Any) -> int:
+    """A size as safetensors headers give them. Raises ValueError for other values, and for those beyond any file."""
+    if type(value) is not int or not 0 <= value < 2**48:
+        raise ValueError("no size")
+    return value
 
 
 def memory_needed(n_parameters: int, dtype: str) -> int:

@@ -98,7 +98,7 @@ if split and prompt and not decode_only:
         view = split_data(tokenizer.pieces(ids[:N_SHOWN]), len(ids), n_context, n_steps)
         ui.split_component(view, "trace_context")
 if source in PASSAGES:
-    passages = ui.open_expander(f"What {model} does with each of the passages", "trace_open_passages")
+    passages = ui.open_expander(f"What {ui.escaped(model)} does with each of the passages", "trace_open_passages")
     if passages:
         with passages:
             ui.show_passages(PASSAGES, task_for, card)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -200,7 +202,23 @@ def test_sessions_take_turns(worker: Worker, engine: Engine) -> None:
     assert engine.ran == [0, 10, 1, 2, 3]
 
 
-def test_an_error_is_kept_as_one_sentence_and_the_worker_goes_on(worker: Worker, engine: Engine) -> None:
+def test_what_a_session_ran_before_is_neither_credit_nor_debt(worker: Worker, engine: Engine) -> None:
+    earlier = [worker.submit(task(n), "anna") for n in range(10)]
+    engine.passes.release(10)
+    until(lambda: not any(job.active for job in earlier))
+    bens = [worker.submit(task(n), "ben") for n in range(20, 24)]
+    until(lambda: engine.ran[10:] == [20])
+    annas = [worker.submit(task(n), "anna") for n in range(30, 32)]
+    places = {job.task.context_ids[0]: worker.place(job) for job in (*bens, *annas)}  # type: ignore[union-attr]
+    engine.passes.release(6)
+    until(lambda: not any(job.active for job in (*bens, *annas)))
+    assert engine.ran[10:] == [20, 21, 30, 22, 31, 23]
+    assert sorted(places, key=places.__getitem__) == engine.ran[10:] and sorted(places.values()) == list(range(6))
+
+
+def test_an_error_is_kept_as_one_sentence_and_the_worker_goes_on(
+    worker: Worker, engine: Engine, tmp_path: Path
+) -> None:
     engine.fail = InputError("token id 7 is outside the vocabulary")
     job = worker.submit(task(1), "anna")
     until(ended(job))
@@ -209,6 +227,18 @@ def test_an_error_is_kept_as_one_sentence_and_the_worker_goes_on(worker: Worker,
     job = worker.submit(task(2), "anna")
     until(ended(job))
     assert job.error == "something went wrong (ZeroDivisionError); the server's log says where"
+    engine.fail = OSError(errno.ENOSPC, "No space left on device")
+    job = worker.submit(task(4), "anna")
+    until(ended(job))
+    assert job.error is not None and job.error.startswith(f"no space left in {tmp_path}: free space or set")
+    engine.fail = FileNotFoundError(errno.ENOENT, "No such file or directory", str(tmp_path / "sweeps" / "x"))
+    job = worker.submit(task(5), "anna")
+    until(ended(job))
+    assert job.error == f"{tmp_path}/sweeps/x cannot be used ({os.strerror(2)}): if it was removed, start again"
+    engine.fail = FileNotFoundError(errno.ENOENT, "No such file or directory", "/elsewhere")
+    job = worker.submit(task(6), "anna")
+    until(ended(job))
+    assert job.error == "something went wrong (FileNotFoundError); the server's log says where"
     engine.fail = None
     job = worker.submit(task(3), "anna")
     engine.passes.release()

@@ -75,8 +75,9 @@ def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
-    except OSError:  # pragma: no cover - some file systems refuse it for folders
-        pass
+    except OSError:
+        if not path.is_dir():  # some file systems refuse it for folders
+            raise
     finally:
         os.close(handle)
 

@@ -73,6 +73,9 @@ def vet_folder(folder: Path) -> dict[str, Any]:
     native = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
     also = folder / "generation_config.json"
     for key, value in [*_entries(folder / "config.json"), *(_entries(also) if also.is_file() else ())]:
+        if key == "transformers_weights" and value is not None:
+            shown = f"transformers_weights = {value!r:.100}"
+            raise ModelError(f"{folder} names a weight file of its own ({shown}): call the file model.safetensors")
         if key == "custom_generate":
             raise ModelError(f"{folder} asks for code of its own (custom_generate), which memviz does not run")
         if key.lstrip("_").startswith(("attn_implementation", "experts_implementation")):
@@ -209,7 +212,7 @@ class Residents:
 
     def names(self) -> list[str]:
         """Names of the models in memory, least recently used first."""
-        return [loaded.card.name for loaded in self._models.values()]
+        return [loaded.card.name for loaded in tuple(self._models.values())]  # pages ask while the worker loads
 
     def _free_oldest(self, device: torch.device) -> None:
         _, loaded = self._models.popitem(last=False)

@@ -30,7 +30,7 @@ from memviz.ui.clicks import clicked
 from memviz.ui.drawing import _component, _ignore
 from memviz.ui.links import _fill
 from memviz.ui.running import LINK_LENGTH, POLL_SECONDS, SEEN, watch
-from memviz.ui.shared import PAGES, bundled_models, samples, session, store, stored, tokenizer, told, worker
+from memviz.ui.shared import PAGES, bundled_models, escaped, samples, session, store, stored, tokenizer, told, worker
 from memviz.ui.training import Lookup, corpus_of, ensure_index
 
 PAGE = "compare"
@@ -87,7 +87,7 @@ def readers_of(models: Sequence[Model]) -> list[tuple[Card, Tokenizer]]:
         for job in jobs:
             if job and job.status == Status.FAILED:
                 st.error(told(job.error or ""))
-        st.info(f"{', '.join(missing)} must be read once before use: tokenizer, weight identity, limits.")
+        st.info(f"{escaped(', '.join(missing))} must be read once before use: tokenizer, weight identity, limits.")
         if clicked(st, f"Get {len(missing)} ready", f"{PAGE}_prepare", type="primary"):
             for name in missing:
                 worker().prepare(name, session(), load=False)
@@ -252,7 +252,7 @@ def _watch_jobs(jobs: list[Job], n: int) -> None:
     stage = f"{ahead} before it in the queue" if ahead else now.stage
     share = (n - len(jobs) + (now.done / now.total if now.total else 0)) / n
     progress, button = st.columns([8, 1.3], vertical_alignment="center")
-    progress.progress(min(1.0, share), text=f"{now.model}: {stage} · {n - len(jobs)} of {n} models done")
+    progress.progress(min(1.0, share), text=escaped(f"{now.model}: {stage} · {n - len(jobs)} of {n} models done"))
     if clicked(button, "Cancel", f"{PAGE}_cancel", icon=":material/stop_circle:", width="stretch"):
         for job in jobs:
             worker().cancel(job)
@@ -389,7 +389,7 @@ def say_counted(lookup: Lookup | None, row: Row) -> None:
     elif lookup is None and (job := worker().job(index_key(SUITE))) and job.active:
         said = "The index of the training data is being built; its counts come with the next look at this page."
     elif lookup is None:
-        said = f"No n-gram index of {row.model.name}'s training data is here; the Trace page says how to build one."
+        said = f"No n-gram index of {escaped(row.model.name)}'s training data is here; the Trace page says how to build one."
     elif not lookup.tracks():
         said = f"This text is not from {lookup.corpus.manifest.name}, so its n-grams are not counted."
     else:

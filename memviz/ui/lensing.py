@@ -22,7 +22,7 @@ from memviz.tokenizer import Tokenizer
 from memviz.ui.clicks import clicked
 from memviz.ui.compare import PAGE, _inputs, _watch_jobs
 from memviz.ui.running import LINK_LENGTH
-from memviz.ui.shared import device_kind, pinned_index, session, store, told, worker
+from memviz.ui.shared import device_kind, escaped, pinned_index, session, store, told, worker
 
 MODES = {"teacher_forced": "teacher-forced", "free_running": "free-running"}
 READS = {
@@ -95,7 +95,7 @@ def watch_rows(rows: Sequence[Row]) -> None:
         _watch_jobs(jobs, len(rows))
     for row in rows:
         if row.reading is None and row.job and row.job.status == Status.FAILED:
-            st.error(f"{row.model.name}: {told(row.job.error or 'the job failed')}")
+            st.error(f"{escaped(row.model.name)}: {told(row.job.error or 'the job failed')}")
 
 
 def offer_traces_prompt() -> None:
@@ -131,7 +131,7 @@ def said_of(row: Row, mode: str) -> str:
     commit, last = scores.commit, len(scores.rank) - 1
     right = commit[commit != NEVER]
     matches = int((row.reading.generated_ids == row.reading.true_ids).sum())
-    said = f"**{row.model.name}** reproduces {matches} of {len(commit)} tokens of the continuation. "
+    said = f"**{escaped(row.model.name)}** reproduces {matches} of {len(commit)} tokens of the continuation. "
     said += f"Read {MODES[mode]}, its last layer holds the true token at {len(right)} of {len(commit)} positions"
     if not len(right):
         return f"{said}."
@@ -143,9 +143,9 @@ def said_of(row: Row, mode: str) -> str:
 
 def take_cell(key: str) -> None:
     """A clicked cell goes into the address: `layer`, and `tok`, the token's index."""
-    clicked = st.session_state[key]["selection"]["points"]
-    if clicked:
-        layer, t = clicked[0]["customdata"][:2]
+    points = st.session_state[key]["selection"]["points"]
+    if points:
+        layer, t = points[0]["customdata"][:2]
         st.query_params["layer"] = str(int(layer))
         st.query_params["tok"] = str(int(t) + st.session_state[f"{key}_context"])
 

@@ -33,7 +33,7 @@ from memviz.ui.clicks import clicked
 from memviz.ui.drawing import _component, _ignore
 from memviz.ui.population import View, forget_unknown
 from memviz.ui.running import card_of, watch
-from memviz.ui.shared import device_kind, session, store, told, worker
+from memviz.ui.shared import device_kind, escaped, session, store, told, worker
 
 ALONE = "none"
 LAST, BEFORE, EMBEDDING = "last", "last, before the final norm", "embedding"
@@ -170,9 +170,9 @@ def show_jobs(tasks: Sequence[Question], missing: Sequence[Question], verb: str,
         return bool(active)
     for job in [job for job in map(_job, missing) if job is not None]:
         if job.status == Status.FAILED:
-            st.error(f"{job.model}: {told(job.error or 'the job failed')}")
+            st.error(f"{escaped(job.model)}: {told(job.error or 'the job failed')}")
         if job.status == Status.CANCELLED:
-            st.info(f"{words} of {job.model} was cancelled; states that were read are kept.")
+            st.info(f"{words} of {escaped(job.model)} was cancelled; states that were read are kept.")
     if clicked(st, verb, key, type="primary"):
         for task in missing:
             worker().ask(task, session())

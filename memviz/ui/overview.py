@@ -32,7 +32,7 @@ def show_live(example: Example) -> None:
     m = run.trace.n_continuation
     head, door = st.columns([5, 1.4], vertical_alignment="center")
     head.markdown(
-        f"**{task.model}**, {escaped(example.prompt)}: {int(longest_common_prefix(run.trace)[0])} of {m} tokens "
+        f"**{escaped(task.model)}**, {escaped(example.prompt)}: {int(longest_common_prefix(run.trace)[0])} of {m} tokens "
         f"reproduced from the first on, M = {float(memorization_score(run.trace)[0]):.2f}. "
         "Hover or use the arrow keys; the lower curve is the model's uncertainty."
     )

@@ -14,7 +14,7 @@ from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks import InputError, TraceTask, result_key, run_hash, stored_run
 from memviz.ui.clicks import clicked
-from memviz.ui.shared import bundled_models, default_model, device_kind, session, store, stored, told, worker
+from memviz.ui.shared import bundled_models, default_model, device_kind, escaped, session, store, stored, told, worker
 
 LINK_LENGTH = 16
 """Characters of a run hash in a link."""
@@ -36,8 +36,10 @@ def card_of(model: str) -> Card:
     if job is None or not job.active:
         if job and job.status == Status.FAILED:
             st.error(told(job.error or ""))
-        st.info(f"{model} must be read once before it can be used: its tokenizer, its weight identity, its limits.")
-        if clicked(st, f"Get {model} ready", "prepare", type="primary"):
+        st.info(
+            f"{escaped(model)} must be read once before it can be used: its tokenizer, its weight identity, its limits."
+        )
+        if clicked(st, f"Get {escaped(model)} ready", "prepare", type="primary"):
             worker().prepare(model, session())
             st.rerun()
         st.stop()
@@ -78,13 +80,18 @@ def watch(job: Job, title: str, cancel: bool = False, unit: str = "positions") -
     ahead = worker().place(job) if job.status == Status.QUEUED else 0
     stage = f"{ahead} before it in the queue" if ahead else job.stage
     share = min(1.0, job.done / job.total) if job.total else 0.0
-    st.progress(share, text=f"{title}: {stage}")
+    st.progress(share, text=escaped(f"{title}: {stage}"))
     columns = st.columns([1, 2, 4], vertical_alignment="center")
     if cancel:
         if clicked(columns[0], "Cancel", f"cancel-{job.id}", icon=":material/stop_circle:"):
             worker().cancel(job)
-        job.kept = columns[1].toggle("Go on when nobody watches", value=job.kept, key=f"keep-{job.id}")
+        st.session_state[f"keep-{job.id}"] = job.kept  # whoever else watches may have changed it
+        columns[1].toggle("Go on when nobody watches", key=f"keep-{job.id}", on_change=_keep, args=(job,))
     columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done:,} of {job.total:,} {unit}" if job.total else ""))
+
+
+def _keep(job: Job) -> None:
+    job.kept = st.session_state[f"keep-{job.id}"]
 
 
 def other_runs(current: str | None) -> None:
@@ -114,7 +121,7 @@ def _show_run(job: Job) -> None:
     ahead = worker().place(job) if job.status == Status.QUEUED else 0
     stage = f"{ahead} before it in the queue" if ahead else job.stage if job.active else job.status.value
     progress = f"{job.done:,} of {job.total:,} positions" if job.active and job.total else stage
-    name = f"{task.model}, {len(task.context_ids)} + {task.n_steps} tokens"
+    name = f"{escaped(task.model)}, {len(task.context_ids)} + {task.n_steps} tokens"
     columns[0].markdown(f"**{'Under way' if job.active else 'Ended'}:** {name} · {progress}")
     if clicked(columns[1], "Show", f"show-{job.id}", width="stretch"):
         for parameter in ("tok", "mode", "fill"):
@@ -171,7 +178,7 @@ def note(task: TraceTask, provenance: dict[str, Any]) -> str:
     origin = "computed just now" if job and job.computed else "from the store"
     return (
         f"{origin} · "
-        f"{provenance['label']} · revision {provenance['revision']} · weights {provenance['weights'][:19]} · "
+        f"{escaped(provenance['label'])} · revision {provenance['revision']} · weights {provenance['weights'][:19]} · "
         f"{provenance['dtype']} · {provenance['device']} · {provenance['seconds']:.2f} s · "
         f"{provenance['created'][:16]} UTC · "
         f"torch {versions['torch']} · transformers {versions['transformers']}"

@@ -146,11 +146,18 @@ OVERLAP = {
     "b": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
 }
 GIANT = OVERLAP | {"c": {"dtype": "F32", "shape": [2**40, 2**20], "data_offsets": [0, 8]}}
+LONG = b'{"a":{"dtype":"F32","shape":[' + b",".join([b"9" * 4200] * 2000) + b'],"data_offsets":[0,8]}}'
+INFINITE = b'{"a":{"dtype":"F32","shape":[1e400],"data_offsets":[0,1e400]}}'
+AXES = {"a": {"dtype": "F32", "shape": [2**40] * 10**5, "data_offsets": [0, 8]}}
 MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
     "pickle": (_pickled, r"holds weights only as pytorch_model\.bin, a pickle, which can run code .*: convert it"),
     "pickle named safetensors": (_pickle_named_safetensors, r"model\.safetensors is damaged: .*; fetch or copy it"),
     "own code": (_own_code, r"needs code of its own \(auto_map, .*: use a model whose type transformers has itself"),
     "own tokenizer": (_own_tokenizer, r"has no tokenizer that can be read: "),
+    "own weight file": (_config(transformers_weights="deep/w.safetensors"), r"names a weight file of its own .*: call"),
+    "header of long numbers": (_weights(safetensors_bytes(LONG)), "its header cannot be read; fetch or copy it"),
+    "header of infinity": (_weights(safetensors_bytes(INFINITE)), "its header cannot be read; fetch or copy it"),
+    "header of many axes": (_weights(safetensors_bytes(AXES)), "its header cannot be read; fetch or copy it"),
     "own generate": (_own_generate, r"asks for code of its own \(custom_generate\), which memviz does not run"),
     "foreign kernel": (_foreign_kernel, r"asks for a foreign kernel \(_attn_implementation = 'evil/kernel'\)"),
     "linked weights": (_link("model.safetensors"), r"model\.safetensors is a link out of its folder, to .*: copy the"),
