@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ RUN = {"sh", "python", "sql"}
 DATA = {"", "json", "toml", "text", "nginx", "caddyfile"}
 COMMANDS = r"(?:\.venv/bin/)?(?:memviz|python|make|docker|pip|git|streamlit)"
 PUNCTUATION = "|&;<>()"
+OTHERS = {"pip", "git", "cd"}
+"""Programs whose words are not looked at."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,11 @@ def check(command: str, whole: bool) -> None:
             assert (ROOT / script).is_file()
         case ["make", *rest]:
             subprocess.run(["make", "-n", *rest], cwd=ROOT, check=True, capture_output=True)
+        case ["docker", "build" | "run", *rest]:
+            settings = [word for before, word in pairwise(rest) if before == "-e"]
+            assert {name.partition("=")[0] for name in settings} <= known
+        case [program, *_]:
+            assert program in OTHERS, f"{command}: what is {program}?"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -169,7 +177,15 @@ def test_commands_name_what_exists(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["memviz trace --modle x", "memviz paint", "memviz trace --model x", "python bench/no.py"]
+    "wrong",
+    [
+        "memviz trace --modle x",
+        "memviz paint",
+        "memviz trace --model x",
+        "python bench/no.py",
+        "curl x",
+        "docker run -e MEMVIZ_X=1 y",
+    ],
 )
 def test_a_wrong_command_is_found(wrong: str) -> None:
     with pytest.raises((AssertionError, OSError, typer.TyperException)):

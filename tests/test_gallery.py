@@ -13,6 +13,7 @@ from serving import ROOT, Server, free_port
 
 from memviz.catalog import CARD, SUITE_MODELS, find_model, read_card, ship_card
 from memviz.gallery import GALLERY, Example, examples, open_store
+from memviz.ladder import ladder_from
 from memviz.measures import compute_all
 from memviz.settings import Settings, load_settings
 from memviz.tasks import result_key, stored_run, task_from
@@ -44,12 +45,38 @@ def test_a_run_is_there_and_the_note_says_its_numbers(example: Example, settings
     run = stored_run(store, result_key(task, card, "cpu"))
     assert run is not None and run.provenance["dtype"] == "float32"
     values = {name: float(value[0]) for name, value in compute_all(run.trace).items()}
-    numbers = [
-        float(text.replace("\N{MINUS SIGN}", "-")) for text in re.findall(r"[\N{MINUS SIGN}+]?\d+\.\d+", example.note)
-    ]
-    known = np.array(list(values.values()))
-    assert all(np.isclose(known, number, atol=0.0051).any() for number in numbers)
+    said = {
+        "memorization_score": re.findall(r"M = (\d\.\d+)", example.note),
+        "longest_common_prefix": re.findall(r"a prefix of (\d+)", example.note),
+        "entropy_jump": [
+            text.replace("\N{MINUS SIGN}", "-") for text in re.findall(r"[\N{MINUS SIGN}+]\d\.\d+", example.note)
+        ],
+    }
+    for name, numbers in said.items():
+        assert [values[name]] * len(numbers) == pytest.approx([float(text) for text in numbers], abs=0.0051), name
+    assert len(re.findall(r"\d\.\d", example.note)) == len(said["memorization_score"]) + len(said["entropy_jump"])
     assert not (settings.cache / "results").exists()  # reading writes nothing
+
+
+LADDERS = [example for example in examples() if example.page == "compare"]
+
+
+@pytest.mark.parametrize("example", LADDERS, ids=lambda example: example.name)
+def test_a_comparison_is_there_and_the_note_says_its_scores(example: Example, settings: Settings) -> None:
+    store = open_store(settings)
+    scores = {}
+    for task in ladder_from(store.get_request(str(example.query["run"])) or {}).tasks:
+        card = read_card(find_model(task.model, settings), settings)
+        assert card is not None
+        run = stored_run(store, result_key(task, card, "cpu"))
+        assert run is not None
+        scores[task.model] = float((run.trace.generated_ids == run.trace.continuation_ids).mean())
+    named = re.findall(r"(\d\.\d\d) under (suite-[\d.]+m)", example.note)
+    if named:
+        assert [scores[model] for _, model in named] == pytest.approx([float(text) for text, _ in named], abs=0.0051)
+    else:
+        said = [float(text) for text in re.findall(r"\d\.\d\d", example.note)]
+        assert list(scores.values()) == pytest.approx(said, abs=0.0051)
 
 
 def test_shipped_cards_are_those_that_are_made_anew(settings: Settings, tmp_path: Path) -> None:

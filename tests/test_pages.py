@@ -19,11 +19,12 @@ from memviz.catalog import find_model  # noqa: E402
 from memviz.corpora import SUITE, build_suite_index  # noqa: E402
 from memviz.engine.backend import Backend  # noqa: E402
 from memviz.engine.preparing import prepare  # noqa: E402
-from memviz.jobs import Worker, index_key  # noqa: E402
+from memviz.jobs import Job, Worker, index_key  # noqa: E402
 from memviz.passages import PASSAGES  # noqa: E402
 from memviz.records import Run  # noqa: E402
 from memviz.settings import settings  # noqa: E402
 from memviz.tasks import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
+from memviz.ui.running import note  # noqa: E402
 
 
 @pytest.fixture
@@ -54,6 +55,41 @@ def test_overview_says_what_memorization_is_and_which_models_there_are(app: AppT
     assert ui.worker().n_active == 0
 
 
+def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> None:
+    for name, n_bytes in (("models/a/b", 2_300_000), ("sweeps/c", 400_000), ("results/x", 10**6), ("noise/d", 10)):
+        path = tmp_path / "cache" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(n_bytes))
+    app.run()
+    lines = dict(app.table[0].value.itertuples(index=False))
+    assert lines["beside them in the cache"] == "models 2.3 MB, sweeps 0.4 MB"
+
+
+def watching(job: object) -> None:
+    from memviz.ui.running import watch
+
+    watch(job, "A run", cancel=True)  # type: ignore[arg-type]
+
+
+def test_whether_a_run_goes_on_alone_is_one_thing_for_all_who_watch(app: AppTest) -> None:
+    job = Job(1, "key", TraceTask("suite-7.6m", (1,), None, 1), "suite-7.6m")
+    anna, ben = (AppTest.from_function(watching, args=(job,)).run() for _ in range(2))
+    anna.toggle[0].set_value(True).run()
+    ben.run()
+    assert job.kept and ben.toggle[0].value
+    ben.toggle[0].set_value(False).run()
+    anna.run()
+    assert not job.kept and not anna.toggle[0].value
+
+
+def test_a_models_own_label_is_text(app: AppTest) -> None:
+    task = TraceTask("suite-7.6m", (1,), None, 1)
+    facts = dict.fromkeys(("revision", "weights", "dtype", "device", "created"), "x") | {"seconds": 1.0}
+    versions = {"torch": "1", "transformers": "2"}
+    said = note(task, {**facts, "label": "[Sign in](https://evil.example)", "versions": versions})
+    assert r"\[Sign in\]\(https" in said
+
+
 def test_the_first_visit_finds_the_suites_largest_model_ready_and_names_a_row(app: AppTest) -> None:
     app.run()
     app.switch_page("../pages/trace.py").run()
@@ -74,7 +110,7 @@ def test_the_embedded_model_waits_to_be_asked_for(app: AppTest) -> None:
     app.switch_page("../pages/trace.py").run()
     app.selectbox(key="trace_model").set_value("smollm2-135m").run()
     assert not app.exception
-    assert [button.label for button in app.button] == ["Run", "Surprise me", "Get smollm2-135m ready"]
+    assert [button.label for button in app.button] == ["Run", "Surprise me", r"Get smollm2\-135m ready"]
     assert ui.worker().job("prepare smollm2-135m") is None
 
 

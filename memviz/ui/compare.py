@@ -389,7 +389,8 @@ def say_counted(lookup: Lookup | None, row: Row) -> None:
     elif lookup is None and (job := worker().job(index_key(SUITE))) and job.active:
         said = "The index of the training data is being built; its counts come with the next look at this page."
     elif lookup is None:
-        said = f"No n-gram index of {escaped(row.model.name)}'s training data is here; the Trace page says how to build one."
+        name = escaped(row.model.name)
+        said = f"No n-gram index of {name}'s training data is here; the Trace page says how to build one."
     elif not lookup.tracks():
         said = f"This text is not from {lookup.corpus.manifest.name}, so its n-grams are not counted."
     else:

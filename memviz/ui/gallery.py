@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from memviz.gallery import Example, examples
+from memviz.ui.doors import DOORS
 from memviz.ui.shared import PAGES, escaped
 
 FINDINGS = (
@@ -49,7 +50,7 @@ def show_walk() -> None:
 
 def show_cards(shown: Sequence[Example]) -> None:
     """A grid of examples; the link below each picture opens its page."""
-    dark = st.context.theme.type == "dark"
+    dark, titles = st.context.theme.type == "dark", {door.name: door.title for door in DOORS}
     for start in range(0, len(shown), N_COLUMNS):
         for column, example in zip(st.columns(N_COLUMNS), shown[start : start + N_COLUMNS], strict=False):
             with column.container(border=True, height="stretch"):
@@ -57,4 +58,4 @@ def show_cards(shown: Sequence[Example]) -> None:
                     st.image(str(example.thumbnail(dark)), width="stretch", alt="")  # the link below says what it is
                 st.page_link(PAGES / f"{example.page}.py", label=f"**{example.title}**", query_params=example.query)
                 st.markdown(escaped(example.note))
-                st.caption(f"{escaped(example.models)} · {escaped(example.prompt)}")
+                st.caption(" · ".join(map(escaped, (titles[example.page], example.models, example.prompt))))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
 import psutil
 import streamlit as st
 
@@ -31,8 +36,9 @@ def show_live(example: Example) -> None:
         return
     m = run.trace.n_continuation
     head, door = st.columns([5, 1.4], vertical_alignment="center")
+    n_matching = int(longest_common_prefix(run.trace)[0])
     head.markdown(
-        f"**{escaped(task.model)}**, {escaped(example.prompt)}: {int(longest_common_prefix(run.trace)[0])} of {m} tokens "
+        f"**{escaped(task.model)}**, {escaped(example.prompt)}: {n_matching} of {m} tokens "
         f"reproduced from the first on, M = {float(memorization_score(run.trace)[0]):.2f}. "
         "Hover or use the arrow keys; the lower curve is the model's uncertainty."
     )
@@ -89,7 +95,20 @@ def show_machine() -> None:
         ("queue", f"{worker().n_active} under way or waiting" if worker().n_active else "empty"),
         ("stored results", f"{stats.n_results:,}, {stats.n_bytes / 1e6:,.0f} of at most {stats.limit / 1e6:,.0f} MB"),
     ]
+    lines += [("beside them in the cache", ", ".join(_others(str(settings().cache))))]
     st.table([{"": name, "value": value or "none"} for name, value in lines], border="horizontal", hide_index=True)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _others(cache: str) -> list[str]:
+    """Every folder of the cache but that of the results, with its size."""
+    n_bytes: Counter[str] = Counter()
+    for folder, _, files in os.walk(cache):
+        part = Path(folder).relative_to(cache).parts[:1]
+        for file in files if part and part != ("results",) else ():
+            with suppress(OSError):  # removed meanwhile
+                n_bytes[part[0]] += os.lstat(Path(folder, file)).st_size
+    return [f"{name} {n / 1e6:,.1f} MB" for name, n in n_bytes.most_common() if n > 50_000]
 
 
 def _device_words() -> str:

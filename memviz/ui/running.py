@@ -36,10 +36,9 @@ def card_of(model: str) -> Card:
     if job is None or not job.active:
         if job and job.status == Status.FAILED:
             st.error(told(job.error or ""))
-        st.info(
-            f"{escaped(model)} must be read once before it can be used: its tokenizer, its weight identity, its limits."
-        )
-        if clicked(st, f"Get {escaped(model)} ready", "prepare", type="primary"):
+        name = escaped(model)
+        st.info(f"{name} must be read once before it can be used: its tokenizer, its weight identity, its limits.")
+        if clicked(st, f"Get {name} ready", "prepare", type="primary"):
             worker().prepare(model, session())
             st.rerun()
         st.stop()
