@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -13,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from memviz.engine.writing import NO_SPACE, error_number, no_space
 from memviz.settings import Settings
 from memviz.store import Store
 from memviz.sweeps import SweepTask, run_sweep, sweep_hash
@@ -307,8 +307,8 @@ class Worker:
         cache = self._settings.cache
         if type(error).__module__.startswith("memviz."):
             return str(error)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"no space left in {cache}: free space or set MEMVIZ_CACHE; what was finished before is kept"
+        if error_number(error) in NO_SPACE:
+            return f"{no_space(cache)}; what was finished before is kept"
         if isinstance(error, OSError) and Path(str(error.filename)).is_relative_to(cache):
             return f"{error.filename} cannot be used ({error.strerror}): if it was removed, start again"
         return None

@@ -18,6 +18,19 @@ class CacheError(RuntimeError):
     """The cache folder refuses to be written; the message names it and the remedy."""
 
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def error_number(error: Exception) -> int | None:
+    """The errno behind an error. safetensors and tokenizers, written in Rust, have no OSError: only its text."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else error.errno if isinstance(error, OSError) else None
+
+
+def no_space(cache: Path) -> CacheError:
+    return CacheError(f"no space left in {cache}: free space or set MEMVIZ_CACHE")
+
+
 @contextmanager
 def writing(cache: Path) -> Iterator[None]:
     """Whatever refuses to be written inside the block ends as a CacheError."""
@@ -26,13 +39,11 @@ def writing(cache: Path) -> Iterator[None]:
     except (ModelError, TimeoutError):  # filelock's is an OSError too, and no refusal
         raise
     except Exception as error:
-        # safetensors and tokenizers, written in Rust, have no OSError: only its text
-        found = re.search(r"\(os error (\d+)\)", str(error))
-        if not isinstance(error, OSError) and not found:
+        number = error_number(error)
+        if not isinstance(error, OSError) and number is None:
             raise
-        number = int(found[1]) if found else error.errno if isinstance(error, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT):
-            raise CacheError(f"no space left in {cache}: free space or set MEMVIZ_CACHE") from None
+        if number in NO_SPACE:
+            raise no_space(cache) from None
         reason = os.strerror(number) if number else error
         raise CacheError(
             f"{cache} cannot be written ({reason}); make it a writable folder or set MEMVIZ_CACHE"
