@@ -7,6 +7,7 @@ import streamlit as st
 from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
 from memviz.ui import evaluated, predicting
+from memviz.ui.population import forget_unknown
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
 VIEWS = {"results": "Results", "train": "Train"}
@@ -61,7 +62,7 @@ with left:
         "methods",
         own,
         f"{view.known.model}, m = {view.m}, n = {view.metrics.iloc[0]['n']:,} test rows; every baseline is fitted on "
-        "the same training rows. The oracle (hollow) reads the true token: a bound, no rival.",
+        "the same training rows. The oracle (hollow) reads the true token: right up to the first miss, not after.",
     )
 with right:
     baseline = st.selectbox(
@@ -113,8 +114,10 @@ with calibration:
     )
 with confusion:
     counts = view.of(view.tables.confusion)
-    counts = counts[counts["method"] == "predictor"].sort_values("threshold")
+    counts = counts[counts["method"] == "predictor"].sort_values("threshold").copy()
+    counts["threshold"] = counts["threshold"].astype(float).round(2)  # shipped tables keep it in float32
     steps = counts["threshold"].tolist()
+    forget_unknown("threshold", steps)
 
     @st.fragment
     def by_threshold() -> None:

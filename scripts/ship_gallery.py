@@ -38,6 +38,7 @@ from memviz.maps.similarity import run_similarity  # noqa: E402
 from memviz.measures import compute_all  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
+from memviz.prediction.data import parts_of  # noqa: E402
 from memviz.records import Run  # noqa: E402
 from memviz.samples import Samples  # noqa: E402
 from memviz.settings import load_settings, quiet_libraries  # noqa: E402
@@ -130,6 +131,9 @@ def trace_examples(maker: Maker) -> list[Example]:
     partly = partly[~is_template(samples, partly)]
     tried = [(maker.values(LARGEST, row), row) for row in readable(samples, partly)]
     back = max((found["hits_after_divergence"], row) for found, row in tried if found["longest_common_prefix"] >= 4)[1]
+    parts = parts_of(read_sweep(SHIPPED))  # every shipped predictor's
+    tested = readable(samples, partly[[parts.get(row) == "test" for row in partly.tolist()]])
+    unfitted = min(tested, key=lambda row: abs(hits[row] - M / 2))
     whole = np.flatnonzero((bucket > 0) & (hits == M))
     few = readable(samples, whole[bucket[whole] == bucket[whole].min()])[0]
     unread = np.flatnonzero((bucket == 0) & ~np.isnan(hits))
@@ -164,9 +168,10 @@ def trace_examples(maker: Maker) -> list[Example]:
             3, {"tok": str(K)},
         ),
         (
-            "predicted", back, "What a predictor says of each token",
+            "predicted", unfitted, "What a predictor says of each token",
             "P(memorized) under the tokens, by what a fitted predictor may see: everything generated, only what came "
-            "before, or the context alone.", 4, {"predicted": ["published", "causal", "context only"]},
+            "before, or the context alone. None of them was fitted on this row.",
+            4, {"predicted": ["published", "causal", "context only"]},
         ),
     ):  # fmt: skip
         task, run = maker.trace(LARGEST, row)

@@ -212,7 +212,8 @@ def apply(
     else:
         assert text_file is not None
         task = task_of_text(read_text(text_file), card, tokenizer, context or DEFAULT_CONTEXT, continuation)
-    chosen = _chosen(card, settings, _words(setting, SETTINGS), predictor, transfer)
+    n_context = len(task.context_ids) - len(card.leading_ids)
+    chosen = _chosen(card, settings, _words(setting, SETTINGS), predictor, transfer, n_context)
 
     from memviz.engine.backend import Backend
 
@@ -239,14 +240,16 @@ def apply(
         typer.echo("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
 
 
-def _chosen(card: Any, settings: Settings, names: list[str], predictor: str | None, transfer: bool) -> dict[str, Any]:
+def _chosen(
+    card: Any, settings: Settings, names: list[str], predictor: str | None, transfer: bool, n_context: int
+) -> dict[str, Any]:
     """Setting -> predictor to be asked. Raises InputError where there is none."""
     from memviz.prediction import known_predictors, predictors_for
 
     known = known_predictors(settings)
     if predictor is not None:
         known = [each for each in known if each.id.startswith(predictor)]
-    found: dict[str, Any] = {str(name): each for name, each in predictors_for(card, settings, known).items()}
+    found: dict[str, Any] = {str(name): each for name, each in predictors_for(card, settings, known, n_context).items()}
     if transfer or predictor is not None:
         others: dict[str, Any] = {
             str(each.setting): each for each in reversed(known) if predictor is not None or each.transfers

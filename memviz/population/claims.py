@@ -21,6 +21,7 @@ class Quality(StrEnum):
     CLAIM = "claim"
     DESIGN = "design"
     MECHANICAL = "mechanical"
+    AFTERWARDS = "afterwards"
 
 
 class Outcome(StrEnum):

@@ -18,6 +18,7 @@ WORTH = {
     Quality.CLAIM: "yes",
     Quality.DESIGN: "no: the suite was built so that it holds",
     Quality.MECHANICAL: "no: it holds by definition",
+    Quality.AFTERWARDS: "no: it was written down after its numbers were known",
 }
 
 
@@ -83,9 +84,9 @@ def _outcomes(verdicts: Sequence[Verdict]) -> str:
     n_rest = len(verdicts) - len(could_fail)
     return f"""## Outcomes
 
-Of {len(could_fail)} claims that could fail: {said}. The other {n_rest} check the suite, or hold by definition; they are
-no evidence for the study. Each is decided by itself, so that about one in forty would be decided in favour by chance
-where nothing is there.
+Of {len(could_fail)} claims that could fail: {said}. The other {n_rest} check the suite, hold by definition, or were
+written down after their numbers were known; they are no evidence for the study. Each is decided by itself, so that
+about one in forty would be decided in favour by chance where nothing is there.
 
 {table(("Claim", "Finding", "In words", "Outcome", "Evidence"), lines)}"""
 

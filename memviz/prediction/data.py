@@ -65,13 +65,21 @@ class PredictorData:
 
 
 def part_of(units: np.ndarray, seed: int = SPLIT) -> np.ndarray:
-    """(n,) int8 part of each row group, decided by the group's number alone: the same for every model and sweep."""
+    """(n,) int8 part of each row group, decided by the group's number alone: the same for all sweeps of one source."""
     found = {}
     for unit in np.unique(units).tolist():
         digest = hashlib.sha256(f"{seed}:{unit}".encode()).digest()
         share = int.from_bytes(digest[:8], "big") / 2**64
         found[unit] = int(np.searchsorted(np.cumsum(SHARES)[:-1], share, side="right"))
     return np.array([found[unit] for unit in units.tolist()], np.int8)
+
+
+def parts_of(sweep: Sweep, n_rows: int | None = None) -> dict[int, str]:
+    """Row -> its part, of the rows that a fit on `n_rows` of a sweep reads."""
+    table = sweep.read("rows", ["row", "group"])
+    rows, part = table["row"].to_numpy(np.int64), part_of(table["group"].to_numpy(np.int64))
+    places = _drawn(np.arange(len(rows)), rows, n_rows)
+    return {int(rows[place]): PARTS[part[place]] for place in places}
 
 
 def read_data(

@@ -147,10 +147,15 @@ def statistics_of(known: Sequence[Known]) -> dict[str, Callable[[Material], Foun
         "predictor-unmemorized-easier-full": (lambda of, _, large: levels(of, large, of.accuracy(large) == 1), 1),
         "predictor-beyond-entropy": (lambda of, _, large: (beyond(of, large, "entropy"), none(of)), 1),
         "predictor-beyond-logistic": (lambda of, _, large: (beyond(of, large, "logistic"), none(of)), 1),
+        "predictor-beyond-majority": (lambda of, _, large: (beyond(of, large, "majority"), none(of)), 1),
+        "predictor-beyond-boosting": (lambda of, _, large: (beyond(of, large, "boosting"), none(of)), 1),
     }
     found = {name: difference("published", ends, n_sizes) for name, (ends, n_sizes) in published.items()}
-    by_context = difference("context", lambda of, _, large: (beyond(of, large, "position"), none(of)))
-    return found | {"predictor-context": by_context}
+    context: dict[str, Ends] = {
+        "predictor-context": lambda of, _, large: (beyond(of, large, "position"), none(of)),
+        "predictor-context-beyond-nll": lambda of, _, large: (beyond(of, large, "context_nll"), none(of)),
+    }
+    return found | {name: difference("context", ends) for name, ends in context.items()}
 
 
 def _difference(a: np.ndarray, b: np.ndarray, units: np.ndarray, n_resamples: int) -> Estimate:

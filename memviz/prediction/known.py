@@ -128,10 +128,13 @@ def known_predictors(settings: Settings) -> list[Known]:
     return found
 
 
-def predictors_for(card: Card, settings: Settings, among: Sequence[Known] | None = None) -> dict[Setting, Known]:
+def predictors_for(
+    card: Card, settings: Settings, among: Sequence[Known] | None = None, n_context: int | None = None
+) -> dict[Setting, Known]:
     """Setting -> the predictor for a model: fitted on its very weights, statistics and states, no n-grams.
 
-    Of several the one fitted here last comes before a shipped one; settings without any are left out.
+    Of several those fitted at a context of `n_context` tokens come first, then the one fitted here last, then a shipped
+    one; settings without any are left out.
     """
     found = known_predictors(settings) if among is None else among
     usable = [
@@ -139,6 +142,7 @@ def predictors_for(card: Card, settings: Settings, among: Sequence[Known] | None
         for each in found
         if each.weights == card.weights and not each.transfers and not each.about["request"]["ngrams"]
     ]
+    usable.sort(key=lambda each: each.k != n_context)
     return {
         setting: next(each for each in usable if each.setting == setting)
         for setting in SETTINGS

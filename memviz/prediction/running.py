@@ -23,6 +23,7 @@ from memviz.prediction.task import FitTask, data_key, fit_folder
 from memviz.predictor.files import ABOUT, FORMAT
 from memviz.store import Store
 from memviz.sweeps.results import Sweep, read_sweep
+from memviz.sweeps.rowset import SUITE
 from memviz.sweeps.running import duration
 from memviz.tasks import InputError, Report, Say
 
@@ -165,7 +166,8 @@ def evaluate_on(
 ) -> Tables:
     """The tables of a predictor on the test part of a sweep; baselines are fitted on the sweep's training part.
 
-    The model may be another one of its family where the predictor `transfers`. Raises InputError, ModelError.
+    The model may be another one where the predictor `transfers`: that it is of the same family, with the same
+    tokenizer, is the caller's to see to. Raises InputError where the rows are others, ModelError.
     """
     from memviz.predictor.artifact import load
 
@@ -173,6 +175,11 @@ def evaluate_on(
         raise InputError(
             f"this predictor was fitted on {known.model}, whose weights are not those of {model}: fit one for {model}, "
             "or one on statistics alone with --transfer"
+        )
+    if not _same_rows(known, sweep):
+        raise InputError(
+            f"this predictor was fitted on rows of {known.about['data']['source']}, and which of this sweep's rows it "
+            "has seen is not known: evaluate it on a sweep of the same rows"
         )
     features = known.about["features"]
     data = read_data(
@@ -182,6 +189,14 @@ def evaluate_on(
     say("evaluating")
     train, test = (data.where(data.places(name)) for name in ("train", "test"))
     return evaluate_predictor(load(known.folder), train, test, lambda: report(0, 0))
+
+
+def _same_rows(known: Known, sweep: Sweep) -> bool:
+    """Whether row numbers mean the same, so that the parts do too: in the suite always, else in the same file."""
+    about = known.about["data"]
+    if about["source"] == SUITE == sweep.task.rows.source:
+        return True
+    return about.get("sha256") == sweep.manifest["rows"]["sha256"]
 
 
 def headline(tables: Tables) -> dict[str, float]:
@@ -220,6 +235,7 @@ def _about(
         "data": {
             "key": task.data,
             "source": Path(sweep.task.rows.source).name,
+            "sha256": sweep.manifest["rows"]["sha256"],
             "rows": {name: int((data.part == place).sum()) for place, name in enumerate(PARTS)},
             "prevalence": {name: float(data.match[data.places(name)].mean()) for name in PARTS},
         },

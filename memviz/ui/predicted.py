@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,21 @@ from memviz.figures.predicted import BASELINES, METHOD_WORDS, SETTING_WORDS, pre
 from memviz.jobs import Status
 from memviz.measures.glossary import explain
 from memviz.prediction.applying import inputs_of, objection
+from memviz.prediction.data import parts_of
 from memviz.prediction.forecast import Forecast, ForecastTask, stored_forecast
 from memviz.prediction.known import SHIPPED, Known, known_predictors, predictors_for
+from memviz.prediction.task import data_key
 from memviz.predictor.files import ABOUT
 from memviz.predictor.forward import probability, read_weights
 from memviz.predictor.presets import SETTINGS
 from memviz.records import Run
 from memviz.settings import settings
-from memviz.tasks import TraceTask, result_key
+from memviz.sweeps.kept import kept_sweeps
+from memviz.sweeps.rowset import SUITE
+from memviz.tasks import InputError, TraceTask, result_key
 from memviz.ui.clicks import clicked
 from memviz.ui.running import watch
-from memviz.ui.shared import device_kind, session, store, told, worker
+from memviz.ui.shared import device_kind, samples, session, store, told, worker
 from memviz.weights import ModelError
 
 CHOSEN = "predicted"
@@ -54,7 +59,7 @@ def usable(card: Card, task: TraceTask) -> tuple[dict[str, Known], str | None]:
     found: dict[str, Known] = {}
     problem = None
     n_context = len(task.context_ids) - len(card.leading_ids)
-    for setting, known in predictors_for(card, settings(), known_now()).items():
+    for setting, known in predictors_for(card, settings(), known_now(), n_context).items():
         said = objection(known, card, n_context, task.decoding.greedy)
         if said is None:
             found[setting] = known
@@ -110,7 +115,8 @@ def _draw(found: Forecast, known: Known, task: TraceTask) -> None:
     beyond = f" The predictor says nothing of positions from {known.m} on." if task.n_steps > known.m else ""
     st.caption(
         f"Expected to be reproduced: {p.sum():.1f} of {len(p)} tokens (sum of the probabilities). "
-        f"Made {_clock(found.created)}, before anything was generated. {said_of(known, task.n_steps)}{beyond}"
+        f"Made {_clock(found.created)}, before anything was generated. {said_of(known, task.n_steps)}"
+        f"{_said_of_row(known, task)}{beyond}"
     )
 
 
@@ -195,9 +201,36 @@ def _say(
         st.caption("Choose a setting to see what a fitted predictor says of each token.")
         return
     said = said_of_several({name: found[name] for name in chosen}, task.n_steps)
+    said += _said_of_row(found[chosen[0]], task)
     if "context" in chosen and forecast is not None and _was_before(forecast, run):
         said += f" Context only: made {_clock(forecast.created)}, before this text was generated."
     st.caption(said)
+
+
+FITTED_ON = {
+    "train": " **Row {} is one of those it was fitted on**, so it may know this one.",
+    "validation": " Row {} is a validation row: with others it decided when fitting stopped.",
+    "test": " Row {} is a test row: it was not fitted on it.",
+}
+
+
+def _said_of_row(known: Known, task: TraceTask) -> str:
+    """Whether a predictor was fitted on the prompt, where it is a row of the suite's training data and it of theirs."""
+    rows = samples()
+    ids = [*task.context_ids, *(task.continuation_ids or ())]
+    row = rows.row_of(ids) if rows and known.about["data"]["source"] == SUITE else None
+    if row is None or (parts := _parts(known, known.id)) is None:
+        return ""
+    return FITTED_ON[parts[row]].format(row) if row in parts else f" Row {row} is none of those it was fitted on."
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _parts(_known: Known, identity: str) -> dict[int, str] | None:
+    for sweep in kept_sweeps(settings()):
+        with suppress(InputError):  # it has no such model
+            if data_key(sweep, _known.model) == _known.about["data"]["key"]:
+                return parts_of(sweep, _known.about["request"]["n_rows"])
+    return None
 
 
 def _was_before(forecast: Forecast, run: Run) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from sweep_tools import Lab
 
 from memviz.prediction import data as prediction_data
-from memviz.prediction.data import PARTS, SHARES, part_of, read_data
+from memviz.prediction.data import PARTS, SHARES, part_of, parts_of, read_data
 from memviz.sweeps import RowSet, Sweep, SweepTask
 from memviz.sweeps.states import states_of, texts_of
 from memviz.tasks import InputError
@@ -36,6 +36,13 @@ def test_every_model_has_the_same_split(lab: Lab, sweep: Sweep) -> None:
     np.testing.assert_array_equal(a.rows, b.rows)
     np.testing.assert_array_equal(a.part, b.part)
     assert {PARTS[place] for place in a.part.tolist()} == set(PARTS)
+
+
+def test_parts_are_said_of_the_rows_that_a_fit_reads(lab: Lab, sweep: Sweep) -> None:
+    for n_rows in (None, 30):
+        found = read(lab, sweep, n_rows=n_rows)
+        expected = dict(zip(found.rows.tolist(), (PARTS[place] for place in found.part), strict=True))
+        assert parts_of(sweep, n_rows) == expected
 
 
 def test_near_duplicates_are_not_parted(lab: Lab, rows: list[list[int]]) -> None:

@@ -47,6 +47,8 @@ def known_of(model: str, setting: str = "published", **changes: Any) -> SimpleNa
         ("predictor", 64): np.full(N, int(64 * share)),
         ("predictor", 16): np.full(N, 12),
         **{(method, 64): np.full(N, 32) for method in ("majority", "position", "entropy", "logistic")},
+        ("boosting", 64): np.full(N, 48),
+        ("context_nll", 64): np.full(N, 40),
         **{(method, 16): np.full(N, 8) for method in ("majority", "position", "entropy", "logistic")},
     }
     request = {"k": 32, "m": 64, "seed": 0, "ngrams": False, "transfer": False, "hidden": True, "n_rows": None}
@@ -93,6 +95,9 @@ def test_values_by_hand(material: Material) -> None:
         "predictor-beyond-entropy": 0.5,
         "predictor-beyond-logistic": 0.5,
         "predictor-context": 0.5,
+        "predictor-beyond-majority": 0.5,
+        "predictor-beyond-boosting": 1.0 - 0.75,
+        "predictor-context-beyond-nll": 1.0 - 0.625,
     }
     assert {name: pytest.approx(value(material, name, *both)) for name in CLAIMS} == expected
 

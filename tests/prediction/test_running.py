@@ -27,12 +27,13 @@ from memviz.prediction import (
     predictors_for,
     read_known,
 )
+from memviz.prediction.applying import inputs_of
 from memviz.prediction.data import read_data
 from memviz.prediction.running import CHECKPOINT, evaluate_on
 from memviz.predictor.artifact import load
 from memviz.predictor.files import ABOUT, WEIGHTS
 from memviz.records import Trace
-from memviz.sweeps import Sweep
+from memviz.sweeps import RowSet, Sweep, SweepTask
 from memviz.tasks import InputError, TraceTask, run_trace
 
 K, M = 8, 16
@@ -220,6 +221,15 @@ def test_leading_tokens_are_not_counted(lab: Lab, rows: list[list[int]], fitted:
     trace = trace_of(lab, [1, *rows[1]], "tiny-bos", K + 1)
     assert predict(known, trace, other).shape == (1, M)
     assert objection(known, other, K) is None
+    states = read_states(lab.loaded("tiny-bos"), np.concatenate([trace.context_ids, trace.generated_ids], axis=1), (2,))
+    inputs = inputs_of(trace, 1)
+    assert inputs.k == K and inputs.hidden is not None
+    np.testing.assert_allclose(inputs.hidden, states.hidden[:, 1:, 0], atol=2e-3, rtol=2e-3)
+    for column, name in enumerate(("entropy", "margin", "logprob")):
+        np.testing.assert_allclose(inputs.statistics[..., column], getattr(states, name)[:, 1:], atol=1e-4)
+    by_context = replace(fitted["context"], about=fitted["context"].about | {"weights": other.weights})
+    before = predict_context(by_context, other, trace.context_ids, lab.backend)
+    np.testing.assert_allclose(before, predict(by_context, trace, other), atol=1e-3)
 
 
 def test_a_model_it_was_not_fitted_on_is_refused(
@@ -238,6 +248,16 @@ def test_a_model_it_was_not_fitted_on_is_refused(
     assert "drew its tokens" in (objection(known, card, K, greedy=False) or "")
     with pytest.raises(InputError, match="no hidden states"):
         predict(known, replace(trace_of(lab, rows[1]), hidden=None), card)
+
+
+def test_rows_of_another_file_are_not_taken_for_test_rows(
+    lab: Lab, rows: list[list[int]], fitted: dict[str, Known]
+) -> None:
+    turned = SweepTask(
+        ("tiny",), RowSet(lab.jsonl(rows[::-1], "turned.jsonl")), contexts=(), continuations=(M,), context_at=K
+    )
+    with pytest.raises(InputError, match="which of this sweep's rows it has seen is not known"):
+        evaluate_on(fitted["causal"], lab.sweep(turned, "turned"), "tiny", lab.backend, lab.store)
 
 
 def test_transfer_is_asked_for_and_told(lab: Lab, sweep: Sweep, card: Card) -> None:
