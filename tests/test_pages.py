@@ -19,6 +19,7 @@ from memviz.catalog import find_model  # noqa: E402
 from memviz.corpora import SUITE, build_suite_index  # noqa: E402
 from memviz.engine.backend import Backend  # noqa: E402
 from memviz.engine.preparing import prepare  # noqa: E402
+from memviz.gallery import examples  # noqa: E402
 from memviz.jobs import Job, Worker, index_key  # noqa: E402
 from memviz.passages import PASSAGES  # noqa: E402
 from memviz.records import Run  # noqa: E402
@@ -88,6 +89,26 @@ def test_a_models_own_label_is_text(app: AppTest) -> None:
     versions = {"torch": "1", "transformers": "2"}
     said = note(task, {**facts, "label": "[Sign in](https://evil.example)", "versions": versions})
     assert r"\[Sign in\]\(https" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("predicted", "Row 507 is a test row: fitting never read it"), ("returns", "Fitting read row 3552")],
+)
+def test_predictions_say_whether_fitting_read_the_row(app: AppTest, name: str, said: str) -> None:
+    example = next(each for each in examples() if each.name == name)
+    app.run()
+    app.query_params["run"] = example.query["run"]
+    app.switch_page("../pages/trace.py").run()
+    assert not app.exception and any(said in caption.value for caption in app.caption)
+
+
+def test_thresholds_of_shipped_predictors_are_round_numbers(app: AppTest) -> None:
+    app.run()
+    app.switch_page("../pages/predictor.py").run()
+    (slider,) = app.select_slider
+    assert not app.exception and slider.value == 0.5
+    assert {"0.1", "0.5"} <= set(slider.options) and all(len(option) <= 4 for option in slider.options)
 
 
 def test_the_first_visit_finds_the_suites_largest_model_ready_and_names_a_row(app: AppTest) -> None:

@@ -208,9 +208,9 @@ def _say(
 
 
 FITTED_ON = {
-    "train": " **Row {} is one of those it was fitted on**, so it may know this one.",
+    "train": " **Fitting read row {}**, so what is said here may be known by heart.",
     "validation": " Row {} is a validation row: with others it decided when fitting stopped.",
-    "test": " Row {} is a test row: it was not fitted on it.",
+    "test": " Row {} is a test row: fitting never read it.",
 }
 
 
@@ -221,7 +221,7 @@ def _said_of_row(known: Known, task: TraceTask) -> str:
     row = rows.row_of(ids) if rows and known.about["data"]["source"] == SUITE else None
     if row is None or (parts := _parts(known, known.id)) is None:
         return ""
-    return FITTED_ON[parts[row]].format(row) if row in parts else f" Row {row} is none of those it was fitted on."
+    return FITTED_ON[parts[row]].format(row) if row in parts else f" Fitting never read row {row}."
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
