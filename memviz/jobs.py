@@ -275,7 +275,7 @@ class Worker:
         """The job whose session was served least, the oldest of those; counts it among the turns."""
 
         def turn(job: Job) -> tuple[int, int]:
-            return min((turns.get(s, self._turn) for s in tuple(job._sessions)), default=0), job.id
+            return min((turns.get(s, self._turn) for s in tuple(job._sessions)), default=self._turn), job.id
 
         job = min(queued, key=turn)
         if turns is self._turns:

@@ -202,6 +202,23 @@ def test_sessions_take_turns(worker: Worker, engine: Engine) -> None:
     assert engine.ran == [0, 10, 1, 2, 3]
 
 
+def test_a_job_that_goes_on_alone_keeps_its_place(worker: Worker, engine: Engine) -> None:
+    engine.passes.release(2)
+    for n in range(2):
+        job = worker.submit(task(n), "anna")
+        until(ended(job))
+    first = worker.submit(task(10), "anna")
+    until(lambda: engine.ran == [0, 1, 10])
+    joined, alone = worker.submit(task(11), "ben"), worker.submit(task(12), "carl")
+    joined.attend("dora")
+    alone.kept = True
+    worker.leave("ben")
+    worker.leave("carl")
+    engine.passes.release(3)
+    until(lambda: not any(job.active for job in (first, joined, alone)))
+    assert engine.ran == [0, 1, 10, 11, 12]
+
+
 def test_what_a_session_ran_before_is_neither_credit_nor_debt(worker: Worker, engine: Engine) -> None:
     earlier = [worker.submit(task(n), "anna") for n in range(10)]
     engine.passes.release(10)

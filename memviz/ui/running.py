@@ -84,13 +84,14 @@ def watch(job: Job, title: str, cancel: bool = False, unit: str = "positions") -
     if cancel:
         if clicked(columns[0], "Cancel", f"cancel-{job.id}", icon=":material/stop_circle:"):
             worker().cancel(job)
-        st.session_state[f"keep-{job.id}"] = job.kept  # whoever else watches may have changed it
+        if st.session_state.get(f"kept-{job.id}") != job.kept:  # whoever else watches has changed it
+            st.session_state[f"keep-{job.id}"] = st.session_state[f"kept-{job.id}"] = job.kept
         columns[1].toggle("Go on when nobody watches", key=f"keep-{job.id}", on_change=_keep, args=(job,))
     columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done:,} of {job.total:,} {unit}" if job.total else ""))
 
 
 def _keep(job: Job) -> None:
-    job.kept = st.session_state[f"keep-{job.id}"]
+    job.kept = st.session_state[f"kept-{job.id}"] = st.session_state[f"keep-{job.id}"]
 
 
 def other_runs(current: str | None) -> None:
