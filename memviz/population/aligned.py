@@ -129,18 +129,17 @@ def members(aligned: Aligned, group: str, start: int = 0) -> np.ndarray:
 
 
 def bins_of(aligned: Aligned, quantity: str, start: int) -> np.ndarray | None:
-    """(n, m) int from 0: bin of what makes a hit easy at positions start to start + m - 1; None where unknown.
+    """(n, m) whole numbers: bin of what makes a hit easy at positions start to start + m - 1; None where unknown.
 
-    Frequencies: whole powers of two, and one bin for none. Entropies: quarters of a nat of the teacher-forced one.
+    Frequencies: whole powers of two, and one bin, -inf, for none. Entropies: quarters of a nat of the teacher-forced
+    one. A number is the same bin whatever the rows.
     """
     first = aligned.k + start
     if quantity.startswith("entropy"):
         forced = aligned.values.get("entropy_teacher_forced")
         if forced is None:
             return None
-        raw = np.floor(forced[:, first : first + aligned.m] / ENTROPY_BIN)
-    else:
-        value = aligned.of(quantity)[:, first : first + aligned.m]
-        with np.errstate(divide="ignore"):
-            raw = np.floor(np.log2(value))
-    return np.unique(raw, return_inverse=True)[1].reshape(raw.shape)
+        return np.floor(forced[:, first : first + aligned.m] / ENTROPY_BIN)
+    value = aligned.of(quantity)[:, first : first + aligned.m]
+    with np.errstate(divide="ignore"):
+        return np.floor(np.log2(value))

@@ -37,9 +37,10 @@ def boundary_curves(aligned: Aligned, quantity: str, n_resamples: int = N_RESAMP
     for name, part in zip(member, np.split(drawn, len(member), axis=1), strict=True):
         with np.errstate(divide="ignore", invalid="ignore"):
             means[name] = np.where(known, part[:, :-1] / part[:, -1:], np.nan)
-    bins = bins_of(aligned, quantity, 0)
+    raw = bins_of(aligned, quantity, 0)
     at, found = slice(k, k + m), None
-    if bins is not None:
+    if raw is not None:
+        bins = _codes(raw)
         rates = hit_rates(bins, aligned.match[:, :m], aligned.units, n_resamples, seed)
         found = at_hits_and_misses(shown[:, at], bins, rates, aligned.units, n_resamples, seed)
     tables = []
@@ -59,6 +60,11 @@ def boundary_curves(aligned: Aligned, quantity: str, n_resamples: int = N_RESAMP
     return pd.concat(tables, ignore_index=True)
 
 
+def _codes(bins: np.ndarray) -> np.ndarray:
+    """Bins numbered from 0, those that occur."""
+    return np.unique(bins, return_inverse=True)[1].reshape(bins.shape)
+
+
 class _Jumps(NamedTuple):
     """n pairs of a row and a condition: what stands at the boundary, and what decides the group."""
 
@@ -68,7 +74,7 @@ class _Jumps(NamedTuple):
     """(n,) value at index k - 1."""
     units: np.ndarray
     bins: np.ndarray | None
-    """(n, m) int, what makes a hit easy at each position; None where unknown."""
+    """(n, m) as `bins_of` gives them; None where unknown."""
     match: np.ndarray
     """(n, m) bool."""
     member: dict[str, np.ndarray]
@@ -144,9 +150,10 @@ def _null_of(jumps: _Jumps, share: float, n_units: int, n_resamples: int, seed: 
     """What independent hits would give for `above`, in a group of so many units."""
     if jumps.bins is None:
         return dict.fromkeys(_NULL, float("nan"))
-    rates = hit_rates(jumps.bins, jumps.match, jumps.units, n_resamples, seed)
+    bins = _codes(jumps.bins)
+    rates = hit_rates(bins, jumps.match, jumps.units, n_resamples, seed)
     values = np.stack([jumps.at, jumps.at - jumps.before], axis=1)
-    found = at_hits_and_misses(values, jumps.bins[:, [0, 0]], rates, jumps.units, n_resamples, seed)
+    found = at_hits_and_misses(values, bins[:, [0, 0]], rates, jumps.units, n_resamples, seed)
     at, difference = (Selected(*(each[:, [i]] for each in mixed(found, share))) for i in range(2))
     every = drawn_sums(np.stack([jumps.at, np.ones(len(jumps.at))], axis=1), jumps.units, n_resamples, seed)
     above = Selected(at.mean - every[:, :1] / every[:, 1:], difference.variance)

@@ -24,6 +24,12 @@ def independent_hits(seed: int, n: int = 1500, m: int = 4, n_decoded: int = 4) -
     return aligned_of(values, generator.random(chance.shape) < chance, m)
 
 
+def codes_of(found: Aligned) -> np.ndarray:
+    bins = bins_of(found, "frequency_1", 0)
+    assert bins is not None
+    return np.unique(bins, return_inverse=True)[1].reshape(bins.shape)
+
+
 # Groups and bins
 
 
@@ -46,7 +52,7 @@ def test_an_odd_m_has_no_half() -> None:
 def test_bins_are_powers_of_two_and_none() -> None:
     values = np.full((1, K + 4), 9.0)
     values[0, K:] = [0, 0.3, 0.26, 0.6]
-    assert bins_of(aligned_of(values, np.ones((1, 4), bool), 4), "frequency_1", 0).tolist() == [[0, 1, 1, 2]]
+    assert bins_of(aligned_of(values, np.ones((1, 4), bool), 4), "frequency_1", 0).tolist() == [[-np.inf, -2, -2, -1]]
     entropy = aligned_of(values, np.ones((1, 4), bool), 4, "entropy_teacher_forced")
     assert bins_of(entropy, "entropy_free_running", 0).tolist() == [[0, 1, 1, 2]]
     assert (
@@ -60,7 +66,7 @@ def test_bins_are_powers_of_two_and_none() -> None:
 def test_expectations_are_those_of_a_loop() -> None:
     found = independent_hits(0, n=200)
     values, match = found.values["frequency_1"][:, K:], found.match
-    bins = bins_of(found, "frequency_1", 0)
+    bins = codes_of(found)
     rate = {code: match[bins == code].mean() for code in np.unique(bins)}
     h = np.vectorize(rate.get)(bins)
     rates = hit_rates(bins, match, found.units, 50, 0)
@@ -76,7 +82,7 @@ def test_expectations_are_those_of_a_loop() -> None:
 
 def test_many_indices_at_once_are_the_same_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
     found = independent_hits(1, n=50)
-    bins = bins_of(found, "frequency_1", 0)
+    bins = codes_of(found)
     rates = hit_rates(bins, found.match, found.units, 20, 0)
     asked = (found.values["frequency_1"][:, K:], bins, rates, found.units, 20, 0)
     whole = at_hits_and_misses(*asked)
@@ -161,6 +167,18 @@ def test_several_contexts_are_pooled_and_clustered_by_row() -> None:
     assert (twice["n_units"] == once["n_units"]).all()
     for name in ("jump", "jump_low", "jump_high", "above", "above_high", "null", "null_low"):
         np.testing.assert_allclose(twice[name], once[name])
+
+
+def test_bins_of_pooled_contexts_are_the_same_bins() -> None:
+    one, other = independent_hits(5, n=400), independent_hits(6, n=400)
+    rarer = aligned_of(other.values["frequency_1"] / 8, other.match, other.m)  # its bins begin elsewhere
+    line = boundary_differences([one, rarer], "frequency_1", 50).set_index("group").loc["memorized"]
+    values = np.concatenate([one.values["frequency_1"], rarer.values["frequency_1"]])[:, K:]
+    match = np.concatenate([one.match, rarer.match])
+    rate = {power: match[np.floor(np.log2(values)) == power].mean() for power in np.unique(np.floor(np.log2(values)))}
+    h = np.vectorize(rate.get)(np.floor(np.log2(values[:, 0])))
+    expected = (values[:, 0] * h).sum() / h.sum() - values[:, 0].mean()
+    assert line["null"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_what_cannot_be_pooled_is_refused() -> None:
