@@ -12,6 +12,10 @@ from memviz.sweeps.results import Sweep
 from memviz.tasks import InputError
 
 GROUPS = {"memorized": "M = 1", "half": "M = 1/2", "unmemorized": "M = 0"}
+"""Groups of the study, whose curves are drawn."""
+MEDIUM = "medium"
+TABLE_GROUPS = {**GROUPS, MEDIUM: "0.4 ≤ M < 0.6"}
+"""Exactly half is rare: tables also have the level around it."""
 HIT_SHARE = {"memorized": 1.0, "half": 0.5, "unmemorized": 0.0}
 QUANTITIES = {
     "entropy_free_running": "entropy, free-running (nats)",
@@ -117,15 +121,18 @@ def _edges(found: object, k: int, p: int) -> dict[str, np.ndarray]:
 
 
 def members(aligned: Aligned, group: str, start: int = 0) -> np.ndarray:
-    """(n,) bool: rows of a group of `GROUPS`, chosen on positions start to start + m - 1. Raises InputError."""
-    if group not in GROUPS:
-        raise InputError(f"group {group!r} is unknown: use {', '.join(GROUPS)}")
+    """(n,) bool: rows of a group of `TABLE_GROUPS`, chosen on positions start to start + m - 1. Raises InputError."""
+    if group not in TABLE_GROUPS:
+        raise InputError(f"group {group!r} is unknown: use {', '.join(TABLE_GROUPS)}")
     window = aligned.match[:, start : start + aligned.m]
     if window.shape[1] < aligned.m:
         raise InputError(
             f"only {aligned.match.shape[1]} positions were decoded, {start + aligned.m} are needed: sweep a larger m"
         )
-    return 2 * window.sum(axis=1) == round(2 * HIT_SHARE[group] * aligned.m)
+    n_hits = window.sum(axis=1)
+    if group == MEDIUM:
+        return (5 * n_hits >= 2 * aligned.m) & (5 * n_hits < 3 * aligned.m)
+    return 2 * n_hits == round(2 * HIT_SHARE[group] * aligned.m)
 
 
 def bins_of(aligned: Aligned, quantity: str, start: int) -> np.ndarray | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from memviz.population.aligned import EDGE, GROUPS, HIT_SHARE, Aligned, bins_of, members
+from memviz.population.aligned import EDGE, GROUPS, HIT_SHARE, TABLE_GROUPS, Aligned, bins_of, members
 from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles
 from memviz.population.selection import Selected, at_hits_and_misses, band, hit_rates, mixed
 from memviz.tasks import InputError
@@ -85,7 +85,7 @@ def _jumps(aligned: Aligned, quantity: str, start: int) -> _Jumps | None:
     edge, values = aligned.k + start, aligned.of(quantity)
     if aligned.match.shape[1] < start + aligned.m or np.isnan(values[:, edge - 1 : edge + 1]).any() or not edge:
         return None
-    member = {name: members(aligned, name, start) for name in GROUPS}
+    member = {name: members(aligned, name, start) for name in TABLE_GROUPS}
     match = aligned.match[:, start : start + aligned.m]
     return _Jumps(values[:, edge], values[:, edge - 1], aligned.units, bins_of(aligned, quantity, start), match, member)
 
@@ -97,7 +97,7 @@ def _pooled(parts: Sequence[_Jumps | None]) -> _Jumps | None:
         return None
     coded = [part.bins for part in known if part.bins is not None]
     bins = np.concatenate(coded) if len(coded) == len(known) else None
-    member = {name: np.concatenate([part.member[name] for part in known]) for name in GROUPS}
+    member = {name: np.concatenate([part.member[name] for part in known]) for name in TABLE_GROUPS}
     at, before, units, match = (
         np.concatenate([getattr(part, name) for part in known]) for name in ("at", "before", "units", "match")
     )
@@ -113,7 +113,8 @@ def boundary_differences(
     above, above_low, above_high (jump minus all rows), null, null_low, null_high (of `above` in a group of this size,
     by selection alone), null_mean_low, null_mean_high (of the null's expectation alone),
     edge, edge_low, edge_high (jump at k + 8 of the group chosen on positions 8 to m + 7; NaN where too few decoded),
-    n_edge (its pairs), fall, fall_low, fall_high (jump minus edge). Raises InputError for what cannot be pooled.
+    edge_above, edge_above_low, edge_above_high (that minus all rows there), n_edge (its pairs),
+    fall, fall_low, fall_high (jump minus edge). Raises InputError for what cannot be pooled.
     """
     if len({(each.model, each.mode, each.m) for each in aligned}) != 1:
         raise InputError(f"{len(aligned)} conditions of several models, modes or m cannot be pooled: take one model")
@@ -122,17 +123,19 @@ def boundary_differences(
         raise InputError(f"{quantity} is unknown at the boundary for k = {aligned[0].k}: take a longer context")
     moved = _pooled([_jumps(each, quantity, EDGE) for each in aligned])
     lines = []
-    for group, share in HIT_SHARE.items():
+    for group in TABLE_GROUPS:
         jump, above = _jump_of(here, group, n_resamples, seed)
         n, n_units = int(here.member[group].sum()), len(np.unique(here.units[here.member[group]]))
-        edge = np.full_like(jump, np.nan) if moved is None else _jump_of(moved, group, n_resamples, seed)[0]
+        nothing = np.full_like(jump, np.nan)
+        edge, edge_above = (nothing, nothing) if moved is None else _jump_of(moved, group, n_resamples, seed)
         line: dict[str, object] = {"model": aligned[0].model, "k": "+".join(str(each.k) for each in aligned)}
         n_edge = 0 if moved is None else int(moved.member[group].sum())
         line |= {"group": group, "n": n, "n_units": n_units, "n_edge": n_edge, "all_rows": jump[0] - above[0]}
-        for name, drawn in (("jump", jump), ("above", above), ("edge", edge), ("fall", jump - edge)):
+        spans = {"jump": jump, "above": above, "edge": edge, "edge_above": edge_above, "fall": jump - edge}
+        for name, drawn in spans.items():
             low, high = percentiles(drawn[1:])
             line |= {name: drawn[0], f"{name}_low": low, f"{name}_high": high}
-        lines.append(line | _null_of(here, share, n_units, n_resamples, seed))
+        lines.append(line | _null_of(here, group, n_units, n_resamples, seed))
     return pd.DataFrame(lines)
 
 
@@ -146,10 +149,12 @@ def _jump_of(jumps: _Jumps, group: str, n_resamples: int, seed: int) -> tuple[np
         return mean, mean - drawn[:, 2] / drawn[:, 3]
 
 
-def _null_of(jumps: _Jumps, share: float, n_units: int, n_resamples: int, seed: int) -> dict[str, float]:
+def _null_of(jumps: _Jumps, group: str, n_units: int, n_resamples: int, seed: int) -> dict[str, float]:
     """What independent hits would give for `above`, in a group of so many units."""
-    if jumps.bins is None:
+    mask = jumps.member[group]
+    if jumps.bins is None or (group not in HIT_SHARE and not mask.any()):
         return dict.fromkeys(_NULL, float("nan"))
+    share = HIT_SHARE[group] if group in HIT_SHARE else float(jumps.match[mask].mean())
     bins = _codes(jumps.bins)
     rates = hit_rates(bins, jumps.match, jumps.units, n_resamples, seed)
     values = np.stack([jumps.at, jumps.at - jumps.before], axis=1)

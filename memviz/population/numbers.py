@@ -163,12 +163,16 @@ def _transitions(found: Material) -> str:
     return "\n".join(parts)
 
 
+_EDGE = ("Moved edge", "n there")
+
+
 def _boundary(found: Material) -> str:
     parts = [
         "The study reports, for its own models, that n-gram frequency rises for memorized sequences and falls for\n"
         "unmemorized ones, and that entropy does the opposite. Above all: the jump minus that of all rows. Null: what\n"
         "independent hits give for it, with the band of groups of this size. Moved edge: the jump 8 positions later,\n"
-        "of the group chosen there. Last, all contexts of the largest model together, clustered by row.\n"
+        "of the rows chosen there, minus that of all rows there. Medium: 0.4 ≤ M < 0.6, for exactly half is rare.\n"
+        "Last, all contexts of the largest model together, clustered by row.\n"
     ]
     for quantity, (name, factor) in JUMPS.items():
         lines: list[Sequence[object]] = []
@@ -182,7 +186,7 @@ def _boundary(found: Material) -> str:
                 problems[str(error)] = None
                 continue
             lines += [_jump(dict(line), quantity, factor) for _, line in jumps.iterrows()]
-        head = ("Model", "k", "Group", "n", "The study", "Jump", "All rows", "Above all", "Null", "Moved edge")
+        head = ("Model", "k", "Group", "n", "The study", "Jump", "All rows", "Above all", "Null", *_EDGE)
         parts.append(f"{name}:\n\n{table(head, lines)}" if lines else f"{name}: not drawn, {'; '.join(problems)}.\n")
     lines = [(*line[:2], *(f"{each:.3f}" for each in line[2:])) for line in reported_frequencies().to_numpy().tolist()]
     parts.append(
@@ -194,7 +198,8 @@ def _boundary(found: Material) -> str:
 
 
 def _jump(line: dict[str, Any], quantity: str, factor: float) -> tuple[object, ...]:
-    spans = {name: span(*(factor * each for each in _of(line, name))) for name in ("jump", "above", "null", "edge")}
+    names = ("jump", "above", "null", "edge_above")
+    spans = {name: span(*(factor * each for each in _of(line, name))) for name in names}
     reported = DIRECTIONS.get((quantity.partition("_")[0], line["group"]), "–")
     every = number(factor * line["all_rows"])
     return (
@@ -206,4 +211,5 @@ def _jump(line: dict[str, Any], quantity: str, factor: float) -> tuple[object, .
         spans["jump"],
         every,
         *list(spans.values())[1:],
+        f"{line['n_edge']:,}" if line["n_edge"] else "–",
     )

@@ -25,7 +25,7 @@ from memviz.population import (
     members,
     stored_frequencies,
 )
-from memviz.population.aligned import EDGE
+from memviz.population.aligned import EDGE, TABLE_GROUPS
 from memviz.population.first_view import CURVES, DIFFERENCES, computed_before
 from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.settings import Settings, settings
@@ -177,12 +177,13 @@ def readable(table: pd.DataFrame, view: View, kind: str) -> pd.DataFrame:
         {
             "model": [view.names[model] for model in table["model"]],
             "k": table["k"],
-            "group": [f"{group}, {GROUPS[group]}" for group in table["group"]],
+            "group": [f"{group}, {TABLE_GROUPS[group]}" for group in table["group"]],
             "n": table["n"],
             "difference": with_interval("jump"),
             "less all rows": with_interval("above"),
             "selection alone": with_interval("null"),
-            "edge moved": with_interval("edge"),
+            "edge moved, less all rows": with_interval("edge_above"),
+            "n there": table["n_edge"],
             "reported": [DIRECTIONS.get((kind, group), "–") for group in table["group"]],
         }
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memviz.population import Aligned, boundary_curves, boundary_differences, members
-from memviz.population.aligned import bins_of
+from memviz.population.aligned import TABLE_GROUPS, bins_of
 from memviz.population.selection import at_hits_and_misses, hit_rates, mixed
 from memviz.tasks import InputError
 
@@ -49,6 +49,24 @@ def test_an_odd_m_has_no_half() -> None:
     assert not members(aligned_of(np.ones((2, K + 3)), match, m=3), "half").any()
 
 
+def test_medium_is_the_level_around_a_half() -> None:
+    match = np.array([[1] * n_hits + [0] * (10 - n_hits) for n_hits in range(11)], bool)
+    assert np.flatnonzero(members(aligned_of(np.ones((11, K + 10)), match, m=10), "medium")).tolist() == [4, 5]
+
+
+def test_the_null_of_medium_is_mixed_by_the_hits_it_has() -> None:
+    found = independent_hits(4, n=3000, m=7, n_decoded=7)
+    line = boundary_differences([found], "frequency_1", 50).set_index("group").loc["medium"]
+    chosen = np.isin(found.match.sum(axis=1), [3, 4])
+    share = found.match[chosen].mean()
+    assert line["n"] == chosen.sum() and 3 / 7 < share < 4 / 7
+    value, bins = found.values["frequency_1"][:, K], np.log2(found.values["frequency_1"][:, K:])
+    rate = {power: found.match[bins == power].mean() for power in np.unique(bins)}
+    h = np.vectorize(rate.get)(bins[:, 0])
+    mixed_mean = share * (value * h).sum() / h.sum() + (1 - share) * (value * (1 - h)).sum() / (1 - h).sum()
+    assert line["null"] == pytest.approx(mixed_mean - value.mean())
+
+
 def test_bins_are_powers_of_two_and_none() -> None:
     values = np.full((1, K + 4), 9.0)
     values[0, K:] = [0, 0.3, 0.26, 0.6]
@@ -91,7 +109,7 @@ def test_many_indices_at_once_are_the_same_as_few(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_band_covers_independent_hits_as_often_as_it_says() -> None:
-    covered = {group: [] for group in ("memorized", "half", "unmemorized")}
+    covered = {group: [] for group in TABLE_GROUPS}
     for seed in range(40):
         found = boundary_differences([independent_hits(seed, n=600)], "frequency_1", n_resamples=200)
         for line in found.to_dict("records"):
@@ -127,7 +145,11 @@ def test_selection_moves_with_the_edge() -> None:
     found = independent_hits(3, n=6000, m=4, n_decoded=12)
     line = boundary_differences([found], "frequency_1", 300).set_index("group").loc["memorized"]
     assert line["edge"] == pytest.approx(line["jump"], abs=0.04) and line["edge_low"] > 0.02
-    assert line["fall_low"] < 0 < line["fall_high"] and line["n_edge"] == members(found, "memorized", 8).sum()
+    chosen = members(found, "memorized", 8)
+    assert line["fall_low"] < 0 < line["fall_high"] and line["n_edge"] == chosen.sum()
+    jump = np.diff(found.values["frequency_1"][:, K + 7 : K + 9], axis=1)[:, 0]
+    assert line["edge_above"] == pytest.approx(jump[chosen].mean() - jump.mean())
+    assert line["edge_above_low"] < line["edge_above"] < line["edge_above_high"]
 
 
 def test_a_jump_of_the_start_stays() -> None:
@@ -155,15 +177,15 @@ def test_jumps_by_hand() -> None:
     values[:, K] += [10, 20, 30, 40]
     match = np.array([[1, 1], [1, 1], [0, 0], [1, 0]], bool)
     lines = boundary_differences([aligned_of(values, match, 2)], "frequency_1", 100).set_index("group")
-    assert lines["jump"].tolist() == [16, 41, 31] and lines["n"].tolist() == [2, 1, 1]
-    assert set(lines["all_rows"]) == {26} and lines["above"].tolist() == [-10, 15, 5]
+    assert lines["jump"].tolist() == [16, 41, 31, 41] and lines["n"].tolist() == [2, 1, 1, 1]
+    assert set(lines["all_rows"]) == {26} and lines["above"].tolist() == [-10, 15, 5, 15]
 
 
 def test_several_contexts_are_pooled_and_clustered_by_row() -> None:
     one = independent_hits(5, n=400)
     twice = boundary_differences([one, one], "frequency_1", 400)
     once = boundary_differences([one], "frequency_1", 400)
-    assert twice["k"].tolist() == ["6+6"] * 3 and (twice["n"] == 2 * once["n"]).all()
+    assert twice["k"].tolist() == ["6+6"] * 4 and (twice["n"] == 2 * once["n"]).all()
     assert (twice["n_units"] == once["n_units"]).all()
     for name in ("jump", "jump_low", "jump_high", "above", "above_high", "null", "null_low"):
         np.testing.assert_allclose(twice[name], once[name])
