@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from memviz import ui
+from memviz.attribution import KINDS
 from memviz.figures.population import boundary_figure
 from memviz.measures.glossary import explain
 from memviz.population import GROUPS
@@ -45,6 +46,14 @@ with st.container(horizontal=True):
     pooled = len(sizes) > 1 and st.toggle(
         "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **bound
     )
+    tokens = st.segmented_control(
+        "n-grams of", ["true", "generated"], default="true", format_func=lambda name: f"{name} tokens", key="tokens",
+        help=explain("gram_tokens"), **always,
+    )  # fmt: skip
+    kind_of_count = st.segmented_control(
+        "counted in", list(KINDS), format_func=lambda name: KINDS[name], default="other", key="count",
+        help=explain("count_kinds"), **always,
+    )  # fmt: skip
 digits = view.sweep.manifest.get("packed", {}).get("digits")
 st.caption(
     f"{shown.words_of(view)} · k = {k}, groups by the score at m = {view.m} · "
@@ -53,7 +62,8 @@ st.caption(
     + ("; grey bands and dots: selection alone" if null else "")
     + ("; long dashes: groups chosen with the edge moved to the dashed rule" if moved else "")
 )
-found = boundary.counted(view)
+counting = boundary.Counting(kind_of_count, k if tokens == "generated" else None)
+found = boundary.counted(view, counting)
 if not boundary.has_positions(view, k):
     st.info("This sweep has no positions at this k: entropy is known on the two sides of the boundary only.")
     entropy = "entropy_free_running"
@@ -61,9 +71,9 @@ kinds = {"entropy": (entropy, "entropy (nats)", 1.0)}
 heads = {"entropy": f"entropy, {ENTROPIES[entropy]}"}
 notes = {"entropy": "left of the rule: context; right: continuation"}
 if found is not None:
-    kinds["frequency"] = (f"frequency_{order}", f"{order}-gram frequency (‰)", boundary.PERMILLE)
+    kinds["frequency"] = (counting.quantity(order), f"{order}-gram frequency (‰)", boundary.PERMILLE)
     heads["frequency"] = f"{order}-gram frequency"
-    notes["frequency"] = f"‰ of the tokens of {found.index}, true tokens, own copies removed"
+    notes["frequency"] = f"‰ of the tokens of {found.index}; {counting.words}"
 
 differences: dict[str, list[pd.DataFrame]] = {kind: [] for kind in kinds}
 for i, (model, kind) in enumerate((model, kind) for model in reversed(view.models) for kind in kinds):
@@ -74,11 +84,12 @@ for i, (model, kind) in enumerate((model, kind) for model in reversed(view.model
     quantity, title, scale = kinds[kind]
     try:
         aligned = boundary.aligned_of(view, model, k, found)
-        every = [boundary.aligned_of(view, model, size, found) for size in sizes] if pooled else [aligned]
+        one_k = not pooled or (kind == "frequency" and tokens == "generated")  # what was generated is counted at one k
+        every = [aligned] if one_k else [boundary.aligned_of(view, model, k_of, found) for k_of in sizes]
     except InputError as error:
         ui.refuse(error)
     with places[i % 2]:
-        curves = boundary.curves_of(view, aligned, quantity)
+        curves = boundary.curves_of(view, aligned, quantity, found)
         edge = boundary.moved_of(aligned, quantity) if moved else None
         frames.show_figure(
             boundary_figure(curves, title, GROUPS, null, minus, edge, scale=scale),
@@ -89,7 +100,7 @@ for i, (model, kind) in enumerate((model, kind) for model in reversed(view.model
             notes[kind],
         )
         try:
-            differences[kind].append(boundary.differences_of(view, every, quantity))
+            differences[kind].append(boundary.differences_of(view, every, quantity, found))
         except InputError as error:
             st.caption(ui.told(error))
 

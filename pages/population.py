@@ -50,7 +50,7 @@ if sizes is not None and len(sizes):
     cards[3].metric("Held-out floor, mean M", held, help=explain("held_out"), border=True)
 st.caption(
     f"{shown.words_of(view)} · k = {k}, m = {m} unless an axis says otherwise · "
-    f"{shown.WEIGHTINGS[view.population].lower()}: {shown.POPULATIONS[view.population]} · "
+    f"{shown.WEIGHTINGS[view.population].lower()}: {shown.POPULATIONS[view.population]}{shown.covered_words(view)} · "
     "whiskers: 95 %, over groups of near-duplicates; another training run would differ by more"
 )
 

@@ -115,7 +115,8 @@ else:
 
 if len(view.models) > 2:
     st.subheader("Along the ladder", anchor=False)
-    st.caption("Each model to the next larger one; rows: the smaller one's level, very high on top. Click for more.")
+    ladder = "next larger one" if len(set(view.n_parameters.values())) == len(view.models) else "next one"
+    st.caption(f"Each model to the {ladder}; rows: the first one's level, very high on top. Click for more.")
     steps = list(itertools.pairwise(view.models))
     columns = st.columns(min(4, len(steps)))
     for i, (one, next_one) in enumerate(steps):

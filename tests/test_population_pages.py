@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,11 +21,34 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from memviz import ui  # noqa: E402
-from memviz.catalog import known_models  # noqa: E402
+from memviz.catalog import find_model, known_models  # noqa: E402
+from memviz.corpora import index_of  # noqa: E402
+from memviz.demo.suite import SUITE_FOLDER  # noqa: E402
+from memviz.engine.backend import Backend  # noqa: E402
 from memviz.jobs import Status, Worker  # noqa: E402
-from memviz.population import Filters, labels_of, rows_of_cell, size_points, summary  # noqa: E402
+from memviz.population import (  # noqa: E402
+    Filters,
+    align,
+    boundary_differences,
+    frequencies,
+    labels_of,
+    rows_of_cell,
+    size_points,
+    summary,
+)
 from memviz.settings import load_settings, settings  # noqa: E402
-from memviz.sweeps import Sweep, SweepTask, kept, read_row_set, read_sweep, sweep_hash, sweep_task_from  # noqa: E402
+from memviz.sweeps import (  # noqa: E402
+    RowSet,
+    Sweep,
+    SweepTask,
+    kept,
+    read_row_set,
+    read_sweep,
+    run_sweep,
+    sweep_hash,
+    sweep_task_from,
+)
+from memviz.tokenizer import Tokenizer  # noqa: E402
 
 PAGES = ("population", "transitions", "boundary")
 TRAINED = Filters(parts=("planted", "background"))
@@ -32,18 +56,24 @@ TRAINED = Filters(parts=("planted", "background"))
 
 
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The entry script with an empty cache, no sweep of the suite, and a worker that never starts."""
+def app_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The entry script with an empty cache and no sweep of the suite."""
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(ui, "warm_up", lambda: None)
     monkeypatch.setattr(kept, "SHIPPED", tmp_path / "none")
     shared = (settings, ui.store, ui.worker, ui.bundled_models)
     for once in shared:
         once.cache_clear()
-    monkeypatch.setattr(Worker, "_work", lambda self: None)
     yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=60)
     for once in shared:
         once.cache_clear()
+
+
+@pytest.fixture
+def app(app_at_work: AppTest, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The same with a worker that never starts."""
+    monkeypatch.setattr(Worker, "_work", lambda self: None)
+    return app_at_work
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -96,6 +126,45 @@ def test_a_link_to_a_sweep_starts_nothing(app: AppTest) -> None:
     assert not app.exception
     assert "Run" in [button.label for button in app.button]
     assert ui.worker().n_active == 0
+
+
+@pytest.mark.slow
+def test_the_boundary_page_counts_what_each_model_had_seen(app_at_work: AppTest) -> None:
+    app, names = app_at_work, ("suite-1.8m", "suite-1.8m@step165")
+    task = SweepTask(names, RowSet(buckets=(64,), sample=12), contexts=(8,), continuations=(32,), positions=True)
+    run_sweep(task, Backend(settings()), ui.store(), kept.sweep_folder(task, settings()))
+    app.run()
+    app.switch_page("../pages/boundary.py").run()
+    assert not app.exception
+    for tokens, kind in (("true", "other"), ("generated", "stream")):
+        app.segmented_control(key="tokens").set_value(tokens).run()
+        app.segmented_control(key="count").set_value(kind).run()
+        said = " ".join(element.value for element in app.info)
+        assert "The n-grams of these 12 rows" in said and f"{tokens} tokens" in said
+        next(button for button in app.button if button.label == "Count them").click().run()
+        assert not app.exception
+        deadline = time.monotonic() + 120
+        while ui.worker().n_active and time.monotonic() < deadline:
+            time.sleep(0.05)
+        app.run()
+        assert not app.exception and not app.info and not app.error
+        quantity = "frequency_1" if tokens == "true" else "frequency_1_generated"
+        tables = [table.value for table in app.dataframe if "edge moved, less all rows" in table.value]
+        assert len(tables) == 2, "entropy and frequency"
+        sweep = read_sweep(kept.sweep_folder(task, settings()))
+        corpus = index_of(find_model(names[0], settings()), Tokenizer(SUITE_FOLDER / "corpus", []), settings())
+        assert corpus is not None
+        for model, until in zip(names, (None, 164), strict=True):
+            generated = (model, "sliding", 32) if tokens == "generated" else None
+            found = frequencies(sweep, corpus, ui.store(), kind=kind, until_step=until, generated=generated)
+            given = {"generated" if generated else "frequencies": found}
+            lines = boundary_differences([align(sweep, model, **given)], quantity)
+            labels = labels_of(sweep)
+            shown = tables[1][tables[1]["model"] == labels[model]]["difference"].tolist()
+            expected = [1000 * value for value in lines["jump"]]
+            assert [cell.split(" ")[0] for cell in shown] == [
+                "–" if value != value else f"{value:+.2f}" for value in expected
+            ]
 
 
 # In the browser

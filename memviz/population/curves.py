@@ -27,9 +27,9 @@ _MATCHES = re.compile(r"n_matches_(\d+)")
 
 
 def parameters_of(sweep: Sweep) -> dict[str, int]:
-    """Model -> parameters, ascending by parameters (then as the sweep names them)."""
-    found = {about["name"]: int(about["n_parameters"]) for about in sweep.manifest["models"]}
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    """Model -> parameters, ascending by parameters, then by training step; of several seeds the first comes last."""
+    models = sorted(sweep.manifest["models"], key=lambda its: (its["n_parameters"], its["step"] or 0, -its["seed"]))
+    return {about["name"]: int(about["n_parameters"]) for about in models}
 
 
 def labels_of(sweep: Sweep) -> dict[str, str]:

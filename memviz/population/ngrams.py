@@ -132,8 +132,9 @@ class _Asked:
             ["row", "start", "generated_ids"],
             [("model", "==", model), ("mode", "==", mode), ("k", "==", k)],
         )
+        found = found.dropna(subset="generated_ids")  # a packed sweep keeps them of one k
         if found.empty:
-            raise InputError(f"the sweep has nothing that {model} wrote at k = {k}, {mode}")
+            raise InputError(f"the sweep has not kept what {model} wrote at k = {k}, {mode}: choose another k")
         truth = dict(zip(self.rows.tolist(), self.truth, strict=True))
         found = found.sort_values("row")
         self.rows = found["row"].to_numpy(np.int64)

@@ -1,4 +1,7 @@
-"""Groups of near-duplicate rows: rows joined, directly or through others, by a shared run of tokens."""
+"""Groups of near-duplicate rows: rows joined, directly or through others, by a shared run of tokens.
+
+Rows shorter than such a run are joined where they are equal.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,12 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _hashes(ids: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
-    """(length - 15,) uint64 of each run of 16 tokens; two different ones agree by a chance of about 2^-60."""
-    mixed = ids.astype(np.uint64) * _MIX
+    """(length - 15,) uint64 of each run of 16 tokens; two different ones agree by a chance of about 2^-60.
+
+    A shorter row is one run, of itself and what no row has.
+    """
+    absent = np.full(max(0, WINDOW - len(ids)), -1, np.int64)
+    mixed = np.concatenate([ids, absent]).astype(np.uint64) * _MIX
     mixed ^= mixed >> np.uint64(29)
     mixed *= _MIX
     windows = np.lib.stride_tricks.sliding_window_view(mixed, WINDOW)
@@ -48,9 +55,8 @@ def _of_part(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Row and those of its hashes that belong to one part."""
     for row, ids in enumerate(rows):
-        if len(ids) >= WINDOW:
-            hashes = np.unique(_hashes(ids, multipliers))
-            yield row, hashes[(hashes >> np.uint64(33)) % np.uint64(n_parts) == part]
+        hashes = np.unique(_hashes(ids, multipliers))
+        yield row, hashes[(hashes >> np.uint64(33)) % np.uint64(n_parts) == part]
 
 
 def _join(label: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:

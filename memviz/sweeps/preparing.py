@@ -25,6 +25,8 @@ from memviz.tasks import InputError
 from memviz.tokenizer import Tokenizer
 
 ROWS = "rows.parquet"
+LOOKED_AT = 512
+"""First tokens of a row that decide its group, template and class, more where the sweep needs more."""
 _BLOCK = 1024
 Fact = dict[str, Any]
 Watch = Callable[[int], None]
@@ -65,7 +67,7 @@ def prepare_rows(
     refuse: Refuse,
     watch: Watch = lambda n_read: None,
 ) -> PreparedRows:
-    """Write the rows of a row set to `target`, each cut to its first `n_needed` tokens.
+    """Write the rows of a row set to `target`, each cut to its first `n_needed` tokens; the cut changes no group.
 
     `refuse` hears of each malformed row. Raises InputError where nothing usable is left, OSError.
     """
@@ -73,9 +75,9 @@ def prepare_rows(
     chosen = target.with_name(f".rows-{uuid.uuid4().hex}.tmp")
     try:
         reading = _Reading(rows, refuse, tokenizer, n_vocabulary)
-        numeric = _write_all(reading, all_rows, n_needed, watch)
+        numeric = _write_all(reading, all_rows, max(n_needed, LOOKED_AT), watch)
         places = _places(rows, all_rows, reading)
-        prepared = _write_chosen(rows, all_rows, chosen, places, tokenizer, numeric, reading)
+        prepared = _write_chosen(rows, all_rows, chosen, places, n_needed, tokenizer, numeric, reading)
         chosen.replace(target)
         return PreparedRows(path=target, **prepared)
     finally:
@@ -173,7 +175,7 @@ def _number(value: str | float) -> float | None:
         return None
 
 
-def _write_all(reading: _Reading, path: Path, n_needed: int, watch: Watch) -> list[bool]:
+def _write_all(reading: _Reading, path: Path, n_kept: int, watch: Watch) -> list[bool]:
     """Write every usable row, labels as text; whether all values of each label are numbers."""
     names = reading.rows.label_names
     columns = {name: column for name, column in ROW_COLUMNS.items() if name not in _LATER}
@@ -188,7 +190,7 @@ def _write_all(reading: _Reading, path: Path, n_needed: int, watch: Watch) -> li
             watch(reading.n_read)
 
         for record, ids, facts in reading:
-            line = {"row": record.row, "row_id": record.row_id, "n_tokens": len(ids), "ids": ids[:n_needed], **facts}
+            line = {"row": record.row, "row_id": record.row_id, "n_tokens": len(ids), "ids": ids[:n_kept], **facts}
             for column, (name, value) in enumerate(zip(names, record.labels, strict=True)):
                 if value is not None and value != "":
                     numeric[column] &= _number(value) is not None
@@ -230,6 +232,7 @@ def _write_chosen(
     source: Path,
     target: Path,
     places: np.ndarray | None,
+    n_needed: int,
     tokenizer: Tokenizer,
     numeric: list[bool],
     reading: _Reading,
@@ -239,8 +242,11 @@ def _write_chosen(
     lengths: Counter[int] = Counter()
     for block in _blocks(source, places):
         lengths.update(block["ids"].combine_chunks().value_lengths().to_pylist())
+    cut: Counter[int] = Counter()
+    for length, count in lengths.items():
+        cut[min(length, n_needed)] += count
     n = sum(lengths.values())
-    n_windows = sum(max(0, length - WINDOW + 1) * count for length, count in lengths.items())
+    n_windows = sum(max(1, length - WINDOW + 1) * count for length, count in lengths.items())
     group = near_duplicate_groups(lambda: _ids_of(source, places), n, n_windows)
     row_of = np.concatenate([block["row"].to_numpy() for block in _blocks(source, places)])
     digest, start, n_cut = hashlib.sha256(), 0, 0
@@ -248,12 +254,15 @@ def _write_chosen(
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for block in _blocks(source, places):
             stop = start + len(block)
-            ids = [np.array(each, np.int64) for each in block["ids"].to_pylist()]
+            whole = [np.array(each, np.int64) for each in block["ids"].to_pylist()]
+            ids = [each[:n_needed] for each in whole]
+            place = block.schema.get_field_index("ids")
+            block = block.set_column(place, block.schema.field(place), pa.array(ids, block.schema.field(place).type))
             for row, each in zip(block["row"].to_pylist(), ids, strict=True):
                 digest.update(np.array([row, len(each)]).tobytes() + each.tobytes())
             n_cut += sum(n > len(each) for n, each in zip(block["n_tokens"].to_pylist(), ids, strict=True))
-            texts = [tokenizer.to_bytes(each).decode("utf-8", "replace") for each in ids]
-            templates = [template_of(each, text) for each, text in zip(ids, texts, strict=True)]
+            texts = [tokenizer.to_bytes(each).decode("utf-8", "replace") for each in whole]
+            templates = [template_of(each, text) for each, text in zip(whole, texts, strict=True)]
             copies = block["bucket"].to_pylist()
             classes = [memorization_class(c, t != "none") for c, t in zip(copies, templates, strict=True)]
             for name, kind in kinds.items():
@@ -268,7 +277,7 @@ def _write_chosen(
     return {
         "n": n,
         "sha256": digest.hexdigest(),
-        "lengths": dict(sorted(lengths.items())),
+        "lengths": dict(sorted(cut.items())),
         "n_read": reading.n_read,
         "n_malformed": reading.n_malformed,
         "n_cut": n_cut,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from memviz.attribution import KINDS
 from memviz.catalog import Model, find_model, read_card
 from memviz.corpora import SUITE, index_of
-from memviz.corpus import Corpus, CorpusError
+from memviz.corpus import Corpus, CorpusError, Kind
 from memviz.jobs import Errand, Status
 from memviz.population import (
     GROUPS,
@@ -30,7 +32,8 @@ from memviz.population.first_view import CURVES, DIFFERENCES, computed_before
 from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.settings import Settings, settings
 from memviz.sweeps import Sweep
-from memviz.tasks import IndexTask, Report, Say
+from memviz.sweeps.task import SLIDING
+from memviz.tasks import IndexTask, InputError, Report, Say
 from memviz.tokenizer import Tokenizer
 from memviz.ui.clicks import clicked
 from memviz.ui.population import View
@@ -64,7 +67,43 @@ def _model_of(view: View) -> tuple[Model, Tokenizer] | None:
     return (model, tokenizer(card)) if card else None
 
 
-def counted(view: View) -> Frequencies | None:
+@dataclass(frozen=True)
+class Counting:
+    """Which n-grams are counted: of the true tokens or of what each model wrote after its first k; which copies."""
+
+    kind: Kind = "other"
+    generated_at: int | None = None
+    """k of what was generated; None for the true tokens."""
+
+    def asked(self, view: View, model: str) -> dict[str, Any]:
+        """The question about one model: a checkpoint has seen only the exposures before it."""
+        about = next(each for each in view.sweep.manifest["models"] if each["name"] == model)
+        step, n_steps = about["step"], about["n_steps"]
+        until = step - 1 if None not in (step, n_steps) and step < n_steps else None
+        generated = None if self.generated_at is None else (model, SLIDING, self.generated_at)
+        return {"kind": self.kind, "until_step": until, "generated": generated}
+
+    def quantity(self, order: str) -> str:
+        return f"frequency_{order}" + ("" if self.generated_at is None else "_generated")
+
+    @property
+    def words(self) -> str:
+        tokens = "true tokens" if self.generated_at is None else "generated tokens"
+        return f"{tokens}, " + ("own copies removed" if self.kind == "other" else KINDS[self.kind])
+
+
+@dataclass(frozen=True)
+class Counted:
+    """n-gram frequencies of a view's rows, model by model, and what tells them from all others."""
+
+    of: dict[str, Frequencies]
+    counting: Counting
+    index: str
+    """Name of the n-gram index."""
+    key: str
+
+
+def counted(view: View, counting: Counting) -> Counted | None:
     """The n-gram frequencies of a view's rows; where they are not counted yet, offers to count them."""
     about = _model_of(view)
     try:
@@ -72,18 +111,22 @@ def counted(view: View) -> Frequencies | None:
     except CorpusError as error:
         st.warning(told(error))
         return None
-    if corpus:
-        found = _frequencies(view.sweep, corpus, view.key, str(corpus.manifest))
-        if found is not None:
-            return found
-        _frequencies.clear(view.sweep, corpus, view.key, str(corpus.manifest))
-    elif not about or about[0].index != SUITE:
+    try:
+        if corpus:
+            found = _counted(view, corpus, counting)
+            if found is not None:
+                return found
+    except InputError as error:
+        st.info(told(error))
+        return None
+    if not corpus and (not about or about[0].index != SUITE):
         st.info(
             "There is no n-gram index of what these models were trained on, so only entropy is drawn: "
             "`memviz corpus build` makes one of your own texts."
         )
         return None
-    job = worker().job(f"count {view.key}")
+    name = f"count {view.key} {view.models} {counting}"
+    job = worker().job(name)
     if job and job.active:
         job.attend(session())
         watch(job, "Counting n-grams in the training data", cancel=True, unit="rows")
@@ -91,53 +134,80 @@ def counted(view: View) -> Frequencies | None:
     if job and job.status == Status.FAILED:
         st.error(told(job.error or ""))
     n, before = view.sweep.manifest["rows"]["n"], "" if corpus else " The training data are indexed first, in seconds."
-    st.info(f"The n-grams of these {n:,} rows have not been counted yet: once, milliseconds a row.{before}")
+    what = f"The n-grams of these {n:,} rows ({counting.words})"
+    st.info(f"{what} have not been counted yet: once, milliseconds a row.{before}")
     if clicked(st, "Count them", "boundary_count", type="primary"):
         assert about is not None
-        errand = Errand(partial(_count, view.sweep, *about))
-        worker().errand(f"count {view.key}", "n-gram counts", errand, session())
+        worker().errand(name, "n-gram counts", Errand(partial(_count, view, counting, *about)), session())
         st.rerun()
     return None
 
 
-def _count(sweep: Sweep, model: Model, tokenizer: Tokenizer, its: Settings, report: Report, say: Say) -> None:
+def _counted(view: View, corpus: Corpus, counting: Counting) -> Counted | None:
+    """What is counted of every model of a view, or None. Raises InputError where the sweep lacks the tokens."""
+    index, found = str(corpus.manifest), {}
+    for model in view.models:
+        asked = counting.asked(view, model)
+        place = (view.sweep, corpus, view.key, index, repr(asked), asked)
+        known = _frequencies(*place)
+        if known is None:
+            _frequencies.clear(*place)
+            return None
+        found[model] = known
+    return Counted(found, counting, corpus.manifest.name, f"{index} {counting}")
+
+
+def _count(
+    view: View, counting: Counting, model: Model, tokenizer: Tokenizer, its: Settings, report: Report, say: Say
+) -> None:
     """Index the suite's training data where they are not yet, then count; what is found is kept in the store."""
     if model.index == SUITE and index_of(model, tokenizer, its) is None:
         IndexTask(SUITE).run(its, report, say)
     corpus = index_of(model, tokenizer, its)
     if corpus is not None:
-        say("counting n-grams")
-        frequencies(sweep, corpus, store(), report)
+        questions = {repr(asked): asked for each in view.models for asked in [counting.asked(view, each)]}
+        for i, asked in enumerate(questions.values()):
+            say("counting n-grams" + (f", {i + 1} of {len(questions)}" if len(questions) > 1 else ""))
+            frequencies(view.sweep, corpus, store(), report, **asked)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _frequencies(_sweep: Sweep, _corpus: Corpus, key: str, index: str) -> Frequencies | None:
-    return stored_frequencies(_sweep, _corpus, store())
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _frequencies(
+    _sweep: Sweep, _corpus: Corpus, key: str, index: str, asked: str, _asked: dict[str, Any]
+) -> Frequencies | None:
+    return stored_frequencies(_sweep, _corpus, store(), **_asked)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the sweep")
-def _aligned(
-    _view: View, asked: tuple[Any, ...], model: str, k: int, _counted: Frequencies | None, with_counts: bool
-) -> Aligned:
-    found = align(_view.sweep, model, k, m=_view.m, frequencies=_counted, entropy=has_positions(_view, k))
+def _aligned(_view: View, asked: tuple[Any, ...], model: str, k: int, _counted: Counted | None, of: str) -> Aligned:
+    found = _counted and _counted.of[model]
+    given = {"generated" if found and found.generated else "frequencies": found}
+    aligned = align(_view.sweep, model, k, m=_view.m, entropy=has_positions(_view, k), **given)  # type: ignore[arg-type]
     passing = _view.filters.apply(_view.rows)["row"]
-    return found.where(np.isin(found.rows, passing))
+    return aligned.where(np.isin(aligned.rows, passing))
 
 
-def aligned_of(view: View, model: str, k: int, found: Frequencies | None) -> Aligned:
+def aligned_of(view: View, model: str, k: int, found: Counted | None) -> Aligned:
     """The rows of a view under one model. Raises InputError where the sweep lacks them."""
-    return _aligned(view, view.asked, model, k, found, found is not None)
+    return _aligned(view, view.asked, model, k, found, found.key if found else "")
 
 
 @st.cache_data(max_entries=200, max_size="64MB", show_spinner="Resampling rows")
-def _curves(_aligned: Aligned, asked: tuple[Any, ...], model: str, k: int, quantity: str) -> pd.DataFrame:
+def _curves(_aligned: Aligned, asked: tuple[Any, ...], model: str, k: int, quantity: str, counted: str) -> pd.DataFrame:
     return boundary_curves(_aligned, quantity)
 
 
-def curves_of(view: View, aligned: Aligned, quantity: str) -> pd.DataFrame:
+def curves_of(view: View, aligned: Aligned, quantity: str, found: Counted | None) -> pd.DataFrame:
     """Means by index for each group, with intervals and the null's band."""
-    found = computed_before(view.sweep, view.filters, aligned.model, aligned.k, aligned.m, quantity, CURVES)
-    return found if found is not None else _curves(aligned, view.asked, aligned.model, aligned.k, quantity)
+    known = computed_before(view.sweep, view.filters, aligned.model, aligned.k, aligned.m, quantity, CURVES)
+    if known is not None:
+        return known
+    return _curves(aligned, view.asked, aligned.model, aligned.k, quantity, _key(quantity, found))
+
+
+def _key(quantity: str, found: Counted | None) -> str:
+    """Entropies are the same whatever was counted."""
+    return found.key if found and quantity.startswith("frequency") else ""
 
 
 def moved_of(aligned: Aligned, quantity: str) -> tuple[int, dict[str, np.ndarray]] | None:
@@ -150,19 +220,20 @@ def moved_of(aligned: Aligned, quantity: str) -> tuple[int, dict[str, np.ndarray
 
 @st.cache_data(max_entries=200, show_spinner="Resampling rows")
 def _differences(
-    _aligned: list[Aligned], asked: tuple[Any, ...], model: str, sizes: tuple[int, ...], quantity: str
+    _aligned: list[Aligned], asked: tuple[Any, ...], model: str, sizes: tuple[int, ...], quantity: str, counted: str
 ) -> pd.DataFrame:
     return boundary_differences(_aligned, quantity)
 
 
-def differences_of(view: View, aligned: list[Aligned], quantity: str) -> pd.DataFrame:
+def differences_of(view: View, aligned: list[Aligned], quantity: str, found: Counted | None) -> pd.DataFrame:
     """Index k minus index k - 1 by group. Raises InputError where the quantity is unknown there."""
     one = aligned[0]
     if len(aligned) == 1:
-        found = computed_before(view.sweep, view.filters, one.model, one.k, one.m, quantity, DIFFERENCES)
-        if found is not None:
-            return found
-    return _differences(aligned, view.asked, aligned[0].model, tuple(each.k for each in aligned), quantity)
+        known = computed_before(view.sweep, view.filters, one.model, one.k, one.m, quantity, DIFFERENCES)
+        if known is not None:
+            return known
+    sizes = tuple(each.k for each in aligned)
+    return _differences(aligned, view.asked, one.model, sizes, quantity, _key(quantity, found))
 
 
 def readable(table: pd.DataFrame, view: View, kind: str) -> pd.DataFrame:

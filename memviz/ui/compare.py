@@ -315,10 +315,12 @@ def steps_of(rows: Sequence[Row], rungs: Sequence[Rung]) -> dict[str, Any]:
     if corpus is None:
         said = "No index of the training data is here, so the steps that showed this text are not known."
         return step_data(rungs, None, last.model.n_steps, said)
-    found = corpus.occurrences(np.array(ids))
+    found = corpus.occurrences(np.array(ids), limit=None)
+    said = f"Found word for word {found.n_exposures:,} times in {corpus.manifest.name}"
+    if not any(entry.last_step for entry in corpus.manifest.shards):
+        return step_data(rungs, None, last.model.n_steps, f"{said}, which does not say at which steps.")
     steps = np.concatenate([np.zeros(0, np.int64), *(place.steps for place in found.listed)])
-    said = f"Found word for word {found.n_exposures:,} times in {corpus.manifest.name}, as marked."
-    return step_data(rungs, steps, last.model.n_steps, said)
+    return step_data(rungs, steps, last.model.n_steps, f"{said}, as marked.")
 
 
 @st.cache_resource(show_spinner=False)

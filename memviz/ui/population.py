@@ -26,6 +26,7 @@ from memviz.population import (
     choices,
     context_points,
     continuation_points,
+    covered,
     labels_of,
     parameters_of,
     size_fits,
@@ -263,6 +264,14 @@ def _table(_view: View, asked: tuple[Any, ...], curve: str, keys: tuple[str, ...
 
 def _weights(view: View) -> pd.Series | None:
     return None if view.population == "swept" else weights_of(view.rows, strata_of(read_data()), view.population)
+
+
+def covered_words(view: View) -> str:
+    """How much of a stated population the rows looked at can speak for; nothing for the rows as swept."""
+    if view.population == "swept":
+        return ""
+    share = covered(view.filters.apply(view.rows), strata_of(read_data()), view.population)
+    return f", of which the strata of these rows are {share:.0%}; nothing is said of the others"
 
 
 def table_of(view: View, curve: str, *keys: str) -> pd.DataFrame | None:

@@ -75,7 +75,7 @@ def test_generated_tokens_are_counted_without_the_row_s_own_copies(sweep, corpus
         assert found.counts[2, 1, j] == expected
     aligned = align(sweep, "a", frequencies=frequencies(sweep, corpus, store), generated=found, entropy=False)
     np.testing.assert_array_equal(aligned.of("frequency_1")[:, :32], aligned.of("frequency_1_generated")[:, :32])
-    with pytest.raises(InputError, match="nothing that a wrote at k = 8"):
+    with pytest.raises(InputError, match="has not kept what a wrote at k = 8"):
         frequencies(sweep, corpus, store, generated=("a", "sliding", 8))
     with pytest.raises(InputError, match="not of a at k = 32"):
         align(sweep, "a", frequencies=found, entropy=False)

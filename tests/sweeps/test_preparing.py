@@ -132,6 +132,20 @@ def test_near_duplicates_share_a_group_also_through_others(
     assert prepare(source, lab.folder, tiny)[1]["group"].tolist() == expected
 
 
+def test_a_cut_changes_no_group_and_short_rows_are_joined_where_they_are_equal(lab: Lab, tiny: Tokenizer) -> None:
+    rng = np.random.default_rng(1)
+    rows = [rng.integers(6, 300, 40).tolist() for _ in range(3)]
+    rows[2] = rows[0]
+    rows += [rows[1][:12], rows[1][:12], rows[1][:11]]
+    source = RowSet(lab.jsonl(rows))
+    for n_needed in (40, 12, 4):
+        prepared, table, _ = prepare(source, lab.folder, tiny, n_needed)
+        assert table["group"].tolist() == [0, 1, 0, 3, 3, 5]
+        assert [list(ids) for ids in table["ids"]] == [row[:n_needed] for row in rows]
+        assert prepared.n_cut == sum(len(row) > n_needed for row in rows)
+        assert sum(prepared.lengths.values()) == 6 and max(prepared.lengths) == n_needed
+
+
 def test_row_sets_are_saved_under_names(lab: Lab) -> None:
     rows = RowSet(buckets=(0, 4), parts=("planted",), sample=20, seed=2)
     save_row_set("My set 1", rows, lab.settings, "drawn for a test")
