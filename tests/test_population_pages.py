@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import time
 import warnings
@@ -48,6 +49,7 @@ from memviz.sweeps import (  # noqa: E402
     sweep_hash,
     sweep_task_from,
 )
+from memviz.sweeps.kept import finished_sweep, outdated  # noqa: E402
 from memviz.tokenizer import Tokenizer  # noqa: E402
 
 PAGES = ("population", "transitions", "boundary")
@@ -165,6 +167,41 @@ def test_the_boundary_page_counts_what_each_model_had_seen(app_at_work: AppTest)
             assert [cell.split(" ")[0] for cell in shown] == [
                 "–" if value != value else f"{value:+.2f}" for value in expected
             ]
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_file_was_written_since_can_be_run_again(app: AppTest, tmp_path: Path) -> None:
+    path, model = tmp_path / "rows.jsonl", "suite-0.3m"
+    text = " ".join(f"word{i}" for i in range(40))
+    path.write_text(json.dumps({"text": text}) + "\n")
+    task = SweepTask((model,), RowSet(str(path)), contexts=(8,), continuations=(8,), context_at=8, continuation_at=8)
+    ui.store().put_request(sweep_hash(task), task.request())
+    run_sweep(task, Backend(settings()), ui.store(), kept.sweep_folder(task, settings()))
+    app.run()
+    app.query_params["run"] = sweep_hash(task)[:16]
+    app.switch_page("../pages/sweep.py").run()
+    assert not app.exception and app.success[0].value == "Finished earlier; nothing to do."
+    path.write_text(json.dumps({"text": f"other {text}"}) + "\n")
+    app.run()
+    assert not app.exception and not app.success
+    assert "has been written since" in app.warning[0].value
+    next(button for button in app.button if button.label == "Run again").click().run()
+    assert not app.exception
+    job = ui.worker().job(sweep_hash(task))
+    assert job is not None and job.status == Status.QUEUED
+    old = finished_sweep(task, settings())
+    assert old is not None
+    run_sweep(task, Backend(settings()), ui.store(), kept.sweep_folder(task, settings()))
+    new = finished_sweep(task, settings())
+    assert new is not None and outdated(new, settings()) is None
+    assert new.manifest["rows"]["sha256"] != old.manifest["rows"]["sha256"]
+    manifest = kept.sweep_folder(task, settings()) / "manifest.json"
+    for said, change in (("version of memviz", ("engine", -1)), ("other weights", ("models", [
+        {**new.manifest["models"][0], "weights": "0" * 64}
+    ]))):  # fmt: skip
+        manifest.write_text(json.dumps(new.manifest | dict([change])))
+        changed = finished_sweep(task, settings())
+        assert changed is not None and said in (outdated(changed, settings()) or "")
 
 
 # In the browser

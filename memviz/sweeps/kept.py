@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from memviz.catalog import find_model, read_card
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.settings import Settings
 from memviz.store.keys import HASH
 from memviz.sweeps.results import MANIFEST, Sweep, read_sweep
+from memviz.sweeps.rowset import file_times
 from memviz.sweeps.task import SweepTask, sweep_hash
-from memviz.tasks import InputError
+from memviz.tasks import ENGINE, InputError
+from memviz.weights import ModelError
 
 SHIPPED = SUITE_FOLDER / "sweep"
 """Folder of the bundled suite's own sweep."""
@@ -20,6 +23,29 @@ SHIPPED = SUITE_FOLDER / "sweep"
 def sweep_folder(task: SweepTask, settings: Settings) -> Path:
     """Where the cache keeps a sweep, finished or not."""
     return settings.cache / "sweeps" / sweep_hash(task)
+
+
+def finished_sweep(task: SweepTask, settings: Settings) -> Sweep | None:
+    """The result of a request in the cache, where it can be read."""
+    with suppress(InputError):
+        return read_sweep(sweep_folder(task, settings))
+    return None
+
+
+def outdated(sweep: Sweep, settings: Settings) -> str | None:
+    """Why a finished sweep would come out otherwise today, or None: its files, models or the engine have changed."""
+    if sweep.manifest["engine"] != ENGINE:
+        return "it was computed by another version of memviz"
+    then = sweep.manifest["rows"].get("files", {})
+    changed = [name for name, time in file_times(sweep.task.rows).items() if then.get(name, time) != time]
+    if changed:
+        return f"{changed[0]} has been written since"
+    for about in sweep.manifest["models"]:
+        with suppress(ModelError):  # a model that is gone says nothing
+            card = read_card(find_model(about["name"], settings), settings)
+            if card and card.weights != about["weights"]:
+                return f"{about['name']} has other weights now"
+    return None
 
 
 def kept_sweeps(settings: Settings) -> list[Sweep]:

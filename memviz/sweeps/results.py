@@ -75,6 +75,9 @@ def read_sweep(folder: Path | str) -> Sweep:
         raise InputError(f"{path} cannot be read ({error}): run the sweep again") from None
 
 
+_MODEL = {"name", "weights", "n_parameters", "size", "step", "n_steps", "seed"}
+
+
 def _check(content: dict[str, Any]) -> None:
     """Raise ValueError, KeyError, TypeError or AttributeError for a manifest that pages could not draw from."""
     sweep_task_from(content["request"])
@@ -89,7 +92,8 @@ def _check(content: dict[str, Any]) -> None:
     wrong = next((name for name, value in known.items() if not isinstance(value, (int, float))), None)
     if wrong or not isinstance(content["provenance"]["created"], str):
         raise ValueError(f"{wrong or 'created'} is of another type")
-    lacking = [each for each in content["models"] if not {"name", "weights"} <= each.keys()]
+    content["rows"].get("files", {}).keys()
+    lacking = [each for each in content["models"] if not each.keys() >= _MODEL]
     lacking += [each for each in content["skipped"] if not {"mode", "k", "m", "n_rows"} <= each.keys()]
     if lacking:
         raise ValueError(f"{lacking[0]!r:.60} is not all there")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +89,17 @@ class RowSet:
     def request(self) -> dict[str, Any]:
         """The record as plain JSON, from which `row_set_from` makes an equal one."""
         return json.loads(json.dumps(asdict(self)))
+
+
+def file_times(rows: RowSet) -> dict[str, list[int]]:
+    """Size in bytes and time of the last writing, in ns, of each file that rows are read from and that is there."""
+    found = {}
+    for name in (rows.source, rows.labels_file):
+        if name and name != SUITE:
+            with suppress(OSError):
+                about = Path(name).stat()
+                found[name] = [about.st_size, about.st_mtime_ns]
+    return found
 
 
 def row_set_from(request: dict[str, Any]) -> RowSet:

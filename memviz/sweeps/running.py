@@ -23,7 +23,7 @@ from memviz.store import Store, request_hash
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
 from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
 from memviz.sweeps.results import MANIFEST, Sweep, TableFile, read_sweep, write_manifest
-from memviz.sweeps.rowset import SUITE
+from memviz.sweeps.rowset import SUITE, file_times
 from memviz.sweeps.tables import (
     POSITION_COLUMNS,
     ROW_COLUMNS,
@@ -141,10 +141,12 @@ class _Run:
         self.done = self.total = self.computed_tokens = 0
         self.computing_seconds = 0.0
         self.last_said = 0.0
+        self.files: dict[str, list[int]] = {}
 
     def run(self) -> Sweep:
         self._refuse_other_sweeps()
         self.say("reading the rows")
+        self.files = file_times(self.task.rows)
         malformed = self.folder / MALFORMED
         new = self.folder / ".malformed.tmp"
         with new.open("w", encoding="utf-8") as lines:
@@ -302,6 +304,7 @@ class _Run:
                 "n_read": rows.n_read,
                 "n_malformed": rows.n_malformed,
                 "n_cut": rows.n_cut,
+                "files": self.files,
                 "lengths": {str(length): count for length, count in rows.lengths.items()},
             },
             "curves": [vars(curve) for curve in what.curves],

@@ -14,8 +14,7 @@ from memviz.jobs import Job, Status
 from memviz.settings import settings
 from memviz.store import StoreError
 from memviz.sweeps import RowSet, Sweep, SweepTask, row_sets, sweep_hash, sweep_task_from
-from memviz.sweeps.kept import kept_sweeps, sweep_folder, unfinished
-from memviz.sweeps.results import MANIFEST
+from memviz.sweeps.kept import finished_sweep, kept_sweeps, outdated, sweep_folder, unfinished
 from memviz.sweeps.rowset import PARTS
 from memviz.sweeps.task import ANCHORED, AT, CONTEXTS, CONTINUATIONS, SLIDING
 from memviz.tasks import InputError
@@ -148,13 +147,24 @@ def show_task(task: SweepTask) -> None:
         st.session_state.setdefault(FINISHED, set()).add(name)
         watch(job, f"Sweeping {len(task.models)} models", cancel=True, unit="tokens")
         return
-    if (sweep_folder(task, settings()) / MANIFEST).exists():
+    found = finished_sweep(task, settings())
+    why = found and outdated(found, settings())
+    if found and not why:
         st.success("Finished." if name in st.session_state.get(FINISHED, ()) else "Finished earlier; nothing to do.")
         _offer_pages(name[:KEY_LENGTH])
         return
+    if why:
+        st.warning(f"Finished earlier, but {escaped(why)}. Its tables are those of then; batches still valid are kept.")
+        _offer_pages(name[:KEY_LENGTH])
     _say_why_not(job)
     begun = sweep_folder(task, settings()).exists()
-    if clicked(st, "Go on" if begun else "Run", "sweep_start", type="primary", icon=":material/play_circle:"):
+    if clicked(
+        st,
+        "Run again" if why else "Go on" if begun else "Run",
+        "sweep_start",
+        type="primary",
+        icon=":material/play_circle:",
+    ):
         start(task)
         st.rerun()
 
