@@ -39,13 +39,7 @@ with line:
         **always,
     )
     order = st.segmented_control("n of the n-gram", ORDERS, default=ORDERS[0], key="n", **always)
-with st.container(horizontal=True):
-    null = st.toggle("Selection alone", True, key="null", help=explain("selection_alone"), **bound)
-    moved = st.toggle("Edge moved", key="moved", help=explain("moved_edge"), **bound)
-    minus = st.toggle("Less all rows", key="minus", help=explain("less_all_rows"), **bound)
-    pooled = len(sizes) > 1 and st.toggle(
-        "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **bound
-    )
+with line.popover("n-gram counts", icon=":material/tune:"):
     tokens = st.segmented_control(
         "n-grams of", ["true", "generated"], default="true", format_func=lambda name: f"{name} tokens", key="tokens",
         help=explain("gram_tokens"), **always,
@@ -54,6 +48,13 @@ with st.container(horizontal=True):
         "counted in", list(KINDS), format_func=lambda name: KINDS[name], default="other", key="count",
         help=explain("count_kinds"), **always,
     )  # fmt: skip
+with st.container(horizontal=True):
+    null = st.toggle("Selection alone", True, key="null", help=explain("selection_alone"), **bound)
+    moved = st.toggle("Edge moved", key="moved", help=explain("moved_edge"), **bound)
+    minus = st.toggle("Less all rows", key="minus", help=explain("less_all_rows"), **bound)
+    pooled = len(sizes) > 1 and st.toggle(
+        "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **bound
+    )
 digits = view.sweep.manifest.get("packed", {}).get("digits")
 st.caption(
     f"{shown.words_of(view)} · k = {k}, groups by the score at m = {view.m} · "

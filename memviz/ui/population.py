@@ -187,7 +187,7 @@ def choose_view(with_weights: bool = False) -> tuple[View, DeltaGenerator]:
     m = bar[2].selectbox("Continuation m", lengths, lengths.index(usual), key="m", **_BOUND)
     with bar[3]:
         frames.choose_picture()
-    line = st.container(horizontal=True)
+    line = st.container(horizontal=True, vertical_alignment="bottom")
     population: Population = "swept"
     if with_weights and sweep.task.rows.source == SUITE:
         said_of = " ".join(f"{WEIGHTINGS[name]}: {POPULATIONS[name]}." for name in WEIGHTINGS)
