@@ -26,6 +26,11 @@ def index_folder(name: str, settings: Settings) -> Path:
     return settings.cache / "corpora" / name
 
 
+def seen_until(step: int | None, n_steps: int | None) -> int | None:
+    """The last step whose exposures a checkpoint has read; None, the whole stream, for final or unknown weights."""
+    return step - 1 if step is not None and n_steps is not None and step < n_steps else None
+
+
 def suite_shards(data: TrainingData, shard_steps: int = SHARD_STEPS) -> Iterator[StreamShard]:
     """The suite's stream as shards of some steps each; a row cut by a sequence's end is two segments."""
     segments = data.segments()

@@ -174,8 +174,11 @@ def weights_of(sweep: Sweep, model: str) -> str:
 def _ngrams(
     sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray, backend: Backend, store: Store, say: Say
 ) -> np.ndarray:
-    """(n, k + m, 2) float32 log(1 + count) of the generated 1- and 2-grams, own copies removed; 0 for none."""
-    from memviz.corpora import index_of
+    """(n, k + m, 2) float32 log(1 + count) of the generated 1- and 2-grams, own copies removed; 0 for none.
+
+    A checkpoint's counts are of what it had read.
+    """
+    from memviz.corpora import index_of, seen_until
     from memviz.population.ngrams import frequencies
 
     found = find_model(model, backend.settings)
@@ -185,7 +188,8 @@ def _ngrams(
         raise InputError(f"n-gram features need the index of what {model} was trained on: build it, or leave them out")
     say("counting n-grams")
     orders = tuple(range(1, len(NGRAMS) + 1))
-    counted = frequencies(sweep, corpus, store, generated=(model, SLIDING, k), orders=orders)
+    until = seen_until(found.step, found.n_steps)
+    counted = frequencies(sweep, corpus, store, until_step=until, generated=(model, SLIDING, k), orders=orders)
     counts = counted.counts[np.searchsorted(counted.rows, rows)][:, :, : k + m]
     return np.log1p(np.maximum(counts, 0)).transpose(0, 2, 1).astype(np.float32)
 

@@ -13,7 +13,7 @@ import streamlit as st
 
 from memviz.attribution import KINDS
 from memviz.catalog import Model, find_model, read_card
-from memviz.corpora import SUITE, index_of
+from memviz.corpora import SUITE, index_of, seen_until
 from memviz.corpus import Corpus, CorpusError, Kind
 from memviz.jobs import Errand, Status
 from memviz.population import (
@@ -78,8 +78,7 @@ class Counting:
     def asked(self, view: View, model: str) -> dict[str, Any]:
         """The question about one model: a checkpoint has seen only the exposures before it."""
         about = next(each for each in view.sweep.manifest["models"] if each["name"] == model)
-        step, n_steps = about["step"], about["n_steps"]
-        until = step - 1 if None not in (step, n_steps) and step < n_steps else None
+        until = seen_until(about["step"], about["n_steps"])
         generated = None if self.generated_at is None else (model, SLIDING, self.generated_at)
         return {"kind": self.kind, "until_step": until, "generated": generated}
 

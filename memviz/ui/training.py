@@ -25,7 +25,7 @@ from memviz.attribution import (
     when,
 )
 from memviz.catalog import Model, find_model
-from memviz.corpora import SUITE, index_folder, index_of
+from memviz.corpora import SUITE, index_folder, index_of, seen_until
 from memviz.corpus import Corpus, CorpusError, Kind, Span
 from memviz.corpus.index import ORDERS
 from memviz.export import Attributed
@@ -170,14 +170,9 @@ def look_up(run: Run, model: str, tokenizer: Tokenizer) -> Lookup | None:
         return None
     if corpus is None:
         return None
-    so_far = _is_checkpoint(found) and _said("so_far")
-    until = found.step - 1 if so_far and found.step is not None else None
+    until = seen_until(found.step, found.n_steps) if _said("so_far") else None
     tokens: Tokens = "generated" if trace.continuation_ids is None or _said("tokens") == "generated" else "true"
     return Lookup(found, corpus, tokenizer, trace, _said("order"), _said("kind"), tokens, until)  # type: ignore[arg-type]
-
-
-def _is_checkpoint(model: Model) -> bool:
-    return model.step is not None and model.n_steps is not None and model.step < model.n_steps
 
 
 def show_training(lookup: Lookup | None, model: str, tokenizer: Tokenizer) -> None:
@@ -270,7 +265,7 @@ def _choose(lookup: Lookup) -> None:
         )
     if lookup.trace.continuation_ids is not None:
         next(columns).segmented_control("Over tokens", ["true", "generated"], key="trace_ngram_tokens", **options)
-    if _is_checkpoint(lookup.model):
+    if seen_until(lookup.model.step, lookup.model.n_steps) is not None:
         next(columns).toggle(
             f"Only what was seen up to step {lookup.model.step:,}",
             key="trace_ngram_so_far",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from corpus_tools import exposed
 from sweep_tools import Lab
 
 from memviz.prediction import data as prediction_data
@@ -81,6 +82,30 @@ def test_rows_are_drawn_by_a_hash_and_parts_can_be_left_out(lab: Lab, sweep: Swe
     test = read(lab, sweep, parts=("test",), hidden=False)
     np.testing.assert_array_equal(test.rows, whole.rows[whole.places("test")])
     assert test.inputs.hidden is None and len(test.inputs.statistics) == len(test.rows)
+
+
+@pytest.mark.parametrize("step", [None, 60])
+def test_ngrams_are_those_of_looking_everywhere(
+    lab: Lab, sweep: Sweep, rows: list[list[int]], monkeypatch: pytest.MonkeyPatch, step: int | None
+) -> None:
+    stream = exposed(rows, [(row, None) for row in range(len(rows))] + [(row, None) for row in range(40)])
+    corpus = stream.corpus(lab.folder / "index", vocab_size=10**4)
+    monkeypatch.setattr("memviz.corpora.index_of", lambda *asked: corpus)
+    model = prediction_data.find_model("tiny", lab.backend.settings)
+    checkpoint = replace(model, step=step, n_steps=200)
+    monkeypatch.setattr(prediction_data, "find_model", lambda *asked: checkpoint)
+    found = read(lab, sweep, ngrams=True, n_rows=20)
+    assert found.inputs.statistics.shape == (20, K + M, 5)
+    until = None if step is None else step - 1
+    for place in range(4):
+        row = rows[found.rows[place]]
+        text, own = [*row[:K], *lab.generate("tiny", row[:K], M)], stream.own_rows(row)
+        for n in (1, 2):
+            counts = [stream.count(text[j - n + 1 : j + 1], "other", until, own) for j in range(n - 1, K + M)]
+            np.testing.assert_allclose(
+                found.inputs.statistics[place, n - 1 :, 2 + n], np.log1p(counts).astype(np.float32), rtol=1e-6
+            )
+        assert found.inputs.statistics[place, 0, 4] == 0, "no 2-gram ends at the first token"
 
 
 def test_what_cannot_be_read_is_said(lab: Lab, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
