@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.spatial
 from playwright.sync_api import Browser, Locator, Page, expect
 from serving import ROOT, Server
 from trace_page import MINUTES, download, memviz, press_run, strip
@@ -23,10 +24,11 @@ from memviz import ui  # noqa: E402
 from memviz.catalog import known_models  # noqa: E402
 from memviz.jobs import Worker  # noqa: E402
 from memviz.maps import MapTask, Scope  # noqa: E402
-from memviz.projection import Registration  # noqa: E402
+from memviz.projection import Registration, register_points  # noqa: E402
+from memviz.records import BEFORE_NORM  # noqa: E402
 from memviz.settings import load_settings, settings  # noqa: E402
 from memviz.sweeps import Sweep, kept, read_row_set, read_sweep  # noqa: E402
-from memviz.ui.mapping import same_spread  # noqa: E402
+from memviz.ui.mapping import layer_at, same_spread, unexplained  # noqa: E402
 from memviz.ui.mapreport import map_command  # noqa: E402
 
 
@@ -64,6 +66,28 @@ def test_a_registered_map_keeps_its_turn_and_centre_at_the_spread_of_the_first()
     np.testing.assert_allclose(moved.var(axis=0).sum(), fixed.var(axis=0).sum(), rtol=1e-5)
     direction = (moving - moving.mean(axis=0)) @ turn
     np.testing.assert_allclose(np.corrcoef((moved - moved.mean(axis=0)).ravel(), direction.ravel())[0, 1], 1, atol=1e-6)
+
+
+def test_what_a_drawn_map_leaves_unexplained_is_said_of_the_picture() -> None:
+    rng = np.random.default_rng(1)
+    fixed = rng.normal(size=(60, 2))
+    moving = fixed @ np.array([[0.0, 1.0], [-1.0, 0.0]]) * 4 + rng.normal(size=(60, 2)) * 3
+    best = register_points(moving, fixed)
+    drawn = same_spread(best, moving, fixed).apply(moving)
+    left = unexplained(drawn, fixed)
+    _, _, disparity = scipy.spatial.procrustes(fixed, moving)
+    assert best.residual == pytest.approx(disparity)
+    assert left == pytest.approx(2 * (1 - np.sqrt(1 - disparity)), abs=1e-5) and left > best.residual
+
+
+@pytest.mark.parametrize(
+    ("said", "of_first", "last", "expected"),
+    [("6", 12, 6, 3), ("11", 12, 6, BEFORE_NORM), ("23", 24, 6, BEFORE_NORM), ("1", 24, 6, 1), ("last", 12, 6, None)],
+)
+def test_a_layer_within_is_never_the_one_after_the_norm(
+    said: str, of_first: int, last: int, expected: int | None
+) -> None:
+    assert layer_at(said, of_first, last) == expected
 
 
 def test_the_command_line_names_everything_that_decides_a_map() -> None:

@@ -45,7 +45,7 @@ def project(
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
 ) -> None:
     """Lay a model's hidden states out in the plane: coordinates as Parquet, quality figures as JSON."""
-    from memviz.maps import MapTask, Scope, figures_of, table_of
+    from memviz.maps import NO_GROUPS, MapTask, Scope, figures_of, table_of
     from memviz.population.filters import Filters
 
     table_file, figures_file = (out.with_name(f"{out.name.removesuffix('.parquet')}{end}") for end in _ENDS)
@@ -73,6 +73,8 @@ def project(
     key, found, _ = task.run(Backend(settings), kept, lambda done, total: None, say)
     stored = kept.get(key)
     table, said = table_of(found, found_sweep), figures_of(task, found, found_sweep, stored[1] if stored else {})
+    if not found.silhouettes.known:
+        say(NO_GROUPS)
     _write_table(table_file, table)
     write(figures_file, json.dumps(said, indent=1, allow_nan=False) + "\n")
     typer.echo(

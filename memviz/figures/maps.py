@@ -148,12 +148,12 @@ def _scale(panes: Sequence[Pane], colour: Colour, steps: list[int]) -> tuple[dic
     known = categories(pd.concat(columns), colour)
     numbers = {value: number for number, (value, _) in enumerate(known)}
     coded = [column.map(numbers).fillna(len(known)).to_numpy(np.uint8) for column in columns]
-    n = np.bincount(coded[0], minlength=len(known) + 1) // len(steps)
+    counts = np.stack([np.bincount(each, minlength=len(known) + 1) // len(steps) for each in coded], axis=1).tolist()
     listed = [
-        {"name": _name(value, colour), "colour": hue, "n": int(n[number])} for number, (value, hue) in enumerate(known)
+        {"name": _name(value, colour), "colour": hue, "n": n} for (value, hue), n in zip(known, counts, strict=False)
     ]
     if any((each == len(known)).any() for each in coded):
-        listed.append({"name": "unknown", "colour": ["muted", 0], "n": int(n[len(known)])})
+        listed.append({"name": "unknown", "colour": ["muted", 0], "n": counts[len(known)]})
     return {"name": COLOURS[colour], "categories": listed}, coded
 
 

@@ -15,7 +15,7 @@ token. Free-running unless a scope says otherwise. Each task is a `memviz.jobs.Q
     dynamics_table(found)                                       # the same as one long table
 """
 
-from memviz.maps.comparing import place, register, trajectory
+from memviz.maps.comparing import place, register, shared, trajectory
 from memviz.maps.dynamics import (
     DynamicsTask,
     dynamics_key,
@@ -28,6 +28,7 @@ from memviz.maps.records import (
     GROUPS,
     LAST_CONTEXT,
     MEASURES,
+    NO_GROUPS,
     PAIRS,
     STATES,
     VARIANTS,
@@ -49,6 +50,7 @@ __all__ = [
     "LAST_CONTEXT",
     "MEASURES",
     "MOST_POINTS",
+    "NO_GROUPS",
     "N_POINTS",
     "PAIRS",
     "REDUCERS",
@@ -74,6 +76,7 @@ __all__ = [
     "map_task_from",
     "place",
     "register",
+    "shared",
     "similarity_key",
     "similarity_task_from",
     "spread_steps",

@@ -42,11 +42,16 @@ def trajectory(found: EmbeddingMap, hidden: Hidden, free_running: bool = True, r
     return place(found, np.concatenate([hidden.context[row, :, at], read[row, :, at]]))
 
 
+def shared(one: EmbeddingMap, other: EmbeddingMap) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) places in one map and in the other of the rows and steps that both have."""
+    width = int(max(one.step.max(), other.step.max())) + 2
+    a, b = (each.row * width + each.step + 1 for each in (one, other))
+    return np.intersect1d(a, b, return_indices=True)[1:]
+
+
 def register(moving: EmbeddingMap, fixed: EmbeddingMap) -> Registration:
     """How to move one map onto another, by the rows and steps that both have. Raises InputError for fewer than 3."""
-    width = int(max(moving.step.max(), fixed.step.max())) + 2
-    a, b = (each.row * width + each.step + 1 for each in (moving, fixed))
-    _, in_a, in_b = np.intersect1d(a, b, return_indices=True)
+    in_a, in_b = shared(moving, fixed)
     try:
         return register_points(moving.xy[in_a], fixed.xy[in_b])
     except ProjectionError as error:

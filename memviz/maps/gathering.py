@@ -65,6 +65,13 @@ class Chosen:
         return np.select([hits == m, 2 * hits == m, hits == 0], [0, 1, 2], 3)
 
 
+def alone(units: np.ndarray) -> np.ndarray:
+    """(n,) bool: the first row of each group of near-duplicates."""
+    first = np.zeros(len(units), bool)
+    first[np.unique(units, return_index=True)[1]] = True
+    return first
+
+
 def loops(generated_ids: np.ndarray) -> np.ndarray:
     """(n,) bool from (n, m) generated ids: copies of a chunk, at least two, end the generation.
 

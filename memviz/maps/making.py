@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memviz.catalog import Card, find_model
-from memviz.maps.gathering import Chosen, batches, checked_layer, choose, gather, together
+from memviz.maps.gathering import Chosen, alone, batches, checked_layer, choose, gather, together
 from memviz.maps.records import EmbeddingMap, Silhouettes
 from memviz.maps.task import MOST_POINTS, N_POINTS, MapTask, map_key, stored_map, weights_of
 from memviz.measures.geometry import silhouette
@@ -109,7 +109,7 @@ def _make(
         basis=basis,
         reduced=reduced if task.reducer == "umap" else None,
         quality=judged,
-        silhouettes=silhouettes(states, steps, chosen.group, say),
+        silhouettes=silhouettes(states, steps, chosen.group, chosen.units, say),
     )
 
 
@@ -132,10 +132,13 @@ def _laid_out(points: np.ndarray, task: MapTask, report: Report, say: Say) -> tu
         raise InputError(str(error)) from None
 
 
-def silhouettes(states: np.ndarray, steps: np.ndarray, group: np.ndarray, say: Say) -> Silhouettes:
-    """Of memorized, half-memorized and unmemorized rows at each of s steps, from (s, n, d) states in full space."""
+def silhouettes(states: np.ndarray, steps: np.ndarray, group: np.ndarray, units: np.ndarray, say: Say) -> Silhouettes:
+    """Of memorized, half-memorized and unmemorized rows at each of s steps, from (s, n, d) states in full space.
+
+    One row of each group of near-duplicates: shuffled labels would tear these apart.
+    """
     say("comparing groups in full space")
-    inside = group < 3
+    inside = alone(units) & (group < 3)
     found = [silhouette(each[inside], group[inside]) for each in states]
     names = ("value", "null_mean", "null_low", "null_high")
     numbers = {name: np.array([getattr(each, name) for each in found], np.float32) for name in names}

@@ -12,6 +12,12 @@ LAST_CONTEXT = -1
 """Among decoding steps: the last context token, whose state emits the first generated one."""
 
 
+NO_GROUPS = (
+    "fewer than two of the groups memorized, half-memorized and unmemorized have two rows here, so there is no "
+    "silhouette: take more rows, or loosen the filters."
+)
+
+
 @dataclass(frozen=True)
 class Silhouettes:
     """Silhouette of groups in full space, one for each of s steps, and what shuffled labels give."""
@@ -28,6 +34,11 @@ class Silhouettes:
     """(s,) float32, 97.5th percentile."""
     n: np.ndarray
     """(s,) int32, rows looked at."""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is one at any step: the groups are the same at all of them."""
+        return not bool(np.isnan(self.value).all())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,12 @@ from memviz.tasks import InputError
 from memviz.weights import BYTES_PER_PARAMETER
 
 
+def check_seed(seed: int) -> None:
+    """Raise InputError for a seed that numpy cannot take."""
+    if not 0 <= seed < 2**32:
+        raise InputError(f"the seed is {seed}: give a whole number from 0 to {2**32 - 1}")
+
+
 @dataclass(frozen=True)
 class Scope:
     """One condition of a sweep, some of its rows, one way of reading. Raises InputError where it cannot be used."""
@@ -30,6 +36,10 @@ class Scope:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        for name, value in (("context", self.k), ("continuation", self.m)):
+            if value < 1:
+                raise InputError(f"a {name} of {value} tokens was asked for: give at least 1")
+        check_seed(self.seed)
         if self.n_rows is not None and self.n_rows < 1:
             raise InputError(f"{self.n_rows} rows were asked for: ask for at least 1")
         if self.dtype not in BYTES_PER_PARAMETER:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memviz.maps.gathering import batches, checked_layer, choose, gather, together
+from memviz.maps.gathering import alone, batches, checked_layer, choose, gather, together
 from memviz.maps.making import about, checked_card
 from memviz.maps.records import LAST_CONTEXT, Agreement, Similarity
 from memviz.maps.scope import Scope, scope_from
@@ -123,7 +123,8 @@ def run_similarity(
         rows.append(chosen.rows)
     if not np.array_equal(rows[0], rows[1]):
         raise InputError(f"{task.model} were not asked about the same rows: sweep them together")
-    made = _compare(states[0], states[1], np.array(task.steps, np.int32), report, say)
+    once = alone(chosen.units)  # permuted rows would tear near-duplicates apart
+    made = _compare(states[0][:, once], states[1][:, once], np.array(task.steps, np.int32), report, say)
     store.put(key, to_arrays(made), about(task.request(), card, backend, time.perf_counter() - start))
     return key, made, False
 

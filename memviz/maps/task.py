@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memviz.maps.records import LAST_CONTEXT, EmbeddingMap
-from memviz.maps.scope import Scope, scope_from
+from memviz.maps.scope import Scope, check_seed, scope_from
 from memviz.projection import PROJECTION, UMAP
 from memviz.records import BEFORE_NORM, from_arrays
 from memviz.store import Store, request_hash
@@ -57,6 +57,7 @@ class MapTask:
             raise InputError(f"reducer {self.reducer!r} is unknown: use {' or '.join(REDUCERS)}")
         if self.layer is not None and self.layer < BEFORE_NORM:
             raise InputError(f"layer {self.layer} is unknown: give -1 (before the final norm) or 0 and up")
+        check_seed(self.seed)
         if self.n_neighbours < 2:
             raise InputError(f"UMAP with {self.n_neighbours} neighbours links nothing: give at least 2")
         if self.reducer == "pca":  # the same map, however it was asked for

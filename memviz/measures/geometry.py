@@ -14,6 +14,8 @@ N_PERMUTATIONS = 200
 MOST_ROWS = 1_000
 """Rows compared; above that a random sample of them, seed 0."""
 N_NEIGHBOURS = 15
+_EQUALLY_FAR = 1e-6
+"""Share of the largest distance: what rounding can make of two equal ones."""
 
 
 @dataclass(frozen=True)
@@ -186,19 +188,27 @@ def knn_overlap(
 ) -> Permuted:
     """Mean share of each row's q nearest rows (Euclidean) that both spaces have, 0 to 1, and with rows shuffled.
 
-    Raises ValueError for q rows or fewer.
+    Of rows that are equally far only chance could say which are nearest: the share is then that expected where each
+    space draws among them by itself. Raises ValueError for q rows or fewer. Rows that are all equally far give NaN.
     """
     a, b = _same_rows(a, b, n_neighbours + 1, f"the overlap of {n_neighbours} neighbours")
     n = len(a)
-    near = []
-    for points in (a, b):
-        between = distances(points)
-        np.fill_diagonal(between, np.inf)
-        member = np.zeros((n, n), np.float32)
-        np.put_along_axis(member, np.argsort(between, axis=1, kind="stable")[:, :n_neighbours], 1, axis=1)
-        near.append(member)
+    near = [_chances(distances(points), n_neighbours) for points in (a, b)]
+    if any(np.ptp(each[~np.eye(n, dtype=bool)]) == 0 for each in near) and n > n_neighbours + 1:
+        return Permuted(*(float("nan"),) * 4, n)
     found = _products(near[0], near[1], permutations(n, n_permutations)) / (n * n_neighbours)
     return _permuted(found[0], found[1:], n)
+
+
+def _chances(between: np.ndarray, q: int) -> np.ndarray:
+    """(n, n) chance, 0 to 1, that a column is among a row's q nearest; 1 or 0 but for those equally far as the last."""
+    close = _EQUALLY_FAR * float(between.max(initial=0))
+    np.fill_diagonal(between, np.inf)
+    last = np.partition(between, q - 1, axis=1)[:, q - 1, None]
+    nearer = between < last - close
+    tied = ~nearer & (between <= last + close)
+    left = q - nearer.sum(axis=1, keepdims=True)
+    return (nearer + tied * left / tied.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def representational_similarity(a: np.ndarray, b: np.ndarray, n_permutations: int = N_PERMUTATIONS) -> Permuted:

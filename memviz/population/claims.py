@@ -45,6 +45,8 @@ class Claim:
     """1 or -1."""
     min_n: int
     null: str | None = None
+    note: str = ""
+    """What one must know to read the outcome, written afterwards."""
 
 
 @dataclass(frozen=True)

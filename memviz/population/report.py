@@ -113,7 +113,8 @@ def _detail(verdict: Verdict, pictures: Mapping[str, str]) -> str:
         lines += [f"- Null, {claim.null}: {_null(verdict.null)}.", *_narrow(verdict)]
     reason = f": {verdict.reason}" if verdict.reason else ""
     worth = {Quality.CLAIM: ""}.get(claim.kind, f" Evidence for the study: {WORTH[claim.kind]}.")
-    return "\n".join([*lines, f"- Outcome: **{verdict.outcome.value}**{reason}.{worth}\n"])
+    note = [f"- To read it: {claim.note}"] if claim.note else []
+    return "\n".join([*lines, *note, f"- Outcome: **{verdict.outcome.value}**{reason}.{worth}\n"])
 
 
 def _estimate(found: Estimate) -> str:

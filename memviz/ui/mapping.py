@@ -23,6 +23,7 @@ from memviz.maps import (
     last_layer,
     map_key,
     register,
+    shared,
     spread_steps,
     stored_map,
     table_of,
@@ -118,13 +119,19 @@ def choose(view: View, where: Sequence[Any]) -> Asked:
         n_rows=None if most == N_POINTS else min(most // len(steps), n_passing(view, model)),
         dtype=view.task.dtype,
     )
-    return Asked(models, cards, tuple(_layer(layer, depths[0], depth) for depth in depths), scope, steps, reducer)
+    return Asked(models, cards, tuple(layer_at(layer, depths[0], depth) for depth in depths), scope, steps, reducer)
 
 
-def _layer(said: str, of_first: int, last: int) -> int | None:
-    """The layer of a model with `last` layers at the depth that is said of the first one's."""
+def layer_at(said: str, of_first: int, last: int) -> int | None:
+    """The layer of a model with `last` layers at the depth that is said of the first one's.
+
+    The last one by its number would be the state after the final norm: a layer within is the one before it.
+    """
     special = {LAST: None, BEFORE: BEFORE_NORM, EMBEDDING: 0}
-    return special[said] if said in special else max(1, round(int(said) * last / of_first))
+    if said in special:
+        return special[said]
+    layer = max(1, round(int(said) * last / of_first))
+    return layer if layer < last else BEFORE_NORM
 
 
 def n_passing(view: View, model: str) -> int:
@@ -194,6 +201,8 @@ class Framed:
     found: EmbeddingMap
     points: pd.DataFrame
     registration: Registration | None
+    residual: float | None = None
+    """Share of the first map's variance, over shared points, that this one does not explain as it is drawn."""
 
     def moved(self, xy: np.ndarray) -> np.ndarray:
         """(p, 2) places of the map in the frame that is drawn."""
@@ -205,12 +214,20 @@ def framed(view: View, found: Sequence[EmbeddingMap], keys: Sequence[str]) -> li
     frames = []
     for place, (each, key) in enumerate(zip(found, keys, strict=True)):
         move = same_spread(register(each, found[0]), each.xy, found[0].xy) if place else None
-        points = _points(each, view.sweep, key)
+        points, left = _points(each, view.sweep, key), None
         if move is not None:
             xy = move.apply(each.xy)
             points = points.assign(x=xy[:, 0], y=xy[:, 1])
-        frames.append(Framed(each, points, move))
+            mine, its = shared(each, found[0])
+            left = unexplained(xy[mine], found[0].xy[its])
+        frames.append(Framed(each, points, move, left))
     return frames
+
+
+def unexplained(drawn: np.ndarray, fixed: np.ndarray) -> float:
+    """Share of the variance of (n, 2) fixed points that as many drawn ones, in order, leave."""
+    off, spread = drawn.astype(np.float64) - fixed, fixed - fixed.mean(axis=0, dtype=np.float64)
+    return float(np.square(off).sum() / np.square(spread).sum())
 
 
 def same_spread(move: Registration, moving: np.ndarray, fixed: np.ndarray) -> Registration:

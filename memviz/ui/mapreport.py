@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from memviz.maps import MapTask, Similarity, SimilarityTask, last_layer, similarity_key, stored_similarity
+from memviz.maps import NO_GROUPS, MapTask, Similarity, SimilarityTask, last_layer, similarity_key, stored_similarity
+from memviz.measures.geometry import MOST_ROWS, N_PERMUTATIONS
 from memviz.measures.glossary import GLOSSARY, explain
 from memviz.records import BEFORE_NORM
 from memviz.ui.mapping import Asked, Framed, show_jobs
 from memviz.ui.population import View
-from memviz.ui.shared import device_kind, store
+from memviz.ui.shared import device_kind, escaped, store
 
 
 def layer_words(layer: int | None, last: int) -> str:
@@ -40,8 +41,8 @@ def caption(asked: Asked, frame: Framed, model: str) -> str:
     if frame.registration is not None:
         moved = (
             f" Registered onto the first map: turned and shifted by Procrustes on {frame.registration.n:,} shared "
-            f"points, drawn at the first map's spread; best residual {frame.registration.residual:.2f} "
-            "of the first map's variance."
+            f"points, drawn at the first map's spread. Residual, as a share of the first map's variance: "
+            f"{frame.residual:.2f} as drawn, {frame.registration.residual:.2f} at the scale of least squares."
         )
     return (
         f"**{model}**: {reducer}, n = {len(found.row):,} points: {found.n_rows:,} rows ({which}) at "
@@ -66,15 +67,17 @@ def silhouettes_table(frames: Sequence[Framed], asked: Asked) -> pd.DataFrame:
                     "model": model,
                     "step": each.step,
                     "silhouette": each.value,
-                    "shuffled labels": [
-                        "" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
-                        for low, high in zip(each.null_low.tolist(), each.null_high.tolist(), strict=True)
-                    ],
+                    "shuffled labels": _ranges(each.null_low, each.null_high),
                     "rows": each.n,
                 }
             )
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def _ranges(low: np.ndarray, high: np.ndarray) -> list[str]:
+    """Bands to read, empty where they are unknown."""
+    return ["" if np.isnan(a) else f"{a:.3f} to {b:.3f}" for a, b in zip(low.tolist(), high.tolist(), strict=True)]
 
 
 # Numbers and files
@@ -88,8 +91,13 @@ def show_numbers(view: View, asked: Asked, frames: Sequence[Framed]) -> None:
         st.dataframe(silhouettes_table(frames, asked), hide_index=True, height=320, column_config=_NUMBERS)
         st.caption(
             "Mean silhouette of memorized (M = 1), half-memorized and unmemorized (M = 0) rows, Euclidean, in the full "
-            "space at each step; -1 to 1. Beside it the middle 95 % of what the same rows give under shuffled labels."
+            "space at each step; -1 to 1. Beside it the middle 95 % of what the same rows give under shuffled labels "
+            f"({N_PERMUTATIONS} times). One row of each group of near-duplicates; of more than {MOST_ROWS:,} rows, so "
+            "many drawn at random (seed 0)."
         )
+        for model, frame in zip(asked.models, frames, strict=True):
+            if not frame.found.silhouettes.known:
+                st.caption(f"{escaped(model)}: {NO_GROUPS}")
     with right.container(border=True):
         about = " ".join(f"{GLOSSARY[name].label}: {explain(name)}" for name in ("cka", "knn_overlap", "rsa"))
         st.markdown("**Do two models see the rows alike?**", help=about)
@@ -109,9 +117,11 @@ def _show_similarity(view: View, asked: Asked) -> None:
         return
     st.dataframe(_similarity_table(found), hide_index=True, height=320, column_config=_NUMBERS)
     st.caption(
-        f"{int(found.n):,} rows, {int(found.n_neighbours)} neighbours. Beside each number the middle 95 % of what "
-        f"{int(found.n_permutations)} permutations of which row is which give. CKA: linear, debiased; overlap: mean "
-        "share of each row's nearest rows that both have; similarity: Spearman correlation of pairwise cosines."
+        f"{int(found.n):,} rows: all that pass, or {MOST_ROWS:,} of them drawn at random (seed {scope.seed}), "
+        f"without near-duplicates, so not only the map's own. {int(found.n_neighbours)} neighbours. Beside each number "
+        f"the middle 95 % of what {int(found.n_permutations)} permutations of which row is which give. CKA: linear, "
+        "debiased; overlap: mean share of each row's nearest rows that both have; similarity: Spearman correlation of "
+        "pairwise cosines. A number is missing where all rows are equally far from one another."
     )
 
 
@@ -126,7 +136,7 @@ def _similarity_table(found: Similarity) -> pd.DataFrame:
         ("k-NN overlap", found.knn_overlap),
         ("representational similarity", found.rsa),
     ):
-        null = [f"{a:.3f} to {b:.3f}" for a, b in zip(each.null_low.tolist(), each.null_high.tolist(), strict=True)]
+        null = _ranges(each.null_low, each.null_high)
         parts.append(pd.DataFrame({"measure": name, "step": found.step, "value": each.value, "permuted rows": null}))
     return pd.concat(parts, ignore_index=True)
 

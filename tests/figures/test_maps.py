@@ -66,13 +66,22 @@ def test_each_colour_says_what_its_points_are(colour: Any) -> None:
         return
     known = [value for value, _ in categories(table[colour].astype(object), colour)]
     assert [known[hue] for hue in hues] == table[colour].tolist()
-    assert [each["n"] for each in scale["categories"]] == np.bincount(hues[:N], minlength=len(known)).tolist()
+    assert [each["n"][0] for each in scale["categories"]] == np.bincount(hues[:N], minlength=len(known)).tolist()
+
+
+def test_the_legend_counts_every_pane() -> None:
+    low, high = (points().assign(level=level) for level in ("very low", "very high"))
+    listed = map_data([Pane("a", low), Pane("b", high)], "level")["scale"]["categories"]
+    assert {each["name"]: each["n"] for each in listed} == {level: [0, 0] for level in LEVELS} | {
+        "very low": [N, 0],
+        "very high": [0, N],
+    }
 
 
 def test_what_is_unknown_is_said_to_be() -> None:
     table = points().assign(exposures=pd.array([pd.NA] * N * len(STEPS), "Int32"))
     scale = map_data([Pane("a", table)], "exposures")["scale"]
-    assert scale["categories"] == [{"name": "unknown", "colour": ["muted", 0], "n": N}]
+    assert scale["categories"] == [{"name": "unknown", "colour": ["muted", 0], "n": [N]}]
 
 
 def test_a_new_selection_or_step_is_not_a_new_map() -> None:

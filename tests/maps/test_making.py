@@ -12,6 +12,7 @@ from sklearn.metrics import silhouette_score
 
 from memviz.engine.states import read_states
 from memviz.maps import MapTask, loops, map_key, map_task_from, place, spread_steps, stored_map, table_of
+from memviz.maps.making import silhouettes
 from memviz.records import BEFORE_NORM
 from memviz.tasks import InputError
 
@@ -79,6 +80,19 @@ def test_silhouettes_are_those_of_full_space(swept) -> None:
     expected = silhouette_score(full[at_least_two], table.loc[at, "group"][at_least_two])
     assert found.silhouettes.value[1] == pytest.approx(expected, abs=1e-3)
     assert found.silhouettes.n[1] == at_least_two.sum()
+
+
+def test_silhouettes_leave_near_duplicates_out_and_know_when_there_are_none() -> None:
+    rng = np.random.default_rng(0)
+    states, group = rng.normal(size=(2, 40, 3)), np.repeat([0, 2], 20)
+    units = np.arange(40)
+    units[[5, 9, 30]] = [2, 2, 25]
+    found = silhouettes(states, np.array([0, 1]), group, units, QUIET[1])
+    once = np.setdiff1d(np.arange(40), [5, 9, 30])
+    assert found.n.tolist() == [37, 37] and found.known
+    expected = [silhouette_score(each[once], group[once]) for each in states]
+    np.testing.assert_allclose(found.value, expected, atol=1e-6)
+    assert not silhouettes(states, np.array([0, 1]), np.zeros(40, int), units, QUIET[1]).known
 
 
 def test_loops_are_generations_that_end_in_copies() -> None:

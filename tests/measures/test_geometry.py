@@ -78,12 +78,31 @@ def test_resampled_cka_of_every_row_once_is_cka() -> None:
 
 
 def test_neighbours_that_both_have() -> None:
-    a = np.arange(12.0)[:, None]
+    a = np.exp(0.3 * np.arange(12.0))[:, None]
     assert knn_overlap(a, -2 * a, 3, 50).value == 1
+    even = np.arange(12.0)[:, None]  # 8 rows inside have two rows for the third place: 2 + 2 (1/2)(1/2) of 3
+    assert knn_overlap(even, even, 3, 50).value == pytest.approx((4 + 8 * 2.5 / 3) / 12)
     found = knn_overlap(RNG.normal(size=(100, 5)), RNG.normal(size=(100, 5)), 10, 200)
     assert found.null_mean == pytest.approx(10 / 99, abs=0.01)
     with pytest.raises(ValueError, match="take at least 16"):
         knn_overlap(a, a)
+
+
+def test_rows_that_are_equally_far_agree_by_chance_alone() -> None:
+    generator = np.random.default_rng(3)
+    tokens = [generator.normal(size=(10, 4))[generator.integers(0, 10, 120)] for _ in range(2)]
+    found = knn_overlap(tokens[0], tokens[1], 5, 50)
+    broken = []
+    for _ in range(60):  # ties broken at random, in each space by itself
+        near = []
+        for points in tokens:
+            between = distances(points) + generator.uniform(0, 1e-3, (120, 120))
+            np.fill_diagonal(between, np.inf)
+            near.append(np.argsort(between, axis=1)[:, :5])
+        broken.append(np.mean([len(np.intersect1d(a, b)) / 5 for a, b in zip(*near, strict=True)]))
+    assert found.value == pytest.approx(np.mean(broken), abs=0.01)
+    assert found.null_low < found.value < found.null_high, "the two have nothing to do with each other"
+    assert np.isnan(knn_overlap(np.ones((40, 2)), tokens[0][:40], 5).value)
 
 
 def test_representational_similarity_is_spearmans() -> None:

@@ -38,6 +38,12 @@ export function shadeAlong(ramp, share) {
   return mix(ramp[i], ramp[i + 1], at - i);
 }
 
+// Rows of a category in each pane, said once where they are the same.
+function countsOf(panes) {
+  const said = panes.map((n) => n.toLocaleString("en"));
+  return new Set(said).size === 1 ? said[0] : said.join(" | ");
+}
+
 // What a legend says of a scale: its categories, or its two ends.
 export function keysOf(scale, shades) {
   const swatch = (background) => {
@@ -49,5 +55,5 @@ export function keysOf(scale, shades) {
     const ramp = swatch(`linear-gradient(to right, ${shades.join(",")})`);
     return [node("span", { class: "key" }, String(scale.low), ramp, `${scale.high} ${scale.unit}`)];
   }
-  return scale.categories.map((each, i) => node("span", { class: "key" }, swatch(shades[i]), `${each.name} (${each.n.toLocaleString("en")})`));
+  return scale.categories.map((each, i) => node("span", { class: "key" }, swatch(shades[i]), `${each.name} (${countsOf(each.n)})`));
 }
