@@ -41,7 +41,7 @@ def caption(asked: Asked, frame: Framed, model: str) -> str:
     if frame.registration is not None:
         moved = (
             f" Registered onto the first map: turned and shifted by Procrustes on {frame.registration.n:,} shared "
-            f"points, drawn at the first map's spread. Residual, as a share of the first map's variance: "
+            f"points, drawn at the first map's spread. Residual, against the first map's variance: "
             f"{frame.residual:.2f} as drawn, {frame.registration.residual:.2f} at the scale of least squares."
         )
     return (
