@@ -15,7 +15,7 @@ import pytest
 import scipy.spatial
 from playwright.sync_api import Browser, Locator, Page, expect
 from serving import ROOT, Server
-from trace_page import MINUTES, download, memviz, press_run, strip
+from trace_page import MINUTES, download, memviz, press_run, settle, strip
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 from streamlit.testing.v1 import AppTest  # noqa: E402
@@ -139,7 +139,7 @@ def drawn(mapped: Swept, server: Server, page: Page) -> Page:
     if button.count():
         button.click()
     expect(drawing(page)).to_be_visible(timeout=4 * MINUTES)
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=2 * MINUTES)
+    settle(page)
     return page
 
 

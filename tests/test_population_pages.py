@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from serving import ROOT, Server
-from trace_page import MINUTES, download, memviz, n_jobs
+from trace_page import MINUTES, download, memviz, n_jobs, settle
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 from streamlit.testing.v1 import AppTest  # noqa: E402
@@ -243,7 +243,7 @@ def visit(swept: Swept, server: Server, page: Page) -> Any:
         page.goto(f"{server.url}/{name}?sweep={swept.name}{query}")
         expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=MINUTES)
         expect(plot(page)).to_be_visible(timeout=2 * MINUTES)
-        expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=2 * MINUTES)
+        settle(page)
         return page
 
     return open_

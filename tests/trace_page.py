@@ -84,6 +84,7 @@ def memviz(server: Server, *arguments: str | Path, folder: Path = ROOT) -> None:
 
 
 def download(page: Page, name: str) -> bytes:
+    settle(page)  # a file is made when it is clicked, by the run that drew the button: a later run has no such file
     with page.expect_download() as found:
         page.get_by_role("button", name=name, exact=True).click()
     return Path(found.value.path()).read_bytes()
