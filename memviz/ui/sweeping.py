@@ -149,22 +149,18 @@ def show_task(task: SweepTask) -> None:
         return
     found = finished_sweep(task, settings())
     why = found and outdated(found, settings())
-    if found and not why:
-        st.success("Finished." if name in st.session_state.get(FINISHED, ()) else "Finished earlier; nothing to do.")
-        _offer_pages(name[:KEY_LENGTH])
-        return
     if why:
         st.warning(f"Finished earlier, but {escaped(why)}. Its tables are those of then; batches still valid are kept.")
+    elif found:
+        st.success("Finished." if name in st.session_state.get(FINISHED, ()) else "Finished earlier; nothing to do.")
+    if found:
         _offer_pages(name[:KEY_LENGTH])
+    if found and not why:
+        return
     _say_why_not(job)
     begun = sweep_folder(task, settings()).exists()
-    if clicked(
-        st,
-        "Run again" if why else "Go on" if begun else "Run",
-        "sweep_start",
-        type="primary",
-        icon=":material/play_circle:",
-    ):
+    label = "Run again" if why else "Go on" if begun else "Run"
+    if clicked(st, label, "sweep_start", type="primary", icon=":material/play_circle:"):
         start(task)
         st.rerun()
 
