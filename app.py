@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memviz import __version__
 from memviz.settings import Settings, SettingsError, quiet_libraries, settings
-from memviz.ui import early
+from memviz.ui.server import early
 
 SCRIPT = Path(__file__).resolve().parent / "memviz" / "dashboard.py"
 # Streamlit puts the script's folder on the import path for the length of each run. Another thread that imports just

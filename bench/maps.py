@@ -60,7 +60,7 @@ def lay_out(way: str, points: np.ndarray, seed: int = 0) -> np.ndarray:
         import umap
 
         return umap.UMAP(random_state=seed).fit_transform(points)
-    from memviz.projection import fit_basis, nearest, umap_layout, warm_up
+    from memviz.maps.layout import fit_basis, nearest, umap_layout, warm_up
 
     warm_up()
     neighbours = nearest(points, 14)
@@ -107,7 +107,7 @@ def main() -> None:
     if options.child:
         child(options.child, options.folder)
         return
-    from memviz.projection import quality
+    from memviz.maps.layout import quality
 
     model, points = states(options.points)
     print(f"{len(points):,} states of {model}, width {points.shape[1]}; {options.pairs} pairs")

@@ -28,7 +28,7 @@ from memviz.catalog import find_model, read_card
 from memviz.passages import PASSAGES
 from memviz.settings import load_settings
 from memviz.store import Store
-from memviz.tasks import run_hash, task_of_text, tokenizer_of
+from memviz.tasks.trace import run_hash, task_of_text, tokenizer_of
 
 MODEL = "smollm2-135m"
 EMPTY = 'import streamlit as st\n\nst.title("Empty")\n'

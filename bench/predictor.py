@@ -23,11 +23,11 @@ from memviz.catalog import find_model
 from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
 from memviz.engine.tracing import trace
-from memviz.prediction import SETTINGS, PredictorData
-from memviz.prediction.applying import inputs_of
-from memviz.prediction.data import read_data
+from memviz.predictor import SETTINGS, PredictorData
+from memviz.predictor.applying import inputs_of
+from memviz.predictor.data import read_data
 from memviz.predictor.features import tokens_of
-from memviz.predictor.fit import Trainer
+from memviz.predictor.network.fit import Trainer
 from memviz.predictor.presets import PRESETS, Preset
 from memviz.records import Decoding, Prompts
 from memviz.settings import load_settings

@@ -23,7 +23,7 @@ from memviz.engine.tracing import trace
 from memviz.passages import PASSAGES
 from memviz.records import Decoding, Prompts
 from memviz.settings import load_settings
-from memviz.tasks import tokenizer_of
+from memviz.tasks.trace import tokenizer_of
 
 
 @torch.inference_mode()

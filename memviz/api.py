@@ -24,7 +24,8 @@ from memviz.settings import settings
 from memviz.store import Store
 from memviz.sweeps import RowSet, Sweep, SweepTask, read_sweep, run_sweep
 from memviz.sweeps.running import BATCH
-from memviz.tasks import Report, Say, TraceTask, run_trace, task_of_text, tokenizer_of
+from memviz.tasks.base import Report, Say
+from memviz.tasks.trace import TraceTask, run_trace, task_of_text, tokenizer_of
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

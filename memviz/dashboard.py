@@ -7,12 +7,12 @@ from streamlit.navigation.page import StreamlitPage
 
 from memviz import ui
 from memviz.corpus import CorpusError
+from memviz.errors import InputError
 from memviz.settings import ROOT
 from memviz.store import StoreError
-from memviz.tasks import InputError
-from memviz.ui.clicks import hearing
-from memviz.ui.doors import DOORS
-from memviz.ui.sign_in import guard_sign_in
+from memviz.ui.common.clicks import hearing
+from memviz.ui.common.doors import DOORS
+from memviz.ui.common.sign_in import guard_sign_in
 from memviz.weights import ModelError
 
 FIGURES = ROOT / "memviz" / "figures"

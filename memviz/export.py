@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from memviz.attribution import Counts, Tokens
 from memviz.corpus import Kind
+from memviz.corpus.attribution import Counts, Tokens
 from memviz.figures.linked import N_LISTED, Marks, Pieces, Track, linked_data
 from memviz.measures import compute_all
 from memviz.measures.boundary import entropy_curve
 from memviz.measures.changepoints import change_points
 from memviz.measures.score import first_divergence, longest_common_prefix, resynchronisation
 from memviz.records import Run, Scores, Trace
-from memviz.tasks import TraceTask
+from memviz.tasks.trace import TraceTask
 from memviz.tokenizer import Tokenizer
 
 FORMAT = 1

@@ -17,7 +17,8 @@ from memviz.settings import Settings
 from memviz.store import Store
 from memviz.sweeps import SweepTask, run_sweep, sweep_hash
 from memviz.sweeps.kept import sweep_folder
-from memviz.tasks import IndexTask, Report, Say, TraceTask, run_hash, run_trace
+from memviz.tasks.base import Report, Say
+from memviz.tasks.trace import IndexTask, TraceTask, run_hash, run_trace
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

@@ -18,6 +18,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from memviz.errors import InputError
+
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "MEMVIZ_"
 NOT_SETTINGS = {"MEMVIZ_CONFIG", "MEMVIZ_CHROMIUM"}
@@ -25,7 +27,7 @@ NOT_SETTINGS = {"MEMVIZ_CONFIG", "MEMVIZ_CHROMIUM"}
 _HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,}")
 
 
-class SettingsError(ValueError):
+class SettingsError(InputError):
     """A setting that cannot be used; the message names it, its value and the remedy."""
 
 

@@ -8,6 +8,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from memviz.errors import InputError
+
 BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
 MAX_JSON_BYTES = 16 * 2**20
 _MAX_AXES = 16
@@ -15,7 +17,7 @@ _VOLATILE = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "u
 """Of a configuration: what decides no number."""
 
 
-class ModelError(ValueError):
+class ModelError(InputError):
     """A model that cannot be used as asked; the message names it and the remedy."""
 
 

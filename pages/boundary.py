@@ -6,13 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from memviz import ui
-from memviz.attribution import KINDS
+from memviz.corpus.attribution import KINDS
+from memviz.errors import InputError
 from memviz.figures.population import boundary_figure
 from memviz.measures.glossary import explain
 from memviz.population import GROUPS
-from memviz.tasks import InputError
-from memviz.ui import boundary, frames
-from memviz.ui import population as shown
+from memviz.ui.boundary import page as boundary
+from memviz.ui.common import frames
+from memviz.ui.population import page as shown
 
 ENTROPIES = {"entropy_free_running": "free-running", "entropy_teacher_forced": "teacher-forced"}
 ORDERS = ("1", "2", "3")

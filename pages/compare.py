@@ -3,12 +3,14 @@
 import streamlit as st
 
 from memviz import ui
+from memviz.errors import InputError
 from memviz.figures.ladder import ladder_data, standalone_html
-from memviz.ladder import LadderTask, share_tokens, tasks_of
 from memviz.passages import PASSAGES
 from memviz.settings import settings
-from memviz.tasks import MAX_TEXT_BYTES, InputError
-from memviz.ui import compare, perturbing
+from memviz.tasks.ladder import LadderTask, share_tokens, tasks_of
+from memviz.tasks.trace import MAX_TEXT_BYTES
+from memviz.ui.compare import page as compare
+from memviz.ui.compare import perturbation as perturbing
 
 OWN_TEXT = "Text of your own"
 DEFAULTS = {"context": 32, "continuation": 32}

@@ -5,11 +5,14 @@ from typing import Any
 import streamlit as st
 
 from memviz import ui
+from memviz.errors import InputError
 from memviz.figures.dynamics import MEASURES, dynamics_figure, pair_name
 from memviz.maps import PAIRS, STATES, VARIANTS
 from memviz.measures.glossary import explain
-from memviz.tasks import InputError
-from memviz.ui import dynamics, frames, mapping, population
+from memviz.ui.common import frames
+from memviz.ui.dynamics import page as dynamics
+from memviz.ui.map import page as mapping
+from memviz.ui.population import page as population
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
 MEASURE_HELP = f"Cosine: {explain('cosine')} Distance: {explain('distance')}"

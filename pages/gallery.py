@@ -4,7 +4,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.gallery import examples
-from memviz.ui import gallery
+from memviz.ui.gallery import page as gallery
 
 WALK, ALL = "The four findings", "All examples"
 

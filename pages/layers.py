@@ -5,13 +5,15 @@ from typing import Any
 import streamlit as st
 
 from memviz import ui
-from memviz.ladder import LadderTask, share_tokens, tasks_of
+from memviz.errors import InputError
 from memviz.measures.glossary import explain
 from memviz.passages import PASSAGES
 from memviz.settings import settings
-from memviz.tasks import MAX_TEXT_BYTES, InputError
-from memviz.ui import compare, lensing
-from memviz.ui.frames import offer_table, picture
+from memviz.tasks.ladder import LadderTask, share_tokens, tasks_of
+from memviz.tasks.trace import MAX_TEXT_BYTES
+from memviz.ui.common.frames import offer_table, picture
+from memviz.ui.compare import page as compare
+from memviz.ui.layers import page as lensing
 
 OWN_TEXT = "Text of your own"
 DEFAULTS = {"context": 32, "continuation": 32}

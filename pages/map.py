@@ -5,12 +5,15 @@ from typing import Any
 import streamlit as st
 
 from memviz import ui
+from memviz.errors import InputError
 from memviz.figures.maps import COLOURS, Pane
 from memviz.maps import map_key
-from memviz.tasks import InputError
-from memviz.ui import mapping, mapreport, maptrail, population
-from memviz.ui.frames import offer_table
-from memviz.ui.sequences import show_sequences
+from memviz.ui.common.frames import offer_table
+from memviz.ui.common.sequences import show_sequences
+from memviz.ui.map import page as mapping
+from memviz.ui.map import report as mapreport
+from memviz.ui.map import trail as maptrail
+from memviz.ui.population import page as population
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
 WHY = (

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from memviz.gallery import examples
-from memviz.ui import overview
+from memviz.ui.overview import page as overview
 
 st.title("memviz")
 st.markdown(

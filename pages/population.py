@@ -6,8 +6,8 @@ import streamlit as st
 from memviz import ui
 from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, size_figure
 from memviz.measures.glossary import explain
-from memviz.ui import frames
-from memviz.ui import population as shown
+from memviz.ui.common import frames
+from memviz.ui.population import page as shown
 
 CURVES = {
     "continuation": ("Against continuation size", "m", "continuation tokens m"),

@@ -6,8 +6,9 @@ import streamlit as st
 
 from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
-from memviz.ui import evaluated, predicting
-from memviz.ui.population import forget_unknown
+from memviz.ui.population.page import forget_unknown
+from memviz.ui.predictor import evaluation as evaluated
+from memviz.ui.predictor import fitting as predicting
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
 VIEWS = {"results": "Results", "train": "Train"}

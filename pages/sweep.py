@@ -3,9 +3,9 @@
 import streamlit as st
 
 from memviz import ui
+from memviz.errors import InputError
 from memviz.sweeps import sweep_command, sweep_hash
-from memviz.tasks import InputError
-from memviz.ui import sweeping
+from memviz.ui.sweeps import page as sweeping
 
 st.title("Sweeps")
 st.markdown(

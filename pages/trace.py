@@ -7,6 +7,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.catalog import EMBEDDED, known_models, read_card
+from memviz.errors import InputError
 from memviz.export import command, document, ids_file, linked_view, table
 from memviz.figures.linked import standalone_html
 from memviz.figures.splitting import N_SHOWN, split_data
@@ -16,8 +17,9 @@ from memviz.measures.glossary import explain
 from memviz.passages import PASSAGES
 from memviz.records import Decoding
 from memviz.settings import settings
-from memviz.tasks import MAX_TEXT_BYTES, InputError, TraceTask, run_hash, task_of_ids, task_of_text
-from memviz.ui import compare, predicted
+from memviz.tasks.trace import MAX_TEXT_BYTES, TraceTask, run_hash, task_of_ids, task_of_text
+from memviz.ui.compare import page as compare
+from memviz.ui.predictor import tracks as predicted
 
 OWN_TEXT = "Text of your own"
 CARDS = ("memorization_score", "longest_common_prefix", "entropy_jump", "log10_n_p90", "edit_similarity")

@@ -7,14 +7,14 @@ from typing import Any
 import streamlit as st
 
 from memviz import ui
+from memviz.errors import InputError
 from memviz.figures.population import transition_figure
 from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.population import memorized_only_by, rows_of_cell
-from memviz.tasks import InputError
-from memviz.ui import frames
-from memviz.ui import population as shown
-from memviz.ui.sequences import show_sequences
+from memviz.ui.common import frames
+from memviz.ui.common.sequences import show_sequences
+from memviz.ui.population import page as shown
 
 MIN_N = 20
 """Sequences of a level below which its percentages are not shown."""

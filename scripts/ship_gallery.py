@@ -26,11 +26,10 @@ from playwright.sync_api import Browser, ViewportSize  # noqa: E402
 from serving import start_server  # noqa: E402
 
 from memviz.catalog import card_folder, find_model, ship_card  # noqa: E402
+from memviz.demo.samples import Samples  # noqa: E402
 from memviz.engine.backend import Backend  # noqa: E402
 from memviz.engine.preparing import prepare  # noqa: E402
 from memviz.gallery import GALLERY, Example  # noqa: E402
-from memviz.ladder import LadderTask, choices, tasks_of  # noqa: E402
-from memviz.lens import lens_of, run_lens  # noqa: E402
 from memviz.maps import DynamicsTask, MapTask, Scope, SimilarityTask  # noqa: E402
 from memviz.maps.dynamics import run_dynamics  # noqa: E402
 from memviz.maps.making import run_map  # noqa: E402
@@ -38,14 +37,15 @@ from memviz.maps.similarity import run_similarity  # noqa: E402
 from memviz.measures import compute_all  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
-from memviz.prediction.data import parts_of  # noqa: E402
+from memviz.predictor.data import parts_of  # noqa: E402
 from memviz.records import Run  # noqa: E402
-from memviz.samples import Samples  # noqa: E402
 from memviz.settings import load_settings, quiet_libraries  # noqa: E402
 from memviz.store import Store  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
 from memviz.sweeps.kept import SHIPPED  # noqa: E402
-from memviz.tasks import TraceTask, run_hash, run_trace, task_of_ids  # noqa: E402
+from memviz.tasks.ladder import LadderTask, choices, tasks_of  # noqa: E402
+from memviz.tasks.lens import lens_of, run_lens  # noqa: E402
+from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids  # noqa: E402
 from memviz.tokenizer import Tokenizer  # noqa: E402
 
 WORK = ROOT / "build" / "gallery"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from memviz.predictor.features import Inputs, Tokens, tokens_of
-from memviz.predictor.fit import Trainer
+from memviz.predictor.network.fit import Trainer
 from memviz.predictor.presets import PRESETS, Setting
 
 K, M, D = 4, 8, 6

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from serving import Server
 
 from memviz.gallery import examples
-from memviz.ui.doors import DOORS
+from memviz.ui.common.doors import DOORS
 
 SECONDS = 1_000
 LINKS = {door.name: door.name for door in DOORS} | {example.page: example.link for example in reversed(examples())}

@@ -27,7 +27,7 @@ from visitor import Visitor
 
 import app
 from memviz.settings import load_settings
-from memviz.ui import early
+from memviz.ui.server import early
 
 
 def run_apart(coroutine: Coroutine[Any, Any, Any]) -> Any:

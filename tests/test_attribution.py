@@ -9,8 +9,8 @@ import pytest
 from corpus_tools import Stream, exposed
 from figures.traces import random_trace
 
-from memviz.attribution import Counts, counts_of, is_foreign, own_rows, places, row_of, span_at, when
 from memviz.corpus import Corpus, Span
+from memviz.corpus.attribution import Counts, counts_of, is_foreign, own_rows, places, row_of, span_at, when
 from memviz.records import Trace
 
 TEXT = [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2]  # 18 tokens

@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from memviz import __version__
 from memviz.export import command
 from memviz.records import Decoding
-from memviz.tasks import TraceTask
+from memviz.tasks.trace import TraceTask
 
 KEYS = {
     "": "format model context_ids continuation_ids generated_ids memorization_score longest_common_prefix "

@@ -15,7 +15,7 @@ from trace_page import settle
 SLOW_PAGE = """
 import time
 import streamlit as st
-from memviz.ui.clicks import clicked, hearing, offer, pressed
+from memviz.ui.common.clicks import clicked, hearing, offer, pressed
 
 with hearing("page"):
     st.session_state.setdefault("heard", [])
@@ -54,7 +54,7 @@ def test_a_click_is_heard_once_where_another_run_cuts_in(tmp_path: Path, browser
 def page_that_may_stop() -> None:
     import streamlit as st
 
-    from memviz.ui.clicks import hearing, offer, pressed
+    from memviz.ui.common.clicks import hearing, offer, pressed
 
     with hearing(st.session_state.get("name", "page")):
         offer(st, "Run", "run")

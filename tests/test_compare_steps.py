@@ -8,7 +8,7 @@ from types import SimpleNamespace as Facts
 import pytest
 from corpus_tools import exposed
 
-from memviz.ui import compare
+from memviz.ui.compare import page as compare
 
 ROW = [3, 1, 4, 1, 5]
 TIMES = 150

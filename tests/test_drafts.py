@@ -12,7 +12,7 @@ from memviz.engine.backend import Backend
 from memviz.records import to_arrays
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks import TraceTask, run_hash, run_trace
+from memviz.tasks.trace import TraceTask, run_hash, run_trace
 
 CONTEXT = (20, 30, 40, 50, 60)
 TRUTH = tuple(range(10, 34))
@@ -65,7 +65,7 @@ def test_its_own_output_as_a_draft_is_taken_over_and_verified(backend: Backend, 
 
 
 def test_a_draft_of_another_prompt_or_without_a_result_is_no_draft(backend: Backend, tmp_path: Path) -> None:
-    from memviz.tasks import _guesses
+    from memviz.tasks.trace import _guesses
 
     store = Store(tmp_path, 2**30)
     other = TraceTask("small", CONTEXT[::-1], None, 4)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from model_folders import TEXT, write_model
 
-from memviz.attribution import Counts
 from memviz.catalog import find_model
+from memviz.corpus.attribution import Counts
 from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
 from memviz.export import Attributed, command, document, ids_file, linked_view, measures_of, plain, table
@@ -21,7 +21,7 @@ from memviz.measures import MEASURES
 from memviz.records import Decoding, Run
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks import TraceTask, run_trace, task_of_text, tokenizer_of
+from memviz.tasks.trace import TraceTask, run_trace, task_of_text, tokenizer_of
 from memviz.tokenizer import Tokenizer
 
 

@@ -13,11 +13,12 @@ from serving import ROOT, Server, free_port
 
 from memviz.catalog import CARD, SUITE_MODELS, find_model, read_card, ship_card
 from memviz.gallery import GALLERY, Example, examples, open_store
-from memviz.ladder import ladder_from
 from memviz.measures import compute_all
 from memviz.settings import Settings, load_settings
-from memviz.tasks import result_key, stored_run, task_from
-from memviz.ui import rehearsal, shared
+from memviz.tasks.ladder import ladder_from
+from memviz.tasks.trace import result_key, stored_run, task_from
+from memviz.ui.common import shared
+from memviz.ui.server import rehearsal
 
 SECONDS = 1_000
 TRACES = [example for example in examples() if example.page == "trace"]

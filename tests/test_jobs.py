@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from memviz import corpora, jobs
+from memviz import jobs
+from memviz.demo import index as corpora
+from memviz.errors import InputError
 from memviz.jobs import Job, Status, Worker, index_key
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks import InputError, TraceTask, run_hash
+from memviz.tasks.trace import TraceTask, run_hash
 
 
 class Engine:

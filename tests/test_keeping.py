@@ -12,12 +12,12 @@ from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from memviz.settings import settings  # noqa: E402
 from memviz.sweeps import RowSet, read_row_set  # noqa: E402
-from memviz.ui.keeping import rows_among  # noqa: E402
+from memviz.ui.common.keeping import rows_among  # noqa: E402
 
 
 def page() -> None:
     from memviz.sweeps import RowSet
-    from memviz.ui.keeping import offer_keeping
+    from memviz.ui.common.keeping import offer_keeping
 
     offer_keeping(RowSet(rows=(5, 2, 9)), "by hand", "here")
 

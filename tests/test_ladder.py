@@ -8,7 +8,9 @@ import pytest
 from model_folders import TEXT, TOKENIZERS
 
 from memviz.catalog import Card, Folder, Model
-from memviz.ladder import (
+from memviz.errors import InputError
+from memviz.records import Piece
+from memviz.tasks.ladder import (
     Choice,
     LadderTask,
     ascending,
@@ -19,8 +21,7 @@ from memviz.ladder import (
     step_of,
     tasks_of,
 )
-from memviz.records import Piece
-from memviz.tasks import InputError, TraceTask
+from memviz.tasks.trace import TraceTask
 from memviz.tokenizer import Tokenizer
 
 

@@ -15,6 +15,7 @@ from serving import ROOT
 
 LAYERS = {
     "memviz": 0,
+    "memviz.errors": 0,
     "memviz.settings": 0,
     "memviz.records": 0,
     "memviz.weights": 0,
@@ -24,23 +25,16 @@ LAYERS = {
     "memviz.measures": 1,
     "memviz.corpus": 1,
     "memviz.engine": 2,
-    "memviz.predictor": 2,
-    "memviz.projection": 2,
     "memviz.store": 3,
     "memviz.figures": 3,
     "memviz.demo": 3,
-    "memviz.samples": 4,
-    "memviz.attribution": 4,
-    "memviz.corpora": 4,
     "memviz.tasks": 4,
     "memviz.gallery": 4,
-    "memviz.ladder": 4,
-    "memviz.perturbation": 4,
-    "memviz.lens": 4,
     "memviz.sweeps": 4,
     "memviz.population": 4,
     "memviz.maps": 4,
-    "memviz.prediction": 4,
+    "memviz.predictor": 4,
+    "memviz.findings": 4,
     "memviz.jobs": 5,
     "memviz.export": 5,
     "memviz.api": 6,
@@ -51,7 +45,7 @@ LAYERS = {
     "pages": 7,
     "app": 8,
 }
-TORCH_UNITS = {"memviz.engine", "memviz.predictor", "memviz.projection", "memviz.demo"}
+TORCH_UNITS = {"memviz.engine", "memviz.predictor", "memviz.maps", "memviz.demo"}
 STREAMLIT_UNITS = {"memviz.ui", "memviz.dashboard", "app", "pages"}
 ALLOWED = {
     **dict.fromkeys(("torch", "transformers", "accelerate", "umap", "numba"), TORCH_UNITS),
@@ -193,15 +187,15 @@ def test_breaches_are_found(module: str, source: str, sentence: str) -> None:
 
 def test_what_runs_at_load_is_followed() -> None:
     def of(source: str) -> list[Import]:
-        return list(imports_of(source, "m", False, {"memviz.engine", "memviz.tasks"}))
+        return list(imports_of(source, "m", False, {"memviz.engine", "memviz.tasks.trace"}))
 
     reasons = loads_torch(
         {
             "memviz.engine": of("import torch"),
-            "memviz.tasks": of("from memviz import engine"),
-            "memviz.jobs": of("import memviz.tasks"),
+            "memviz.tasks.trace": of("from memviz import engine"),
+            "memviz.jobs": of("import memviz.tasks.trace"),
             "memviz.cli": of("def run():\n    import memviz.engine"),
             "memviz.ui": of("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import memviz.engine"),
         }
     )
-    assert set(reasons) == {"memviz.engine", "memviz.tasks", "memviz.jobs"}
+    assert set(reasons) == {"memviz.engine", "memviz.tasks.trace", "memviz.jobs"}

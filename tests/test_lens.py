@@ -12,11 +12,12 @@ from tiny_models import step_by_step
 
 from memviz.catalog import find_model, read_card
 from memviz.engine.backend import Backend
-from memviz.lens import LensTask, lens_key, lens_of, run_lens
+from memviz.errors import InputError
 from memviz.measures.lens import NEVER
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks import InputError, TraceTask
+from memviz.tasks.lens import LensTask, lens_key, lens_of, run_lens
+from memviz.tasks.trace import TraceTask
 
 CONTEXT, M = (1, 20, 30, 40, 50, 60, 70), 6
 

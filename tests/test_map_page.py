@@ -24,12 +24,12 @@ from memviz import ui  # noqa: E402
 from memviz.catalog import known_models  # noqa: E402
 from memviz.jobs import Worker  # noqa: E402
 from memviz.maps import MapTask, Scope  # noqa: E402
-from memviz.projection import Registration, register_points  # noqa: E402
+from memviz.maps.layout import Registration, register_points  # noqa: E402
 from memviz.records import BEFORE_NORM  # noqa: E402
 from memviz.settings import load_settings, settings  # noqa: E402
 from memviz.sweeps import Sweep, kept, read_row_set, read_sweep  # noqa: E402
-from memviz.ui.mapping import layer_at, same_spread, unexplained  # noqa: E402
-from memviz.ui.mapreport import map_command  # noqa: E402
+from memviz.ui.map.page import layer_at, same_spread, unexplained  # noqa: E402
+from memviz.ui.map.report import map_command  # noqa: E402
 
 
 @pytest.fixture

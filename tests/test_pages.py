@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from memviz import ui  # noqa: E402
 from memviz.catalog import find_model  # noqa: E402
-from memviz.corpora import SUITE, build_suite_index  # noqa: E402
+from memviz.demo.index import SUITE, build_suite_index  # noqa: E402
 from memviz.engine.backend import Backend  # noqa: E402
 from memviz.engine.preparing import prepare  # noqa: E402
 from memviz.gallery import examples  # noqa: E402
@@ -24,8 +24,8 @@ from memviz.jobs import Job, Worker, index_key  # noqa: E402
 from memviz.passages import PASSAGES  # noqa: E402
 from memviz.records import Run  # noqa: E402
 from memviz.settings import settings  # noqa: E402
-from memviz.tasks import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
-from memviz.ui.running import note  # noqa: E402
+from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
+from memviz.ui.common.running import note  # noqa: E402
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> Non
 
 
 def watching(job: object) -> None:
-    from memviz.ui.running import watch
+    from memviz.ui.common.running import watch
 
     watch(job, "A run", cancel=True)  # type: ignore[arg-type]
 

@@ -13,10 +13,10 @@ from tiny_models import step_by_step
 from memviz.catalog import find_model, read_card
 from memviz.engine.backend import Backend
 from memviz.engine.loading import Loaded
-from memviz.perturbation import PerturbationTask, perturbation_from, perturbation_key, run_perturbation
+from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks import InputError
+from memviz.tasks.perturbation import PerturbationTask, perturbation_from, perturbation_key, run_perturbation
 
 CONTEXT = (1, 20, 30, 40, 50, 60, 70)
 M = 6

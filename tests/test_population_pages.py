@@ -23,7 +23,7 @@ from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from memviz import ui  # noqa: E402
 from memviz.catalog import find_model, known_models  # noqa: E402
-from memviz.corpora import index_of  # noqa: E402
+from memviz.corpus.known import index_of  # noqa: E402
 from memviz.demo.suite import SUITE_FOLDER  # noqa: E402
 from memviz.engine.backend import Backend  # noqa: E402
 from memviz.jobs import Status, Worker  # noqa: E402

@@ -24,15 +24,16 @@ from memviz import ui  # noqa: E402
 from memviz.catalog import known_models  # noqa: E402
 from memviz.figures.predicted import METHOD_WORDS  # noqa: E402
 from memviz.jobs import Status, Worker  # noqa: E402
-from memviz.prediction import FitTask, known  # noqa: E402
-from memviz.prediction.data import PredictorData  # noqa: E402
-from memviz.prediction.evaluation import evaluate  # noqa: E402
-from memviz.prediction.tables import Tables, write_tables  # noqa: E402
+from memviz.predictor import FitTask, known  # noqa: E402
+from memviz.predictor.data import PredictorData  # noqa: E402
+from memviz.predictor.evaluation import evaluate  # noqa: E402
 from memviz.predictor.features import Inputs  # noqa: E402
 from memviz.predictor.files import ABOUT  # noqa: E402
+from memviz.predictor.tables import Tables, write_tables  # noqa: E402
 from memviz.settings import load_settings, settings  # noqa: E402
 from memviz.sweeps import SweepTask, kept  # noqa: E402
-from memviz.ui import predicted, predicting  # noqa: E402
+from memviz.ui.predictor import fitting as predicting  # noqa: E402
+from memviz.ui.predictor import tracks as predicted  # noqa: E402
 
 N, M = 30, 24
 MODEL = "suite-0.3m"

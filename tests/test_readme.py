@@ -15,7 +15,7 @@ from serving import ROOT
 from memviz import __version__
 from memviz.measures import MEASURES
 from memviz.settings import PREFIX, Settings
-from memviz.ui.doors import DOORS
+from memviz.ui.common.doors import DOORS
 
 README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()

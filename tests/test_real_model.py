@@ -22,7 +22,7 @@ from memviz.engine.tracing import trace
 from memviz.passages import PASSAGES
 from memviz.records import Decoding, Prompts, Trace
 from memviz.settings import Settings
-from memviz.tasks import TraceTask, task_of_text, tokenizer_of
+from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
 from memviz.tokenizer import Tokenizer
 from memviz.weights import ModelError
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from memviz.demo.samples import Samples, Wish
 from memviz.demo.suite import SUITE_FOLDER
-from memviz.samples import Samples, Wish
 
 ROWS = pq.read_table(SUITE_FOLDER / "corpus" / "rows.parquet").to_pandas()
 DOCUMENTS = pd.read_parquet(SUITE_FOLDER / "corpus" / "documents.parquet")

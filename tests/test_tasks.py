@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_folders import BOS, TEXT, VOCAB, change, write_model
 
-from memviz import tasks
 from memviz.catalog import Card, find_model
 from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
+from memviz.errors import InputError
 from memviz.records import Decoding
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks import (
-    InputError,
+from memviz.tasks import trace as tasks
+from memviz.tasks.trace import (
     TraceTask,
     check_text,
     result_key,

@@ -40,7 +40,7 @@ from memviz.measures.score import memorization_score
 from memviz.passages import PASSAGES
 from memviz.settings import load_settings
 from memviz.store import Store
-from memviz.tasks import result_key, stored_run, task_of_text, tokenizer_of
+from memviz.tasks.trace import result_key, stored_run, task_of_text, tokenizer_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

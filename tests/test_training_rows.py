@@ -29,8 +29,8 @@ from trace_page import (
 )
 
 from memviz.catalog import find_model
+from memviz.demo.samples import Samples
 from memviz.demo.suite import SUITE_FOLDER, read_data
-from memviz.samples import Samples
 from memviz.settings import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -15,8 +15,8 @@ from memviz.cli.map import project
 from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
 from memviz.corpus.files import CorpusError, CorpusUnavailable
+from memviz.errors import InputError
 from memviz.settings import SettingsError, quiet_libraries
-from memviz.tasks import InputError
 from memviz.weights import ModelError
 
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130

@@ -11,8 +11,8 @@ import typer
 
 from memviz.catalog import Folder, card_folder, find_model, read_card
 from memviz.cli.shared import check_out, read_text, say, write
+from memviz.errors import InputError
 from memviz.settings import load_settings
-from memviz.tasks import InputError
 from memviz.tokenizer import Tokenizer
 from memviz.weights import ModelError
 

@@ -27,15 +27,15 @@ def findings(
     """Judge the claims on finished sweeps, and write what comes out."""
     from memviz.demo.suite import read_data
     from memviz.engine.backend import Backend
-    from memviz.maps.evidence import Spaces, statistics_of
-    from memviz.population.claims import read_claims
-    from memviz.population.evidence import STATISTICS, judge, material_of
+    from memviz.findings.claims import read_claims
+    from memviz.findings.evidence import STATISTICS, judge, material_of
+    from memviz.findings.geometry import Spaces, statistics_of
+    from memviz.findings.pictures import pictures
+    from memviz.findings.prediction import statistics_of as of_predictors
+    from memviz.findings.report import findings as document_of
     from memviz.population.ngrams import frequencies
-    from memviz.population.pictures import pictures
-    from memviz.population.report import findings as document_of
     from memviz.population.weighting import strata_of
-    from memviz.prediction.evidence import statistics_of as of_predictors
-    from memviz.prediction.known import known_predictors
+    from memviz.predictor.known import known_predictors
     from memviz.sweeps import read_sweep
     from memviz.sweeps.rowset import SUITE
 
@@ -65,9 +65,10 @@ def findings(
 def _corpus(model: str, index: Path | None, settings: Settings) -> Corpus | None:
     """The index of what the models were trained on, built where it is the suite's; None where there is none."""
     from memviz.cli.corpus import _tokenizer
-    from memviz.corpora import SUITE, index_folder, index_of
     from memviz.corpus import Corpus
-    from memviz.tasks import IndexTask
+    from memviz.corpus.known import index_folder, index_of
+    from memviz.demo.index import SUITE
+    from memviz.tasks.trace import IndexTask
 
     if index is not None:
         return Corpus.open(index, _tokenizer(model).hash)

@@ -12,8 +12,9 @@ import typer
 
 from memviz.catalog import find_model, read_card
 from memviz.cli.shared import check_out, prepared, read_text, say, store, write
+from memviz.errors import InputError
 from memviz.settings import Settings, load_settings
-from memviz.tasks import DEFAULT_CONTEXT, InputError
+from memviz.tasks.trace import DEFAULT_CONTEXT
 
 app = typer.Typer(help="Predict which tokens of a continuation are memorized.")
 ALL = "all"
@@ -43,8 +44,8 @@ def fit(
     ship: Annotated[Path | None, typer.Option(help="Folder that gets them too, their tables in one.")] = None,
 ) -> None:
     """Fit one predictor a model and setting; one that was stopped goes on."""
-    from memviz.prediction import SETTINGS, fit_task
-    from memviz.prediction.known import rename
+    from memviz.predictor import SETTINGS, fit_task
+    from memviz.predictor.known import rename
     from memviz.sweeps import read_sweep
 
     settings, found = load_settings(), read_sweep(sweep)
@@ -77,8 +78,8 @@ def fit(
 
 def _ship(done: Sequence[Any], folder: Path) -> None:
     """Copy predictors into a folder, with their tables together."""
-    from memviz.prediction.tables import joined, slim, write_tables
     from memviz.predictor.files import ABOUT, WEIGHTS
+    from memviz.predictor.tables import joined, slim, write_tables
 
     folder.mkdir(parents=True, exist_ok=True)
     for known in done:
@@ -103,7 +104,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder for the tables as Parquet.")] = None,
 ) -> None:
     """Token and full accuracy of predictors and baselines on test rows, beside the study's."""
-    from memviz.prediction.tables import joined, write_tables
+    from memviz.predictor.tables import joined, write_tables
 
     tables = joined(list(_evaluations(sweep, models, setting, predictor, transfer)))
     if out is not None:
@@ -113,9 +114,9 @@ def evaluate(
 
 
 def _evaluations(sweep: Path | None, models: str, setting: str, predictor: str | None, transfer: bool) -> Any:
-    from memviz.prediction import SETTINGS, known_predictors
-    from memviz.prediction.data import weights_of
-    from memviz.prediction.running import evaluate_on
+    from memviz.predictor import SETTINGS, known_predictors
+    from memviz.predictor.data import weights_of
+    from memviz.predictor.running import evaluate_on
     from memviz.sweeps import read_sweep
 
     settings = load_settings()
@@ -140,7 +141,7 @@ def _evaluations(sweep: Path | None, models: str, setting: str, predictor: str |
 
 def _report(tables: Any) -> str:
     """Accuracy by method and m of each model and setting, then the study's own."""
-    from memviz.population.markdown import number, span, table
+    from memviz.findings.markdown import number, span, table
     from memviz.population.reported import SOURCE, reported_accuracies
 
     metrics, parts = tables.metrics, []
@@ -196,8 +197,8 @@ def apply(
 ) -> None:
     """Trace one prompt greedily, and say how likely each generated token is the true one."""
     from memviz.cli.tracing import _task_of_ids
-    from memviz.prediction import SETTINGS, predict
-    from memviz.tasks import run_trace, task_of_text, tokenizer_of
+    from memviz.predictor import SETTINGS, predict
+    from memviz.tasks.trace import run_trace, task_of_text, tokenizer_of
 
     if (text_file is None) == (ids_file is None):
         raise InputError("give either --text-file or --ids-file")
@@ -244,7 +245,7 @@ def _chosen(
     card: Any, settings: Settings, names: list[str], predictor: str | None, transfer: bool, n_context: int
 ) -> dict[str, Any]:
     """Setting -> predictor to be asked. Raises InputError where there is none."""
-    from memviz.prediction import known_predictors, predictors_for
+    from memviz.predictor import known_predictors, predictors_for
 
     known = known_predictors(settings)
     if predictor is not None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import typer
 
 from memviz.catalog import Card, Model
+from memviz.errors import InputError
 from memviz.gallery import open_store
 from memviz.settings import Settings
 from memviz.store import Store, StoreError
-from memviz.tasks import MAX_TEXT_BYTES, InputError
+from memviz.tasks.trace import MAX_TEXT_BYTES
 
 
 def say(stage: str) -> None:

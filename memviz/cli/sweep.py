@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from memviz.cli.shared import say, store
+from memviz.errors import InputError
 from memviz.settings import Settings, load_settings
 from memviz.sweeps.rowset import SUITE, RowSet, read_row_set
 from memviz.sweeps.running import BATCH, MALFORMED, run_sweep
 from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepTask
-from memviz.tasks import InputError
 
 NONE = "none"
 

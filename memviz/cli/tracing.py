@@ -10,12 +10,12 @@ import typer
 
 from memviz.catalog import find_model, read_card
 from memviz.cli.shared import check_out, prepared, read_text, say, store, write
+from memviz.errors import InputError
 from memviz.records import Decoding
 from memviz.settings import load_settings
-from memviz.tasks import (
+from memviz.tasks.trace import (
     DEFAULT_CONTEXT,
     DEFAULT_CONTINUATION,
-    InputError,
     TraceTask,
     check_text,
     run_trace,

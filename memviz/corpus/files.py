@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from memviz.errors import InputError
+
 FORMAT = 1
 MOST_IDS = 2**24
 """Ids of a tokenizer at most; questions hold an array of as many."""
@@ -28,7 +30,7 @@ ARRAYS = (
 )  # fmt: skip
 
 
-class CorpusError(ValueError):
+class CorpusError(InputError):
     """An index or a corpus that cannot be used; one sentence that names it and the remedy."""
 
 

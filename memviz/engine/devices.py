@@ -13,12 +13,13 @@ import torch
 from filelock import FileLock, Timeout
 
 from memviz.engine.writing import writing
+from memviz.errors import Failure
 from memviz.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-class DeviceError(RuntimeError):
+class DeviceError(Failure):
     """A device that cannot be used as asked; the message says what to do instead."""
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from memviz.errors import Failure
 from memviz.records import N_ALTERNATIVES
 
 _CACHED_POSITIONS = 64  # whose logits and what is computed from them stay in a processor's cache
 NOT_FINITE = "the model gave logits that are not finite: its weights hold NaN or infinity, or overflow"
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(Failure):
     """A model whose logits are NaN or all infinite."""
 
 

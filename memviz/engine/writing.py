@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from memviz.errors import Failure
 from memviz.weights import ModelError
 
 
-class CacheError(RuntimeError):
+class CacheError(Failure):
     """The cache folder refuses to be written; the message names it and the remedy."""
 
 

@@ -1,4 +1,4 @@
-"""Figures of predictors of memorization: tables of `memviz.prediction` drawn with Plotly, on axes that do not move.
+"""Figures of predictors of memorization: tables of `memviz.predictor` drawn with Plotly, on axes that do not move.
 
 Shares and probabilities are drawn from 0 to 1. Intervals are those of the tables: 95 %, over row groups.
 """

@@ -1,6 +1,6 @@
 """Probabilities of memorization and where to cut them: curves, reliability, confusion, drawn with Plotly.
 
-Tables are those of `memviz.prediction`; shares and probabilities are drawn from 0 to 1.
+Tables are those of `memviz.predictor`; shares and probabilities are drawn from 0 to 1.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from memviz.errors import InputError
+from memviz.maps.layout import ProjectionError, Registration, place_among, register_points
 from memviz.maps.records import EmbeddingMap
-from memviz.projection import ProjectionError, Registration, place_among, register_points
 from memviz.records import Hidden
-from memviz.tasks import InputError
 
 
 def place(found: EmbeddingMap, states: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from memviz.errors import InputError
 from memviz.maps.gathering import KeptStates, batches, choose, kept_states, together
 from memviz.maps.making import about, checked_card
 from memviz.maps.pairs import Pairs, apart, course
@@ -20,7 +21,7 @@ from memviz.population.intervals import percentiles
 from memviz.records import BEFORE_NORM, from_arrays, to_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.results import Sweep
-from memviz.tasks import InputError, Report, Say
+from memviz.tasks.base import Report, Say
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

@@ -10,13 +10,14 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from memviz.catalog import Card
+from memviz.errors import InputError
 from memviz.maps.scope import Scope
 from memviz.measures.templates import repeating
 from memviz.records import BEFORE_NORM, States
 from memviz.store import Store
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.states import Texts, states_of, texts_of
-from memviz.tasks import InputError, Report, Say
+from memviz.tasks.base import Report, Say
 from memviz.weights import read_json
 
 if TYPE_CHECKING:

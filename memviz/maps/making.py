@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memviz.catalog import Card, find_model
+from memviz.errors import InputError
 from memviz.maps.gathering import Chosen, alone, batches, checked_layer, choose, gather, together
+from memviz.maps.layout import ProjectionError, fit_basis, nearest, quality, umap_layout, warm_up
+from memviz.maps.layout.judging import n_judged_neighbours
 from memviz.maps.records import EmbeddingMap, Silhouettes
 from memviz.maps.task import MOST_POINTS, N_POINTS, MapTask, map_key, stored_map, weights_of
 from memviz.measures.geometry import silhouette
-from memviz.projection import ProjectionError, fit_basis, nearest, quality, umap_layout, warm_up
-from memviz.projection.judging import n_judged_neighbours
 from memviz.records import to_arrays
 from memviz.store import Store
 from memviz.sweeps.results import Sweep
-from memviz.tasks import ENGINE, InputError, Report, Say
+from memviz.tasks.base import ENGINE, Report, Say
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

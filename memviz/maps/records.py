@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memviz.projection import Basis, Quality
+from memviz.maps.layout import Basis, Quality
 
 LAST_CONTEXT = -1
 """Among decoding steps: the last context token, whose state emits the first generated one."""

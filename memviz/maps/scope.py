@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from memviz.errors import InputError
 from memviz.population.filters import Filters
 from memviz.sweeps.results import Sweep, read_sweep
-from memviz.tasks import InputError
 from memviz.weights import BYTES_PER_PARAMETER
 
 

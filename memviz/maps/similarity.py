@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memviz.errors import InputError
 from memviz.maps.gathering import alone, batches, checked_layer, choose, gather, together
 from memviz.maps.making import about, checked_card
 from memviz.maps.records import LAST_CONTEXT, Agreement, Similarity
@@ -26,7 +27,7 @@ from memviz.measures.geometry import (
 from memviz.records import from_arrays, to_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.results import Sweep
-from memviz.tasks import InputError, Report, Say
+from memviz.tasks.base import Report, Say
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

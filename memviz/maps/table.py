@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from memviz.maps.layout import PROJECTION
 from memviz.maps.records import EmbeddingMap
 from memviz.maps.task import MapTask
 from memviz.measures.score import LEVELS
-from memviz.projection import PROJECTION
 from memviz.records import to_arrays
 from memviz.sweeps.results import Sweep
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memviz.errors import InputError
+from memviz.maps.layout import PROJECTION, UMAP
 from memviz.maps.records import LAST_CONTEXT, EmbeddingMap
 from memviz.maps.scope import Scope, check_seed, scope_from
-from memviz.projection import PROJECTION, UMAP
 from memviz.records import BEFORE_NORM, from_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.results import Sweep
-from memviz.tasks import ENGINE, InputError, Report, Say
+from memviz.tasks.base import ENGINE, Report, Say
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

@@ -16,7 +16,6 @@ the same resamples, so that what is computed on the same rows is paired.
 
 from memviz.population.aligned import GROUPS, QUANTITIES, Aligned, align, members
 from memviz.population.boundary import boundary_curves, boundary_differences
-from memviz.population.claims import Claim, Outcome, Quality, Verdict, read_claims
 from memviz.population.curves import (
     context_points,
     continuation_points,
@@ -26,7 +25,6 @@ from memviz.population.curves import (
     size_points,
     summary,
 )
-from memviz.population.evidence import Material, judge, material_of
 from memviz.population.filters import Choices, Filters, choices, filters_from_query
 from memviz.population.fits import SizeFit, size_fits
 from memviz.population.intervals import Estimate, estimate, resampled_sums, wilson
@@ -40,17 +38,12 @@ __all__ = [
     "QUANTITIES",
     "Aligned",
     "Choices",
-    "Claim",
     "Estimate",
     "Filters",
     "Frequencies",
-    "Material",
-    "Outcome",
     "Population",
-    "Quality",
     "SizeFit",
     "Transition",
-    "Verdict",
     "align",
     "boundary_curves",
     "boundary_differences",
@@ -62,13 +55,10 @@ __all__ = [
     "estimate",
     "filters_from_query",
     "frequencies",
-    "judge",
     "labels_of",
-    "material_of",
     "members",
     "memorized_only_by",
     "parameters_of",
-    "read_claims",
     "resampled_sums",
     "rows_of_cell",
     "size_fits",

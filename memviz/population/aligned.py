@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from memviz.errors import InputError
 from memviz.population.ngrams import Frequencies
 from memviz.sweeps.results import Sweep
-from memviz.tasks import InputError
 
 GROUPS = {"memorized": "M = 1", "half": "M = 1/2", "unmemorized": "M = 0"}
 """Groups of the study, whose curves are drawn."""

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from memviz.errors import InputError
 from memviz.population.aligned import EDGE, GROUPS, HIT_SHARE, TABLE_GROUPS, Aligned, bins_of, members
 from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles
 from memviz.population.selection import Selected, at_hits_and_misses, band, hit_rates, mixed
-from memviz.tasks import InputError
 
 ALL = "all"
 _NULL = ("null", "null_low", "null_high", "null_mean_low", "null_mean_high")

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from memviz.errors import InputError
 from memviz.measures.score import LEVELS, level_of
 from memviz.population.intervals import N_RESAMPLES, Estimate, estimate, percentiles, resampled_sums, wilson
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.task import SLIDING
-from memviz.tasks import InputError
 
 Quantity = Literal["mean", "full"]
 """Mean score M, or the share of sequences with M = 1."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
+from memviz.errors import InputError
 from memviz.measures.templates import CLASSES
 from memviz.sweeps.rowset import PARTS
-from memviz.tasks import InputError
 
 TEMPLATES = ("repeating", "incrementing", "none")
 

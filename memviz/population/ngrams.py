@@ -11,9 +11,10 @@ import numpy as np
 
 from memviz.corpus import Corpus, Kind
 from memviz.corpus.index import UNDEFINED
+from memviz.errors import InputError
 from memviz.store import Store, request_hash
 from memviz.sweeps.results import Sweep
-from memviz.tasks import InputError, Report
+from memviz.tasks.base import Report
 
 ORDERS = (1, 2, 3)
 FORMAT = 1

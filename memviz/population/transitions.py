@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from memviz.errors import InputError
 from memviz.measures.score import LEVELS
 from memviz.population.intervals import N_RESAMPLES, Estimate, estimate, wilson
-from memviz.tasks import InputError
 
 N_LEVELS = len(LEVELS)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from memviz.demo.stream import TrainingData
-from memviz.tasks import InputError
+from memviz.errors import InputError
 
 Population = Literal["swept", "rows", "exposures"]
 POPULATIONS: dict[Population, str] = {

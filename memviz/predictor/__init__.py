@@ -1,5 +1,47 @@
-"""The predictor of memorization: a small Transformer that labels each continuation token memorized or not.
+"""Predictors of memorization: what they are fitted on, where they are kept, how good they are, what they say of a run.
 
-Imports nothing by itself: `presets.py`, `features.py`, `metrics.py` and `baselines.py` are free of torch, `module.py`,
-`fit.py`, `artifact.py` and `reading.py` are not. What it is fitted on and where it is kept: `memviz.prediction`.
+No torch outside functions, no Streamlit. docs/predictor.md defines settings, measures and baselines.
+
+    task = fit_task(read_sweep(folder), "suite-1.8m", "causal")   # a frozen question: hash, run, a job like any other
+    task.run(backend, store, report, say)                         # writes fit_folder(...), goes on where it stopped
+    epochs_of(fit_folder(task, settings))                         # loss and validation curves, also while it runs
+    known = known_predictors(settings)                            # those of the cache, newest first, then the shipped
+    tables = known[0].tables()                                    # metrics, curves, calibration, ... as DataFrames
+    of_model = predictors_for(card, settings)                     # setting -> the one to use for a model
+    predict(of_model["causal"], trace, card)                      # (n, m) P(memorized) from a stored trace
+    predict_context(of_model["context"], card, ids, backend)      # (n, m) before anything is generated
 """
+
+from memviz.predictor.applying import objection, predict, predict_context
+from memviz.predictor.baselines import METHODS
+from memviz.predictor.data import PARTS, PredictorData, part_of
+from memviz.predictor.evaluation import METRICS
+from memviz.predictor.known import Known, epochs_of, known_predictors, predictors_for, read_known
+from memviz.predictor.presets import PRESETS, SETTINGS
+from memviz.predictor.tables import TABLES, Tables
+from memviz.predictor.task import FitTask, expected_seconds, fit_folder, fit_task, fit_task_from
+
+__all__ = [
+    "METHODS",
+    "METRICS",
+    "PARTS",
+    "PRESETS",
+    "SETTINGS",
+    "TABLES",
+    "FitTask",
+    "Known",
+    "PredictorData",
+    "Tables",
+    "epochs_of",
+    "expected_seconds",
+    "fit_folder",
+    "fit_task",
+    "fit_task_from",
+    "known_predictors",
+    "objection",
+    "part_of",
+    "predict",
+    "predict_context",
+    "predictors_for",
+    "read_known",
+]

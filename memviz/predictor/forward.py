@@ -35,7 +35,7 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
 def probability(weights: Weights, about: Mapping[str, Any], inputs: Inputs, n_positions: int) -> np.ndarray:
     """(n, n_positions) float32: calibrated probability that the generated token is the true one, as `Predictor` has it.
 
-    inputs must fit the predictor (`memviz.prediction.objection`); at most its m positions.
+    inputs must fit the predictor (`memviz.predictor.objection`); at most its m positions.
     """
     features = inputs if about["features"]["hidden"] else Inputs(inputs.k, None, inputs.statistics)
     tokens, setting = tokens_of(features, about["setting"], n_positions), about["setting"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from memviz.errors import Failure
 from memviz.store.keys import HASH
 
 SUFFIX = ".safetensors"
@@ -22,7 +23,7 @@ DTYPES = {"bool", "complex64", "float16", "float32", "float64"} | {
 }
 
 
-class StoreError(RuntimeError):
+class StoreError(Failure):
     """Results cannot be kept or looked up; one sentence that names the folder and the remedy."""
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from memviz.catalog import find_model, read_card
 from memviz.demo.suite import SUITE_FOLDER
+from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.store.keys import HASH
 from memviz.sweeps.results import MANIFEST, Sweep, read_sweep
 from memviz.sweeps.rowset import file_times
 from memviz.sweeps.task import SweepTask, sweep_hash
-from memviz.tasks import ENGINE, InputError
+from memviz.tasks.base import ENGINE
 from memviz.weights import ModelError
 
 SHIPPED = SUITE_FOLDER / "sweep"

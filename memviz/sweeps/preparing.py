@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 
 from memviz.demo.stream import TrainingData
 from memviz.demo.suite import read_data
+from memviz.errors import InputError
 from memviz.measures.templates import memorization_class, template_of
 from memviz.sweeps.duplicates import WINDOW, near_duplicate_groups
 from memviz.sweeps.reading import Record, Refuse, read_records
 from memviz.sweeps.rowset import SUITE, RowSet
 from memviz.sweeps.tables import ROW_COLUMNS, schema_of
-from memviz.tasks import InputError
 from memviz.tokenizer import Tokenizer
 
 ROWS = "rows.parquet"

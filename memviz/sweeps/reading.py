@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from memviz.errors import InputError
 from memviz.sweeps.rowset import RowSet
-from memviz.tasks import MAX_TEXT_BYTES, InputError
+from memviz.tasks.trace import MAX_TEXT_BYTES
 
 Refuse = Callable[[int, str], None]
 """Told of each row that is left out: its line or row from 1, and why."""

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from memviz.errors import InputError
 from memviz.sweeps.task import SweepTask, sweep_task_from
-from memviz.tasks import InputError
 
 MANIFEST = "manifest.json"
 FORMAT = 2

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.store.keys import request_fields
-from memviz.tasks import InputError
 
 SUITE = "suite"
 PARTS = ("held-out", "planted", "background")

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from memviz.catalog import Card, card_folder, find_model
 from memviz.demo.suite import SUITE_FOLDER
+from memviz.errors import InputError
 from memviz.records import Prompts, Survey, from_arrays, to_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
@@ -34,7 +35,7 @@ from memviz.sweeps.tables import (
     sequences,
 )
 from memviz.sweeps.task import SweepTask, sweep_command
-from memviz.tasks import ENGINE, InputError, Report, Say
+from memviz.tasks.base import ENGINE, Report, Say
 from memviz.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

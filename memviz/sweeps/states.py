@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memviz.catalog import Card, find_model
+from memviz.errors import InputError
 from memviz.records import States, from_arrays, to_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.results import Sweep
-from memviz.tasks import ENGINE, InputError, Report, Say
+from memviz.tasks.base import ENGINE, Report, Say
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend

@@ -6,10 +6,10 @@ import shlex
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from memviz.errors import InputError
 from memviz.store import request_hash
 from memviz.store.keys import request_fields
 from memviz.sweeps.rowset import RowSet, row_set_from
-from memviz.tasks import InputError
 from memviz.weights import BYTES_PER_PARAMETER
 
 SLIDING, ANCHORED = "sliding", "anchored"

@@ -1,11 +1,11 @@
 """What pages share. With the entry script, the only modules of memviz that import Streamlit."""
 
-from memviz.ui.clicks import clicked, offer, pressed
-from memviz.ui.drawing import linked_component, show_unseen, split_component
-from memviz.ui.links import followed_link, run, selection, take_upload
-from memviz.ui.rows import ROW, known_row, prompt_of_row, show_row
-from memviz.ui.running import card_of, note, other_runs, result_of, show_passages
-from memviz.ui.shared import (
+from memviz.ui.common.clicks import clicked, offer, pressed
+from memviz.ui.common.drawing import linked_component, show_unseen, split_component
+from memviz.ui.common.links import followed_link, run, selection, take_upload
+from memviz.ui.common.rows import ROW, known_row, prompt_of_row, show_row
+from memviz.ui.common.running import card_of, note, other_runs, result_of, show_passages
+from memviz.ui.common.shared import (
     PAGES,
     attend,
     bundled_models,
@@ -26,7 +26,7 @@ from memviz.ui.shared import (
     within,
     worker,
 )
-from memviz.ui.training import look_up, show_training
+from memviz.ui.trace.training_data import look_up, show_training
 
 __all__ = [
     "PAGES",

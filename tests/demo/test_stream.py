@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memviz.corpora import suite_shards
+from memviz.demo.index import suite_shards
 from memviz.demo.recipe import ROW, SEQUENCE, SMOKE, SUITE, WINDOW
 from memviz.demo.stream import TrainingData, assign, make, passages, unlike_rows
 from memviz.demo.suite import SUITE_FOLDER, read_data, write_data

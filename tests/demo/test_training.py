@@ -22,7 +22,7 @@ from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.demo.training import build, checkpoint_steps, loss_of, rate_at, train
 from memviz.engine.preparing import prepare
 from memviz.settings import Settings
-from memviz.tasks import tokenizer_of
+from memviz.tasks.trace import tokenizer_of
 from memviz.tokenizer import Tokenizer
 from memviz.weights import count_parameters
 

@@ -160,8 +160,8 @@ def test_a_forecast_starts_where_the_context_ends() -> None:
 
 
 def test_every_method_of_the_tables_has_a_name() -> None:
-    from memviz.prediction import METHODS
-    from memviz.prediction.baselines import UNSCALED
+    from memviz.predictor import METHODS
+    from memviz.predictor.baselines import UNSCALED
 
     assert set(METHOD_WORDS) == set(METHODS) - {UNSCALED}
     assert set(BASELINES) == set(METHOD_WORDS) - {"predictor", "oracle_rank"}

@@ -19,12 +19,12 @@ from hostile.files import HTML, Evil, nested, safetensors_bytes
 from store_tools import PLENTY, arrays, index_of, key
 
 from memviz.catalog import find_model
-from memviz.corpora import index_of as index_of_model
 from memviz.corpus import Corpus, CorpusError
-from memviz.prediction import epochs_of, known_predictors, read_known
-from memviz.prediction.known import PROGRESS, SHIPPED
-from memviz.predictor.artifact import load
+from memviz.corpus.known import index_of as index_of_model
+from memviz.predictor import epochs_of, known_predictors, read_known
 from memviz.predictor.files import ABOUT, WEIGHTS, read_about
+from memviz.predictor.known import PROGRESS, SHIPPED
+from memviz.predictor.network.artifact import load
 from memviz.settings import Settings
 from memviz.store import Store, StoreError
 from memviz.store.files import content_name
@@ -107,7 +107,7 @@ def test_a_model_that_names_an_index_elsewhere_has_none(settings: Settings, tmp_
     from model_folders import write_model
 
     from memviz.engine.preparing import prepare
-    from memviz.tasks import tokenizer_of
+    from memviz.tasks.trace import tokenizer_of
 
     random_stream(0).build(settings.cache / "evil")
     folder = write_model(settings.model_roots[0] / "m")

@@ -20,7 +20,7 @@ from memviz.engine.preparing import prepare
 from memviz.jobs import Status, Worker
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks import TraceTask, run_trace
+from memviz.tasks.trace import TraceTask, run_trace
 from memviz.weights import ModelError
 
 

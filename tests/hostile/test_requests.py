@@ -9,16 +9,17 @@ import pytest
 from hostile.files import HTML, MARKDOWN, NAMES
 from store_tools import PLENTY
 
-from memviz.ladder import ladder_from
+from memviz.errors import InputError
 from memviz.maps import dynamics_task_from, map_task_from, similarity_task_from
-from memviz.perturbation import perturbation_from
-from memviz.prediction import fit_task_from
+from memviz.predictor import fit_task_from
 from memviz.settings import Settings
 from memviz.store import Store
 from memviz.sweeps import RowSet, SweepTask, sweep_task_from
-from memviz.tasks import InputError, TraceTask, task_from
+from memviz.tasks.ladder import ladder_from
+from memviz.tasks.perturbation import perturbation_from
+from memviz.tasks.trace import TraceTask, task_from
 from memviz.ui import escaped
-from memviz.ui.links import selection
+from memviz.ui.common.links import selection
 
 READERS: list[Callable[[Any], Any]] = [
     task_from,

@@ -14,12 +14,13 @@ from model_folders import write_model
 
 from memviz.catalog import find_model
 from memviz.engine.preparing import prepare
+from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.sweeps import RowSet, read_row_set, read_sweep, row_sets, save_row_set
 from memviz.sweeps.kept import SHIPPED, kept_sweeps, unfinished
 from memviz.sweeps.preparing import prepare_rows
 from memviz.sweeps.reading import read_records
-from memviz.tasks import InputError, tokenizer_of
+from memviz.tasks.trace import tokenizer_of
 
 
 @pytest.mark.parametrize("kind", ROWS)

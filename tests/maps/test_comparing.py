@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from memviz.engine.tracing import trace
+from memviz.errors import InputError
 from memviz.maps import (
     MapTask,
     SimilarityTask,
@@ -21,7 +22,6 @@ from memviz.maps import (
 )
 from memviz.measures.geometry import knn_overlap, linear_cka
 from memviz.records import Decoding, Hidden, Prompts
-from memviz.tasks import InputError
 
 
 def run(swept, task):

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from memviz.errors import InputError
 from memviz.maps import (
     GROUPS,
     MEASURES,
@@ -24,7 +25,6 @@ from memviz.maps.dynamics import dynamics_of
 from memviz.maps.gathering import KeptStates
 from memviz.maps.pairs import course
 from memviz.population.intervals import resampled_sums
-from memviz.tasks import InputError
 
 RNG = np.random.default_rng(11)
 N, S, D = 24, 4, 6

@@ -12,10 +12,10 @@ import pytest
 import torch
 from serving import ROOT
 
-from memviz.maps.evidence import STATISTICS, Spaces, statistics_of
+from memviz.findings.claims import read_claims
+from memviz.findings.evidence import Material, judge, material_of
+from memviz.findings.geometry import STATISTICS, Spaces, statistics_of
 from memviz.measures.geometry import linear_cka
-from memviz.population import judge, material_of, read_claims
-from memviz.population.evidence import Material
 from memviz.sweeps import RowSet, Sweep, SweepTask
 
 CLAIMS = [each for each in read_claims(ROOT / "docs" / "claims.toml") if each.finding == 2]

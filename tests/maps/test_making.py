@@ -11,10 +11,10 @@ import pytest
 from sklearn.metrics import silhouette_score
 
 from memviz.engine.states import read_states
+from memviz.errors import InputError
 from memviz.maps import MapTask, loops, map_key, map_task_from, place, spread_steps, stored_map, table_of
 from memviz.maps.making import silhouettes
 from memviz.records import BEFORE_NORM
-from memviz.tasks import InputError
 
 QUIET = (lambda *_: None, lambda _: None)
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from memviz.errors import InputError
 from memviz.population import Aligned, boundary_curves, boundary_differences, members
 from memviz.population.aligned import TABLE_GROUPS, bins_of
 from memviz.population.selection import at_hits_and_misses, hit_rates, mixed
-from memviz.tasks import InputError
 
 K = 6
 

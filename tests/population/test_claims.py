@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from memviz.maps import evidence as maps
-from memviz.population import Claim, Estimate, Outcome, Quality, read_claims
-from memviz.population.claims import Null, decide
-from memviz.population.evidence import STATISTICS
+from memviz.errors import InputError
+from memviz.findings import geometry as maps
+from memviz.findings.claims import Claim, Null, Outcome, Quality, decide, read_claims
+from memviz.findings.evidence import STATISTICS
+from memviz.population import Estimate
 from memviz.settings import ROOT
-from memviz.tasks import InputError
 
 NAN = float("nan")
 

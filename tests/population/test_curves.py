@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from memviz.errors import InputError
 from memviz.population import context_points, continuation_points, difference, labels_of, parameters_of, size_points
 from memviz.population import summary as summary_of
-from memviz.tasks import InputError
 
 GENERATOR = np.random.default_rng(0)
 

@@ -12,13 +12,13 @@ import typer
 from typer.testing import CliRunner
 
 from memviz.cli.findings import findings as command
-from memviz.population import Frequencies, Material, judge, material_of, read_claims
-from memviz.population.claims import Quality
-from memviz.population.evidence import STATISTICS
-from memviz.population.report import findings
+from memviz.errors import InputError
+from memviz.findings.claims import Quality, read_claims
+from memviz.findings.evidence import STATISTICS, Material, judge, material_of
+from memviz.findings.report import findings
+from memviz.population import Frequencies
 from memviz.settings import ROOT
 from memviz.sweeps import Sweep
-from memviz.tasks import InputError
 
 N, SIZES = 60, {"large": 9000, "small": 1000, "medium": 3000}
 SHARE = {"small": 0.2, "medium": 0.5, "large": 0.8}

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from memviz.errors import InputError
 from memviz.population import Filters, choices, filters_from_query
-from memviz.tasks import InputError
 
 TABLE = pd.DataFrame(
     {

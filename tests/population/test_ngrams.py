@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from corpus_tools import exposed
 
+from memviz.errors import InputError
 from memviz.population import align, frequencies, stored_frequencies
 from memviz.store import Store
-from memviz.tasks import InputError
 
 GENERATOR = np.random.default_rng(0)
 IDS = GENERATOR.integers(0, 6, (3, 128))

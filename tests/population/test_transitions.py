@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
+from memviz.errors import InputError
 from memviz.population import memorized_only_by, rows_of_cell, transition, transitions
-from memviz.tasks import InputError
 
 GENERATOR = np.random.default_rng(4)
 HITS = {"a": GENERATOR.integers(0, 11, 200), "b": GENERATOR.integers(0, 11, 200)}

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from memviz.errors import InputError
 from memviz.population import covered, strata_of, summary, weights_of
-from memviz.tasks import InputError
 
 # a corpus: 2 held-out rows, 4 rows seen 8 times, 10 background rows, all of one domain
 CORPUS = SimpleNamespace(

@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from memviz.prediction import baselines
-from memviz.prediction.baselines import METHODS, ORACLE, UNSCALED, fit_baselines
-from memviz.prediction.data import PredictorData
+from memviz.predictor import baselines
+from memviz.predictor.baselines import METHODS, ORACLE, UNSCALED, fit_baselines
+from memviz.predictor.data import PredictorData
 from memviz.predictor.presets import SETTINGS
 
 

@@ -9,11 +9,11 @@ import pytest
 from corpus_tools import exposed
 from sweep_tools import Lab
 
-from memviz.prediction import data as prediction_data
-from memviz.prediction.data import PARTS, SHARES, part_of, parts_of, read_data
+from memviz.errors import InputError
+from memviz.predictor import data as prediction_data
+from memviz.predictor.data import PARTS, SHARES, part_of, parts_of, read_data
 from memviz.sweeps import RowSet, Sweep, SweepTask
 from memviz.sweeps.states import states_of, texts_of
-from memviz.tasks import InputError
 
 K, M = 8, 16
 
@@ -90,7 +90,7 @@ def test_ngrams_are_those_of_looking_everywhere(
 ) -> None:
     stream = exposed(rows, [(row, None) for row in range(len(rows))] + [(row, None) for row in range(40)])
     corpus = stream.corpus(lab.folder / "index", vocab_size=10**4)
-    monkeypatch.setattr("memviz.corpora.index_of", lambda *asked: corpus)
+    monkeypatch.setattr("memviz.corpus.known.index_of", lambda *asked: corpus)
     model = prediction_data.find_model("tiny", lab.backend.settings)
     checkpoint = replace(model, step=step, n_steps=200)
     monkeypatch.setattr(prediction_data, "find_model", lambda *asked: checkpoint)

@@ -10,13 +10,13 @@ import pytest
 from predictor_tools import K, M, random_inputs
 from sklearn.metrics import average_precision_score, brier_score_loss, confusion_matrix, roc_auc_score
 
+from memviz.errors import InputError
 from memviz.measures.score import level_of
-from memviz.prediction import METRICS, TABLES
-from memviz.prediction.baselines import ORACLE, UNSCALED
-from memviz.prediction.data import PredictorData
-from memviz.prediction.evaluation import evaluate
-from memviz.prediction.tables import SLIM_POINTS, Tables, joined, read_tables, slim, write_tables
-from memviz.tasks import InputError
+from memviz.predictor import METRICS, TABLES
+from memviz.predictor.baselines import ORACLE, UNSCALED
+from memviz.predictor.data import PredictorData
+from memviz.predictor.evaluation import evaluate
+from memviz.predictor.tables import SLIM_POINTS, Tables, joined, read_tables, slim, write_tables
 
 N = 60
 

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from serving import ROOT
 
-from memviz.population import Material, Outcome, judge, read_claims
-from memviz.prediction.evidence import statistics_of
-from memviz.prediction.tables import TABLES, Tables
+from memviz.findings.claims import Outcome, read_claims
+from memviz.findings.evidence import Material, judge
+from memviz.findings.prediction import statistics_of
+from memviz.predictor.tables import TABLES, Tables
 
 MODELS = ("small", "large")
 N, K = 400, 32

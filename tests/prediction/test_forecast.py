@@ -10,12 +10,13 @@ import pytest
 from sweep_tools import Lab
 
 from memviz.catalog import find_model, read_card
-from memviz.prediction import fit_task, predict
-from memviz.prediction.applying import inputs_of
-from memviz.prediction.forecast import ForecastTask, stored_forecast
+from memviz.errors import InputError
+from memviz.predictor import fit_task, predict
+from memviz.predictor.applying import inputs_of
+from memviz.predictor.forecast import ForecastTask, stored_forecast
 from memviz.predictor.forward import probability, read_weights
 from memviz.sweeps import Sweep
-from memviz.tasks import InputError, TraceTask, run_trace
+from memviz.tasks.trace import TraceTask, run_trace
 
 K, M = 8, 16
 

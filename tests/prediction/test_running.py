@@ -12,7 +12,8 @@ from sweep_tools import Lab
 
 from memviz.catalog import Card, find_model, read_card
 from memviz.engine.states import read_states
-from memviz.prediction import (
+from memviz.errors import InputError
+from memviz.predictor import (
     SETTINGS,
     FitTask,
     Known,
@@ -27,14 +28,14 @@ from memviz.prediction import (
     predictors_for,
     read_known,
 )
-from memviz.prediction.applying import inputs_of
-from memviz.prediction.data import read_data
-from memviz.prediction.running import CHECKPOINT, evaluate_on
-from memviz.predictor.artifact import load
+from memviz.predictor.applying import inputs_of
+from memviz.predictor.data import read_data
 from memviz.predictor.files import ABOUT, WEIGHTS
+from memviz.predictor.network.artifact import load
+from memviz.predictor.running import CHECKPOINT, evaluate_on
 from memviz.records import Trace
 from memviz.sweeps import RowSet, Sweep, SweepTask
-from memviz.tasks import InputError, TraceTask, run_trace
+from memviz.tasks.trace import TraceTask, run_trace
 
 K, M = 8, 16
 
@@ -190,7 +191,7 @@ def test_context_alone_says_the_same_before_anything_is_generated(
 
 
 def test_reading_a_context_is_reading_the_row_that_begins_with_it(lab: Lab, rows: list[list[int]]) -> None:
-    from memviz.predictor.reading import read_contexts
+    from memviz.predictor.network.reading import read_contexts
 
     loaded = lab.loaded("tiny")
     contexts = np.array([row[:K] for row in rows[:4]], np.int64)
@@ -272,8 +273,8 @@ def test_transfer_is_asked_for_and_told(lab: Lab, sweep: Sweep, card: Card) -> N
 
 def test_labels_that_are_shuffled_cannot_be_predicted(lab: Lab, sweep: Sweep) -> None:
     from memviz.predictor.features import tokens_of
-    from memviz.predictor.fit import Trainer
     from memviz.predictor.metrics import auroc
+    from memviz.predictor.network.fit import Trainer
     from memviz.predictor.presets import PRESETS
 
     data = read_data(sweep, "tiny", K, M, lab.backend, lab.store)

@@ -10,12 +10,12 @@ import pytest
 
 from memviz.catalog import find_model
 from memviz.engine.preparing import prepare
-from memviz.prediction import SETTINGS, known_predictors, predictors_for
-from memviz.prediction.known import SHIPPED, read_known, rename
-from memviz.predictor.artifact import load
+from memviz.errors import InputError
+from memviz.predictor import SETTINGS, known_predictors, predictors_for
+from memviz.predictor.known import SHIPPED, read_known, rename
+from memviz.predictor.network.artifact import load
 from memviz.settings import load_settings
 from memviz.store import StoreError
-from memviz.tasks import InputError
 
 SIZES = ("suite-0.3m", "suite-0.7m", "suite-1.8m", "suite-7.6m")
 

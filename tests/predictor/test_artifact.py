@@ -11,9 +11,9 @@ import pytest
 import torch
 from predictor_tools import QUICK, D, K, M, planted, random_inputs, trainer_of
 
-from memviz.predictor.artifact import Predictor, load, save
 from memviz.predictor.features import STATISTICS, Inputs
 from memviz.predictor.files import ABOUT, WEIGHTS, read_about
+from memviz.predictor.network.artifact import Predictor, load, save
 from memviz.weights import ModelError
 
 

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
 from memviz.predictor.features import tokens_of
-from memviz.predictor.fit import Trainer, load_state, log_loss, save_state, temperature_of
+from memviz.predictor.network.fit import Trainer, load_state, log_loss, save_state, temperature_of
 from memviz.predictor.presets import SETTINGS
 
 

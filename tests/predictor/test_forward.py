@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from predictor_tools import QUICK, D, K, M, planted, random_inputs, trainer_of
 
-from memviz.predictor.artifact import Predictor, save
 from memviz.predictor.features import Inputs
 from memviz.predictor.files import WEIGHTS
 from memviz.predictor.forward import probability, read_weights
+from memviz.predictor.network.artifact import Predictor, save
 from memviz.predictor.presets import Setting
 from memviz.weights import ModelError
 

@@ -10,7 +10,7 @@ import torch
 from predictor_tools import QUICK, D, K, M, random_inputs
 
 from memviz.predictor.features import Inputs, scaling_of, tokens_of
-from memviz.predictor.module import Encoder
+from memviz.predictor.network.module import Encoder
 from memviz.predictor.presets import PRESETS, SETTINGS
 
 

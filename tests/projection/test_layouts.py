@@ -8,15 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
-from memviz.projection import (
-    ProjectionError,
-    fit_basis,
-    nearest,
-    neighbours,
-    place_among,
-    quality,
-    register_points,
-)
+from memviz.maps.layout import ProjectionError, fit_basis, nearest, neighbours, place_among, quality, register_points
 
 RNG = np.random.default_rng(3)
 
@@ -73,7 +65,7 @@ def test_a_sample_of_points_judges_nearly_as_all_do(monkeypatch: pytest.MonkeyPa
     points = clouds(600)
     xy = fit_basis(points, 2).project(points)
     everything = quality(points, xy)
-    monkeypatch.setattr("memviz.projection.judging.MOST_JUDGED", 300)
+    monkeypatch.setattr("memviz.maps.layout.judging.MOST_JUDGED", 300)
     some = quality(points, xy)
     assert int(some.n_judged) == 300
     assert float(some.trustworthiness) == pytest.approx(float(everything.trustworthiness), abs=0.01)

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from serving import ROOT
 
-from memviz.projection import ProjectionError, fit_basis, is_warm, nearest, process, quality, umap_layout, warm_up
-from memviz.projection.graph import fuzzy_graph
+from memviz.maps.layout import ProjectionError, fit_basis, is_warm, nearest, process, quality, umap_layout, warm_up
+from memviz.maps.layout.graph import fuzzy_graph
 
 RNG = np.random.default_rng(5)
 POINTS = (4 * RNG.normal(size=(4, 10))[RNG.integers(0, 4, 200)] + RNG.normal(size=(200, 10))).astype(np.float32)
@@ -94,7 +94,7 @@ def test_warming_up_returns_at_once() -> None:
 
 def test_it_ends_with_a_parent_that_is_killed() -> None:
     code = (
-        "import time; from memviz.projection import process; "
+        "import time; from memviz.maps.layout import process; "
         "print(process._UMAP.child().process.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -13,9 +13,9 @@ from model_folders import TEXT
 from sweep_tools import Lab
 
 from memviz.demo.suite import SUITE_FOLDER, read_data
+from memviz.errors import InputError
 from memviz.sweeps import RowSet, delete_row_set, read_row_set, row_sets, save_row_set
 from memviz.sweeps.preparing import PreparedRows, prepare_rows
-from memviz.tasks import InputError
 from memviz.tokenizer import Tokenizer
 
 

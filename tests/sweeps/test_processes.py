@@ -14,9 +14,9 @@ import pytest
 from serving import ROOT
 from sweep_tools import Lab, small_task
 
+from memviz.errors import InputError
 from memviz.store import Store
 from memviz.sweeps import read_sweep
-from memviz.tasks import InputError
 
 KILLED = """
 import os, signal, sys

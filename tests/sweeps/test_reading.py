@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from memviz.errors import InputError
 from memviz.sweeps import RowSet
 from memviz.sweeps.reading import Record, read_records
-from memviz.tasks import InputError
 
 
 def read(rows: RowSet) -> tuple[list[Record], list[tuple[int, str]]]:

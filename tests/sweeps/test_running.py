@@ -15,10 +15,10 @@ from sweep_tools import Lab, small_task
 
 from memviz.catalog import known_models
 from memviz.demo.suite import read_data
+from memviz.errors import InputError
 from memviz.store import Store
 from memviz.sweeps import RowSet, SweepTask, read_sweep
 from memviz.sweeps.tables import lengths_of
-from memviz.tasks import InputError
 
 
 def check_against_generate(lab: Lab, found: pd.DataFrame, rows: dict[int, list[int]], leading: list[int]) -> None:

@@ -8,9 +8,9 @@ from sweep_tools import Lab
 
 from memviz.engine import states as engine_states
 from memviz.engine.states import read_states
+from memviz.errors import InputError
 from memviz.sweeps import RowSet, SweepTask, states
 from memviz.sweeps.states import states_of, texts_of
-from memviz.tasks import InputError
 
 
 @pytest.mark.parametrize(("model", "leading"), [("tiny", []), ("tiny-bos", [1])])

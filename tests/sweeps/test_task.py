@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from memviz.errors import InputError
 from memviz.sweeps import RowSet, SweepTask, sweep_command, sweep_hash, sweep_task_from
-from memviz.tasks import InputError
 
 
 def test_equal_requests_have_equal_hashes() -> None:

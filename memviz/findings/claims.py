@@ -1,0 +1,121 @@
+"""The claims of docs/claims.toml, and how one is decided."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from memviz.errors import InputError
+from memviz.population.intervals import Estimate
+
+SIGNS = {"positive": 1, "negative": -1}
+
+
+class Quality(StrEnum):
+    """What a claim's outcome is worth: only that of a CLAIM is evidence."""
+
+    CLAIM = "claim"
+    DESIGN = "design"
+    MECHANICAL = "mechanical"
+    AFTERWARDS = "afterwards"
+
+
+class Outcome(StrEnum):
+    """What the data say of a claim."""
+
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim, as it was written down before the final run."""
+
+    id: str
+    finding: int
+    kind: Quality
+    claim: str
+    statistic: str
+    sign: int
+    """1 or -1."""
+    min_n: int
+    null: str | None = None
+    note: str = ""
+    """What one must know to read the outcome, written afterwards."""
+
+
+@dataclass(frozen=True)
+class Null:
+    """What the null alone gives for a statistic."""
+
+    expected: float
+    low: float
+    high: float
+    """95 % band of a group of this size."""
+    mean_low: float = float("nan")
+    mean_high: float = float("nan")
+    """95 % band of the expectation alone: narrower, for it leaves out how much a group of this size varies."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, its statistic, and what follows."""
+
+    claim: Claim
+    found: Estimate | None
+    null: Null | None
+    outcome: Outcome
+    reason: str
+    """Why it is undecided; empty where it is decided."""
+
+
+def read_claims(path: Path) -> list[Claim]:
+    """The claims of a TOML file, in its order. Raises InputError naming what cannot be read."""
+    try:
+        listed = tomllib.loads(path.read_text("utf-8"))["claim"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as a list of claims ({error})") from None
+    claims = [_claim(path, values) for values in listed]
+    if len({claim.id for claim in claims}) < len(claims):
+        raise InputError(f"{path} has two claims of one id: name each once")
+    return claims
+
+
+def _claim(path: Path, values: dict[str, Any]) -> Claim:
+    try:
+        sign, kind = SIGNS[values["sign"]], Quality(values["kind"])
+        return Claim(**values | {"sign": sign, "kind": kind})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: claim {values.get('id', '?')!r} cannot be read ({error})") from None
+
+
+def decide(claim: Claim, found: Estimate | None, null: Null | None = None, reason: str = "") -> Verdict:
+    """agrees: the interval on the side of the sign and, where a null is named, the value beyond its band.
+
+    disagrees: the interval on the other side. undecided: anything else, or n below min_n, or nothing found.
+    """
+
+    def undecided(why: str) -> Verdict:
+        return Verdict(claim, found, null, Outcome.UNDECIDED, why)
+
+    if found is None:
+        return undecided(reason or "it could not be computed")
+    if found.n < claim.min_n:
+        return undecided(f"the smallest group has {found.n:,} rows, fewer than {claim.min_n:,}")
+    near, far = sorted((claim.sign * found.low, claim.sign * found.high))
+    if far < 0:
+        return Verdict(claim, found, null, Outcome.DISAGREES, "")
+    if not near > 0:
+        return undecided("the interval holds 0" if near <= 0 <= far else reason or "it could not be computed")
+    if claim.null is not None:
+        if null is None or math.isnan(null.low):
+            return undecided(reason or "its null could not be computed")
+        edge = null.high if claim.sign > 0 else null.low
+        if not claim.sign * (found.value - edge) > 0:
+            return undecided("the value lies on the side of the sign, but not beyond what the null alone gives")
+    return Verdict(claim, found, null, Outcome.AGREES, "")

@@ -1,0 +1,38 @@
+"""Hidden states in the plane: principal components at once, UMAP from exact neighbours in a process of its own.
+
+Arrays in, arrays out. `nearest` finds exact neighbours; `fit_basis` is PCA with a fixed sign; `umap_layout` is
+UMAP, seeded; `quality` says what a layout keeps; `place_among` puts new points among fixed ones; `register_points`
+moves one layout onto another.
+"""
+
+from memviz.maps.layout.judging import Quality, quality
+from memviz.maps.layout.neighbours import Neighbours, nearest
+from memviz.maps.layout.pca import Basis, fit_basis
+from memviz.maps.layout.placing import place_among
+from memviz.maps.layout.points import ProjectionError, check_points
+from memviz.maps.layout.process import is_warm, umap_layout, warm_up
+from memviz.maps.layout.registration import Registration, register_points
+
+PROJECTION = 1
+"""Raised whenever layouts or measures change, so that older results are computed anew."""
+UMAP = 3
+"""The same for UMAP alone."""
+
+__all__ = [
+    "PROJECTION",
+    "UMAP",
+    "Basis",
+    "Neighbours",
+    "ProjectionError",
+    "Quality",
+    "Registration",
+    "check_points",
+    "fit_basis",
+    "is_warm",
+    "nearest",
+    "place_among",
+    "quality",
+    "register_points",
+    "umap_layout",
+    "warm_up",
+]

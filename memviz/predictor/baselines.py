@@ -1,0 +1,176 @@
+"""What simpler ways of guessing say, fitted on the training part; and one oracle that reads the truth."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from memviz.predictor.data import PredictorData
+from memviz.predictor.features import Inputs
+from memviz.predictor.presets import Setting
+
+Guess = Callable[[PredictorData, int], np.ndarray]
+"""Rows and m -> (n, m) probability that a position is memorized."""
+ORACLE, UNSCALED = "oracle_rank", "predictor_unscaled"
+METHODS = {
+    "predictor": "the predictor, its probabilities scaled by the temperature of the validation part",
+    UNSCALED: "the same before scaling; in the tables only where that matters",
+    "majority": "the commoner label of the training part, everywhere",
+    "all_miss": "nothing is memorized",
+    "position": "share of hits at the position in the training part",
+    "domain": "share of hits in the domain in the training part",
+    "entropy": "logistic regression on the entropy at the position (context: at index k)",
+    "context_nll": "logistic regression on the mean negative log-probability of the context",
+    "logistic": "logistic regression on the features of the position alone: hidden state, statistics, position",
+    "boosting": "gradient boosting on statistics: of the position, its neighbours, the context, means of those seen",
+    ORACLE: "oracle: the teacher-forced rank of the true token, which it must read; no rival",
+}
+"""Method -> what it is, as the tables name it."""
+MOST_NUMBERS = 5 * 10**7
+"""Of a training matrix; above, positions are drawn at random."""
+LENGTHS = (16, 32, 48, 64)
+
+
+def fit_baselines(train: PredictorData, setting: Setting, seed: int = 0) -> dict[str, Guess]:
+    """Method -> guess, fitted on the training part. `oracle_rank` only where ranks are known."""
+    overall = float(train.match.mean())
+    by_position = train.match.mean(axis=0)
+    by_domain = {name: float(train.match[train.domain == name].mean()) for name in np.unique(train.domain).tolist()}
+    found: dict[str, Guess] = {
+        "majority": lambda rows, m: np.full((len(rows.rows), m), float(overall >= 0.5)),
+        "all_miss": lambda rows, m: np.zeros((len(rows.rows), m)),
+        "position": lambda rows, m: np.tile(by_position[:m], (len(rows.rows), 1)),
+        "domain": lambda rows, m: np.tile(
+            np.array([by_domain.get(name, overall) for name in rows.domain.tolist()])[:, None], (1, m)
+        ),
+    }
+    for name, features in (
+        ("entropy", entropy_features),
+        ("context_nll", context_features),
+        ("logistic", own_features),
+        ("boosting", scalar_features),
+    ):
+        found[name] = _fitted(name, features, train, setting, seed)
+    if train.rank is not None:
+        found[ORACLE] = lambda rows, m: 1.0 / np.asarray(rows.rank, np.float64)[:, :m] ** 2
+    return found
+
+
+Features = Callable[[Inputs, Setting, int], np.ndarray]
+"""Inputs, setting and m -> (n, m, f) features of each position, from what the setting may see."""
+
+
+def _fitted(name: str, features: Features, train: PredictorData, setting: Setting, seed: int) -> Guess:
+    # seconds of imports, and the Trace page needs none of them
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x, y = _training_matrix(features, train, setting, seed)
+    if y.all() or not y.any():
+        return lambda rows, m: np.full((len(rows.rows), m), float(y.all()))
+    if name == "boosting":
+        model = HistGradientBoostingClassifier(max_iter=200, early_stopping=False, random_state=seed)
+    else:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300, tol=1e-3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(x, y)
+
+    def guess(rows: PredictorData, m: int) -> np.ndarray:
+        values = features(rows.inputs, setting, m)
+        return model.predict_proba(values.reshape(-1, values.shape[2]))[:, 1].reshape(-1, m)
+
+    return guess
+
+
+def _training_matrix(
+    features: Features, train: PredictorData, setting: Setting, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(tokens, f) features, (tokens,) labels; in the published setting rows are cut to various m, as they are asked."""
+    lengths = [m for m in (*LENGTHS, train.m) if m <= train.m]
+    lengths = sorted(set(lengths)) if setting == "published" else [train.m]
+    parts = [train.where(np.arange(i, len(train.rows), len(lengths))) for i in range(len(lengths))]
+    width = features(train.inputs.rows(np.arange(1)), setting, train.m).shape[2]
+    generator = np.random.default_rng([seed, 3])
+    n_tokens = sum(len(part.rows) * m for part, m in zip(parts, lengths, strict=True))
+    share = min(1.0, MOST_NUMBERS / (n_tokens * width))
+    xs, ys = [], []
+    for part, m in zip(parts, lengths, strict=True):
+        kept = generator.random((len(part.rows), m)) < share
+        for start in range(0, len(part.rows), 512):
+            some = slice(start, start + 512)
+            xs.append(features(part.inputs.rows(np.arange(len(part.rows))[some]), setting, m)[kept[some]])
+            ys.append(part.match[some, :m][kept[some]])
+    return np.concatenate(xs), np.concatenate(ys)
+
+
+def entropy_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
+    """(n, m, 1): entropy at the position; in the context setting that at index k."""
+    return _own_statistics(inputs, setting, m)[..., :1]
+
+
+def context_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
+    """(n, m, 1): mean negative log-probability of the context's tokens from index 1 on."""
+    return np.repeat(-_context_means(inputs)[:, None, 2:3], m, axis=1)
+
+
+def own_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
+    """(n, m, f): what the encoder's token at the position holds: hidden state, statistics, position.
+
+    In the context setting, which has none there: the state at k - 1, the statistics at k, the context's means.
+    """
+    statistics = _own_statistics(inputs, setting, m)
+    if setting == "context":
+        means = np.repeat(_context_means(inputs)[:, None], m, axis=1)
+        statistics = np.concatenate([statistics, means], axis=2)
+    parts = [statistics, _position(len(statistics), m)]
+    if inputs.hidden is not None:
+        k, hidden = inputs.k, inputs.hidden
+        first = {"published": k, "causal": k - 1, "context": k - 1}[setting]
+        own = hidden[:, first : first + 1].repeat(m, axis=1) if setting == "context" else hidden[:, first : first + m]
+        parts.append(own.astype(np.float32))
+    return np.concatenate(parts, axis=2)
+
+
+def scalar_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
+    """(n, m, f): statistics of the position, the one before, the first, means so far and of the context, position.
+
+    In the published setting also those of the position after and the means of all m.
+    """
+    own = _own_statistics(inputs, setting, m)
+    first = np.repeat(inputs.statistics[:, inputs.k : inputs.k + 1], m, axis=1)
+    means = np.repeat(_context_means(inputs)[:, None], m, axis=1)
+    parts = [own, first, means, _position(len(own), m)]
+    if setting != "context":
+        before = np.concatenate([own[:, :1], own[:, :-1]], axis=1)
+        so_far = own.cumsum(axis=1) / np.arange(1, m + 1)[None, :, None]
+        parts += [before, so_far, np.minimum.accumulate(own, axis=1)]
+    if setting == "published":
+        after = np.concatenate([own[:, 1:], own[:, -1:]], axis=1)
+        parts += [after, np.repeat(own.mean(axis=1, keepdims=True), m, axis=1)]
+    return np.concatenate(parts, axis=2).astype(np.float32)
+
+
+def _own_statistics(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
+    k = inputs.k
+    if setting != "context":
+        return inputs.statistics[:, k : k + m]
+    at_k = np.array(inputs.statistics[:, k : k + 1])
+    at_k[..., 3:] = 0  # n-grams there would end with a generated token
+    return np.repeat(at_k, m, axis=1)
+
+
+def _context_means(inputs: Inputs) -> np.ndarray:
+    """(n, s) means over indices 1 to k - 1; 0 where the context has one token."""
+    context = inputs.statistics[:, 1 : inputs.k]
+    return context.mean(axis=1) if context.shape[1] else np.zeros_like(inputs.statistics[:, 0])
+
+
+def _position(n: int, m: int) -> np.ndarray:
+    t = np.arange(m, dtype=np.float32)
+    return np.tile(np.column_stack([t, np.log1p(t)])[None], (n, 1, 1))

@@ -1,0 +1,210 @@
+"""What a predictor is fitted and judged on: a sweep's rows under one model, one split by row group for all sizes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memviz.catalog import find_model, read_card
+from memviz.errors import InputError
+from memviz.predictor.features import NGRAMS, STATISTICS, Inputs
+from memviz.sweeps.results import Sweep
+from memviz.sweeps.states import states_of, texts_of
+from memviz.sweeps.task import SLIDING
+from memviz.tasks.base import Report, Say
+from memviz.tasks.trace import tokenizer_of
+
+if TYPE_CHECKING:
+    from memviz.engine.backend import Backend
+    from memviz.store import Store
+
+PARTS = ("train", "validation", "test")
+SHARES = (0.70, 0.15, 0.15)
+SPLIT = 0
+"""Seed of the split."""
+MOST_BYTES = 2 * 2**30
+"""Of hidden states held at once."""
+
+
+@dataclass(frozen=True)
+class PredictorData:
+    """n rows of one model at k and m: what it read and wrote, which tokens were right, and each row's part."""
+
+    model: str
+    m: int
+    rows: np.ndarray
+    """(n,) int64 row numbers, ascending."""
+    units: np.ndarray
+    """(n,) int64 group of near-duplicates: all of a group are in one part."""
+    part: np.ndarray
+    """(n,) int8: place in `PARTS`."""
+    domain: np.ndarray
+    """(n,) str; "" where unknown."""
+    inputs: Inputs
+    """Free-running, p = k + m."""
+    match: np.ndarray
+    """(n, m) bool: the generated token is the true one. The label."""
+    rank: np.ndarray | None
+    """(n, m) int32 teacher-forced rank of the true token; None without a table of positions. For the oracle alone."""
+
+    @property
+    def k(self) -> int:
+        return self.inputs.k
+
+    def places(self, part: str) -> np.ndarray:
+        """Places of a part's rows."""
+        return np.flatnonzero(self.part == PARTS.index(part))
+
+    def where(self, places: np.ndarray) -> PredictorData:
+        """The rows at some places."""
+        names = ("rows", "units", "part", "domain", "match")
+        cut = {name: getattr(self, name)[places] for name in names}
+        rank = None if self.rank is None else self.rank[places]
+        return replace(self, inputs=self.inputs.rows(places), rank=rank, **cut)
+
+
+def part_of(units: np.ndarray, seed: int = SPLIT) -> np.ndarray:
+    """(n,) int8 part of each row group, decided by the group's number alone: the same for all sweeps of one source."""
+    found = {}
+    for unit in np.unique(units).tolist():
+        digest = hashlib.sha256(f"{seed}:{unit}".encode()).digest()
+        share = int.from_bytes(digest[:8], "big") / 2**64
+        found[unit] = int(np.searchsorted(np.cumsum(SHARES)[:-1], share, side="right"))
+    return np.array([found[unit] for unit in units.tolist()], np.int8)
+
+
+def parts_of(sweep: Sweep, n_rows: int | None = None) -> dict[int, str]:
+    """Row -> its part, of the rows that a fit on `n_rows` of a sweep reads."""
+    table = sweep.read("rows", ["row", "group"])
+    rows, part = table["row"].to_numpy(np.int64), part_of(table["group"].to_numpy(np.int64))
+    places = _drawn(np.arange(len(rows)), rows, n_rows)
+    return {int(rows[place]): PARTS[part[place]] for place in places}
+
+
+def read_data(
+    sweep: Sweep,
+    model: str,
+    k: int,
+    m: int,
+    backend: Backend,
+    store: Store,
+    hidden: bool = True,
+    ngrams: bool = False,
+    n_rows: int | None = None,
+    parts: tuple[str, ...] = PARTS,
+    report: Report = lambda done, total: None,
+    say: Say = lambda stage: None,
+) -> PredictorData:
+    """Rows of a sweep with their states from the store or the model. n_rows: so many, drawn by a hash.
+
+    Raises InputError where the sweep lacks them or they would need too much memory, ModelError, StoreError.
+    """
+    texts = texts_of(sweep, model, k, m, SLIDING)
+    about = sweep.read("rows", ["row", "group", "domain"]).set_index("row").loc[texts.rows]
+    units = about["group"].to_numpy(np.int64)
+    part = part_of(units)
+    wanted = np.flatnonzero(np.isin(part, [PARTS.index(name) for name in parts]))
+    wanted = _drawn(wanted, texts.rows, n_rows)
+    layer, width = _last_layer(model, sweep, backend, say)
+    n_bytes = 2 * len(wanted) * (k + m) * width
+    if hidden and n_bytes > MOST_BYTES:
+        fit = MOST_BYTES // (n_bytes // len(wanted))
+        raise InputError(
+            f"the hidden states of {len(wanted):,} rows need {n_bytes / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
+            f"allowed: ask for at most {fit:,} rows"
+        )
+    kept, statistics, places = [], [], []
+    dtype = sweep.task.dtype
+    for found, states in states_of(texts, wanted, (layer,), dtype, backend, store, True, report, say):
+        places.append(found)
+        statistics.append(np.stack([getattr(states, name) for name in STATISTICS], axis=2))
+        if hidden:
+            exact = bool((states.scale == 1).all())
+            kept.append(states.hidden[:, :, 0] if exact else states.of_layer(layer))
+    chosen = np.concatenate(places) if places else np.zeros(0, np.int64)
+    if not len(chosen):
+        raise InputError(f"the sweep has no rows of {model} in the parts {', '.join(parts)}")
+    numbers = np.concatenate(statistics).astype(np.float32)
+    if ngrams:
+        counts = _ngrams(sweep, model, k, m, texts.rows[chosen], backend, store, say)
+        numbers = np.concatenate([numbers, counts], axis=2)
+    return PredictorData(
+        model=model,
+        m=m,
+        rows=texts.rows[chosen],
+        units=units[chosen],
+        part=part[chosen],
+        domain=about["domain"].fillna("").to_numpy(str)[chosen],
+        inputs=Inputs(k, np.concatenate(kept) if hidden else None, numbers),
+        match=texts.match[chosen],
+        rank=_ranks(sweep, model, k, m, texts.rows[chosen]),
+    )
+
+
+def _drawn(wanted: np.ndarray, rows: np.ndarray, n_rows: int | None) -> np.ndarray:
+    if n_rows is None or n_rows >= len(wanted):
+        return wanted
+    order = [hashlib.sha256(f"drawn:{row}".encode()).digest() for row in rows[wanted].tolist()]
+    return np.sort(wanted[sorted(range(len(wanted)), key=order.__getitem__)[:n_rows]])
+
+
+def _last_layer(model: str, sweep: Sweep, backend: Backend, say: Say) -> tuple[int, int]:
+    """Number and width of a model's last layer. Raises InputError where the sweep was made with other weights."""
+    from memviz.engine.devices import device_lock
+    from memviz.engine.preparing import prepare
+    from memviz.engine.states import n_layers
+
+    card = prepare(find_model(model, backend.settings), backend.settings, say)
+    if card.weights != weights_of(sweep, model):
+        raise InputError(f"the sweep was made with other weights of {model} than those of now: run the sweep again")
+    with device_lock(backend.settings, backend.device, lambda: None):
+        loaded = backend.load(card, sweep.task.dtype)
+    return n_layers(loaded), int(loaded.model.config.get_text_config().hidden_size)
+
+
+def weights_of(sweep: Sweep, model: str) -> str:
+    """Weight identity of one of a sweep's models. Raises InputError where it has none of this name."""
+    found = {about["name"]: about["weights"] for about in sweep.manifest["models"]}
+    if model not in found:
+        raise InputError(f"the sweep was not made with {model!r}: it has {', '.join(found)}")
+    return str(found[model])
+
+
+def _ngrams(
+    sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray, backend: Backend, store: Store, say: Say
+) -> np.ndarray:
+    """(n, k + m, 2) float32 log(1 + count) of the generated 1- and 2-grams, own copies removed; 0 for none.
+
+    A checkpoint's counts are of what it had read.
+    """
+    from memviz.corpus.known import index_of, seen_until
+    from memviz.population.ngrams import frequencies
+
+    found = find_model(model, backend.settings)
+    card = read_card(found, backend.settings)
+    corpus = None if card is None else index_of(found, tokenizer_of(card, backend.settings), backend.settings)
+    if corpus is None:
+        raise InputError(f"n-gram features need the index of what {model} was trained on: build it, or leave them out")
+    say("counting n-grams")
+    orders = tuple(range(1, len(NGRAMS) + 1))
+    until = seen_until(found.step, found.n_steps)
+    counted = frequencies(sweep, corpus, store, until_step=until, generated=(model, SLIDING, k), orders=orders)
+    counts = counted.counts[np.searchsorted(counted.rows, rows)][:, :, : k + m]
+    return np.log1p(np.maximum(counts, 0)).transpose(0, 2, 1).astype(np.float32)
+
+
+def _ranks(sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray) -> np.ndarray | None:
+    """(n, m) int32 teacher-forced ranks of the true tokens, or None where the sweep has no table of positions."""
+    if "positions" not in sweep.manifest["tables"]:
+        return None
+    condition = [("model", "==", model), ("mode", "==", SLIDING), ("k", "==", k), ("index", ">=", k)]
+    found = sweep.read("positions", ["row", "index", "rank"], condition)
+    place = np.minimum(np.searchsorted(rows, found["row"].to_numpy()), len(rows) - 1)
+    index = found["index"].to_numpy() - k
+    kept = (rows[place] == found["row"].to_numpy()) & (index < m)
+    rank = np.zeros((len(rows), m), np.int32)
+    rank[place[kept], index[kept]] = found["rank"].to_numpy(np.int32)[kept]
+    return rank

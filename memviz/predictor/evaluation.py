@@ -1,0 +1,141 @@
+"""Every method on the test rows, at every continuation size: numbers with intervals over row groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memviz.measures.score import level_of
+from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles
+from memviz.predictor import metrics
+from memviz.predictor.baselines import LENGTHS, ORACLE, UNSCALED
+from memviz.predictor.data import PredictorData
+from memviz.predictor.tables import TABLES, Tables
+
+METRICS = {
+    "token_accuracy": "share of positions labelled rightly",
+    "full_accuracy": "share of rows with every position labelled rightly",
+    "auroc": "area under the ROC curve over positions; interval from 200 bins of score",
+    "average_precision": "area under precision against recall; a constant has the prevalence",
+    "brier": "mean squared error of the probability",
+    "calibration_error": "mean gap between probability and share of hits over tenths of probability (ECE)",
+    "divergence_error": "tokens, mean absolute error of the first position that is not memorized",
+}
+"""Metric -> what it is."""
+THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+CURVE_DIGITS = 4
+"""To be drawn: more would fill the files."""
+SEED = 0
+Probabilities = Mapping[str, Callable[[int], np.ndarray]]
+"""Method -> m -> (n, m) probabilities of the test rows."""
+
+
+def evaluate(test: PredictorData, methods: Probabilities, about: Mapping[str, Any]) -> Tables:
+    """The tables of one predictor; `about` gives their first columns (predictor, fitted_on, model, setting, k)."""
+    lengths = sorted({m for m in (*LENGTHS, test.m) if m <= test.m})
+    lines: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    outcomes = []
+    for m in lengths:
+        match = test.match[:, :m]
+        for method, guess in methods.items():
+            found = np.clip(np.asarray(guess(m), np.float64), 0, 1)
+            head = {**about, "m": m, "method": method}
+            parts = _lines(found, match, test.units, method)
+            for name, made in parts:
+                lines[name].append(head | made)
+            if method != UNSCALED:
+                outcomes.append(_outcomes(found, match, test, head))
+    tables = {name: pd.DataFrame(made, columns=list(TABLES[name])) for name, made in lines.items()}
+    tables["outcomes"] = pd.concat(outcomes, ignore_index=True)[list(TABLES["outcomes"])]
+    return Tables(**tables)
+
+
+def _lines(p: np.ndarray, match: np.ndarray, units: np.ndarray, method: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    size = {"n": len(match), "n_units": len(np.unique(units)), "prevalence": float(match.mean())}
+    for metric, value, low, high in _metrics(p, match, units):
+        of_probability = metric in ("brier", "calibration_error")
+        if (method == ORACLE and of_probability) or (method == UNSCALED and not of_probability):
+            continue  # ranks are no probabilities; scaling changes nothing else
+        yield "metrics", {"metric": metric, "value": value, "low": low, "high": high} | size
+    if method != ORACLE:
+        for number, (n, probability, hits) in enumerate(metrics.reliability(p, match)):
+            if n:
+                yield "calibration", {"bin": number, "probability": probability / n, "share": hits / n, "n": int(n)}
+    if method == UNSCALED:
+        return
+    for curve, points in metrics.curves(p, match).items():
+        for x, y, threshold in points.round(CURVE_DIGITS).tolist():
+            yield "curves", {"curve": curve, "x": x, "y": y, "threshold": threshold}
+    for line in _levels(p, match, units):
+        yield "levels", line
+    for threshold in THRESHOLDS if method != ORACLE else (metrics.BORDER,):
+        called = p >= threshold
+        yield (
+            "confusion",
+            {
+                "threshold": threshold,
+                "true_positive": int((called & match).sum()),
+                "false_positive": int((called & ~match).sum()),
+                "false_negative": int((~called & match).sum()),
+                "true_negative": int((~called & ~match).sum()),
+            },
+        )
+
+
+def _metrics(p: np.ndarray, match: np.ndarray, units: np.ndarray) -> Iterator[tuple[str, float, float, float]]:
+    n, m = match.shape
+    right = metrics.right(p, match)
+    gap = np.abs(metrics.divergence(p >= metrics.BORDER) - metrics.divergence(match))
+    columns = [right.sum(axis=1), right.all(axis=1), ((p - match) ** 2).sum(axis=1), gap, np.ones(n)]
+    sums = drawn_sums(np.column_stack(columns).astype(np.float64), units, N_RESAMPLES, SEED)
+    rows = sums[:, 4]
+    yield "token_accuracy", *_span(sums[:, 0] / (m * rows))
+    yield "full_accuracy", *_span(sums[:, 1] / rows)
+    yield "brier", *_span(sums[:, 2] / (m * rows))
+    yield "divergence_error", *_span(sums[:, 3] / rows)
+    by_row = np.stack([metrics.reliability(a[None], b[None]) for a, b in zip(p, match, strict=True)])
+    binned = drawn_sums(by_row.reshape(n, -1), units, N_RESAMPLES, SEED).reshape(-1, metrics.N_BINS, 3)
+    yield "calibration_error", *_span(metrics.calibration_error(binned))
+    counts = drawn_sums(metrics.histograms(p, match).astype(np.float64), units, N_RESAMPLES, SEED)
+    for name, exact, of_counts in (
+        ("auroc", metrics.auroc, metrics.auroc_of_histograms),
+        ("average_precision", metrics.average_precision, metrics.precision_of_histograms),
+    ):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = percentiles(of_counts(counts[1:]))
+        yield name, exact(p, match), float(low), float(high)
+
+
+def _span(samples: np.ndarray) -> tuple[float, float, float]:
+    """Value of the sample itself, which comes first, and the ends of its interval."""
+    low, high = percentiles(samples[1:])
+    return float(samples[0]), float(low), float(high)
+
+
+def _levels(p: np.ndarray, match: np.ndarray, units: np.ndarray) -> Iterator[dict[str, Any]]:
+    n, m = match.shape
+    level, right = level_of(match.sum(axis=1), m), metrics.right(p, match)
+    for value in np.unique(level).tolist():
+        chosen = level == value
+        columns = np.column_stack([right.mean(axis=1), right.all(axis=1), np.ones(n)])[chosen]
+        sums = drawn_sums(columns, units[chosen], N_RESAMPLES, SEED)
+        for place, metric in enumerate(("token_accuracy", "full_accuracy")):
+            value_of, low, high = _span(sums[:, place] / sums[:, 2])
+            yield {
+                "level": value, "metric": metric, "value": value_of, "low": low, "high": high, "n": int(chosen.sum())
+            }  # fmt: skip
+
+
+def _outcomes(p: np.ndarray, match: np.ndarray, test: PredictorData, head: Mapping[str, Any]) -> pd.DataFrame:
+    found = {
+        "row": test.rows,
+        "group": test.units,
+        "n_hits": match.sum(axis=1).astype(np.int32),
+        "n_right": metrics.right(p, match).sum(axis=1).astype(np.int32),
+        "divergence": metrics.divergence(match).astype(np.int32),
+        "predicted_divergence": metrics.divergence(p >= metrics.BORDER).astype(np.int32),
+    }
+    return pd.DataFrame(found).assign(**head)

@@ -1,0 +1,161 @@
+"""Predictors there are: those that come with the suite, and those fitted here."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memviz.catalog import Card
+from memviz.demo.suite import SUITE_FOLDER
+from memviz.errors import InputError
+from memviz.predictor.data import PARTS
+from memviz.predictor.files import ABOUT, read_about
+from memviz.predictor.presets import PRESETS, SETTINGS, Setting
+from memviz.predictor.tables import Tables, read_tables
+from memviz.settings import Settings
+from memviz.store.files import refusal
+from memviz.sweeps.kept import newest_first
+from memviz.weights import ModelError
+
+SHIPPED = SUITE_FOLDER / "predictors"
+PROGRESS = "progress.jsonl"
+NAME = "name.txt"
+MOST_CHARACTERS = 60
+"""Of a name."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A fitted predictor on disk; its weights are read by `memviz.predictor.network.artifact.load`."""
+
+    folder: Path
+    about: dict[str, Any]
+    """id, setting, k, m, preset, features, temperature, model, weights, data, epochs, metrics, versions, request."""
+    shipped: bool = False
+
+    @property
+    def id(self) -> str:
+        """Hash of its fit."""
+        return self.about["id"]
+
+    @property
+    def model(self) -> str:
+        return self.about["model"]
+
+    @property
+    def weights(self) -> str:
+        """Identity of the only weights it may be asked about, unless `transfers`."""
+        return self.about["weights"]
+
+    @property
+    def setting(self) -> Setting:
+        return self.about["setting"]
+
+    @property
+    def name(self) -> str:
+        """What a user calls it, empty where nobody named it."""
+        try:
+            return (self.folder / NAME).read_text("utf-8").strip()[:MOST_CHARACTERS]
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    @property
+    def k(self) -> int:
+        return self.about["k"]
+
+    @property
+    def m(self) -> int:
+        return self.about["m"]
+
+    @property
+    def transfers(self) -> bool:
+        return self.about["request"]["transfer"]
+
+    def tables(self) -> Tables:
+        """Its evaluation on the test part. Raises InputError."""
+        return read_tables(self.folder.parent if self.shipped else self.folder).of(self.id)
+
+
+def rename(known: Known, name: str) -> None:
+    """Call a predictor of the cache so; an empty name takes it away. Raises InputError, StoreError."""
+    if known.shipped:
+        raise InputError("predictors that come with memviz keep their names: fit one of your own to name it")
+    if len(name) > MOST_CHARACTERS or not name.isprintable():
+        raise InputError(f"the name {name[:MOST_CHARACTERS]!r} cannot be used: give up to {MOST_CHARACTERS} characters")
+    new = known.folder / f"{NAME}.{uuid.uuid4().hex}.tmp"
+    try:
+        new.write_text(name.strip(), "utf-8")
+        new.replace(known.folder / NAME)
+    except OSError as error:
+        raise refusal(known.folder, error) from None
+
+
+def read_known(folder: Path, shipped: bool = False) -> Known:
+    """The predictor of a folder. Raises ModelError where there is none that can be read."""
+    known = Known(folder, read_about(folder), shipped)
+    try:
+        _check(known.about)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder / ABOUT} cannot be read ({error}): fit the predictor again") from None
+    return known
+
+
+def _check(about: dict[str, Any]) -> None:
+    """Raise ValueError, KeyError, TypeError or AttributeError where something is not as pages rely on it."""
+    words, request = [about[name] for name in ("id", "model", "weights", "created")], about["request"]
+    if not all(isinstance(word, str) for word in words) or request["preset"] not in PRESETS:
+        raise ValueError(f"it is about {words!r:.60}, preset {request['preset']!r:.60}")
+    if not all(isinstance(request[name], bool) for name in ("transfer", "ngrams")):
+        raise ValueError("its request is of another kind")
+    if not all(type(about["data"]["rows"][part]) is int for part in PARTS):
+        raise ValueError("its rows are no numbers")
+
+
+def known_predictors(settings: Settings) -> list[Known]:
+    """Every fitted predictor that can be read: the cache's, newest first, then the shipped ones."""
+    kept = newest_first((settings.cache / "predictors").glob(f"*/{ABOUT}"))
+    shipped = sorted(SHIPPED.glob(f"*/{ABOUT}"))
+    found = []
+    for path in (*kept, *shipped):
+        try:
+            found.append(read_known(path.parent, path in shipped))
+        except ModelError:
+            continue
+    return found
+
+
+def predictors_for(
+    card: Card, settings: Settings, among: Sequence[Known] | None = None, n_context: int | None = None
+) -> dict[Setting, Known]:
+    """Setting -> the predictor for a model: fitted on its very weights, statistics and states, no n-grams.
+
+    Of several those fitted at a context of `n_context` tokens come first, then the one fitted here last, then a shipped
+    one; settings without any are left out.
+    """
+    found = known_predictors(settings) if among is None else among
+    usable = [
+        each
+        for each in found
+        if each.weights == card.weights and not each.transfers and not each.about["request"]["ngrams"]
+    ]
+    usable.sort(key=lambda each: each.k != n_context)
+    return {
+        setting: next(each for each in usable if each.setting == setting)
+        for setting in SETTINGS
+        if any(each.setting == setting for each in usable)
+    }
+
+
+def epochs_of(folder: Path) -> list[dict[str, Any]]:
+    """Epochs of a fit so far, also while it runs: epoch, train_loss, validation_loss, validation_accuracy,
+    learning_rate, seconds, best. Empty where it has not begun."""
+    try:
+        lines = (folder / PROGRESS).read_text("utf-8").splitlines()
+        found = [json.loads(line) for line in lines]
+        return [each for each in found if isinstance(each, dict)]
+    except (OSError, ValueError, RecursionError):
+        return []

@@ -1,0 +1,120 @@
+"""What stands around a figure of a population: its frame, its words, and the table behind it as files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from memviz.population import SizeFit
+from memviz.sweeps import sweep_command
+
+if TYPE_CHECKING:
+    from memviz.ui.population.page import View
+
+
+def picture(name: str) -> dict[str, Any]:
+    """What the mode bar of a figure offers: a picture as the reader chose, and the zoom."""
+    form = st.session_state.get("picture") or "PNG"
+    return {
+        "displaylogo": False,
+        "displayModeBar": True,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+        "toImageButtonOptions": {"format": form.lower(), "filename": f"memviz-{name}", "scale": 2},
+    }
+
+
+def choose_picture() -> None:
+    """In which format the camera on each figure saves it."""
+    st.segmented_control(
+        "Pictures as",
+        ["PNG", "SVG"],
+        default="PNG",
+        required=True,
+        key="picture",
+        help="What the camera on each figure saves.",
+        bind="query-params",
+    )
+
+
+def show_figure(
+    figure: go.Figure | None,
+    table: pd.DataFrame | None,
+    title: str,
+    name: str,
+    view: View,
+    note: str,
+    missing: str = "The sweep does not have this curve.",
+    on_select: Callable[[], None] | None = None,
+    key: str | None = None,
+) -> None:
+    """A figure in its frame with title, note, and the data and command behind it; `missing` where there is none."""
+    with st.container(border=True):
+        files = title_line(f"**{title}**")
+        if figure is None or table is None:
+            st.info(missing)
+            return
+        options: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
+        st.plotly_chart(figure, config=picture(name), key=key or f"figure-{name}", alt=f"{title}. {note}", **options)
+        st.caption(note)
+        with files.popover("Data", icon=":material/download:"):
+            offer_table(table, name)
+            st.caption("The sweep behind it, from the command line:")
+            st.code(sweep_command(view.task), language=None, wrap_lines=True, height=160)
+
+
+def title_line(title: str) -> DeltaGenerator:
+    """A title, and the place behind it for what offers the data."""
+    line = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
+    line.markdown(title)
+    return line
+
+
+def offer_table(table: pd.DataFrame, name: str) -> None:
+    """Buttons for a table as CSV and as Parquet."""
+    for label, suffix, make in (("CSV", "csv", _csv), ("Parquet", "parquet", _parquet)):
+        st.download_button(
+            label,
+            partial(make, table),
+            f"memviz-{name}.{suffix}",
+            on_click="ignore",
+            width="stretch",
+            key=f"{name}-{suffix}",
+        )
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False).encode()
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    out = io.BytesIO()
+    table.to_parquet(out, index=False)
+    return out.getvalue()
+
+
+def slope_words(fit: SizeFit) -> str:
+    """A fit's slope with its interval, in the unit one thinks in."""
+    if fit.kind == "power":
+        return f"power law: exponent {fit.slope:.2f} [{fit.low:.2f}, {fit.high:.2f}]"
+    doubling = [0.6931471805599453 * value for value in (fit.slope, fit.low, fit.high)]
+    return "line: {:+.3f} [{:+.3f}, {:+.3f}] a doubling".format(*doubling)
+
+
+def n_words(table: pd.DataFrame | None, by: str = "point") -> str:
+    """n of a figure: one number where all points agree."""
+    if table is None or not len(table):
+        return "n = 0"
+    low, high = int(table["n"].min()), int(table["n"].max())
+    return f"n = {low:,} rows a {by}" if low == high else f"n = {low:,} to {high:,} rows a {by}"
+
+
+def sentence(text: str) -> str:
+    """A phrase with a capital at its start."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,119 @@
+"""A link's stored trace, drawn while Streamlit starts in the browser: the page that answers brings it along.
+
+Reading alone: a result that is not stored is not drawn here, and nothing is started.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from functools import cache, lru_cache
+from pathlib import Path
+
+import streamlit as st
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from memviz.catalog import find_model, read_card
+from memviz.figures.linked import COMPONENT, component_css, component_js
+from memviz.settings import SettingsError, settings
+from memviz.store import StoreError
+from memviz.tasks.trace import task_from, tokenizer_of
+from memviz.tokenizer import Tokenizer
+from memviz.ui.common.sign_in import is_wanted
+from memviz.weights import ModelError
+
+PAGES = (
+    "/trace",
+    "/compare",
+    "/layers",
+    "/population",
+    "/transitions",
+    "/boundary",
+    "/map",
+    "/dynamics",
+    "/predictor",
+    "/sweep",
+)
+"""Addresses below the first one, where Streamlit's client would ask the wrong place for its server first."""
+_EARLY = COMPONENT.parent / "early"
+_EARLY_SCRIPT = '<script type="module" src="./early/trace.js"></script>'
+
+
+@cache
+def _index() -> str:
+    """Streamlit's own page, which from now on knows where its server is."""
+    page = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
+    return page.replace('<script type="module"', '<script src="./early/boot.js"></script>\n<script type="module"', 1)
+
+
+def _page(request: Request) -> Response:
+    """Streamlit's page; with a link to a run, also what draws that run's trace."""
+    page = _index()
+    if request.url.path.endswith("/trace") and re.fullmatch("[0-9a-f]{8,64}", request.query_params.get("run", "")):
+        data = html.escape(f"./early/trace.json?{request.url.query}")
+        early = f'<link rel="preload" as="fetch" crossorigin href="{data}">\n{_EARLY_SCRIPT}\n</head>'
+        page = page.replace("</head>", early, 1)
+    return HTMLResponse(page, headers={"cache-control": "no-cache"})
+
+
+def _boot(_: Request) -> Response:
+    return Response((_EARLY / "boot.js").read_text("utf-8"), media_type="text/javascript")
+
+
+@cache
+def _script() -> str:
+    return component_js() + (_EARLY / "early.js").read_text("utf-8").replace("{{STYLE}}", _style())
+
+
+def _style() -> str:
+    return json.dumps((_EARLY / "early.css").read_text("utf-8"))[1:-1]
+
+
+def _trace_js(_: Request) -> Response:
+    return Response(_script(), media_type="text/javascript", headers={"cache-control": "no-cache"})
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(model: str, weights: str) -> Tokenizer:
+    """The tokenizer of a prepared model; weights tells one preparation from the next."""
+    card = read_card(find_model(model, settings()), settings())
+    assert card and card.weights == weights
+    return tokenizer_of(card, settings())
+
+
+def _data(query: dict[str, str]) -> str | None:
+    """The linked component's data of a stored run, or None."""
+    from memviz.export import linked_view
+    from memviz.ui.common.links import selection
+    from memviz.ui.common.shared import store, stored
+
+    try:
+        request = store().get_request(query.get("run", ""))
+        task = task_from(request) if request else None
+        card = read_card(find_model(task.model, settings()), settings()) if task else None
+        run = stored(task, card) if task and card else None
+    except (ValueError, StoreError, ModelError, SettingsError):
+        return None
+    if not card or not run:
+        return None
+    view = {**linked_view(run, _tokenizer(card.name, card.weights)), **selection(query), "css": component_css()}
+    return json.dumps(view, allow_nan=False)
+
+
+async def _trace_json(request: Request) -> Response:
+    found = None if is_wanted() else await run_in_threadpool(_data, dict(request.query_params))
+    if found is None:
+        return Response(status_code=204)
+    return Response(found, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+ROUTES = [
+    *(Route(path, _page) for path in PAGES),
+    Route("/early/boot.js", _boot),
+    Route("/early/trace.js", _trace_js),
+    Route("/early/trace.json", _trace_json),
+]
