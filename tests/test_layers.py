@@ -16,6 +16,7 @@ from serving import ROOT
 LAYERS = {
     "memviz": 0,
     "memviz.errors": 0,
+    "memviz.disk": 0,
     "memviz.settings": 0,
     "memviz.records": 0,
     "memviz.weights": 0,
