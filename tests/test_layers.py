@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from serving import ROOT
+from support.serving import ROOT
 
 LAYERS = {
     "memviz": 0,
