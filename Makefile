@@ -22,12 +22,12 @@ test: install-dev ## every test, in Chromium too
 	@$(BIN)/python tests/support/chromium.py
 	$(BIN)/python -m pytest
 
-check: install-dev ## lint, format, types, layers
+check: install-dev ## lint, format, types, layers, sizes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/oxlint -c memviz/figures/components/.oxlintrc.json --deny-warnings memviz/figures/components
-	$(BIN)/python -m pytest -q tests/test_layers.py
+	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_sizes.py
 
 bench: install-dev ## the speed ratios of bench/, of those that need no sweep
 	@set -e; for file in $$(grep -L "required=True" bench/*.py); do echo "$$file"; $(BIN)/python "$$file"; done

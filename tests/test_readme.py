@@ -54,6 +54,16 @@ def shorten(path: Path) -> str:
     return "/".join(path.parts[:depth]) + ("/" if len(path.parts) > depth else "")
 
 
+def documents() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_paths_named_in_running_text_exist(document: Path) -> None:
+    named = re.findall(r"`((?:memviz|pages|tests|bench|scripts)/[\w./-]+)`", document.read_text("utf-8"))
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
 def test_every_named_path_exists() -> None:
     missing = [name for name in mapped() if not (ROOT / name).exists() or (ROOT / name).is_dir() != name.endswith("/")]
     assert not missing
