@@ -15,6 +15,7 @@ WHOLES = {
     "readme": "README.md",
     "install": "scripts/install.sh",
     "tree": "tests",
+    "sizes": "memviz",
     "layers": "memviz",
     "logs": "memviz/dashboard.py",
     "survival": "memviz/jobs.py",
