@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from figures.traces import text_piece
 from playwright.sync_api import Page, expect
+from support.traces import text_piece
 
 from memviz.figures.splitting import N_SHOWN, SPLIT, split_data
 from memviz.records import Piece
