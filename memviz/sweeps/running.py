@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from memviz.records import Prompts, Survey, from_arrays, to_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
 from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
+from memviz.sweeps.progress import SECONDS_BETWEEN, duration
 from memviz.sweeps.results import MANIFEST, Sweep, TableFile, read_sweep, write_manifest
 from memviz.sweeps.rowset import SUITE, file_times
 from memviz.sweeps.tables import (
@@ -46,7 +48,6 @@ log = logging.getLogger(__name__)
 BATCH = 128
 """Rows decoded together, and lost at most when the process is killed. Another number computes all anew."""
 MALFORMED = "malformed.txt"
-_SECONDS_BETWEEN = 0.5
 
 
 def run_sweep(
@@ -108,7 +109,7 @@ def _folder_held(folder: Path) -> Iterator[None]:
         raise InputError(f"another process is writing a sweep into {folder}: name another folder") from None
     try:
         for abandoned in folder.glob(".*.tmp"):  # by a process that was killed
-            abandoned.unlink(missing_ok=True)
+            shutil.rmtree(abandoned) if abandoned.is_dir() else abandoned.unlink(missing_ok=True)
         yield
     finally:
         lock.release()
@@ -146,7 +147,6 @@ class _Run:
 
     def run(self) -> Sweep:
         self._refuse_other_sweeps()
-        self.say("reading the rows")
         self.files = file_times(self.task.rows)
         malformed = self.folder / MALFORMED
         new = self.folder / ".malformed.tmp"
@@ -159,6 +159,7 @@ class _Run:
                 min(card.vocab_size for card in self.cards),
                 lambda line, problem: print(f"line {line}: {problem}", file=lines),
                 lambda n_read: self.report(0, 0),
+                self.say,
             )
         if rows.n_malformed:
             new.replace(malformed)
@@ -277,7 +278,7 @@ class _Run:
 
     def _say_progress(self, card: Card, condition: Condition, n_done: int, n_rows: int) -> None:
         now = time.monotonic()
-        if now - self.last_said < _SECONDS_BETWEEN:
+        if now - self.last_said < SECONDS_BETWEEN:
             return
         self.last_said = now
         left = ""
@@ -305,6 +306,7 @@ class _Run:
                 "n_read": rows.n_read,
                 "n_malformed": rows.n_malformed,
                 "n_cut": rows.n_cut,
+                "read_as": list(rows.read_as),
                 "files": self.files,
                 "lengths": {str(length): count for length, count in rows.lengths.items()},
             },
@@ -358,10 +360,3 @@ def stored_survey(store: Store, key: str) -> Survey | None:
     except (KeyError, TypeError, ValueError):
         store.delete(key)
         return None
-
-
-def duration(seconds: float) -> str:
-    """A time left in words, no finer than it is known."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

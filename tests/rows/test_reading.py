@@ -11,13 +11,25 @@ import pyarrow.parquet as pq
 import pytest
 
 from memviz.errors import InputError
-from memviz.sweeps import RowSet
-from memviz.sweeps.reading import Record, read_records
+from memviz.rows.layout import File, Layout, Record
+from memviz.rows.reading import read_records
+
+N_IDS = 2**31
 
 
-def read(rows: RowSet) -> tuple[list[Record], list[tuple[int, str]]]:
+def read(path: Path | str, n_ids: int = N_IDS, **layout: Any) -> tuple[list[Record], list[tuple[int, str]]]:
+    found, refused, _ = told(path, n_ids, **layout)
+    return found, refused
+
+
+def told(path: Path | str, n_ids: int = N_IDS, **layout: Any) -> tuple[list[Record], list[tuple[int, str]], list[str]]:
+    """Records, what was left out, and what was said of the file."""
     refused: list[tuple[int, str]] = []
-    return list(read_records(rows, lambda line, problem: refused.append((line, problem)))), refused
+    said: list[str] = []
+    file = File(Path(path), Layout(**layout), n_ids, lambda line, problem: refused.append((line, problem)), said.append)
+    found = list(read_records(file)
+    assert file.where() >= 0.99 or not found
+    return found, refused, said
 
 
 def test_jsonl(tmp_path: Path) -> None:
@@ -38,15 +50,15 @@ def test_jsonl(tmp_path: Path) -> None:
         b'{"text": "\xff"}',
         b'{"text": "last"}',
     ]
-    path.write_bytes(b"\n".join(lines))
-    found, refused = read(RowSet(str(path), id_column="n", labels=("score",)))
+    path.write_bytes(b"\n".join(lines)
+    found, refused = read(path, id_column="n", labels=("score",))
     assert [(r.row, r.line, r.row_id, r.labels) for r in found] == [
         (0, 1, "7", (0.5,)),
         (1, 2, "x", (None,)),
         (13, 14, None, (None,)),
     ]
     assert found[0].content.tolist() == [1, 2, 3] and found[1].content == "abc"
-    assert [line for line, _ in refused] == list(range(3, 14))
+    assert [line for line, _ in refused] == list(range(3, 14)
     said = dict(refused)
     assert said[3] == "is empty" and said[4].startswith("is not JSON") and said[5] == "is a list, expected an object"
     assert "an id outside 0 to" in said[6] and said[7] == "'ids' is no list of whole numbers"
@@ -58,7 +70,7 @@ def test_jsonl(tmp_path: Path) -> None:
 def test_csv(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(b'\xef\xbb\xbfname,passage,score\na,"two\nlines",1\nb,short\nc,fine,x\nd,\xff,2\ne,"[1, 2]",\n')
-    found, refused = read(RowSet(str(path), text_column="passage", id_column="name", labels=("score",)))
+    found, refused = read(path, text_column="passage", id_column="name", labels=("score",))
     assert [(r.row, r.line, r.content, r.row_id, r.labels) for r in found] == [
         (0, 2, "two\nlines", "a", ("1",)),
         (2, 5, "fine", "c", ("x",)),
@@ -67,7 +79,7 @@ def test_csv(tmp_path: Path) -> None:
     assert refused == [(4, "has 2 fields, the header has 3"), (6, "'passage' is not UTF-8")]
     ids = tmp_path / "ids.csv"
     ids.write_text('ids\n"1, 2, 3"\n4 5\n[6 7]\n1.5\n')
-    found, refused = read(RowSet(str(ids)))
+    found, refused = read(ids)
     assert [r.content.tolist() for r in found] == [[1, 2, 3], [4, 5], [6, 7]]
     assert refused == [(5, "'ids' holds something other than whole numbers")]
 
@@ -76,32 +88,32 @@ def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     columns = {"ids": [[1, 2], None, [3, -1], [4]], "score": [1.0, 2.0, 3.0, None], "extra": [0, 0, 0, 0]}
     pq.write_table(pa.table(columns), path)
-    found, refused = read(RowSet(str(path), labels=("score",)))
+    found, refused = read(path, labels=("score",))
     assert [(r.row, r.content.tolist(), r.labels) for r in found] == [(0, [1, 2], (1.0,)), (3, [4], (None,))]
     assert [line for line, _ in refused] == [2, 3]
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InputError, match=r"rows.parquet cannot be read"):
-        read(RowSet(str(path)))
+        read(path)
 
 
 def test_prefix_and_suffix_arrays_of_the_extraction_benchmark(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    prefix, suffix = (rng.integers(0, 50257, (20, 50)).astype(np.uint16) for _ in range(2))
+    prefix, suffix = (rng.integers(0, 50257, (20, 50)).astype(np.uint16) for _ in range(2)
     np.save(tmp_path / "train_prefix.npy", prefix)
     np.save(tmp_path / "train_suffix.npy", suffix)
-    np.save(tmp_path / "counts.npy", np.arange(20))
-    found, refused = read(RowSet(str(tmp_path / "train_prefix.npy"), labels_file=str(tmp_path / "counts.npy")))
+    np.save(tmp_path / "counts.npy", np.arange(20)
+    found, refused = read(tmp_path / "train_prefix.npy", labels_file=str(tmp_path / "counts.npy"))
     assert not refused and len(found) == 20
     assert (np.array([r.content for r in found]) == np.concatenate([prefix, suffix], axis=1)).all()
     assert [r.labels for r in found] == [(number,) for number in range(20)]
     (tmp_path / "train_suffix.npy").unlink()
     with pytest.raises(InputError, match=r"needs train_suffix.npy beside it"):
-        read(RowSet(str(tmp_path / "train_prefix.npy")))
+        read(tmp_path / "train_prefix.npy")
 
 
 def test_ids_that_cannot_be_are_named_by_row(tmp_path: Path) -> None:
-    np.save(tmp_path / "rows.npy", np.array([[1, 2], [-1, 2], [3, 2**40]]))
-    found, refused = read(RowSet(str(tmp_path / "rows.npy")))
+    np.save(tmp_path / "rows.npy", np.array([[1, 2], [-1, 2], [3, 2**40]])
+    found, refused = read(tmp_path / "rows.npy")
     assert [r.row for r in found] == [0] and [line for line, _ in refused] == [2, 3]
 
 
@@ -125,17 +137,17 @@ def test_unusable_files(tmp_path: Path, name: str, content: object, message: str
     elif isinstance(content, bytes):
         path.write_bytes(content)
     with pytest.raises(InputError, match=message):
-        read(RowSet(str(path)))
+        read(path)
 
 
 def test_pairs_of_another_number_and_labels_of_another_shape(tmp_path: Path) -> None:
-    np.save(tmp_path / "prefix.npy", np.ones((3, 2), int))
-    np.save(tmp_path / "suffix.npy", np.ones((4, 2), int))
+    np.save(tmp_path / "prefix.npy", np.ones((3, 2), int)
+    np.save(tmp_path / "suffix.npy", np.ones((4, 2), int)
     with pytest.raises(InputError, match=r"has 3 rows and .*suffix.npy has 4"):
-        read(RowSet(str(tmp_path / "prefix.npy")))
-    np.save(tmp_path / "labels.npy", np.ones((2, 2)))
+        read(tmp_path / "prefix.npy")
+    np.save(tmp_path / "labels.npy", np.ones((2, 2))
     with pytest.raises(InputError, match=r"labels.npy holds float64 of shape \(2, 2\): expected \(4,\)"):
-        read(RowSet(str(tmp_path / "suffix.npy"), labels_file=str(tmp_path / "labels.npy")))
+        read(tmp_path / "suffix.npy", labels_file=str(tmp_path / "labels.npy"))
     with pytest.raises(InputError, match="has no column 'score'; it has text"):
         (tmp_path / "a.csv").write_text("text\na\n")
-        read(RowSet(str(tmp_path / "a.csv"), labels=("score",)))
+        read(tmp_path / "a.csv", labels=("score",))
