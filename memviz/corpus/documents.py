@@ -113,21 +113,31 @@ def _documents(
     files: Iterable[Path], tokenizer: Tokenizer, layout: Layout, refuse: Tell, note: Tell
 ) -> Iterator[tuple[Path, int, np.ndarray]]:
     """File, line and ids of every usable document."""
+    for block in blocks_of(_records(files, tokenizer.n_ids, layout, refuse, note)):
+        for record in with_ids(block, tokenizer.encode_all(texts_of(block))):
+            path = Path(record.row_id or "")
+            if len(record.content):
+                yield path, record.line, record.content  # type: ignore[misc]
+            else:
+                _tell(refuse, path, record.line, "has no tokens")
+
+
+def _records(files: Iterable[Path], n_ids: int, layout: Layout, refuse: Tell, note: Tell) -> Iterator[Record]:
+    """The usable records of all files, named by their file."""
     for path in files:
-        told = partial(_tell, refuse, path)
-        file = File(path, layout, tokenizer.n_ids, told, lambda said, path=path: note(f"{path}: {said}"))  # type: ignore[misc]
+        say = partial(_say, note, path)
+        file = File(path, layout, n_ids, partial(_tell, refuse, path), say)
         try:
-            records = read_records(file) if kind_of(path) else _text(file)
-            for block in blocks_of(records):
-                for record in with_ids(block, tokenizer.encode_all(texts_of(block))):
-                    if len(record.content):
-                        yield path, record.line, record.content  # type: ignore[misc]
-                    else:
-                        told(record.line, "has no tokens")
+            for record in read_records(file) if kind_of(path) else _text(file):
+                yield record._replace(row_id=str(path))
         except _TooLarge:
             raise
         except InputError as error:
             refuse(str(error))
+
+
+def _say(note: Tell, path: Path, said: str) -> None:
+    note(f"{path}: {said}")
 
 
 def _tell(refuse: Tell, path: Path, line: int, problem: str) -> None:

@@ -25,6 +25,8 @@ WIDEST_FIRST = ("int64", "uint32", "uint16", "uint8")
 _NAMES = {name: name for name in DTYPES} | {np.dtype(name).str: name for name in DTYPES}
 _BLOCK, _CHUNK = 1024, 2**24
 _LEAST_SEEN = 4
+_MOST_BYTES = 512
+"""Ids of a vocabulary whose ids may have been written in a byte each."""
 _SAMPLES, _SAMPLE = 64, 2**14
 
 
@@ -178,28 +180,31 @@ def _width(file: File, n_bytes: int) -> tuple[str, int]:
     dtype = _recognised(path, n_bytes, file.n_ids, file.layout.pad_id)
     if dtype is None:
         raise InputError(
-            f"{path} does not show how wide its ids are: no width gives ids of 0 to {file.n_ids - 1}, or it is too "
-            f"short: name one of {', '.join(DTYPES)} as its dtype"
+            f"{path} does not show how wide its ids are: no width alone gives ids of 0 to {file.n_ids - 1}, or it is "
+            f"too short: name one of {', '.join(DTYPES)} as its dtype"
         )
     file.note(f"{path.name} is read as {dtype}, recognised by its ids: wider ones would lie outside the vocabulary")
     return dtype, 0
 
 
 def _recognised(path: Path, n_bytes: int, n_ids: int, pad_id: int | None) -> str | None:
-    """The widest type by which every id that is looked at lies in the vocabulary.
+    """The widest type by which every id that is looked at lies in the vocabulary; None where none or two could be.
 
     Ids that were written narrower would, read together, be far outside it; ids that were written wider and are read
-    narrower alternate with zeros.
+    narrower alternate with zeros. Where most would fit a wider type, a few ids may be wrong instead.
     """
+    mostly = False
     for dtype in WIDEST_FIRST:
         width = np.dtype(dtype).itemsize
-        if n_bytes % width or n_bytes < _LEAST_SEEN * width:
+        if n_bytes % width or n_bytes < _LEAST_SEEN * width or (width == 1 and n_ids > _MOST_BYTES):
             continue
         ids = np.memmap(path, np.dtype(dtype).newbyteorder("<"), "r")
         starts = np.unique(np.linspace(0, max(0, len(ids) - _SAMPLE), _SAMPLES).astype(np.int64))
         seen = np.concatenate([ids[start : start + _SAMPLE] for start in starts]).astype(np.int64)
         if pad_id is not None:
-            seen = seen[seen != (pad_id if pad_id >= 0 or dtype == "int64" else pad_id % 2 ** (8 * width))]
-        if len(seen) and seen.min() >= 0 and 0 < seen.max() < n_ids:
-            return "int32" if dtype == "uint32" and pad_id is not None and pad_id < 0 else dtype
+            seen = seen[seen != (pad_id if dtype == "int64" else pad_id % 2 ** (8 * width))]
+        fits = (seen >= 0) & (seen < n_ids)
+        if len(seen) and fits.all() and seen.any():
+            return None if mostly else "int32" if dtype == "uint32" and pad_id is not None and pad_id < 0 else dtype
+        mostly = mostly or fits.mean() > 0.5
     return None

@@ -49,7 +49,7 @@ def columns_of(file: File, present: Collection[str], holds_ids: Holds, holds_nam
         ids = usual[0]
         file.note(f"token ids are in column {ids!r}")
     name = layout.id_column
-    if name is None:
+    if name is None and not layout.whole:
         name = next((each for each in USUAL_NAMES if each in present and holds_names(each)), None)
         if name is not None:
             file.note(f"rows are named by column {name!r}")

@@ -94,9 +94,11 @@ def unpadded(ids: np.ndarray, pad_id: int | None) -> np.ndarray:
     if pad_id is None:
         return ids
     real = ids != pad_id
-    first = int(real.argmax()) if real.any() else len(ids)
-    n = int((~real[first:]).argmax())
-    return ids[first : first + n] if n else ids[first:]
+    if not real.any():
+        return ids[:0]
+    first = int(real.argmax())
+    end = int((~real[first:]).argmax())
+    return ids[first : first + end] if end else ids[first:]
 
 
 def windows(record: Record, window: int | None) -> Iterator[Record]:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, count
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -81,37 +81,35 @@ def read_fields(file: File, stream: BinaryIO, own: str) -> Iterator[Record]:
     """Fields between `own`, or between another of `SEPARATORS` where only that gives usable columns."""
     csv.field_size_limit(MOST_TEXT)
     # an undecodable byte spoils its row, not the file
-    text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
-    first = text.readline(MOST_LINE)
-    separator = _separator(file, first, own)
-    lines = csv.reader(chain([first], iter(partial(text.readline, MOST_LINE), "")), delimiter=separator, strict=True)
-    try:
-        header = next(lines, [])
-    except csv.Error as error:
-        raise InputError(f"{file.path} is no CSV file: {error}") from None
-    tried = f" (fields between {SEPARATORS[separator]}; {', '.join(SEPARATORS.values())} were tried)"
-    columns = columns_of_table(file, header, lambda name: True, lambda name: True, tried)
-    blank: list[tuple[int, int]] = []
-    row = 0
-    while True:
-        line = lines.line_num + 1
+    with io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="") as text:
+        first = text.readline(MOST_LINE)
+        separator = _separator(file, first, own)
+        whole = chain([first], iter(partial(text.readline, MOST_LINE), ""))
+        lines = csv.reader(whole, delimiter=separator, strict=True)
         try:
-            values = next(lines, None)
-            if values is None:
-                return
-            if not values:
-                blank.append((row, line))  # at the end of a file they are no rows
-                row += 1
-                continue
-            for _, each in blank:
-                file.refuse(each, "is empty")
-            blank = []
-            if len(values) != len(header):
-                raise Unusable(f"has {len(values)} fields, the header has {len(header)}")
-            yield _record(file, columns, row, line, dict(zip(header, values, strict=True)))
-        except (Unusable, csv.Error) as problem:
-            file.refuse(line, str(problem))
-        row += 1
+            header = next(lines, [])
+        except csv.Error as error:
+            raise InputError(f"{file.path} is no CSV file: {error}") from None
+        tried = f" (fields between {SEPARATORS[separator]}; {', '.join(SEPARATORS.values())} were tried)"
+        columns = columns_of_table(file, header, lambda name: True, lambda name: True, tried)
+        blank: list[int] = []
+        for row in count():
+            line = lines.line_num + 1
+            try:
+                values = next(lines, None)
+                if values is None:
+                    return
+                if not values:
+                    blank.append(line)  # at the end of a file they are no rows
+                    continue
+                for each in blank:
+                    file.refuse(each, "is empty")
+                blank = []
+                if len(values) != len(header):
+                    raise Unusable(f"has {len(values)} fields, the header has {len(header)}")
+                yield _record(file, columns, row, line, dict(zip(header, values, strict=True)))
+            except (Unusable, csv.Error) as problem:
+                file.refuse(line, str(problem))
 
 
 def _separator(file: File, header: str, own: str) -> str:

@@ -23,7 +23,7 @@ from memviz.sweeps.progress import Stage
 from memviz.sweeps.rowset import NO_GROUPS, RowSet
 from memviz.sweeps.sources import Fact, Source
 from memviz.sweeps.tables import ROW_COLUMNS, schema_of
-from memviz.sweeps.workers import Workers, templates
+from memviz.rows.workers import Workers, templates
 from memviz.tokenizer import Tokenizer
 
 ROWS = "rows.parquet"

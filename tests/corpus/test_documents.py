@@ -34,7 +34,9 @@ class Read:
         self.problems: list[str] = []
         origins = Origins()
         files = input_files(inputs, self.problems.append)
-        shards = document_shards(files, tokenizer, origins, self.problems.append, Layout(**options), n_tokens)
+        self.said: list[str] = []
+        layout = Layout(**options)
+        shards = document_shards(files, tokenizer, origins, self.problems.append, layout, n_tokens, self.said.append)
         self.shards = list(shards)
         self.ids = [
             part.tolist() for shard in self.shards for part in np.split(shard.tokens, np.cumsum(shard.n_tokens)[:-1])
@@ -134,8 +136,11 @@ def test_arrays_of_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
     np.array([0, 5, 6, 0, 7], "<u2").tofile(tmp_path / "f.bin")
     read = Read(tokenizer, tmp_path)
     assert read.ids == [[1, 2, 0, 3, 0, 0, 4], [1, 2], [3, 4], [0, 5, 6, 0, 7]]
-    assert [problem.split(": ")[0] for problem in read.problems] == [f"{tmp_path}/{name}.npy" for name in "cde"]
-    assert read.problems[0].endswith("holds float64 of shape (1,), expected whole numbers in one or two dimensions")
+    assert [problem.split(" ")[0] for problem in read.problems] == [f"{tmp_path}/{name}.npy" for name in "cde"]
+    assert read.problems[0].endswith("holds float64 of shape (1,): expected whole numbers of shape (n, length)")
+    assert read.said == [
+        f"{tmp_path}/f.bin: f.bin is read as uint16, recognised by its ids: wider ones would lie outside the vocabulary"
+    ]
     read = Read(tokenizer, tmp_path / "a.npy", tmp_path / "f.bin", separator=0)
     assert read.ids == [[1, 2], [3], [4], [5, 6], [7]]
     assert read.places == ["a.npy:1", "a.npy:2", "a.npy:3", "f.bin:1", "f.bin:2"]
@@ -145,7 +150,8 @@ def test_the_type_of_raw_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
     np.array([1, 300, 2], "<u4").tofile(tmp_path / "a.bin")
     assert Read(tokenizer, tmp_path, dtype="uint32").ids == [[1, 300, 2]]
     (tmp_path / "a.bin").write_bytes(b"123")
-    assert Read(tokenizer, tmp_path).problems == [f"{tmp_path}/a.bin: its 3 bytes are no whole number of uint16 ids"]
+    (problem,) = Read(tokenizer, tmp_path).problems
+    assert problem.startswith(f"{tmp_path}/a.bin does not show how wide its ids are: ")
     (tmp_path / "a.bin").write_bytes(b"")
     assert len(Read(tokenizer, tmp_path).problems) == 1
     with pytest.raises(InputError, match="dtype 'float' is unknown: use one of uint8, uint16, uint32, int32, int64"):

@@ -17,7 +17,7 @@ import numpy as np
 from memviz.measures.templates import templates_of
 from memviz.tokenizer import Tokenizer
 
-ALONE = 16
+ALONE = 32
 """Blocks that are done before processes are started, which takes a second or two."""
 _WAITING = 3
 """Blocks that wait for each process, at most."""
