@@ -28,7 +28,9 @@ from memviz.maps.layout import Registration, register_points  # noqa: E402
 from memviz.records import BEFORE_NORM  # noqa: E402
 from memviz.settings import load_settings, settings  # noqa: E402
 from memviz.sweeps import Sweep, kept, read_row_set, read_sweep  # noqa: E402
-from memviz.ui.map.page import layer_at, same_spread, unexplained  # noqa: E402
+from memviz.ui.map.form import layer_at  # noqa: E402
+from memviz.ui.map.frame import same_spread  # noqa: E402
+from memviz.ui.map.frame import unexplained  # noqa: E402
 from memviz.ui.map.report import map_command  # noqa: E402
 
 

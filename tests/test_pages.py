@@ -25,7 +25,7 @@ from memviz.passages import PASSAGES  # noqa: E402
 from memviz.records import Run  # noqa: E402
 from memviz.settings import settings  # noqa: E402
 from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
-from memviz.ui.common.running import note  # noqa: E402
+from memviz.ui.common.runs import note  # noqa: E402
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> Non
 
 
 def watching(job: object) -> None:
-    from memviz.ui.common.running import watch
+    from memviz.ui.common.progress import watch
 
     watch(job, "A run", cancel=True)  # type: ignore[arg-type]
 
