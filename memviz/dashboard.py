@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from memviz.errors import MemvizError
+from memviz.errors import sentence
 from memviz.settings import ROOT
 from memviz.ui.common import every_page
 from memviz.ui.common.clicks import hearing
@@ -31,7 +31,10 @@ every_page.show_state()
 try:
     with hearing(page.url_path):
         page.run()
-except MemvizError as error:  # one sentence, whose remedy is the reader's
-    st.error(told(error))
+except Exception as error:
+    said = sentence(error)
+    if said is None:
+        raise
+    st.error(told(said))
 finally:  # a page that stops early is a first page too
     every_page.warm_up()

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from memviz.catalog import Model, find_model, read_card
-from memviz.corpus import Corpus, CorpusError, Kind
+from memviz.corpus import Corpus, Kind
 from memviz.corpus.attribution import KINDS
 from memviz.corpus.known import index_of, seen_until
 from memviz.demo.index import SUITE
@@ -28,7 +28,6 @@ from memviz.ui.common.process import session, store, tokenizer, worker
 from memviz.ui.common.progress import watch
 from memviz.ui.common.texts import told
 from memviz.ui.population.view import SweepView
-from memviz.weights import ModelError
 
 
 def _model_of(view: SweepView) -> tuple[Model, Tokenizer] | None:
@@ -36,7 +35,7 @@ def _model_of(view: SweepView) -> tuple[Model, Tokenizer] | None:
     try:
         model = find_model(view.models[-1], settings())
         card = read_card(model, settings())
-    except ModelError:
+    except InputError:
         return None
     return (model, tokenizer(card)) if card else None
 
@@ -81,7 +80,7 @@ def counted(view: SweepView, counting: Counting) -> Counted | None:
     about = _model_of(view)
     try:
         corpus = about and corpus_of(*about)
-    except CorpusError as error:
+    except InputError as error:
         st.warning(told(error))
         return None
     try:

@@ -7,7 +7,8 @@ from functools import cache
 
 import streamlit as st
 
-from memviz.settings import SettingsError, settings
+from memviz.errors import InputError
+from memviz.settings import settings
 from memviz.ui.common.process import default_model, session, worker
 
 WARM_UP_SECONDS = 1.5
@@ -18,7 +19,7 @@ def guard_settings() -> None:
     """Stop with one sentence where the settings cannot be used."""
     try:
         settings()
-    except SettingsError as error:
+    except InputError as error:
         st.error(str(error))
         st.stop()
 

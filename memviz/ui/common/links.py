@@ -46,7 +46,7 @@ def link_to(task: Request) -> dict[str, str]:
 
 
 def find_task(read: Callable[[dict[str, Any]], T], name: str) -> T | None:
-    """The stored task of a name, None where there is none. Raises MemvizError, and ValueError for what is no name."""
+    """The stored task of a name, None where there is none. Raises MemvizError."""
     request = store().get_request(name)
     return read(request) if request else None
 
@@ -58,7 +58,7 @@ def linked_task(read: Callable[[dict[str, Any]], T], what: str, parameter: str =
         return None
     try:
         task = find_task(read, name)
-    except (MemvizError, ValueError) as error:
+    except MemvizError as error:
         st.warning(f"This link cannot be followed: {told(error)}")
         return None
     if task is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from memviz.corpus import CorpusError
+from memviz.errors import InputError
 from memviz.figures.ladder import Rung, step_data
 from memviz.ui.common.lookup import corpus_of
 from memviz.ui.common.process import samples
@@ -28,7 +28,7 @@ def steps_of(rows: Sequence[RunRow], rungs: Sequence[Rung]) -> dict[str, Any]:
         return step_data(rungs, steps, last.model.n_steps, f"Row {row} of the training data: {times}.")
     try:
         corpus = corpus_of(last.model, last.tokenizer)
-    except CorpusError:
+    except InputError:
         corpus = None
     if corpus is None:
         said = "No index of the training data is here, so the steps that showed this text are not known."

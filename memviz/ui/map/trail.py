@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import streamlit as st
 
-from memviz.errors import InputError, MemvizError
+from memviz.errors import InputError
 from memviz.figures.glyphs import segments
 from memviz.figures.maps import Path
 from memviz.maps import trajectory
@@ -22,7 +21,7 @@ from memviz.ui.trace.form import LINK
 def current_prompt() -> tuple[str, TraceTask] | None:
     """The run that the address names, or the one last seen on the Trace page."""
     name = st.query_params.get("prompt") or LINK.name
-    with suppress(MemvizError, ValueError):
+    with suppress(MemvizError):
         task = find_task(task_from, name) if name else None
         return (name[:LINK_LENGTH], task) if name and task else None
     return None

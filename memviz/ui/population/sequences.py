@@ -21,7 +21,6 @@ from memviz.ui.common.process import tokenizer
 from memviz.ui.common.widgets import refuse
 from memviz.ui.population.tables import points
 from memviz.ui.population.view import SweepView
-from memviz.weights import ModelError
 
 SHOWN = 300
 """Sequences listed at most; files hold all."""
@@ -93,7 +92,7 @@ def _texts(view: SweepView, ids: list[np.ndarray], model: str) -> list[str]:
     """The tokens around the end of the context; token ids where the model's tokenizer is not here."""
     try:
         card = read_card(find_model(model, settings()), settings())
-    except ModelError:
+    except InputError:
         card = None
     k = view.task.context_at
     if card is None:
@@ -110,13 +109,13 @@ def _open(view: SweepView, row: int, page: str, model: str) -> None:
     """Go to the page that shows a row, asked as the sweep did."""
     try:
         asked = _asked(view, row, view.models if page == "compare" else (model,))
-    except (InputError, ModelError) as error:
+    except InputError as error:
         refuse(error)
     st.switch_page(PAGES / f"{page}.py", query_params=link_to(asked if page == "compare" else asked.tasks[0]))
 
 
 def _asked(view: SweepView, row: int, names: Sequence[str]) -> LadderTask:
-    """A row under some models at the view's sizes. Raises InputError, ModelError where one of them is not ready."""
+    """A row under some models at the view's sizes. Raises InputError where one of them is not ready."""
     ids: list[int] = view.rows.loc[view.rows["row"] == row, "ids"].iloc[0].tolist()
     cards = [(name, read_card(find_model(name, settings()), settings())) for name in names]
     missing = [name for name, card in cards if card is None]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
-from memviz.errors import InputError, MemvizError
+from memviz.errors import InputError
 from memviz.jobs import Job, Status
 from memviz.predictor.files import ABOUT
 from memviz.predictor.known import epochs_of
@@ -128,7 +127,7 @@ def show_unfinished(but: FitTask | None) -> None:
     folders = [path for path in (settings().cache / "predictors").glob("*/") if not (path / ABOUT).exists()]
     for folder in sorted(folders, key=lambda path: -path.stat().st_mtime):
         task = None
-        with suppress(MemvizError, ValueError):
+        with suppress(MemvizError):
             task = find_task(fit_task_from, folder.name)
         if task is None or task == but:
             continue

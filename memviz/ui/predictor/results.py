@@ -8,13 +8,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from memviz.errors import InputError
+from memviz.errors import MemvizError
 from memviz.figures.predicted import METHOD_WORDS
 from memviz.measures.glossary import GLOSSARY, explain
 from memviz.population.reported import SOURCE, reported_accuracies
 from memviz.predictor.known import Known, rename
 from memviz.predictor.task import fit_task_from
-from memviz.store import StoreError
 from memviz.sweeps.running import duration
 from memviz.ui.common.frames import offer_table, show_figure, title_line
 from memviz.ui.common.links import CHOSEN_LENGTH
@@ -134,7 +133,7 @@ def offer_name(known: Known) -> None:
     if given.strip() != known.name:
         try:
             rename(known, given)
-        except (InputError, StoreError) as error:
+        except MemvizError as error:
             st.error(told(error))
             return
         st.rerun()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from memviz.catalog import find_model, read_card
-from memviz.errors import MemvizError
+from memviz.errors import sentence
 from memviz.figures.linked import COMPONENT, component_css, component_js
 from memviz.settings import settings
 from memviz.tasks.trace import task_from, tokenizer_of
@@ -92,11 +91,14 @@ def _data(query: dict[str, str]) -> str | None:
     from memviz.ui.common.process import stored
     from memviz.ui.common.strip import selection
 
-    card = run = None
-    with suppress(MemvizError, ValueError):
+    try:
         task = find_task(task_from, query.get("run", ""))
         card = read_card(find_model(task.model, settings()), settings()) if task else None
         run = stored(task, card) if task and card else None
+    except Exception as error:
+        if sentence(error) is None:
+            raise
+        return None
     if not card or not run:
         return None
     view = {**linked_view(run, _tokenizer(card.name, card.weights)), **selection(query), "css": component_css()}

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from memviz.catalog import Card
+from memviz.errors import InputError
 from memviz.figures.linked import Track
 from memviz.figures.predicted import SETTING_WORDS, predicted_track
 from memviz.measures.glossary import explain
@@ -23,7 +24,6 @@ from memviz.tasks.trace import TraceTask
 from memviz.ui.common.process import store
 from memviz.ui.common.texts import told
 from memviz.ui.trace.predictors import clock, question, said_of_row, said_of_several, usable
-from memviz.weights import ModelError
 
 CHOSEN = "predicted"
 """The widget that chooses settings, and the address's parameter."""
@@ -59,7 +59,7 @@ def choose_tracks(run: Run, key: str, task: TraceTask, card: Card) -> list[Track
     for name in chosen:
         try:
             said = _probability(found[name], found[name].id, key, run, len(card.leading_ids))
-        except (ModelError, KeyError) as error:
+        except (InputError, KeyError) as error:
             st.warning(f"The {SETTING_WORDS[name]} predictor cannot be read: {told(error)}")
             continue
         if name == "context" and forecast is not None:

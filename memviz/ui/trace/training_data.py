@@ -9,11 +9,11 @@ import numpy as np
 import streamlit as st
 
 from memviz.catalog import Model, find_model
-from memviz.corpus import CorpusError
 from memviz.corpus.attribution import KINDS, SPAN_LISTED, SPAN_MIN, places, row_of, span_at, when
 from memviz.corpus.index import ORDERS
 from memviz.corpus.known import index_folder, seen_until
 from memviz.demo.index import SUITE
+from memviz.errors import InputError
 from memviz.figures.ngrams import spelled
 from memviz.jobs import Status, index_key
 from memviz.measures.display import UNKNOWN
@@ -81,7 +81,7 @@ def _offer_index(model: Model, tokenizer: Tokenizer) -> None:
     """Say which index is missing, and how it comes to be."""
     try:
         corpus_of(model, tokenizer)
-    except CorpusError as error:
+    except InputError as error:
         st.error(told(error))
         return
     if model.index != SUITE:
