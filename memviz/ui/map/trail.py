@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import streamlit as st
 
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.figures.glyphs import segments
 from memviz.figures.maps import Path
 from memviz.maps import trajectory

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.jobs import Job, Status
 from memviz.predictor.files import ABOUT
 from memviz.predictor.known import epochs_of
