@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 from memviz.errors import InputError
 from memviz.measures.templates import memorization_class
 from memviz.rows.layout import Note, Record, Refuse
+from memviz.rows.workers import Workers, templates
 from memviz.sweeps.duplicates import WINDOW, near_duplicate_groups
 from memviz.sweeps.labels import Kinds, label_values
 from memviz.sweeps.progress import Stage
 from memviz.sweeps.rowset import NO_GROUPS, RowSet
 from memviz.sweeps.sources import Fact, Source
 from memviz.sweeps.tables import ROW_COLUMNS, schema_of
-from memviz.rows.workers import Workers, templates
 from memviz.tokenizer import Tokenizer
 
 ROWS = "rows.parquet"

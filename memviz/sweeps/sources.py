@@ -13,8 +13,8 @@ from memviz.errors import InputError
 from memviz.rows.layout import File, Note, Record, Refuse, Unusable, windows
 from memviz.rows.reading import read_records
 from memviz.rows.splitting import blocks_of, texts_of, with_ids
-from memviz.sweeps.rowset import SUITE, RowSet
 from memviz.rows.workers import Workers, split
+from memviz.sweeps.rowset import SUITE, RowSet
 from memviz.tokenizer import Tokenizer
 
 Fact = dict[str, Any]
