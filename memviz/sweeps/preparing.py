@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from memviz import disk
 from memviz.errors import InputError
 from memviz.measures.templates import memorization_class
 from memviz.rows.layout import Note, Record, Refuse
@@ -76,9 +77,10 @@ def prepare_rows(
     """Write the rows of a row set to `target`, each cut to its first `n_needed` tokens; the cut changes no group.
 
     `refuse` hears of each malformed row, `say` how far it is and what was recognised. Raises InputError where nothing
-    usable is left, OSError.
+    usable is left, Failure.
     """
     with (
+        disk.refusing(target.parent),
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".rows-", suffix=".tmp") as aside,
         Workers(tokenizer) as workers,
     ):
