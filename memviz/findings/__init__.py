@@ -1,6 +1,6 @@
 """What finished sweeps say of the claims of docs/claims.toml: the text of docs/findings.md and its pictures.
 
-`claims.py` reads the claims and decides one, `evidence/` computes their statistics, `numbers.py` makes the tables of the
+`claims.py` reads claims and decides one, `evidence/` computes their statistics, `numbers.py` makes the tables of the
 figures, `pictures.py` draws them, `report.py` puts the document together; `memviz findings` writes it.
 
     material = material_of([read_sweep(folder)], frequencies)
