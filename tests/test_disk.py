@@ -198,7 +198,7 @@ def test_noise_that_cannot_be_kept_is_measured_again(tmp_path: Path, monkeypatch
     assert backend.logit_noise(loaded) == 0.5 and len(files_in(tmp_path)) == 1  # type: ignore[arg-type]
 
 
-MOVES = {"memviz/store/files.py": ["os.replace"], "memviz/sweeps/preparing.py": ["chosen.replace"]}
+MOVES = {"memviz/store/files.py": ["os.replace"], "memviz/sweeps/preparing.py": ["(work.aside / ROWS).replace"]}
 """What is written by others, or only moved."""
 
 
