@@ -9,6 +9,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -55,16 +56,20 @@ class Backend:
             _write_json(path, {"what": name, "logit_noise": noise})
             return noise
 
-    def provenance(self, loaded: Loaded, seconds: float) -> dict[str, Any]:
-        """What is shown beside a result and never hashed."""
+    @property
+    def device_name(self) -> str:
+        """The device in words."""
+        return device_name(self.device)
+
+    def provenance(
+        self, models: Mapping[str, str], dtype: str, seconds: float, libraries: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """What is shown beside a result and never hashed. models: what is said of those it is about."""
         return {
-            "model": loaded.card.name,
-            "label": loaded.card.label,
-            "revision": loaded.card.revision,
-            "weights": loaded.card.weights,
-            "dtype": loaded.dtype,
-            "device": device_name(loaded.device),
-            "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
+            **models,
+            "dtype": dtype,
+            "device": self.device_name,
+            "versions": {name: version(name) for name in ("torch", "transformers", "numpy", *libraries)},
             "seconds": round(seconds, 3),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }

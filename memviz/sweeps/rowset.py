@@ -7,14 +7,14 @@ import os
 import re
 import uuid
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from memviz.errors import InputError
 from memviz.settings import Settings
-from memviz.store.keys import request_fields
+from memviz.store.keys import record_of, request_of
 
 SUITE = "suite"
 PARTS = ("held-out", "planted", "background")
@@ -88,7 +88,7 @@ class RowSet:
 
     def request(self) -> dict[str, Any]:
         """The record as plain JSON, from which `row_set_from` makes an equal one."""
-        return json.loads(json.dumps(asdict(self)))
+        return request_of(self)
 
 
 def file_times(rows: RowSet) -> dict[str, list[int]]:
@@ -105,7 +105,7 @@ def file_times(rows: RowSet) -> dict[str, list[int]]:
 def row_set_from(request: dict[str, Any]) -> RowSet:
     """The record of a stored request. Raises InputError where it is of another format."""
     try:
-        return RowSet(**request_fields(RowSet, request))
+        return record_of(RowSet, request)
     except (KeyError, TypeError) as error:
         raise InputError(f"this row set cannot be read by this version of memviz ({error})") from None
 
