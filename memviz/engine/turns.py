@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from memviz.engine.writing import writing
+from memviz.disk import refusing
 
 log = logging.getLogger(__name__)
 
@@ -18,16 +18,16 @@ log = logging.getLogger(__name__)
 def turn(cache: Path, name: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold what `name` says against other memviz processes of a cache. Calls `waiting`, which may raise to give up.
 
-    Raises CacheError where the lock cannot be written.
+    Raises Failure where the lock cannot be written.
     """
     folder = cache / "locks"
-    with writing(cache):
+    with refusing(cache):
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{name}.lock")
     said = False
     while True:
         try:
-            with writing(cache):
+            with refusing(cache):
                 lock.acquire(timeout=0.5)
             break
         except Timeout:

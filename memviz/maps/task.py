@@ -11,7 +11,7 @@ import numpy as np
 from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.maps.gathering import Chosen, alone, batches, checked_layer, choose, gather, together
-from memviz.maps.layout import UMAP, ProjectionError, fit_basis, nearest, quality, umap_layout, warm_up
+from memviz.maps.layout import UMAP, fit_basis, nearest, quality, umap_layout, warm_up
 from memviz.maps.layout.judging import n_judged_neighbours
 from memviz.maps.records import LAST_CONTEXT, EmbeddingMap, Silhouettes
 from memviz.maps.scope import Scope, ScopedTask, check_seed
@@ -139,7 +139,7 @@ def _laid_out(points: np.ndarray, task: MapTask, context: Context) -> tuple[Any,
             xy = umap_layout(neighbours.first(task.n_neighbours - 1), xy, task.seed, report=context.report)
         context.say("judging the map")
         return basis, reduced, xy, quality(points, xy, neighbours)
-    except ProjectionError as error:
+    except InputError as error:
         raise InputError(str(error)) from None
 
 
