@@ -105,10 +105,11 @@ def main() -> None:
     parser.add_argument("--tune", nargs="?", const=",".join(CONFIGURATIONS), help="Names of CONFIGURATIONS, or all.")
     asked = parser.parse_args()
     settings = load_settings()
-    backend, store = Backend(settings), Store(settings.cache / "results", settings.cache_limit)
+    context = Context(settings, Store(settings.cache / "results", settings.cache_limit))
+    backend = context.backend
     parts = ("train", "validation")
     start = time.perf_counter()
-    data = read_data(read_sweep(asked.sweep), asked.model, K, M, backend, store, parts=parts)
+    data = read_data(read_sweep(asked.sweep), asked.model, K, M, context, parts=parts)
     sizes = [len(data.places(name)) for name in parts]
     print(
         f"{asked.model}: {sizes[0]:,} training and {sizes[1]:,} validation rows x {M} tokens, share of hits "

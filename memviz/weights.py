@@ -142,7 +142,7 @@ _WIDTHS = ("hidden_size", "n_embd", "d_model")
 
 
 def depth_and_width(folder: Path) -> tuple[int | None, int | None]:
-    """Number of layers and coordinates of a state as `config.json` says, None where it does not. Raises ModelError."""
+    """Number of layers and coordinates of a state as `config.json` says, None where it does not. Raises InputError."""
     config = read_json(folder / "config.json")
     config = config.get("text_config") or config
 

@@ -49,7 +49,6 @@ class DynamicsTask(ScopedTask[Dynamics]):
         return {"dynamics": FORMAT}
 
     def compute(self, cards: Sequence[Card], context: Context) -> Dynamics:
-        """Also raises NonFiniteError."""
         chosen = choose(self.scope, self.scope.sweep(), self.model, MOST_ROWS)
         layers = together(cards[0], BEFORE_NORM)
         with TemporaryFile(dir=context.settings.cache) as file:

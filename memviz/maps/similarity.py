@@ -66,7 +66,6 @@ class SimilarityTask(ScopedTask[Similarity]):
             checked_layer(card, layer)
 
     def compute(self, cards: Sequence[Card], context: Context) -> Similarity:
-        """Also raises NonFiniteError."""
         sweep, states, rows = self.scope.sweep(), [], []
         for card, wanted in zip(cards, self.layers, strict=True):
             layer = checked_layer(card, wanted)

@@ -86,7 +86,6 @@ class MapTask(ScopedTask[EmbeddingMap]):
         checked_layer(cards[0], self.layer)
 
     def compute(self, cards: Sequence[Card], context: Context) -> EmbeddingMap:
-        """Also raises NonFiniteError."""
         card, layer = cards[0], checked_layer(cards[0], self.layer)
         chosen = choose(self.scope, self.scope.sweep(), self.model, N_POINTS // len(self.steps))
         if len(chosen.places) * len(self.steps) > MOST_POINTS:

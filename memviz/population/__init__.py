@@ -28,7 +28,7 @@ from memviz.population.curves import (
 from memviz.population.filters import Choices, Filters, choices, filters_from_query
 from memviz.population.fits import SizeFit, size_fits
 from memviz.population.intervals import Estimate, estimate, resampled_sums, wilson
-from memviz.population.ngrams import Frequencies, frequencies, stored_frequencies
+from memviz.population.ngrams import CountTask, Frequencies, FrequencyTask
 from memviz.population.transitions import Transition, memorized_only_by, rows_of_cell, transition, transitions
 from memviz.population.weighting import POPULATIONS, Population, covered, strata_of, weights_of
 
@@ -40,7 +40,9 @@ __all__ = [
     "Choices",
     "Estimate",
     "Filters",
+    "CountTask",
     "Frequencies",
+    "FrequencyTask",
     "Population",
     "SizeFit",
     "Transition",
@@ -54,7 +56,6 @@ __all__ = [
     "difference",
     "estimate",
     "filters_from_query",
-    "frequencies",
     "labels_of",
     "members",
     "memorized_only_by",
@@ -63,7 +64,6 @@ __all__ = [
     "rows_of_cell",
     "size_fits",
     "size_points",
-    "stored_frequencies",
     "strata_of",
     "summary",
     "transition",

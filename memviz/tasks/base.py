@@ -98,7 +98,7 @@ class Context:
         return replace(self, report=report, say=say, start=lambda: self.backend)
 
     def loaded(self, card: Card, dtype: str) -> tuple[Loaded, float]:
-        """A model in memory and its logit noise; the seconds of a result count from here. Raises ModelError."""
+        """A model in memory and its logit noise; the seconds of a result count from here. Raises Failure."""
         self.say(f"loading {card.name}")
         loaded = self.backend.load(card, dtype)
         self.report(0, 0)
@@ -243,7 +243,7 @@ def answer(task: Task[R], context: Context) -> Answer[R]:
 
 
 def ready(name: str, context: Context) -> Card:
-    """The card of a model, made where it is not there yet. Raises ModelError, CacheError."""
+    """The card of a model, made where it is not there yet. Raises InputError, Failure."""
     model = find_model(name, context.settings)
     card = read_card(model, context.settings)
     if card is not None:

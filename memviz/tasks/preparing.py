@@ -36,8 +36,8 @@ class PrepareTask(Task[Card]):
 
 
 @dataclass(frozen=True)
-class _Once(Task[str]):
-    """Something that is there once it was done."""
+class Errand(Task[str]):
+    """Something that has to be done before others can be asked, without a model; it is not stored itself."""
 
     keyed_by_cards = False
     on_device = False
@@ -58,7 +58,7 @@ class _Once(Task[str]):
 
 
 @dataclass(frozen=True)
-class EngineTask(_Once):
+class EngineTask(Errand):
     """The engine started: its device is known then. The answer is the device's kind."""
 
     kind = "engine"
@@ -68,12 +68,12 @@ class EngineTask(_Once):
         return "the engine"
 
     def compute(self, cards: Sequence[Card], context: Context) -> str:
-        """Raises DeviceError."""
+        """Raises Failure where the device is not there."""
         return context.device.kind
 
 
 @dataclass(frozen=True)
-class IndexTask(_Once):
+class IndexTask(Errand):
     """The n-gram index of the suite's corpus in the cache; shards that are there are reused. The answer is its name."""
 
     kind = "index"
@@ -84,7 +84,7 @@ class IndexTask(_Once):
         return self.name
 
     def compute(self, cards: Sequence[Card], context: Context) -> str:
-        """Raises CorpusError, OSError."""
+        """Raises InputError, Failure."""
         from memviz.demo.index import build_suite_index
 
         context.say("indexing the training data")

@@ -85,7 +85,6 @@ class TraceTask(Task[Run]):
         return result_key(asked | {"weights": cards[0].weights}, self.dtype, device, **barred)
 
     def compute(self, cards: Sequence[Card], context: Context) -> Trace:
-        """Also raises NonFiniteError."""
         from memviz.engine.tracing import trace
 
         loaded, noise = context.loaded(cards[0], self.dtype)
