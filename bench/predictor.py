@@ -34,6 +34,7 @@ from memviz.settings import load_settings
 from memviz.store import Store
 from memviz.sweeps import read_sweep
 from memviz.sweeps.states import texts_of
+from memviz.tasks.base import Context
 
 K, M = 32, 64
 N_PROMPTS = 40

@@ -93,7 +93,10 @@ def sweep(
     batch: int = BATCH,
     **options: Any,
 ) -> Sweep:
-    """Run a sweep into the folder `out`, or go on with it; options as `SweepRequest` has them. Raises as `run_sweep`."""
+    """Run a sweep into the folder `out`, or go on with it; options as `SweepRequest` has them.
+
+    Raises as `run_sweep`.
+    """
     task = SweepRequest(tuple(models), rows or RowSet(), **options)
     return run_sweep(task, _context().telling(report, say or _tell), Path(out).resolve(), batch)
 

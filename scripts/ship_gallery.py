@@ -324,11 +324,11 @@ def _picture(browser: Browser, url: str, example: Example, dark: bool, scratch: 
 def main() -> None:
     quiet_libraries()
     settings = load_settings(cache=WORK, offline=True, dtype="float32")
-    samples = Samples()
+    context, samples = Context(settings, Store(WORK / "results", 10**10)), Samples()
     for name in samples.models:
         ship_card(ready(name, context))
     shutil.rmtree(GALLERY / "store", ignore_errors=True)
-    store, shipped = Store(WORK / "results", 10**10), Store(GALLERY / "store", 10**9)
+    shipped = Store(GALLERY / "store", 10**9)
     maker = Maker(context, shipped, samples)
     made = [*trace_examples(maker), *compare_examples(maker), *space_examples(maker), *population_examples()]
     shipped.close()

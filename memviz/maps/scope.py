@@ -75,7 +75,7 @@ class ScopedTask(Task[R]):
         def scope(self) -> Scope: ...
 
     @property
-    def dtype(self) -> str:
+    def precision(self) -> str:
         return self.scope.dtype
 
     @property
@@ -98,4 +98,4 @@ class ScopedTask(Task[R]):
         sweep = self.scope.sweep()
         asked = {name: value for name, value in self.request().items() if name not in ("model", "models", "scope")}
         asked |= {"scope": self.scope.identity(sweep), "weights": [sweep.weights_of(name) for name in self.model_names]}
-        return result_key(asked, self.dtype, device, projection=PROJECTION, **self.versions)
+        return result_key(asked, self.precision, device, projection=PROJECTION, **self.versions)

@@ -125,9 +125,7 @@ class FrequencyTask(Task[Frequencies]):
 
     def unpack(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Frequencies:
         n_tokens, name = _tokens_until(self.corpus, self.until_step), self.corpus.manifest.name
-        return Frequencies(
-            self.tokens.rows, self.orders, arrays["counts"], n_tokens, self.copies, name, self.generated
-        )
+        return Frequencies(self.tokens.rows, self.orders, arrays["counts"], n_tokens, self.copies, name, self.generated)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ import numpy as np
 from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.predictor.known import Known, known_predictors
-from memviz.store import request_hash
-from memviz.tasks.base import ENGINE, Context, Task
+from memviz.tasks.base import Context, Task, versioned_hash
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class ForecastTask(Task[Forecast]):
         if found is not None or self.dtype != "float32":
             return found
         asked = {name: value for name, value in self.request().items() if name != "model"}
-        former = request_hash(asked | {"engine": ENGINE})
+        former = versioned_hash(asked)
         about = context.store.get(former)
         mine = about is not None and about[1].get("request", {}).get("model") == self.model
         return super().find(former, cards, context) if mine else None
@@ -67,7 +66,7 @@ class ForecastTask(Task[Forecast]):
         return Said(predict_context(known, cards[0], asked, context.backend, self.dtype)[0])
 
     def unpack(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Forecast:
-        made = about["provenance"] if "provenance" in about else about
+        made = about.get("provenance", about)
         return Forecast(arrays["probability"], datetime.fromisoformat(made["created"]))
 
     def _known(self, among: list[Known]) -> Known:

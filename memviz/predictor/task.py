@@ -28,7 +28,7 @@ from memviz.store import request_hash
 from memviz.sweeps.results import Sweep, read_sweep
 from memviz.sweeps.running import duration
 from memviz.sweeps.task import AT
-from memviz.tasks.base import ENGINE, Context, Device, Task
+from memviz.tasks.base import Context, Device, Task, versioned_hash
 
 if TYPE_CHECKING:
     from memviz.predictor.network.artifact import Predictor
@@ -99,7 +99,7 @@ class FitTask(Task[Known]):
         """Of what decides the numbers: also the name of the folder and the key."""
         asked = {name: value for name, value in self.request().items() if name != "sweep"}
         further = {"sizes": asdict(self.sizes), "split": SPLIT, "predictor": PREDICTOR}
-        return request_hash(asked | further | {"engine": ENGINE})
+        return versioned_hash(asked | further)
 
     def folder(self, settings: Settings) -> Path:
         """Where the cache keeps it, fitted or under way."""
@@ -205,7 +205,9 @@ def _train(folder: Path, task: FitTask, parts: dict[str, PredictorData], context
     for epoch in trainer.epochs(context.report):
         save_state(trainer.state(), folder / CHECKPOINT)
         _write_progress(folder, trainer)
-        context.say(f"epoch {epoch.epoch} of at most {task.sizes.n_epochs}: validation loss {epoch.validation_loss:.4f} nats")
+        context.say(
+            f"epoch {epoch.epoch} of at most {task.sizes.n_epochs}: validation loss {epoch.validation_loss:.4f} nats"
+        )
     return trainer
 
 

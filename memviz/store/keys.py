@@ -88,7 +88,9 @@ def record_of(kind: type[R], request: Mapping[str, Any]) -> R:
     if unknown:
         raise TypeError(f"{unknown[0]:.60} is unknown")
     came_later = {each.name for each in fields(kind) if LATER in each.metadata}  # type: ignore[arg-type]
-    return kind(**{name: _read(name, hints[name], request[name]) for name in hints if name in request or name not in came_later})
+    return kind(
+        **{name: _read(name, hints[name], request[name]) for name in hints if name in request or name not in came_later}
+    )
 
 
 def _read(name: str, hint: Any, value: Any) -> Any:

@@ -249,9 +249,7 @@ class _Run:
     def _survey(self, card: Card, prompts: Prompts) -> Survey:
         assert prompts.continuation_ids is not None
         n_tokens, before = prompts.context_ids.size + 2 * prompts.continuation_ids.size, self.done
-        context = self.context.telling(
-            lambda done, total: self.report(min(before + done, self.total), self.total)
-        )
+        context = self.context.telling(lambda done, total: self.report(min(before + done, self.total), self.total))
         _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts), context)
         self.n_reused += was_stored
         if not was_stored:

@@ -56,13 +56,18 @@ class Device:
 
 
 def where(dtype: str, device: Device) -> dict[str, str]:
-    """What a key says of the device. At float32 nothing: there the numbers of all agree within the noise that is said."""
+    """What a key says of the device. At float32 nothing: there all agree within the noise that is said."""
     return {} if dtype == "float32" else {"device": device.kind}
 
 
 def result_key(asked: Mapping[str, Any], dtype: str, device: Device, **further: Any) -> str:
     """The key of a result: what was asked, ENGINE, and what of the device decides the numbers."""
-    return request_hash({**asked, "engine": ENGINE, **where(dtype, device), **further})
+    return versioned_hash({**asked, **where(dtype, device), **further})
+
+
+def versioned_hash(asked: Mapping[str, Any]) -> str:
+    """The hash of what was asked of this engine."""
+    return request_hash({**asked, "engine": ENGINE})
 
 
 @dataclass
@@ -132,12 +137,6 @@ class Task(Generic[R]):
         def model(self) -> str:
             """What it is about, in words: the model where it is one."""
 
-        @property
-        def dtype(self) -> str:
-            """Of the model's numbers."""
-    else:
-        dtype = "float32"
-
     def __init_subclass__(cls) -> None:
         if "kind" in vars(cls):
             KINDS[cls.kind] = cls
@@ -157,6 +156,11 @@ class Task(Generic[R]):
         return request_hash(self.request())
 
     @property
+    def precision(self) -> str:
+        """Of the model's numbers: its `dtype`, where it has one."""
+        return getattr(self, "dtype", "float32")
+
+    @property
     def model_names(self) -> tuple[str, ...]:
         """Models that must be ready; none where it is about none."""
         return (self.model,)
@@ -167,7 +171,7 @@ class Task(Generic[R]):
     def key(self, cards: Sequence[Card], device: Device) -> str:
         """The key of the result: what decides its numbers, and nothing else."""
         asked = {name: value for name, value in self.request().items() if name != "model"}
-        return result_key(asked | {"weights": cards[0].weights}, self.dtype, device)
+        return result_key(asked | {"weights": cards[0].weights}, self.precision, device)
 
     def compute(self, cards: Sequence[Card], context: Context) -> Any:
         """The record. Raises InputError, Failure, and what `report` and `say` raise to give up."""
@@ -203,7 +207,7 @@ class Task(Generic[R]):
         about: dict[str, Any] = {"request": self.request(), "engine": ENGINE}
         if cards:
             seconds = time.perf_counter() - context.started
-            about["provenance"] = context.backend.provenance(names(cards), self.dtype, seconds, self.libraries)
+            about["provenance"] = context.backend.provenance(names(cards), self.precision, seconds, self.libraries)
         arrays = to_arrays(record)
         context.store.put(key, arrays, about)
         return self.unpack(arrays, about)

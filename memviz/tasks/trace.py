@@ -90,9 +90,7 @@ class TraceTask(Task[Run]):
         loaded, noise = context.loaded(cards[0], self.dtype)
         context.say("decoding")
         guesses = self._guesses(context)
-        return trace(
-            loaded, self.prompts, self.n_steps, self.decoding, noise, self.all_layers, guesses, context.report
-        )
+        return trace(loaded, self.prompts, self.n_steps, self.decoding, noise, self.all_layers, guesses, context.report)
 
     def unpack(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Run:
         return Run(from_arrays(Trace, arrays), about["provenance"])
