@@ -25,8 +25,6 @@ MOST_AT_TOP = 15
 """Modules that lie directly in memviz/."""
 KNOWN = {
     ("memviz.ui.common.frames", "memviz.ui.population.page"),
-    ("memviz.predictor.task", "memviz.predictor.running"),
-    ("memviz.maps.task", "memviz.maps.making"),
 }
 """Imports that close a circle, to be mended."""
 

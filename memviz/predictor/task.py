@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from memviz import disk
@@ -131,6 +132,9 @@ class FitTask(Task[Known]):
         return read_known(folder)
 
     def keep(self, key: str, record: Known, cards: Sequence[Card], context: Context) -> Known:
+        """The predictor is in its folder; the store has the course of the fit, and where it lies."""
+        history = np.array([each["validation_loss"] for each in record.about["epochs"]], np.float64)
+        context.store.put(key, {"validation_loss": history}, {"request": self.request(), "folder": record.folder.name})
         return record
 
 

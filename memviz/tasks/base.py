@@ -279,7 +279,7 @@ def _known(task: Task[Any], context: Context) -> list[Card] | None:
 
 def task_from(request: Mapping[str, Any], *kinds: type[T]) -> T:
     """The task of a stored request, of one of some kinds. Raises InputError where it is another or cannot be read."""
-    named = request.get("task")
+    named = request.get("task") if isinstance(request, Mapping) else request
     kind = KINDS.get(named) if isinstance(named, str) else None
     if kind is None or (kinds and not issubclass(kind, kinds)):
         wanted = f", not a {' or '.join(each.kind for each in kinds)}" if kinds else ""
