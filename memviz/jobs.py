@@ -166,6 +166,11 @@ class Worker:
                 self._end(job, Status.CANCELLED)
 
     @property
+    def device(self) -> tuple[str, str] | None:
+        """Kind and name of the engine's device, None before it has started."""
+        return None if self.backend is None else self.backend.where
+
+    @property
     def n_active(self) -> int:
         with self._changed:
             return sum(job.active for job in self._jobs.values())

@@ -60,9 +60,9 @@ class Backend:
             return noise
 
     @property
-    def device_name(self) -> str:
-        """The device in words."""
-        return device_name(self.device)
+    def where(self) -> tuple[str, str]:
+        """The device's kind, and the device in words."""
+        return self.device.type, device_name(self.device)
 
     def provenance(
         self, models: Mapping[str, str], dtype: str, seconds: float, libraries: Sequence[str] = ()
@@ -71,7 +71,7 @@ class Backend:
         return {
             **models,
             "dtype": dtype,
-            "device": self.device_name,
+            "device": self.where[1],
             "versions": {name: version(name) for name in ("torch", "transformers", "numpy", *libraries)},
             "seconds": round(seconds, 3),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

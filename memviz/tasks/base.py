@@ -82,6 +82,8 @@ class Context:
     """Takes what is known of a result before all of it is."""
     start: Callable[[], Backend] | None = None
     """Gives the engine; by default one is started at the first need."""
+    find_device: Callable[[], tuple[str, str]] | None = None
+    """Gives kind and name of the device to those who start no engine; by default the engine does."""
     started: float = 0.0
     """When computing began, by `time.perf_counter`."""
 
@@ -95,8 +97,8 @@ class Context:
 
     @cached_property
     def device(self) -> Device:
-        """The engine's."""
-        return Device(lambda: (self.backend.device.type, self.backend.device_name))
+        """Where results are computed."""
+        return Device(self.find_device or (lambda: self.backend.where))
 
     def telling(self, report: Report, say: Say = lambda stage: None) -> Context:
         """The same, with others to tell: for a part of a task."""
@@ -257,15 +259,18 @@ def ready(name: str, context: Context) -> Card:
     return prepare(model, context.settings, context.say)
 
 
-def key_of(task: Task[Any], context: Context) -> str | None:
-    """The key of a task's result, without torch; None where a model is not ready. Raises InputError."""
-    cards = _known(task, context)
+def key_of(task: Task[Any], context: Context, cards: Sequence[Card] | None = None) -> str | None:
+    """The key of a task's result, without torch; None where a model is not ready. Raises InputError.
+
+    cards: those of its models, where they have been read.
+    """
+    cards = cards or _known(task, context)
     return None if cards is None else task.key(cards, context.device)
 
 
-def stored(task: Task[R], context: Context) -> R | None:
-    """The answer where it is stored, without torch. Raises InputError where the task cannot be."""
-    cards = _known(task, context)
+def stored(task: Task[R], context: Context, cards: Sequence[Card] | None = None) -> R | None:
+    """The answer where it is stored, as `key_of`."""
+    cards = cards or _known(task, context)
     return None if cards is None else task.find(task.key(cards, context.device), cards, context)
 
 

@@ -130,7 +130,7 @@ class LadderTask(Task[tuple[Run, ...]]):
         return tuple(task.model for task in self.tasks)
 
     @property
-    def steps(self) -> tuple[TraceTask, ...]:
+    def drafted(self) -> tuple[TraceTask, ...]:
         """Its tasks; each is offered what those before it wrote."""
         return tuple(replace(task, drafts=self.tasks[:place]) for place, task in enumerate(self.tasks))
 
@@ -148,7 +148,7 @@ class LadderTask(Task[tuple[Run, ...]]):
         return nullcontext()
 
     def compute(self, cards: Sequence[Card], context: Context) -> tuple[Run, ...]:
-        return tuple(answer(task, context).result for task in self.steps)
+        return tuple(answer(task, context).result for task in self.drafted)
 
     def keep(self, key: str, record: tuple[Run, ...], cards: Sequence[Card], context: Context) -> tuple[Run, ...]:
         return record

@@ -504,9 +504,8 @@ def test_a_disk_that_is_full_when_the_result_is_kept(cli: CommandLine, monkeypat
 
     monkeypatch.setattr(os, "fsync", full)
     sentence = cli.refused(*TEXT_FILE, "--context", 9, code=1)
-    assert (
-        sentence
-        == f"no space left in {cli.cache / 'results'}, 0.1 MB needed: free space or set MEMVIZ_CACHE or --out to another folder"
+    assert sentence.startswith(
+        f"no space left in {cli.cache / 'results'}, 0.1 MB needed: free space or set MEMVIZ_CACHE"
     )
 
 

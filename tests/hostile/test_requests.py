@@ -22,7 +22,7 @@ from memviz.tasks.lens import LensTask
 from memviz.tasks.perturbation import PerturbationTask
 from memviz.tasks.trace import TraceTask
 from memviz.ui import escaped
-from memviz.ui.common.links import selection
+from memviz.ui.common.strip import selection
 
 KINDS: list[type[Task[Any]]] = [
     TraceTask,

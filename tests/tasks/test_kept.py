@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,7 @@ KINDS: dict[str, type[Task[Any]]] = {
 class NoEngine:
     """On a CPU, with nothing to compute."""
 
-    device, device_name = SimpleNamespace(type="cpu"), "cpu"
+    where = ("cpu", "cpu")
 
     def load(self, *_: object) -> None:
         pytest.fail("a model is loaded for what is stored")
