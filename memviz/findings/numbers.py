@@ -18,7 +18,7 @@ from memviz.population.filters import is_true
 from memviz.population.fits import SizeFit, size_fits
 from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.population.transitions import transitions
-from memviz.population.weighting import POPULATIONS, Population, covered, weights_of
+from memviz.population.weighting import POPULATIONS, Population, covered, row_weights
 from memviz.sweeps.task import ANCHORED, SLIDING
 
 JUMPS = {
@@ -128,7 +128,7 @@ def _weighted(found: Material, strata: pd.DataFrame | None) -> str:
     cases: list[tuple[str, pd.DataFrame, pd.Series | None, float]] = [("held-out rows, the floor", held_out, None, 1.0)]
     of_training: tuple[Population, ...] = ("rows", "exposures")
     for population in of_training:
-        by_row = weights_of(rows, strata, population)
+        by_row = row_weights(rows, strata, population)
         cases.append((POPULATIONS[population], points, by_row, covered(rows, strata, population)))
     for name, chosen, weights, share in cases:
         if chosen.empty:
