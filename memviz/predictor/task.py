@@ -26,8 +26,8 @@ from memviz.predictor.presets import PRESETS, SETTINGS, Preset, PresetName, Sett
 from memviz.predictor.tables import write_tables
 from memviz.settings import Settings
 from memviz.store import request_hash
+from memviz.sweeps.progress import duration
 from memviz.sweeps.results import Sweep, read_sweep
-from memviz.sweeps.running import duration
 from memviz.sweeps.task import AT
 from memviz.tasks.base import Context, Device, Task, versioned_hash
 

@@ -26,6 +26,7 @@ from memviz.settings import Settings
 from memviz.store.keys import request_of
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
 from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
+from memviz.sweeps.progress import SECONDS_BETWEEN, duration
 from memviz.sweeps.results import MANIFEST, Sweep, TableFile, read_sweep, table_file, write_manifest
 from memviz.sweeps.rowset import SUITE, file_times
 from memviz.sweeps.tables import (
@@ -46,7 +47,6 @@ log = logging.getLogger(__name__)
 BATCH = 128
 """Rows decoded together, and lost at most when the process is killed. Another number computes all anew."""
 MALFORMED = "malformed.txt"
-_SECONDS_BETWEEN = 0.5
 
 
 def run_sweep(task: SweepRequest, context: Context, folder: Path, batch: int = BATCH) -> Sweep:
@@ -164,7 +164,6 @@ class _Run:
 
     def run(self) -> Sweep:
         self._refuse_other_sweeps()
-        self.say("reading the rows")
         self.files = file_times(self.task.rows)
         malformed = self.folder / MALFORMED
         with disk.new_file(malformed) as new, new.open("w", encoding="utf-8") as lines:
@@ -176,6 +175,7 @@ class _Run:
                 min(card.vocab_size for card in self.cards),
                 lambda line, problem: print(f"line {line}: {problem}", file=lines),
                 lambda n_read: self.report(0, 0),
+                self.say,
             )
         if rows.n_malformed:
             self.say(f"{rows.n_malformed:,} of {rows.n_read:,} rows cannot be used; {malformed} names them")
@@ -262,7 +262,7 @@ class _Run:
 
     def _say_progress(self, card: Card, condition: Condition, n_done: int, n_rows: int) -> None:
         now = time.monotonic()
-        if now - self.last_said < _SECONDS_BETWEEN:
+        if now - self.last_said < SECONDS_BETWEEN:
             return
         self.last_said = now
         left = ""
@@ -290,6 +290,7 @@ class _Run:
                 "n_read": rows.n_read,
                 "n_malformed": rows.n_malformed,
                 "n_cut": rows.n_cut,
+                "read_as": list(rows.read_as),
                 "files": self.files,
                 "lengths": {str(length): count for length, count in rows.lengths.items()},
             },
@@ -321,10 +322,3 @@ class _Run:
         facts = {name: getattr(model, name) for name in ("family", "size", "step", "n_steps", "seed")}
         known = {name: getattr(card, name) for name in ("name", "label", "revision", "weights", "n_parameters")}
         return known | facts | {"dtype": self.task.dtype, "leading_ids": card.leading_ids}
-
-
-def duration(seconds: float) -> str:
-    """A time left in words, no finer than it is known."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

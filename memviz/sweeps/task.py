@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memviz.errors import InputError
-from memviz.sweeps.rowset import RowSet
+from memviz.sweeps.rowset import NEAR_DUPLICATES, RowSet
 from memviz.weights import BYTES_PER_PARAMETER
 
 SLIDING, ANCHORED = "sliding", "anchored"
@@ -86,6 +86,11 @@ def sweep_command(task: SweepRequest, out: str = "sweep") -> str:
         ("--ids-column", rows.ids_column, "ids"),
         ("--id-column", rows.id_column, None),
         ("--labels-file", rows.labels_file, None),
+        ("--ids-dtype", rows.ids_dtype, None),
+        ("--separator", rows.separator, None),
+        ("--pad-id", rows.pad_id, None),
+        ("--window", rows.window, None),
+        ("--groups", rows.groups, NEAR_DUPLICATES),
     ):
         if value != default:
             words += [option, str(value)]
