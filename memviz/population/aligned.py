@@ -46,6 +46,8 @@ class Aligned:
     """(n, M) bool."""
     values: Mapping[str, np.ndarray]
     """Key of `QUANTITIES` -> (n, k + M) float64, NaN where undefined."""
+    unseen: Aligned | None = None
+    """Rows that these weights have read at most once, from which the null of M = 0 takes its hit rates."""
 
     def of(self, quantity: str) -> np.ndarray:
         """(n, k + M) values of a quantity. Raises InputError where it was not brought along."""
@@ -75,7 +77,7 @@ def align(
     `entropy` needs a sweep with --positions; without it, or where the positions of this condition were not kept, the
     free-running entropy is known at indices k - 1 and k only, and has no null. Raises InputError.
     """
-    names = ["row", "group", "start", "m", "matches", "entropy_before", "entropy_at"]
+    names = ["row", "group", "start", "m", "matches", "entropy_before", "entropy_at", "bucket"]
     condition = [("model", "==", model), ("mode", "==", mode), ("k", "==", k)]
     found = sweep.read("sequences", names, condition)
     found = found[found["m"] >= m].sort_values("row")
@@ -92,7 +94,9 @@ def align(
             raise InputError(f"these frequencies are not of {model} at k = {k}, {mode}: count them anew")
         for n in counted.orders:
             values[name.format(n)] = counted.of(n, rows)[:, first : first + k + n_decoded]
-    return Aligned(model, mode, k, m, rows, found["group"].to_numpy(np.int64), match, values)
+    every = Aligned(model, mode, k, m, rows, found["group"].to_numpy(np.int64), match, values)
+    unseen = found["bucket"].le(1).fillna(False).to_numpy(bool)
+    return replace(every, unseen=every.where(unseen)) if unseen.any() else every
 
 
 def _entropies(sweep: Sweep, condition: list, rows: np.ndarray, p: int) -> dict[str, np.ndarray] | None:
