@@ -19,7 +19,7 @@ run: install ## open memviz at http://127.0.0.1:8501 (PORT=8600, HOST=0.0.0.0: s
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.address $(HOST) --server.headless true
 
 test: install-dev ## every test, in Chromium too
-	@$(BIN)/python tests/chromium.py
+	@$(BIN)/python tests/support/chromium.py
 	$(BIN)/python -m pytest
 
 check: install-dev ## lint, format, types, layers, sizes

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from serving import ROOT
+from support.serving import ROOT
 
 TORCH_UNITS = ("memviz.engine", "memviz.predictor.network", "memviz.maps.layout", "memviz.demo")
 STREAMLIT_UNITS = ("memviz.ui", "memviz.dashboard", "app", "pages")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic import ByteSize
-from serving import ROOT
+from support.serving import ROOT
 
 from memviz import __version__
 from memviz.measures import MEASURES

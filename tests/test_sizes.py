@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from serving import ROOT
+from support.serving import ROOT
 
 MOST_LINES = 300
 """Of a file."""
