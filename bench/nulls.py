@@ -15,8 +15,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from memviz.population import boundary_differences, wilson
 from support.populations import WITH, WITHOUT, declared, population
+
+from memviz.population import boundary_differences, wilson
 
 
 def share(values: list[bool]) -> str:

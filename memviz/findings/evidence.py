@@ -27,7 +27,6 @@ from memviz.sweeps.task import ANCHORED, SLIDING
 
 K = M = 32
 SEED = 0
-MOST_EXPOSURES = 64
 FIRST_OF_TARGET = 96
 """Index of the first target token of the anchored curve."""
 _KEY = ["model", "row", "mode", "k"]
@@ -172,7 +171,7 @@ def _by_model(found: Material) -> Found:
 def _by_exposures(found: Material) -> Found:
     planted = found.of_largest(found.sequences)
     points = size_points(planted[is_true(planted["background"].eq(False))], M, K)
-    a, b = {"bucket": MOST_EXPOSURES}, {"bucket": 0}
+    a, b = {"bucket": int(points["bucket"].max())}, {"bucket": 0}
     return difference(points, a, b, n_resamples=found.n_resamples, seed=SEED), None
 
 

@@ -1,7 +1,7 @@
 """Entropy and n-gram frequency around the start of a continuation, by group, against what selection alone would give.
 
 measures.md, rule 1: a group chosen by its hits is also chosen by what makes hits easy. Every figure carries the null
-band of independent hits, the moved edge, and the difference from all rows.
+band of selection alone, the moved edge, and the difference from all rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def boundary_curves(aligned: Aligned, quantity: str, n_resamples: int = N_RESAMP
     """One line a group (and "all") and index: the figure of one model and quantity.
 
     Columns: group, index (0 at the first context token), t (index - k), n, n_units, mean, low, high, null (expected of
-    a group of independent hits), null_low, null_high, all_rows. NaN where undefined; null NaN for "all".
+    a group by selection alone), null_low, null_high, all_rows. NaN where undefined; null NaN for "all".
     """
     values, k, m = aligned.of(quantity), aligned.k, aligned.m
     known = ~np.isnan(values).any(axis=0)
@@ -160,7 +160,8 @@ def boundary_differences(
 
     Columns: model, k ("32" or "8+16+32"), group, n (row and k pairs), n_units, jump, jump_low, jump_high, all_rows,
     above, above_low, above_high (jump minus all rows), null, null_low, null_high (of `above` in a group of this size,
-    by selection alone), null_mean_low, null_mean_high (of the null's expectation alone),
+    by selection alone), null_mean_low, null_mean_high (of the null's expectation alone), detectable (shift beyond the
+    null that 80 % of samples would show), n_unseen (units whose hit rates the null of M = 0 takes; 0: those of all),
     edge, edge_low, edge_high (jump at k + 8 of the group chosen on positions 8 to m + 7; NaN where too few decoded),
     edge_above, edge_above_low, edge_above_high (that minus all rows there), n_edge (its pairs),
     fall, fall_low, fall_high (jump minus edge). Raises InputError for what cannot be pooled.

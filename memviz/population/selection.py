@@ -1,4 +1,4 @@
-"""What choosing rows by their hits does by itself: hits that depend on one quantity and the position, and on nothing else.
+"""What choosing rows by their hits does by itself: hits that depend on one quantity and on the position alone.
 
 measures.md, rule 1: with h_t = P(hit at t | bin), a value f at t has the mean E[f h_t] / E[h_t] at a hit and
 E[f (1 - h_t)] / E[1 - h_t] at a miss. Pooled over positions h would be wrong: hits of free-running decoding decay.
