@@ -6,14 +6,11 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from memviz import ui
-from memviz.corpus import CorpusError
-from memviz.errors import InputError
+from memviz.errors import sentence
 from memviz.settings import ROOT
-from memviz.store import StoreError
 from memviz.ui.common.clicks import hearing
 from memviz.ui.common.doors import DOORS
 from memviz.ui.common.sign_in import guard_sign_in
-from memviz.weights import ModelError
 
 FIGURES = ROOT / "memviz" / "figures"
 
@@ -33,7 +30,10 @@ ui.show_state()
 try:
     with hearing(page.url_path):
         page.run()
-except (StoreError, ModelError, InputError, CorpusError) as error:  # one sentence, whose remedy is the reader's
-    st.error(ui.told(error))
+except Exception as error:
+    said = sentence(error)
+    if said is None:
+        raise
+    st.error(ui.told(said))
 finally:  # a page that stops early is a first page too
     ui.warm_up()

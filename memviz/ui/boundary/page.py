@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from memviz.catalog import Model, find_model, read_card
-from memviz.corpus import Corpus, CorpusError, Kind
+from memviz.corpus import Corpus, Kind
 from memviz.corpus.attribution import KINDS
 from memviz.corpus.known import index_of, seen_until
 from memviz.demo.index import SUITE
@@ -43,7 +43,6 @@ from memviz.ui.common.running import watch
 from memviz.ui.common.shared import session, store, tokenizer, told, worker
 from memviz.ui.population.page import View
 from memviz.ui.trace.training_data import corpus_of
-from memviz.weights import ModelError
 
 PERMILLE = 1000.0
 
@@ -65,7 +64,7 @@ def _model_of(view: View) -> tuple[Model, Tokenizer] | None:
     try:
         model = find_model(view.models[-1], settings())
         card = read_card(model, settings())
-    except ModelError:
+    except InputError:
         return None
     return (model, tokenizer(card)) if card else None
 
@@ -110,7 +109,7 @@ def counted(view: View, counting: Counting) -> Counted | None:
     about = _model_of(view)
     try:
         corpus = about and corpus_of(*about)
-    except CorpusError as error:
+    except InputError as error:
         st.warning(told(error))
         return None
     try:

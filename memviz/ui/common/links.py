@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from memviz.catalog import Card
+from memviz.errors import MemvizError
 from memviz.figures.linked import FILLS, MODES
-from memviz.store import StoreError
 from memviz.tasks.trace import TraceTask, run_hash, task_from
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.rows import ROW
@@ -53,7 +53,7 @@ def followed_link(page: str, passages: Mapping[str, str], own_text: str) -> Trac
     try:
         request = store().get_request(name)
         task = request and task_from(request)
-    except (ValueError, StoreError) as error:
+    except MemvizError as error:
         st.warning(f"This link cannot be followed: {told(error)}")
         return None
     if not task:

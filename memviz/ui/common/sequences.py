@@ -17,7 +17,6 @@ from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.running import LINK_LENGTH
 from memviz.ui.common.shared import PAGES, refuse, store, tokenizer
 from memviz.ui.population.page import View, points
-from memviz.weights import ModelError
 
 SHOWN = 300
 """Sequences listed at most; files hold all."""
@@ -87,7 +86,7 @@ def _texts(view: View, ids: list[np.ndarray], model: str) -> list[str]:
     """The tokens around the end of the context; token ids where the model's tokenizer is not here."""
     try:
         card = read_card(find_model(model, settings()), settings())
-    except ModelError:
+    except InputError:
         card = None
     k = view.task.context_at
     if card is None:
@@ -121,7 +120,7 @@ def _open(view: View, row: int, page: str, model: str) -> None:
         else:
             trace = task_of_ids(ids, ready[0], task.context_at, view.m, dtype=task.dtype)
             name, request = run_hash(trace), trace.request()
-    except (InputError, ModelError) as error:
+    except InputError as error:
         refuse(error)
     store().put_request(name, request)
     st.switch_page(PAGES / f"{page}.py", query_params={"run": name[:LINK_LENGTH]})

@@ -20,7 +20,7 @@ from memviz.errors import InputError
 from memviz.gallery import open_store
 from memviz.jobs import Worker
 from memviz.records import Run
-from memviz.settings import ROOT, SettingsError, settings
+from memviz.settings import ROOT, settings
 from memviz.store import Store
 from memviz.tasks.trace import TraceTask, result_key, stored_run, tokenizer_of
 from memviz.tokenizer import Tokenizer
@@ -69,7 +69,7 @@ def guard_settings() -> None:
     """Stop with one sentence where the settings cannot be used."""
     try:
         settings()
-    except SettingsError as error:
+    except InputError as error:
         st.error(str(error))
         st.stop()
 

@@ -15,15 +15,13 @@ import pandas as pd
 import streamlit as st
 
 from memviz.catalog import Card, Model, find_model, known_models, read_card
-from memviz.corpus import CorpusError
 from memviz.demo.index import SUITE
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.export import command, document, ids_file, table
 from memviz.figures.ladder import METRICS, MODES, Rung, component_css, component_js, step_data
 from memviz.jobs import Job, Status, index_key
 from memviz.records import Run
 from memviz.settings import settings
-from memviz.store import StoreError
 from memviz.tasks.ladder import Choice, LadderTask, ascending, choices, ladder_from, step_of
 from memviz.tasks.trace import TraceTask, run_hash
 from memviz.tokenizer import Tokenizer
@@ -123,7 +121,7 @@ def followed_ladder(passages: Mapping[str, str], own_text: str) -> LadderTask | 
     try:
         request = store().get_request(name)
         task = request and ladder_from(request)
-    except (ValueError, StoreError) as error:
+    except MemvizError as error:
         st.warning(f"This link cannot be followed: {told(error)}")
         return None
     if not task:
@@ -322,7 +320,7 @@ def steps_of(rows: Sequence[Row], rungs: Sequence[Rung]) -> dict[str, Any]:
         return step_data(rungs, steps, last.model.n_steps, f"Row {row} of the training data: {times}.")
     try:
         corpus = corpus_of(last.model, last.tokenizer)
-    except CorpusError:
+    except InputError:
         corpus = None
     if corpus is None:
         said = "No index of the training data is here, so the steps that showed this text are not known."

@@ -10,11 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from memviz.catalog import Card
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.figures.ngrams import spelled
 from memviz.jobs import Status
 from memviz.measures.perturbation import Operation, Perturbed, random_ids, shortest
-from memviz.store import StoreError
 from memviz.tasks.perturbation import PerturbationTask, perturbation_from, perturbation_key, stored_perturbation
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.clicks import clicked
@@ -63,7 +62,7 @@ def _linked(rows: Sequence[Row]) -> PerturbationTask | None:
     try:
         request = store().get_request(name) if name else None
         task = request and perturbation_from(request)
-    except (ValueError, StoreError) as error:
+    except MemvizError as error:
         st.warning(f"The link's change of the context cannot be followed: {told(error)}")
         return None
     prompts = {row.task.model: (row.task.context_ids, row.task.continuation_ids) for row in rows}

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.figures.glyphs import segments
 from memviz.figures.maps import Path
 from memviz.maps import trajectory
-from memviz.store import StoreError
 from memviz.tasks.trace import TraceTask, task_from
 from memviz.ui.common.running import LINK_LENGTH
 from memviz.ui.common.shared import store, stored, tokenizer
@@ -24,7 +23,7 @@ def current_prompt() -> tuple[str, TraceTask] | None:
     try:
         request = store().get_request(name) if name else None
         return (str(name)[:LINK_LENGTH], task_from(request)) if request else None
-    except (ValueError, StoreError):
+    except MemvizError:
         return None
 
 

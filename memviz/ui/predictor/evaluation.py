@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from memviz.catalog import known_models
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
 from memviz.measures.glossary import GLOSSARY, explain
 from memviz.population.reported import SOURCE, reported_accuracies
@@ -22,7 +22,6 @@ from memviz.predictor.presets import SETTINGS
 from memviz.predictor.tables import Tables
 from memviz.predictor.task import fit_task_from
 from memviz.settings import settings
-from memviz.store import StoreError
 from memviz.sweeps.running import duration
 from memviz.ui.common.frames import choose_picture, offer_table, picture, title_line
 from memviz.ui.common.shared import told
@@ -171,7 +170,7 @@ def offer_name(known: Known) -> None:
     if given.strip() != known.name:
         try:
             rename(known, given)
-        except (InputError, StoreError) as error:
+        except MemvizError as error:
             st.error(told(error))
             return
         st.rerun()

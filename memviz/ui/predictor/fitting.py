@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.jobs import Job, Status
 from memviz.measures.glossary import explain
 from memviz.predictor.files import ABOUT
@@ -16,7 +16,6 @@ from memviz.predictor.known import epochs_of
 from memviz.predictor.presets import PRESETS, SETTINGS
 from memviz.predictor.task import DEFAULT_M, FitTask, expected_seconds, fit_folder, fit_task, fit_task_from
 from memviz.settings import settings
-from memviz.store import StoreError
 from memviz.sweeps import Sweep
 from memviz.sweeps.running import duration
 from memviz.sweeps.tables import lengths_of
@@ -162,7 +161,7 @@ def linked_fit() -> FitTask | None:
         if request:
             return fit_task_from(request)
         st.warning(f"This link names fit {name[:16]}, which is not known here: it was asked for elsewhere.")
-    except (ValueError, StoreError) as error:
+    except MemvizError as error:
         st.warning(f"This link cannot be followed: {told(error)}")
     return None
 
@@ -245,7 +244,7 @@ def show_unfinished(but: FitTask | None) -> None:
         try:
             request = store().get_request(folder.name)
             task = fit_task_from(request) if request else None
-        except (InputError, ValueError, StoreError):
+        except MemvizError:
             continue
         if task is None or task == but:
             continue

@@ -34,7 +34,6 @@ from memviz.tasks.trace import TraceTask, result_key
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.running import watch
 from memviz.ui.common.shared import device_kind, samples, session, store, told, worker
-from memviz.weights import ModelError
 
 CHOSEN = "predicted"
 """The widget that chooses settings, and the address's parameter."""
@@ -158,7 +157,7 @@ def choose_tracks(run: Run, key: str, task: TraceTask, card: Card) -> list[Track
     for name in chosen:
         try:
             said = _probability(found[name], found[name].id, key, run, len(card.leading_ids))
-        except (ModelError, KeyError) as error:
+        except (InputError, KeyError) as error:
             st.warning(f"The {SETTING_WORDS[name]} predictor cannot be read: {told(error)}")
             continue
         if name == "context" and forecast is not None:

@@ -18,13 +18,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from memviz.catalog import find_model, read_card
+from memviz.errors import sentence
 from memviz.figures.linked import COMPONENT, component_css, component_js
-from memviz.settings import SettingsError, settings
-from memviz.store import StoreError
+from memviz.settings import settings
 from memviz.tasks.trace import task_from, tokenizer_of
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.sign_in import is_wanted
-from memviz.weights import ModelError
 
 PAGES = (
     "/trace",
@@ -96,7 +95,9 @@ def _data(query: dict[str, str]) -> str | None:
         task = task_from(request) if request else None
         card = read_card(find_model(task.model, settings()), settings()) if task else None
         run = stored(task, card) if task and card else None
-    except (ValueError, StoreError, ModelError, SettingsError):
+    except Exception as error:
+        if sentence(error) is None:
+            raise
         return None
     if not card or not run:
         return None

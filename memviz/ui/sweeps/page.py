@@ -10,10 +10,9 @@ import streamlit as st
 from memviz.catalog import known_models, read_card
 from memviz.demo.stream import TrainingData
 from memviz.demo.suite import read_data
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.jobs import Job, Status
 from memviz.settings import settings
-from memviz.store import StoreError
 from memviz.sweeps import RowSet, Sweep, SweepTask, row_sets, sweep_hash, sweep_task_from
 from memviz.sweeps.kept import finished_sweep, kept_sweeps, outdated, sweep_folder, unfinished
 from memviz.sweeps.rowset import PARTS
@@ -125,7 +124,7 @@ def linked_task() -> SweepTask | None:
         if request:
             return sweep_task_from(request)
         st.warning(f"This link names sweep {name[:16]}, which is not stored here: it was made elsewhere.")
-    except (ValueError, StoreError) as error:
+    except MemvizError as error:
         st.warning(f"This link cannot be followed: {told(error)}")
     return None
 

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from memviz.catalog import Model, find_model
-from memviz.corpus import Corpus, CorpusError, Kind, Span
+from memviz.corpus import Corpus, Kind, Span
 from memviz.corpus.attribution import (
     KINDS,
     SPAN_LISTED,
@@ -29,6 +29,7 @@ from memviz.corpus.attribution import (
 from memviz.corpus.index import ORDERS
 from memviz.corpus.known import index_folder, index_of, seen_until
 from memviz.demo.index import SUITE
+from memviz.errors import InputError
 from memviz.export import Attributed
 from memviz.figures.linked import Track
 from memviz.figures.ngrams import ngram_tracks, spelled
@@ -68,7 +69,7 @@ def _corpus(_model: Model, _tokenizer: Tokenizer, name: str, there: tuple[tuple[
 
 
 def corpus_of(model: Model, tokenizer: Tokenizer) -> Corpus | None:
-    """The index of a model's training data, opened once; None where there is none. Raises CorpusError."""
+    """The index of a model's training data, opened once; None where there is none. Raises InputError."""
     manifests = sorted((settings().cache / "corpora").glob("*/manifest.json"))
     there = tuple((str(path), path.stat().st_mtime_ns) for path in manifests)
     return _corpus(model, tokenizer, f"{model.index} {tokenizer.hash}", there) if there else None
@@ -167,7 +168,7 @@ def look_up(run: Run, model: str, tokenizer: Tokenizer) -> Lookup | None:
     found, trace = find_model(model, settings()), run.trace
     try:
         corpus = corpus_of(found, tokenizer)
-    except CorpusError:
+    except InputError:
         return None
     if corpus is None:
         return None
@@ -221,7 +222,7 @@ def _offer_index(model: Model, tokenizer: Tokenizer) -> None:
     """Say which index is missing, and how it comes to be."""
     try:
         corpus_of(model, tokenizer)
-    except CorpusError as error:
+    except InputError as error:
         st.error(told(error))
         return
     if model.index != SUITE:
