@@ -12,7 +12,7 @@ from memviz.settings import settings
 from memviz.sweeps import RowSet, save_row_set
 from memviz.sweeps.rowset import SUITE
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.shared import told
+from memviz.ui.common.texts import told
 
 
 def rows_among(source: RowSet, numbers: Iterable[int]) -> RowSet:

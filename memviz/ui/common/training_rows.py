@@ -16,7 +16,9 @@ from memviz.measures.templates import CLASSES
 from memviz.sweeps import RowSet
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.keeping import offer_keeping
-from memviz.ui.common.shared import escaped, open_expander, samples
+from memviz.ui.common.process import samples
+from memviz.ui.common.texts import escaped
+from memviz.ui.common.widgets import open_expander
 
 ROW = "A row of the training data"
 """What the list of texts calls training rows."""

@@ -1,4 +1,4 @@
-"""What the Gallery page is made of: a card an example, and the walk through the four findings."""
+"""The Gallery page's cards, one an example, and the walk through the four findings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from memviz.gallery import Example, examples
-from memviz.ui.common.doors import DOORS
-from memviz.ui.common.shared import PAGES, escaped
+from memviz.ui.common.doors import DOORS, PAGES
+from memviz.ui.common.texts import escaped
 
 FINDINGS = (
     (
@@ -33,6 +33,8 @@ FINDINGS = (
         "it adds to the best baseline, so every baseline is in the same table.",
     ),
 )
+
+
 N_COLUMNS = 3
 
 
@@ -59,3 +61,21 @@ def show_cards(shown: Sequence[Example]) -> None:
                 st.page_link(PAGES / f"{example.page}.py", label=f"**{example.title}**", query_params=example.query)
                 st.markdown(escaped(example.note))
                 st.caption(" · ".join(map(escaped, (titles[example.page], example.models, example.prompt))))
+
+
+def show_unseen() -> None:
+    """One of each element that other pages show, hidden: the browser then has what draws them before it is asked.
+
+    Streamlit fetches and prepares each kind when the first of it comes, and shows it a third of a second later.
+    """
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    with st.container(key="unseen"):
+        st.plotly_chart(go.Figure(), key="unseen-figure")
+        st.dataframe(pd.DataFrame({"unseen": [0]}), key="unseen-frame")
+        st.metric("unseen", 0)
+        for kind in (st.selectbox, st.multiselect, st.radio, st.select_slider):
+            kind("unseen", [0, 1], key=f"unseen-{kind.__name__}")
+        st.number_input("unseen", key="unseen-number")
+        st.checkbox("unseen", key="unseen-check")

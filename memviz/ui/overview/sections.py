@@ -1,4 +1,4 @@
-"""What the Overview page is made of: a live example, doors to every page, models, machine and cache."""
+"""The Overview page's sections: a live example, doors to every page, models, machine and cache."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from memviz.gallery import Example
 from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.settings import settings
 from memviz.tasks.trace import task_from
-from memviz.ui.common.doors import DOORS
-from memviz.ui.common.drawing import linked_component
-from memviz.ui.common.links import selection
-from memviz.ui.common.running import note
-from memviz.ui.common.shared import PAGES, bundled_models, escaped, store, stored, tokenizer, worker
+from memviz.ui.common.doors import DOORS, PAGES
+from memviz.ui.common.links import find_task
+from memviz.ui.common.process import bundled_models, store, stored, tokenizer, worker
+from memviz.ui.common.runs import note
+from memviz.ui.common.strip import linked_component, selection
+from memviz.ui.common.texts import escaped
 
 N_COLUMNS = 4
 
 
 def show_live(example: Example) -> None:
     """A shipped run as the Trace page draws it, and the way there."""
-    request = store().get_request(str(example.query["run"]))
-    task = task_from(request) if request else None
+    task = find_task(task_from, str(example.query["run"]))
     card = task and read_card(find_model(task.model, settings()), settings())
     run = stored(task, card) if task and card else None
     if not (task and card and run):

@@ -1,4 +1,4 @@
-"""What the Dynamics page is made of: one task a model of a sweep, their stored tables, and their notes."""
+"""The Dynamics page's tables: one a model of a sweep, and their notes."""
 
 from __future__ import annotations
 
@@ -7,33 +7,25 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from memviz.maps import (
-    GROUPS,
-    Dynamics,
-    DynamicsTask,
-    Scope,
-    dynamics_key,
-    dynamics_table,
-    stored_dynamics,
-)
-from memviz.ui.common.shared import device_kind, store
-from memviz.ui.population.page import View
+from memviz.maps import GROUPS, Dynamics, DynamicsTask, Scope, dynamics_key, dynamics_table, stored_dynamics
+from memviz.ui.common.process import device_kind, store
+from memviz.ui.population.view import SweepView
 
 
-def tasks_of(view: View) -> list[DynamicsTask]:
+def tasks_of(view: SweepView) -> list[DynamicsTask]:
     """One a model, ascending, of the rows that a view passes."""
     scope = Scope(str(view.sweep.folder), view.task.context_at, view.m, filters=view.filters, dtype=view.task.dtype)
     return [DynamicsTask(model, scope) for model in view.models]
 
 
-def found_of(view: View, tasks: Sequence[DynamicsTask]) -> dict[str, Dynamics]:
+def found_of(view: SweepView, tasks: Sequence[DynamicsTask]) -> dict[str, Dynamics]:
     """What the store holds, by model. Raises InputError where the sweep lacks one."""
     keys = _keys(view, tasks)
     found = {model: _read(key) if store().has(key) else None for model, key in keys.items()}
     return {model: each for model, each in found.items() if each is not None}
 
 
-def _keys(view: View, tasks: Sequence[DynamicsTask]) -> dict[str, str]:
+def _keys(view: SweepView, tasks: Sequence[DynamicsTask]) -> dict[str, str]:
     return {task.model: dynamics_key(task, view.sweep, device_kind(task.scope.dtype)) for task in tasks}
 
 
@@ -42,7 +34,7 @@ def _read(key: str) -> Dynamics | None:
     return stored_dynamics(store(), key)
 
 
-def tables_of(view: View, found: Mapping[str, Dynamics]) -> dict[str, pd.DataFrame]:
+def tables_of(view: SweepView, found: Mapping[str, Dynamics]) -> dict[str, pd.DataFrame]:
     """Long tables by the model's label."""
     keys = _keys(view, tasks_of(view))
     return {view.names[model]: _table(each, keys[model]) for model, each in found.items()}
@@ -63,7 +55,7 @@ def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def n_words(found: Mapping[str, Dynamics], view: View, v: int) -> str:
+def n_words(found: Mapping[str, Dynamics], view: SweepView, v: int) -> str:
     """Rows of each group behind the lines, a model at a time."""
     said = []
     for model, each in found.items():

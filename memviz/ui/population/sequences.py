@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -10,21 +12,25 @@ from memviz.catalog import find_model, read_card
 from memviz.errors import InputError
 from memviz.settings import settings
 from memviz.tasks.ladder import LadderTask, tasks_of
-from memviz.tasks.trace import run_hash, task_of_ids
 from memviz.ui.common.clicks import clicked
+from memviz.ui.common.doors import PAGES
 from memviz.ui.common.frames import offer_table
 from memviz.ui.common.keeping import offer_keeping, rows_among
-from memviz.ui.common.running import LINK_LENGTH
-from memviz.ui.common.shared import PAGES, refuse, store, tokenizer
-from memviz.ui.population.page import View, points
+from memviz.ui.common.links import link_to
+from memviz.ui.common.process import tokenizer
+from memviz.ui.common.widgets import refuse
+from memviz.ui.population.tables import points
+from memviz.ui.population.view import SweepView
 
 SHOWN = 300
 """Sequences listed at most; files hold all."""
+
+
 TEXT_TOKENS = 48
 """Tokens of a row that are spelled out in a list."""
 
 
-def show_sequences(view: View, rows: np.ndarray, title: str, name: str, models: tuple[str, str]) -> None:
+def show_sequences(view: SweepView, rows: np.ndarray, title: str, name: str, models: tuple[str, str]) -> None:
     """A list of rows with their scores under two models, from which one opens elsewhere; `name` tells lists apart."""
     st.markdown(f"**{title}**: {len(rows):,} sequence{'' if len(rows) == 1 else 's'}")
     if not len(rows):
@@ -62,7 +68,7 @@ def show_sequences(view: View, rows: np.ndarray, title: str, name: str, models: 
     )
 
 
-def listed(view: View, rows: np.ndarray, models: tuple[str, str]) -> pd.DataFrame:
+def listed(view: SweepView, rows: np.ndarray, models: tuple[str, str]) -> pd.DataFrame:
     """One line a row: what is known of it, its score under each model, and the start of its text."""
     known = view.rows.set_index("row").loc[rows]
     found = pd.DataFrame({"row": rows})
@@ -82,7 +88,7 @@ def listed(view: View, rows: np.ndarray, models: tuple[str, str]) -> pd.DataFram
     return found
 
 
-def _texts(view: View, ids: list[np.ndarray], model: str) -> list[str]:
+def _texts(view: SweepView, ids: list[np.ndarray], model: str) -> list[str]:
     """The tokens around the end of the context; token ids where the model's tokenizer is not here."""
     try:
         card = read_card(find_model(model, settings()), settings())
@@ -99,28 +105,24 @@ def _texts(view: View, ids: list[np.ndarray], model: str) -> list[str]:
     return [f"{text(row[max(0, k - TEXT_TOKENS // 2) : k])} | {text(row[k : k + TEXT_TOKENS // 2])}" for row in ids]
 
 
-def _open(view: View, row: int, page: str, model: str) -> None:
-    """Store the request that asks a row as the sweep did, and go to the page that shows it."""
-    task = view.task
-    ids: list[int] = view.rows.loc[view.rows["row"] == row, "ids"].iloc[0].tolist()
-    names = view.models if page == "compare" else (model,)
+def _open(view: SweepView, row: int, page: str, model: str) -> None:
+    """Go to the page that shows a row, asked as the sweep did."""
     try:
-        cards = [(name, read_card(find_model(name, settings()), settings())) for name in names]
-        missing = [name for name, card in cards if card is None]
-        if missing:
-            raise InputError(
-                f"{', '.join(missing)} must be got ready first: choose it on the Trace page, or run "
-                f"`memviz models add {missing[0]}`"
-            )
-        ready = [card for _, card in cards if card is not None]
-        if page == "compare":
-            readers = [(card, tokenizer(card)) for card in ready]
-            ladder = LadderTask(tasks_of(ids, readers, task.context_at, view.m, task.dtype), "size")
-            name, request = ladder.hash, ladder.request()
-        else:
-            trace = task_of_ids(ids, ready[0], task.context_at, view.m, dtype=task.dtype)
-            name, request = run_hash(trace), trace.request()
+        asked = _asked(view, row, view.models if page == "compare" else (model,))
     except InputError as error:
         refuse(error)
-    store().put_request(name, request)
-    st.switch_page(PAGES / f"{page}.py", query_params={"run": name[:LINK_LENGTH]})
+    st.switch_page(PAGES / f"{page}.py", query_params=link_to(asked if page == "compare" else asked.tasks[0]))
+
+
+def _asked(view: SweepView, row: int, names: Sequence[str]) -> LadderTask:
+    """A row under some models at the view's sizes. Raises InputError where one of them is not ready."""
+    ids: list[int] = view.rows.loc[view.rows["row"] == row, "ids"].iloc[0].tolist()
+    cards = [(name, read_card(find_model(name, settings()), settings())) for name in names]
+    missing = [name for name, card in cards if card is None]
+    if missing:
+        raise InputError(
+            f"{', '.join(missing)} must be got ready first: choose it on the Trace page, or run "
+            f"`memviz models add {missing[0]}`"
+        )
+    readers = [(card, tokenizer(card)) for _, card in cards if card is not None]
+    return LadderTask(tasks_of(ids, readers, view.task.context_at, view.m, view.task.dtype), "size")
