@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from memviz.errors import InputError
+from memviz.population.curves import STRATUM_OF
+from memviz.population.intervals import design_units
 from memviz.population.ngrams import Frequencies
 from memviz.sweeps.results import Sweep
 
@@ -41,7 +43,7 @@ class Aligned:
     rows: np.ndarray
     """(n,) int64 row numbers, ascending."""
     units: np.ndarray
-    """(n,) int64 group of near-duplicates."""
+    """(n,) int64, as `design_units` gives them."""
     match: np.ndarray
     """(n, M) bool."""
     values: Mapping[str, np.ndarray]
@@ -77,7 +79,8 @@ def align(
     `entropy` needs a sweep with --positions; without it, or where the positions of this condition were not kept, the
     free-running entropy is known at indices k - 1 and k only, and has no null. Raises InputError.
     """
-    names = ["row", "group", "start", "m", "matches", "entropy_before", "entropy_at", "bucket"]
+    names = ["row", "group", "start", "m", "matches", "entropy_before", "entropy_at"]
+    names += STRATUM_OF
     condition = [("model", "==", model), ("mode", "==", mode), ("k", "==", k)]
     found = sweep.read("sequences", names, condition)
     found = found[found["m"] >= m].sort_values("row")
@@ -94,7 +97,8 @@ def align(
             raise InputError(f"these frequencies are not of {model} at k = {k}, {mode}: count them anew")
         for n in counted.orders:
             values[name.format(n)] = counted.of(n, rows)[:, first : first + k + n_decoded]
-    every = Aligned(model, mode, k, m, rows, found["group"].to_numpy(np.int64), match, values)
+    units = design_units(found["group"].to_numpy(), *(found[name].to_numpy() for name in STRATUM_OF))
+    every = Aligned(model, mode, k, m, rows, units, match, values)
     unseen = found["bucket"].le(1).fillna(False).to_numpy(bool)
     return replace(every, unseen=every.where(unseen)) if unseen.any() else every
 
