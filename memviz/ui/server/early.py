@@ -52,11 +52,9 @@ def _page(request: Request) -> Response:
 
 
 def _moved(request: Request) -> Response:
-    """The page's address of today, with the same parameters."""
-    name = MOVED[f"/{request.url.path.rpartition('/')[2]}"]
-    return Response(
-        status_code=308, headers={"location": f"./{name}" + (f"?{request.url.query}" if request.url.query else "")}
-    )
+    """The page's address of today, with the same parameters; relative, for the server may stand behind another one."""
+    name, query = MOVED[f"/{request.url.path.rpartition('/')[2]}"], request.url.query
+    return Response(status_code=308, headers={"location": f"./{name}?{query}".rstrip("?")})
 
 
 def _boot(_: Request) -> Response:
