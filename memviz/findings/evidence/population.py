@@ -35,6 +35,8 @@ def _by_model(found: Material) -> Found:
 
 
 def _by_exposures(found: Material) -> Found:
+    points = found.of_largest(found.points_with_held_out)
+    a, b = {"bucket": points["bucket"].max()}, {"bucket": 0}
     return difference(points, a, b, n_resamples=found.n_resamples, seed=SEED), None
 
 
