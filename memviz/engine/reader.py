@@ -76,7 +76,9 @@ class Reader:
         self._layers = layers
         self._tokens: torch.Tensor | None = None
         self._cache: DynamicCache | None = None
-        if "past_key_values" in inspect.signature(model.forward).parameters:
+        taken = inspect.signature(model.forward).parameters
+        self._takes_positions = "position_ids" in taken
+        if "past_key_values" in taken:
             self._cache = DynamicCache(config=model.config)
             self._cache.layers = [
                 RoomyLayer() if type(layer) is DynamicLayer else layer for layer in self._cache.layers
@@ -102,6 +104,10 @@ class Reader:
             if self._cache is None
             else {"input_ids": token_ids, "past_key_values": self._cache, "use_cache": True}
         )
+        if self._takes_positions:  # some forwards count from 0 at every block unless told
+            first = self.length - inputs["input_ids"].shape[1]
+            positions = torch.arange(first, self.length, device=token_ids.device)
+            inputs["position_ids"] = positions.expand(len(token_ids), -1)
         before_norm: list[torch.Tensor] = []
         with _inputs_of_final_norm(self._model, before_norm if BEFORE_NORM in self._layers else None):
             output = self._model(**inputs, output_hidden_states=bool(self._layers), return_dict=True)
