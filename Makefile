@@ -19,15 +19,15 @@ run: install ## open memviz at http://127.0.0.1:8501 (PORT=8600, HOST=0.0.0.0: s
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.address $(HOST) --server.headless true
 
 test: install-dev ## every test, in Chromium too
-	@$(BIN)/python tests/chromium.py
+	@$(BIN)/python tests/support/chromium.py
 	$(BIN)/python -m pytest
 
-check: install-dev ## lint, format, types, layers
+check: install-dev ## lint, format, types, layers, sizes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/oxlint -c memviz/figures/components/.oxlintrc.json --deny-warnings memviz/figures/components
-	$(BIN)/python -m pytest -q tests/test_layers.py
+	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_sizes.py
 
 bench: install-dev ## the speed ratios of bench/, of those that need no sweep
 	@set -e; for file in $$(grep -L "required=True" bench/*.py); do echo "$$file"; $(BIN)/python "$$file"; done

@@ -14,8 +14,8 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from chromium import chromium
-from figures.traces import pieces_of, random_trace
+from support.chromium import chromium
+from support.traces import pieces_of, random_trace
 
 from memviz.figures.linked import Marks, component_css, component_js, linked_data
 

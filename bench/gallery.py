@@ -17,8 +17,8 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from chromium import chromium
-from serving import ROOT, start_server
+from support.chromium import chromium
+from support.serving import ROOT, start_server
 
 from memviz.gallery import Example, examples
 

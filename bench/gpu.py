@@ -37,7 +37,7 @@ from memviz.settings import load_settings
 from memviz.weights import memory_needed
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from tiny_models import plain_generate
+from support.tiny_models import plain_generate
 
 K, M = 32, 64
 SIZES = "suite-0.3m,suite-0.7m,suite-1.8m,suite-7.6m"

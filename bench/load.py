@@ -20,9 +20,9 @@ from pathlib import Path
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from chromium import chromium
-from serving import ROOT, Server, start_server
-from visitor import Visitor
+from support.chromium import chromium
+from support.serving import ROOT, Server, start_server
+from support.visitor import Visitor
 
 from memviz.settings import load_settings
 from memviz.store import Store

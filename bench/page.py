@@ -21,8 +21,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from chromium import chromium
-from serving import ROOT, Server, start_server
+from support.chromium import chromium
+from support.serving import ROOT, Server, start_server
 
 from memviz.catalog import find_model, read_card
 from memviz.passages import PASSAGES

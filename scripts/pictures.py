@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from chromium import chromium  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
-from serving import start_server  # noqa: E402
+from support.chromium import chromium  # noqa: E402
+from support.serving import start_server  # noqa: E402
 
 from memviz.gallery import examples  # noqa: E402
 

@@ -20,10 +20,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from chromium import DRAWN, chromium  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Browser, ViewportSize  # noqa: E402
-from serving import start_server  # noqa: E402
+from support.chromium import DRAWN, chromium  # noqa: E402
+from support.serving import start_server  # noqa: E402
 
 from memviz.catalog import card_folder, find_model, ship_card  # noqa: E402
 from memviz.demo.samples import Samples  # noqa: E402

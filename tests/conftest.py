@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import NoChromium, chromium, guarded_page
 from playwright.sync_api import Browser, Page, expect
-from serving import ROOT, Server, start_server
-from trace_page import EMBEDDED, MINUTES, choose_model, press_run, strip
+from support.chromium import NoChromium, chromium, guarded_page
+from support.pages import EMBEDDED, MINUTES, choose_model, press_run, strip
+from support.serving import ROOT, Server, start_server
 
+pytest_plugins = ["support.made_sweeps", "support.swept"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers share few cores; torch's threads spin
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cli_tools import CommandLine
-from model_folders import TEXT, write_model
+from support.cli import CommandLine
+from support.model_folders import TEXT, write_model
 
 from memviz import api
 from memviz.settings import settings

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 import streamlit
-from serving import ROOT, Server, start_server
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
-from visitor import Visitor
+from support.serving import ROOT, Server, start_server
+from support.visitor import Visitor
 
 import app
 from memviz.settings import load_settings

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_folders import change, write_model
 from safetensors.numpy import save_file
+from support.model_folders import change, write_model
 
 from memviz import catalog
 from memviz.catalog import Card, Folder, Hub, Package, card_folder, find_model, known_models, read_card, write_card

@@ -25,8 +25,8 @@ from typing import Any
 import duckdb
 import pytest
 import typer.main
-from cli_tools import CommandLine
-from serving import ROOT
+from support.cli import CommandLine
+from support.serving import ROOT
 
 from memviz import cli
 from memviz.catalog import SUITE_MODELS

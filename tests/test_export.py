@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_folders import TEXT, write_model
+from support.model_folders import TEXT, write_model
 
 from memviz.catalog import find_model
 from memviz.corpus.attribution import Counts

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import DRAWN
 from playwright.sync_api import Page, expect
-from serving import ROOT, Server, free_port
+from support.chromium import DRAWN
+from support.serving import ROOT, Server, free_port
 
 from memviz.catalog import CARD, SUITE_MODELS, find_model, read_card, ship_card
 from memviz.gallery import GALLERY, Example, examples, open_store

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from serving import ROOT
+from support.serving import ROOT
 
 STUB = """#!/bin/sh
 # Answers as python $STUB_VERSION; notes venv and pip calls in $STUB_LOG; fails where the call contains $STUB_FAILS.

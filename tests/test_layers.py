@@ -1,57 +1,34 @@
-"""Imports point down, and the heavy libraries stay where they belong. Unknown modules fail: give them a layer here."""
+"""Imports point down README's tree and never in a circle, and heavy libraries stay where they belong."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from graphlib import TopologicalSorter
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from serving import ROOT
+from support.serving import ROOT
 
-LAYERS = {
-    "memviz": 0,
-    "memviz.errors": 0,
-    "memviz.settings": 0,
-    "memviz.records": 0,
-    "memviz.weights": 0,
-    "memviz.catalog": 0,
-    "memviz.tokenizer": 0,
-    "memviz.passages": 0,
-    "memviz.measures": 1,
-    "memviz.corpus": 1,
-    "memviz.engine": 2,
-    "memviz.store": 3,
-    "memviz.figures": 3,
-    "memviz.demo": 3,
-    "memviz.tasks": 4,
-    "memviz.gallery": 4,
-    "memviz.sweeps": 4,
-    "memviz.population": 4,
-    "memviz.maps": 4,
-    "memviz.predictor": 4,
-    "memviz.findings": 4,
-    "memviz.jobs": 5,
-    "memviz.export": 5,
-    "memviz.api": 6,
-    "memviz.ui": 6,
-    "memviz.cli": 6,
-    "memviz.dashboard": 6,
-    "memviz.__main__": 7,
-    "pages": 7,
-    "app": 8,
-}
-TORCH_UNITS = {"memviz.engine", "memviz.predictor", "memviz.maps", "memviz.demo"}
-STREAMLIT_UNITS = {"memviz.ui", "memviz.dashboard", "app", "pages"}
+TORCH_UNITS = ("memviz.engine", "memviz.predictor.network", "memviz.maps.layout", "memviz.demo")
+STREAMLIT_UNITS = ("memviz.ui", "memviz.dashboard", "app", "pages")
 ALLOWED = {
     **dict.fromkeys(("torch", "transformers", "accelerate", "umap", "numba"), TORCH_UNITS),
     "streamlit": STREAMLIT_UNITS,
 }
-"""Library -> the units that may import it, in functions too."""
+"""Library -> the parts that may import it, in functions too."""
+MOST_AT_TOP = 15
+"""Modules that lie directly in memviz/."""
+KNOWN = {
+    ("memviz.ui.common.frames", "memviz.ui.population.page"),
+    ("memviz.predictor.task", "memviz.predictor.running"),
+    ("memviz.maps.task", "memviz.maps.making"),
+}
+"""Imports that close a circle, to be mended."""
 
 
 class Import(NamedTuple):
@@ -62,9 +39,19 @@ class Import(NamedTuple):
     """Runs when the module is imported: outside functions and TYPE_CHECKING."""
 
 
+def tree_of(readme: str) -> list[str]:
+    """The modules and packages of README's tree in its order: app.py, pages, and what lies in memviz."""
+    block = re.search(r"## The tree\n.*?```\n(.*?)```", readme, re.DOTALL)
+    assert block is not None, "README.md has no tree"
+    entries = re.findall(
+        r"^(  )?([\w/]+(?:\.py)?)  ", block[1].split("\ncache/")[0].replace("\nmemviz/\n", "\n"), re.MULTILINE
+    )
+    return [module_of(Path("memviz" if inside else "", entry)) for inside, entry in entries]
+
+
 def sources() -> dict[str, Path]:
     files = [ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "memviz").rglob("*.py")]
-    return {module_of(path.relative_to(ROOT)): path for path in files if path.exists()}
+    return {module_of(path.relative_to(ROOT)): path for path in files}
 
 
 def module_of(path: Path) -> str:
@@ -72,8 +59,12 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def is_within(module: str, parts: Sequence[str]) -> bool:
+    return any(module == part or module.startswith(f"{part}.") for part in parts)
+
+
 def unit_of(module: str) -> str:
-    """The part of the layout a module belongs to: memviz.engine.decode -> memviz.engine, pages.trace -> pages."""
+    """The entry of the tree a module belongs to: memviz.engine.decoding -> memviz.engine, pages.trace -> pages."""
     parts = module.split(".")
     return ".".join(parts[:2]) if parts[0] == "memviz" else parts[0]
 
@@ -97,7 +88,11 @@ def _walk(node: ast.AST, package: str, known: set[str], at_load: bool) -> Iterat
         yield from _walk(child, package, known, at_load and not inside and not typing_only)
 
 
-def all_imports() -> dict[str, list[Import]]:
+Imports = Mapping[str, Sequence[Import]]
+"""module -> what it imports."""
+
+
+def all_imports() -> Imports:
     found = sources()
     return {
         module: list(imports_of(path.read_text(encoding="utf-8"), module, path.name == "__init__.py", set(found)))
@@ -105,27 +100,38 @@ def all_imports() -> dict[str, list[Import]]:
     }
 
 
-def faults(imports: dict[str, list[Import]]) -> list[str]:
-    """Every breach of the layers and of ALLOWED, as `module:line: sentence`."""
+def faults(imports: Imports, tree: Sequence[str]) -> list[str]:
+    """Every import that goes up the tree or breaks ALLOWED, as `module:line: sentence`."""
+    place = {unit: i for i, unit in enumerate(tree)}
     lines = []
     for module, targets in imports.items():
         unit = unit_of(module)
-        if unit not in LAYERS:
-            lines.append(f"{module}: unit {unit} has no layer in tests/test_layers.py")
+        if unit not in place:
+            lines.append(f"{module}: {unit} has no line in README's tree")
             continue
         for target, line, _ in targets:
             other, library = unit_of(target), target.split(".")[0]
             if library in ("memviz", "pages", "app"):
-                if other not in LAYERS:
-                    lines.append(f"{module}:{line}: imports {target}, whose unit {other} has no layer")
-                elif LAYERS[other] > LAYERS[unit]:
-                    lines.append(f"{module}:{line}: layer {LAYERS[unit]} imports {target} of layer {LAYERS[other]}")
-            elif unit not in ALLOWED.get(library, {unit}):
-                lines.append(f"{module}:{line}: imports {library}, which only {sorted(ALLOWED[library])} may")
+                if other not in place:
+                    lines.append(f"{module}:{line}: imports {target}, and {other} has no line in README's tree")
+                elif place[other] < place[unit]:
+                    lines.append(f"{module}:{line}: imports {target}, which is further up README's tree")
+            elif not is_within(module, ALLOWED.get(library, (module,))):
+                lines.append(f"{module}:{line}: imports {library}, which only {', '.join(ALLOWED[library])} may")
     return lines
 
 
-def loads_torch(imports: dict[str, list[Import]]) -> dict[str, str]:
+def circle(imports: Imports) -> list[str]:
+    """The files of a circle of imports, in functions and for types too; empty where there is none."""
+    graph = {module: {each.target for each in targets} - {module} for module, targets in imports.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def loads_torch(imports: Imports) -> dict[str, str]:
     """module -> what brings torch or its like in when the module is loaded; modules free of it are left out."""
     heavy = {library for library, units in ALLOWED.items() if units is TORCH_UNITS}
     reasons: dict[str, str] = {}
@@ -141,48 +147,92 @@ def loads_torch(imports: dict[str, list[Import]]) -> dict[str, str]:
     return reasons
 
 
-def test_imports_point_down() -> None:
-    assert not (found := faults(all_imports())), "\n".join(found)
+def test_imports_point_down_the_tree_of_the_readme() -> None:
+    tree = tree_of((ROOT / "README.md").read_text("utf-8"))
+    assert len(tree) == len(set(tree))
+    assert set(tree) == {unit_of(module) for module in sources()}
+    assert not (found := faults(all_imports(), tree)), "\n".join(found)
 
 
-def test_units_of_one_layer_do_not_import_in_a_circle() -> None:
-    graph: dict[str, set[str]] = {}
-    for module, targets in all_imports().items():
-        others = {unit_of(each.target) for each in targets} & set(LAYERS)
-        graph.setdefault(unit_of(module), set()).update(others - {unit_of(module)})
-    TopologicalSorter(graph).prepare()  # raises CycleError, naming the circle
+def test_no_files_import_each_other_in_a_circle() -> None:
+    imports = {
+        module: [each for each in targets if (module, each.target) not in KNOWN]
+        for module, targets in all_imports().items()
+    }
+    assert not (found := circle(imports)), " <- ".join(found)
+
+
+def test_few_modules_lie_at_the_top() -> None:
+    assert len(list((ROOT / "memviz").glob("*.py"))) <= MOST_AT_TOP
 
 
 def test_only_torch_units_load_torch() -> None:
-    found = {module: why for module, why in loads_torch(all_imports()).items() if unit_of(module) not in TORCH_UNITS}
+    found = {module: why for module, why in loads_torch(all_imports()).items() if not is_within(module, TORCH_UNITS)}
     assert not found, "\n".join(found.values())
 
 
 def test_importing_everything_else_really_leaves_torch_out() -> None:
-    free = {unit for unit in LAYERS if unit.startswith("memviz")} - TORCH_UNITS - STREAMLIT_UNITS - {"memviz.__main__"}
-    modules = sorted(module for module in sources() if unit_of(module) in free)
+    left_out = (*TORCH_UNITS, *STREAMLIT_UNITS, "memviz.__main__")
+    modules = sorted(module for module in sources() if not is_within(module, left_out))
     code = f"import sys, {', '.join(modules)}\nprint(*sorted(set(sys.modules) & set({sorted(ALLOWED)})))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
 
 
+README = """## The tree
+
+As listed.
+
+```
+app.py              above all
+pages/              three
+memviz/
+  cli/              two
+  engine/           one
+  maps/             with maps/layout/
+  __init__.py       none
+cache/              not a module
+```
+"""
+TREE = ["app", "pages", "memviz.cli", "memviz.engine", "memviz.maps", "memviz"]
+
+
+def test_the_tree_is_read_from_the_readme() -> None:
+    assert tree_of(README) == TREE
+
+
 @pytest.mark.parametrize(
     ("module", "source", "sentence"),
     [
-        ("memviz.records", "import memviz.store", "memviz.records:1: layer 0 imports memviz.store of layer 3"),
-        ("memviz.measures.score", "from .. import jobs", "memviz.measures.score:1: layer 1 imports memviz.jobs"),
-        ("memviz.measures.score", "from ..engine.decode import run", "layer 1 imports memviz.engine.decode of layer 2"),
-        ("pages.trace", "def f():\n    import torch.nn", "pages.trace:2: imports torch, which only"),
-        ("memviz.store", "from streamlit import cache_data", "memviz.store:1: imports streamlit, which only"),
-        ("memviz.novel", "", "memviz.novel: unit memviz.novel has no layer"),
+        ("memviz.maps", "import memviz.engine.reader", "maps:1: imports memviz.engine.reader, which is further up"),
+        ("memviz.maps.pairs", "from .. import cli", "memviz.maps.pairs:1: imports memviz.cli, which is further up"),
+        ("memviz.maps.pairs", "def f():\n    from ..engine.reader import run", "pairs:2: imports memviz.engine.reader"),
+        ("memviz", "from memviz import cli", "memviz:1: imports memviz.cli, which is further up"),
+        ("memviz.engine", "import memviz.novel", "memviz.engine:1: imports memviz.novel, and memviz.novel has no line"),
+        ("memviz.novel.part", "", "memviz.novel.part: memviz.novel has no line in README's tree"),
+        ("pages.trace", "def f():\n    import torch.nn", "pages.trace:2: imports torch, which only memviz.engine, "),
+        ("memviz.maps.pairs", "from numba import njit", "memviz.maps.pairs:1: imports numba, which only"),
+        ("memviz.cli", "from streamlit import cache_data", "memviz.cli:1: imports streamlit, which only memviz.ui, "),
+        ("memviz.maps.layout.child", "from numba import njit", ""),
         ("memviz.cli", "from memviz import __version__", ""),
+        ("pages.trace", "from memviz import cli\nfrom memviz.maps import pairs", ""),
     ],
 )
 def test_breaches_are_found(module: str, source: str, sentence: str) -> None:
-    known = {"memviz.store", "memviz.jobs", "memviz.engine.decode"}
-    found = faults({module: list(imports_of(source, module, False, known))})
-    assert (sentence in found[0]) if sentence else not found
+    known = {"memviz.cli", "memviz.engine.reader", "memviz.maps.pairs"}
+    found = faults({module: list(imports_of(source, module, module == "memviz", known))}, TREE)
+    assert found[0].startswith(sentence) or sentence in found[0] if sentence else not found
+
+
+def test_circles_are_found() -> None:
+    known = {"memviz.a", "memviz.b", "memviz.c"}
+
+    def of(**files: str) -> list[str]:
+        return circle({f"memviz.{name}": list(imports_of(text, "m", False, known)) for name, text in files.items()})
+
+    assert set(of(a="from memviz import b", b="def f():\n    from memviz.c import d", c="import memviz.a")) == known
+    assert of(a="from memviz import b", b="from memviz import c", c="import numpy") == []
 
 
 def test_what_runs_at_load_is_followed() -> None:

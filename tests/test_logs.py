@@ -6,9 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-from model_folders import write_model
-from serving import ROOT, start_server
-from visitor import Visitor
+from support.model_folders import write_model
+from support.serving import ROOT, start_server
+from support.visitor import Visitor
 
 from memviz.catalog import find_model
 from memviz.engine.preparing import prepare

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic import ByteSize
-from serving import ROOT
+from support.serving import ROOT
 
 from memviz import __version__
 from memviz.measures import MEASURES
@@ -52,6 +52,16 @@ def shorten(path: Path) -> str:
     """The path as the map would name it: one level, inside memviz/ two."""
     depth = 2 if path.parts[0] == "memviz" else 1
     return "/".join(path.parts[:depth]) + ("/" if len(path.parts) > depth else "")
+
+
+def documents() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_paths_named_in_running_text_exist(document: Path) -> None:
+    named = re.findall(r"`((?:memviz|pages|tests|bench|scripts)/[\w./-]+)`", document.read_text("utf-8"))
+    assert not [path for path in named if not (ROOT / path).exists()]
 
 
 def test_every_named_path_exists() -> None:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from model_folders import change, write_model
-from serving import ROOT, Server, free_port, start_server
-from visitor import Visitor
+from support.model_folders import change, write_model
+from support.serving import ROOT, Server, free_port, start_server
+from support.visitor import Visitor
 
 from memviz.catalog import find_model
 from memviz.engine.preparing import prepare

@@ -6,28 +6,10 @@ import tomllib
 from typing import Any
 
 import pytest
-from serving import ROOT
+from support.colours import Colour, contrast, luminance, mix, rgb
+from support.serving import ROOT
 
 CONFIG = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
-Colour = tuple[float, float, float]
-
-
-def rgb(text: str) -> Colour:
-    return tuple(int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))  # type: ignore[return-value]
-
-
-def mix(front: Colour, back: Colour, alpha: float) -> Colour:
-    return tuple(alpha * f + (1 - alpha) * b for f, b in zip(front, back, strict=True))  # type: ignore[return-value]
-
-
-def luminance(colour: Colour) -> float:
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: Colour, other: Colour) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 def theme(mode: str) -> dict[str, Any]:

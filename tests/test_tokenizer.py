@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_folders import BOS, SPECIAL, TEXT, TOKENIZERS, VOCAB
+from support.model_folders import BOS, SPECIAL, TEXT, TOKENIZERS, VOCAB
 from transformers import PreTrainedTokenizerFast
 
 from memviz.records import Piece

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from corpus_tools import HASH, random_stream, table
 from filelock import FileLock
+from support.corpus import HASH, random_stream, table
 
 from memviz.corpus import Corpus, CorpusError, CorpusUnavailable, StreamShard, build
 from memviz.corpus.suffixes import id_bytes, sorted_suffixes

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from model_folders import TEXT, TOKENIZERS
+from support.model_folders import TEXT, TOKENIZERS
 
 from memviz.corpus import CorpusError
 from memviz.corpus.documents import Origins, Reading, document_shards, input_files

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from corpus_tools import Stream, exposed, random_stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.corpus import Stream, exposed, random_stream
 
 from memviz.corpus import Corpus, CorpusError
 

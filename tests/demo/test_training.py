@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from serving import ROOT
+from support.serving import ROOT
 from transformers import AutoModelForCausalLM
 
 from memviz.catalog import Folder, local_models

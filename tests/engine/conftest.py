@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from tiny_models import FAMILIES, tiny
+from support.tiny_models import FAMILIES, tiny
 
 from memviz.engine.loading import Loaded
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Tiny models are slower with more."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(params=list(FAMILIES))

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, entropy
-from tiny_models import VOCAB, tiny
+from support.tiny_models import VOCAB, tiny
 
 from memviz.engine.choosing import Chooser
 from memviz.engine.statistics import distributions, score, top_tokens

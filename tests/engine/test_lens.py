@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import VOCAB, one_pass, plain_generate, tiny
+from support.tiny_models import VOCAB, one_pass, plain_generate, tiny
 
 from memviz.engine import lens as engine_lens
 from memviz.engine.layers import final_norm

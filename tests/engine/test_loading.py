@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from model_folders import change, write_model
 from safetensors.torch import load_file, save_file
-from tiny_models import FAMILIES
+from support.model_folders import change, write_model
+from support.tiny_models import FAMILIES
 
 from memviz.catalog import Card, Folder, Model
 from memviz.engine import loading

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_models import VOCAB, one_pass, tiny
+from support.tiny_models import VOCAB, one_pass, tiny
 
 from memviz.engine.loading import Loaded
 from memviz.engine.noise import measure_logit_noise

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import torch
-from model_folders import BOS, VOCAB, change, write_model
-from tiny_models import EOS, LIMIT
+from support.model_folders import BOS, VOCAB, change, write_model
+from support.tiny_models import EOS, LIMIT
 
 from memviz import catalog
 from memviz.catalog import Model, Package, card_folder, find_model, read_card

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import VOCAB, one_pass, tiny
+from support.tiny_models import VOCAB, one_pass, tiny
 
 from memviz.engine import states as engine_states
 from memviz.engine.layers import check_lens, final_norm, lens_logits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import DEVICE, VOCAB, step_by_step, tiny
+from support.tiny_models import DEVICE, VOCAB, step_by_step, tiny
 
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import EOS, LIMIT, VOCAB, one_pass, plain_generate, step_by_step, tiny
+from support.tiny_models import EOS, LIMIT, VOCAB, one_pass, plain_generate, step_by_step, tiny
 
 from memviz.engine.loading import Loaded
 from memviz.engine.noise import measure_logit_noise

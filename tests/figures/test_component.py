@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from figures.traces import pieces_of, random_trace, small_trace
 from playwright.sync_api import Page, expect
+from support.traces import pieces_of, random_trace, small_trace
 
 from memviz.figures.linked import Marks, Track, component_css, component_js, linked_data, standalone_html
 from memviz.figures.predicted import predicted_track

@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import Page, expect
-from serving import Server
+from support.serving import Server
 
 from memviz.figures.frame import layout, with_room
 from memviz.figures.palette import THEMED

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figures.traces import random_trace, small_trace, text_piece
 from playwright.sync_api import Locator, Page, expect
+from support.traces import random_trace, small_trace, text_piece
 
 from memviz.figures.ladder import (
     COMPONENT,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figures.traces import pieces_of, random_trace, small_trace
+from support.traces import pieces_of, random_trace, small_trace
 
 from memviz.figures.linked import (
     COMPONENT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from figures.traces import pieces_of, small_trace, text_piece
+from support.traces import pieces_of, small_trace, text_piece
 
 from memviz.figures.linked import linked_data
 from memviz.figures.ngrams import N_SPELLED, count_domain, ngram_tracks, spelled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from test_theme import contrast, rgb
+from support.colours import contrast, rgb
 
 from memviz.figures.palette import THEMED, palette
 from memviz.figures.population import boundary_figure, levels_figure, lines_figure, size_figure, transition_figure

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from figures.traces import pieces_of, small_trace
+from support.traces import pieces_of, small_trace
 
 from memviz.figures.linked import linked_data
 from memviz.figures.palette import palette

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from figures.traces import text_piece
 from playwright.sync_api import Page, expect
+from support.traces import text_piece
 
 from memviz.figures.splitting import N_SHOWN, split_css, split_data, split_js
 from memviz.records import Piece

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from hostile.files import FLAG
-from sweep_tools import lab_settings
+from support.hostile import FLAG
+from support.sweeps import lab_settings
 
 from memviz.engine.backend import Backend
 from memviz.settings import Settings

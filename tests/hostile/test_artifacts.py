@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpus_tools import HASH, random_stream
-from hostile.files import HTML, Evil, nested, safetensors_bytes
-from store_tools import PLENTY, arrays, index_of, key
+from support.corpus import HASH, random_stream
+from support.hostile import HTML, Evil, nested, safetensors_bytes
+from support.store import PLENTY, arrays, index_of, key
 
 from memviz.catalog import find_model
 from memviz.corpus import Corpus, CorpusError
@@ -104,7 +104,7 @@ def test_an_index_with_other_content_is_found_by_verify(tmp_path: Path) -> None:
 
 
 def test_a_model_that_names_an_index_elsewhere_has_none(settings: Settings, tmp_path: Path) -> None:
-    from model_folders import write_model
+    from support.model_folders import write_model
 
     from memviz.engine.preparing import prepare
     from memviz.tasks.trace import tokenizer_of

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from hostile.files import HTML, MODELS, NAMES, Evil, hostile_model, safetensors_bytes
-from model_folders import write_model
-from serving import ROOT
+from support.hostile import HTML, MODELS, NAMES, Evil, hostile_model, safetensors_bytes
+from support.model_folders import write_model
+from support.serving import ROOT
 
 from memviz.catalog import find_model, known_models, local_models, read_card
 from memviz.engine.backend import Backend

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hostile.files import HTML, MARKDOWN, NAMES
-from store_tools import PLENTY
+from support.hostile import HTML, MARKDOWN, NAMES
+from support.store import PLENTY
 
 from memviz.errors import InputError
 from memviz.maps import dynamics_task_from, map_task_from, similarity_task_from

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hostile.files import HTML, NAMES, ROWS, nested
-from model_folders import write_model
+from support.hostile import HTML, NAMES, ROWS, nested
+from support.model_folders import write_model
 
 from memviz.catalog import find_model
 from memviz.engine.preparing import prepare

@@ -6,7 +6,7 @@ import importlib
 import re
 
 import pytest
-from serving import ROOT
+from support.serving import ROOT
 
 from memviz.measures import MEASURES
 from memviz.measures.geometry import N_NEIGHBOURS, N_PERMUTATIONS

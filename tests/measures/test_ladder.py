@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from figures.traces import small_trace
+from support.traces import small_trace
 
 from memviz.measures.ladder import Ladder, character_spans, ladder_of
 from memviz.records import Piece, Trace

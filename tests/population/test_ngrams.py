@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from corpus_tools import exposed
+from support.corpus import exposed
 
 from memviz.errors import InputError
 from memviz.population import align, frequencies, stored_frequencies

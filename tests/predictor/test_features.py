@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from predictor_tools import K, M, random_inputs
+from support.predictor import K, M, random_inputs
 
 from memviz.predictor.features import Inputs, compact, scaling_of, tokens_of
 

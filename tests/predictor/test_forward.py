@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from predictor_tools import QUICK, D, K, M, planted, random_inputs, trainer_of
+from support.predictor import QUICK, D, K, M, planted, random_inputs, trainer_of
 
 from memviz.predictor.features import Inputs
 from memviz.predictor.files import WEIGHTS

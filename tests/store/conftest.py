@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from store_tools import PLENTY, arrays, key
+from support.store import PLENTY, arrays, key
 
 from memviz.store import Store, results
 

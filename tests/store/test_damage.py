@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from store_tools import PLENTY, arrays, ask, blob_of, index_of, key, right_ones
+from support.store import PLENTY, arrays, ask, blob_of, index_of, key, right_ones
 
 from memviz.store import Store, StoreError
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from store_tools import PLENTY, arrays, finish, key, right_ones, start
+from support.store import PLENTY, arrays, finish, key, right_ones, start
 
 from memviz.store import Store
 

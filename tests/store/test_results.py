@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from store_tools import PLENTY, arrays, ask, blob_of, finish, key, start
+from support.store import PLENTY, arrays, ask, blob_of, finish, key, start
 
 from memviz.store import Store, request_hash
 

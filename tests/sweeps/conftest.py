@@ -5,17 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
-from model_folders import write_model
-from sweep_tools import Lab, lab_in, lab_settings
+from support.model_folders import write_model
+from support.sweeps import Lab, lab_in, lab_settings
 
 from memviz.engine.backend import Backend
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Tiny models are slower with more."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

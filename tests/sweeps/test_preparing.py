@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from model_folders import TEXT
-from sweep_tools import Lab
+from support.model_folders import TEXT
+from support.sweeps import Lab
 
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.errors import InputError

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from serving import ROOT
-from sweep_tools import Lab, small_task
+from support.serving import ROOT
+from support.sweeps import Lab, small_task
 
 from memviz.errors import InputError
 from memviz.store import Store
@@ -21,7 +21,7 @@ from memviz.sweeps import read_sweep
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sweep_tools import lab_in, lab_settings, small_task
+from support.sweeps import lab_in, lab_settings, small_task
 from memviz.engine.backend import Backend
 from memviz.sweeps import results
 
@@ -46,7 +46,7 @@ lab.sweep(small_task(source, positions=True), report=report, batch=4)
 LONG = """
 import resource, sys
 from pathlib import Path
-from sweep_tools import lab_in, lab_settings
+from support.sweeps import lab_in, lab_settings
 from memviz.engine.backend import Backend
 from memviz.sweeps import RowSet, SweepTask, results, duplicates
 

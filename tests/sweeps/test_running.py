@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from model_folders import BOS
-from sweep_tools import Lab, small_task
+from support.model_folders import BOS
+from support.sweeps import Lab, small_task
 
 from memviz.catalog import known_models
 from memviz.demo.suite import read_data

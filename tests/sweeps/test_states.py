@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sweep_tools import Lab
+from support.sweeps import Lab
 
 from memviz.engine import states as engine_states
 from memviz.engine.states import read_states

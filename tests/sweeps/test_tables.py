@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving import ROOT
+from support.serving import ROOT
 
 from memviz.sweeps.tables import POSITION_COLUMNS, ROW_COLUMNS, schema_of, sequence_columns
 from memviz.sweeps.task import SweepTask

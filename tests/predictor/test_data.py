@@ -1,0 +1,123 @@
+"""What a predictor is fitted on: one split by group, states and labels of the very rows, rows drawn by a hash."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.corpus import exposed
+from support.sweeps import Lab
+
+from memviz.errors import InputError
+from memviz.predictor import data as prediction_data
+from memviz.predictor.data import PARTS, SHARES, part_of, parts_of, read_data
+from memviz.sweeps import RowSet, Sweep, SweepTask
+from memviz.sweeps.states import states_of, texts_of
+
+K, M = 8, 16
+
+
+def read(lab: Lab, sweep: Sweep, model: str = "tiny", **options):
+    return read_data(sweep, model, K, M, lab.backend, lab.store, **options)
+
+
+def test_a_group_is_in_one_part_and_parts_have_their_shares() -> None:
+    units = np.arange(20_000)
+    part = part_of(units)
+    np.testing.assert_allclose(np.bincount(part) / len(part), SHARES, atol=0.01)
+    twice = part_of(np.repeat(units, 2))
+    np.testing.assert_array_equal(twice, np.repeat(part, 2))
+    np.testing.assert_array_equal(part_of(units[::-1]), part[::-1])  # decided by the number alone, not by the order
+    assert (part_of(units, seed=1) != part).any()
+
+
+def test_every_model_has_the_same_split(lab: Lab, sweep: Sweep) -> None:
+    a, b = read(lab, sweep), read(lab, sweep, "twin")
+    np.testing.assert_array_equal(a.rows, b.rows)
+    np.testing.assert_array_equal(a.part, b.part)
+    assert {PARTS[place] for place in a.part.tolist()} == set(PARTS)
+
+
+def test_parts_are_said_of_the_rows_that_a_fit_reads(lab: Lab, sweep: Sweep) -> None:
+    for n_rows in (None, 30):
+        found = read(lab, sweep, n_rows=n_rows)
+        expected = dict(zip(found.rows.tolist(), (PARTS[place] for place in found.part), strict=True))
+        assert parts_of(sweep, n_rows) == expected
+
+
+def test_near_duplicates_are_not_parted(lab: Lab, rows: list[list[int]]) -> None:
+    doubled = rows[:30] + [[*row[:-1], 7] for row in rows[:30]]  # each shares 16 tokens and more with its original
+    source = lab.jsonl(doubled, "doubled.jsonl")
+    task = SweepTask(("tiny",), RowSet(source), contexts=(), continuations=(M,), context_at=K)
+    found = read(lab, lab.sweep(task, "doubled"))
+    assert len(np.unique(found.units)) == 30
+    np.testing.assert_array_equal(found.part[:30], found.part[30:])
+
+
+def test_states_statistics_and_labels_are_those_of_the_sweep(lab: Lab, sweep: Sweep, rows: list[list[int]]) -> None:
+    found, texts = read(lab, sweep), texts_of(sweep, "tiny", K, M)
+    ((places, states),) = states_of(texts, np.arange(len(rows)), (2,), "float32", lab.backend, lab.store)
+    np.testing.assert_array_equal(found.rows, texts.rows[places])
+    assert found.inputs.hidden is not None
+    np.testing.assert_array_equal(found.inputs.hidden, states.hidden[:, :, 0])
+    for column, name in enumerate(("entropy", "margin", "logprob")):
+        np.testing.assert_array_equal(found.inputs.statistics[..., column], getattr(states, name))
+    written = [lab.generate("tiny", row[:K], M) for row in rows[:5]]
+    expected = [[a == b for a, b in zip(row[K:], own, strict=True)] for row, own in zip(rows, written, strict=False)]
+    assert found.match[:5].tolist() == expected
+    assert 0.2 < found.match.mean() < 0.9
+
+
+def test_ranks_are_for_the_oracle_and_say_one_where_nothing_was_missed_before(lab: Lab, sweep: Sweep) -> None:
+    found = read(lab, sweep)
+    assert found.rank is not None
+    until_miss = np.cumprod(found.match, axis=1).astype(bool)
+    assert (found.rank[until_miss] == 1).all() and (found.rank >= 1).all()
+
+
+def test_rows_are_drawn_by_a_hash_and_parts_can_be_left_out(lab: Lab, sweep: Sweep) -> None:
+    whole, some, fewer = read(lab, sweep), read(lab, sweep, n_rows=50), read(lab, sweep, n_rows=30)
+    assert len(some.rows) == 50 and set(fewer.rows) < set(some.rows) < set(whole.rows)
+    test = read(lab, sweep, parts=("test",), hidden=False)
+    np.testing.assert_array_equal(test.rows, whole.rows[whole.places("test")])
+    assert test.inputs.hidden is None and len(test.inputs.statistics) == len(test.rows)
+
+
+@pytest.mark.parametrize("step", [None, 60])
+def test_ngrams_are_those_of_looking_everywhere(
+    lab: Lab, sweep: Sweep, rows: list[list[int]], monkeypatch: pytest.MonkeyPatch, step: int | None
+) -> None:
+    stream = exposed(rows, [(row, None) for row in range(len(rows))] + [(row, None) for row in range(40)])
+    corpus = stream.corpus(lab.folder / "index", vocab_size=10**4)
+    monkeypatch.setattr("memviz.corpus.known.index_of", lambda *asked: corpus)
+    model = prediction_data.find_model("tiny", lab.backend.settings)
+    checkpoint = replace(model, step=step, n_steps=200)
+    monkeypatch.setattr(prediction_data, "find_model", lambda *asked: checkpoint)
+    found = read(lab, sweep, ngrams=True, n_rows=20)
+    assert found.inputs.statistics.shape == (20, K + M, 5)
+    until = None if step is None else step - 1
+    for place in range(4):
+        row = rows[found.rows[place]]
+        text, own = [*row[:K], *lab.generate("tiny", row[:K], M)], stream.own_rows(row)
+        for n in (1, 2):
+            counts = [stream.count(text[j - n + 1 : j + 1], "other", until, own) for j in range(n - 1, K + M)]
+            np.testing.assert_allclose(
+                found.inputs.statistics[place, n - 1 :, 2 + n], np.log1p(counts).astype(np.float32), rtol=1e-6
+            )
+        assert found.inputs.statistics[place, 0, 4] == 0, "no 2-gram ends at the first token"
+
+
+def test_what_cannot_be_read_is_said(lab: Lab, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_data, "MOST_BYTES", 20 * 2 * (K + M) * 32)
+    with pytest.raises(InputError, match=r"120 rows need .* ask for at most 20 rows"):
+        read(lab, sweep)
+    assert len(read(lab, sweep, n_rows=20).rows) == 20
+    with pytest.raises(InputError, match="not made with 'tiny-bos': it has tiny, twin"):
+        prediction_data.weights_of(sweep, "tiny-bos")
+    models = [about | {"weights": "others"} for about in sweep.manifest["models"]]
+    other = replace(sweep, manifest=sweep.manifest | {"models": models})
+    with pytest.raises(InputError, match="other weights of tiny than those of now"):
+        read(lab, other)
+    with pytest.raises(InputError, match="n-gram features need the index"):
+        read(lab, sweep, ngrams=True, n_rows=20)

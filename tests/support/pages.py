@@ -1,0 +1,99 @@
+"""What browser tests do on the Trace page."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+from support.serving import ROOT, Server
+
+from memviz.passages import PASSAGES
+
+EMBEDDED = "smollm2-135m"
+"""Reads thousands of tokens, so that a run of it can be watched; its training data are unknown."""
+MINUTES = 60_000
+SECONDS = 1_000
+PREAMBLE_TITLE = "U.S. Constitution, preamble (1787)"
+PREAMBLE = PASSAGES[PREAMBLE_TITLE]
+
+
+def n_jobs(server: Server) -> int:
+    return len(re.findall(r"job \d+ queued: trace", server.log.read_text()))
+
+
+def press_run(page: Page) -> None:
+    page.get_by_role("button", name="Run", exact=True).click()
+
+
+def settle(page: Page) -> None:
+    """Wait until no script runs, so that nothing above a button moves it away from under the click."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=2 * MINUTES)
+
+
+def strip(page: Page) -> Locator:
+    return page.locator("[role=option][aria-label^=index]")
+
+
+def choose(page: Page, label: str, title: str) -> None:
+    box = page.get_by_role("combobox", name=re.compile(label))
+    box.click()
+    box.fill(title)
+    page.get_by_role("option", name=title, exact=True).click()
+
+
+def choose_model(page: Page, name: str) -> None:
+    choose(page, "Model", name)
+
+
+def choose_text(page: Page, title: str) -> None:
+    choose(page, "Text", title)
+
+
+def write_text(page: Page, text: str) -> None:
+    choose_text(page, "Text of your own")
+    page.get_by_role("textbox", name="Text", exact=True).fill(text)
+    page.get_by_role("textbox", name="Text", exact=True).press("Control+Enter")
+
+
+def set_number(page: Page, name: str, value: int) -> None:
+    field = page.get_by_role("spinbutton", name=name)
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def decode_only(page: Page, n_tokens: int) -> None:
+    """Ask the embedded model to go on after a passage."""
+    choose_model(page, EMBEDDED)
+    choose_text(page, PREAMBLE_TITLE)
+    expect(page.get_by_text(f"What {EMBEDDED} does with")).to_be_visible(timeout=MINUTES)
+    page.get_by_role("button", name="Decoding").click()
+    page.get_by_text("Decode only").click()
+    page.keyboard.press("Escape")
+    set_number(page, "Continuation", n_tokens)
+
+
+def memviz(server: Server, *arguments: str | Path, folder: Path = ROOT) -> None:
+    """The command line on the server's cache."""
+    environment = {**server.environment, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "memviz", *map(str, arguments)]
+    subprocess.run(command, check=True, env=environment, cwd=folder)
+
+
+def download(page: Page, name: str) -> bytes:
+    settle(page)  # a file is made when it is clicked, by the run that drew the button: a later run has no such file
+    with page.expect_download() as found:
+        page.get_by_role("button", name=name, exact=True).click()
+    return Path(found.value.path()).read_bytes()
+
+
+def metric(page: Page, label: str) -> str:
+    return page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue").inner_text()
+
+
+def when_indexed(page: Page) -> None:
+    """Wait until the training data are indexed, which the first Run asks for."""
+    expect(page.get_by_text(re.compile("^Index .*: exact counts over"))).to_be_visible(timeout=2 * MINUTES)

@@ -1,0 +1,33 @@
+"""Two tiny models of one tokenizer that wrote continuations of the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support.model_folders import write_model
+from support.sweeps import Lab, lab_in, lab_settings
+
+from memviz.engine.backend import Backend
+from memviz.maps import Scope
+from memviz.sweeps import RowSet, Sweep, SweepTask
+
+
+class Swept(NamedTuple):
+    lab: Lab
+    sweep: Sweep
+    scope: Scope
+    """k = m = 8."""
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    home = tmp_path_factory.mktemp("home")
+    write_model(home / "models" / "tiny")
+    write_model(home / "models" / "twin", family="gpt_neox")
+    lab = lab_in(home, Backend(lab_settings(home)))
+    source = lab.jsonl(lab.rows(40, (24,)))
+    task = SweepTask(("tiny", "twin"), RowSet(source), contexts=(), continuations=(4, 8), context_at=8)
+    sweep = lab.sweep(task)
+    return Swept(lab, sweep, Scope(str(Path(sweep.folder)), k=8, m=8))

@@ -1,0 +1,126 @@
+"""The page Inside the model: by AppTest without a worker, in Chromium on the bundled suite."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from support.pages import MINUTES, download, press_run
+from support.serving import ROOT, Server
+
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+from streamlit.testing.v1 import AppTest  # noqa: E402
+
+from memviz import ui  # noqa: E402
+from memviz.jobs import Worker  # noqa: E402
+from memviz.settings import settings  # noqa: E402
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The entry script with an empty cache and a worker that never starts."""
+    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(ui, "warm_up", lambda: None)
+    shared = (settings, ui.store, ui.worker, ui.bundled_models)
+    for once in shared:
+        once.cache_clear()
+    monkeypatch.setattr(Worker, "_work", lambda self: None)
+    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=60)
+    for once in shared:
+        once.cache_clear()
+
+
+def test_with_an_empty_cache_nothing_is_read_unasked(app: AppTest) -> None:
+    app.run()
+    app.switch_page("../pages/layers.py").run()
+    assert not app.exception and app.title[0].value == "Inside the model"
+    tasks = [job.task for job in ui.worker()._jobs.values()]
+    assert all(task is None for task in tasks), "models are got ready, nothing more"
+
+
+# In the browser
+
+
+@pytest.fixture
+def read(first_visit: dict[str, object], server: Server, page: Page) -> Page:
+    """The sizes of the suite on the first visitor's row, computed by the first test that asks for it."""
+    page.set_default_navigation_timeout(2 * MINUTES)
+    page.goto(f"{server.url}/layers")
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
+    waiting = page.get_by_text(re.compile("Not computed yet|is under way"))
+    expect(waiting.or_(page.locator(".js-plotly-plot").first)).to_be_visible(timeout=4 * MINUTES)
+    if waiting.count():
+        press_run(page)
+    expect(page.locator(".js-plotly-plot")).to_have_count(3, timeout=4 * MINUTES)
+    expect(page.get_by_role("progressbar")).to_have_count(0, timeout=4 * MINUTES)
+    return page
+
+
+CELL = """([layer, t]) => {
+  const graph = document.querySelector(".js-plotly-plot"), {xaxis, yaxis} = graph._fullLayout;
+  const box = graph.getBoundingClientRect();
+  return [box.x + xaxis._offset + xaxis.d2p(t), box.y + yaxis._offset + yaxis.d2p(layer)];
+}"""
+DRAWN = """() => {
+  const traces = document.querySelector(".js-plotly-plot")._fullData;
+  const heat = traces.find(trace => trace.type === "heatmap");
+  const rows = Array.from(heat.z, row => Array.from(row));
+  return {n_layers: rows.length, m: rows[0].length, top: rows[rows.length - 1]};
+}"""
+
+
+def table(page: Page) -> pd.DataFrame:
+    page.get_by_role("button", name="Data", exact=True).click()
+    return pd.read_csv(io.BytesIO(download(page, "CSV")), keep_default_na=False, na_values=[""])
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_what_is_drawn_is_what_is_exported_and_what_the_trace_says(read: Page, server: Server) -> None:
+    drawn = read.evaluate(DRAWN)
+    found = table(read)
+    assert set(found["mode"]) == {"teacher_forced", "free_running"}
+    shown = read.get_by_role("combobox", name=re.compile("Model drawn")).input_value()
+    one = found[(found["model"] == shown) & (found["mode"] == "teacher_forced")]
+    assert one["layer"].max() + 1 == drawn["n_layers"] and one["t"].max() + 1 == drawn["m"] == 32
+    last = one[one["layer"] == one["layer"].max()].sort_values("t")
+    np.testing.assert_allclose(np.exp(last["logprob"]), drawn["top"], atol=1e-4)
+    right = one["rank"].eq(1).to_numpy().reshape(drawn["n_layers"], -1)
+    by_hand = [next((a for a in range(len(right)) if right[a:, t].all()), None) for t in range(drawn["m"])]
+    commit = last["commit_layer"]
+    assert [None if pd.isna(layer) else int(layer) for layer in commit] == by_hand
+    read.keyboard.press("Escape")
+    read.get_by_role("button", name=f"Open in Trace, {shown}").click()
+    expect(read).to_have_url(re.compile(r"/trace\?run=[0-9a-f]{16}"), timeout=MINUTES)
+    press_run(read)
+    read.get_by_text("Export", exact=True).click(timeout=2 * MINUTES)
+    traced = json.loads(download(read, "JSON"))
+    assert last["rank"].tolist() == traced["teacher_forced"]["rank"]
+    np.testing.assert_allclose(last["entropy"], traced["teacher_forced"]["entropy"], atol=1e-3)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_clicked_cell_says_what_that_layer_would_say_and_its_link_too(
+    read: Page, server: Server, browser: Browser, screenshots: Path
+) -> None:
+    read.mouse.click(*read.evaluate(CELL, [1, 5]))
+    expect(read).to_have_url(re.compile("tok=37"), timeout=MINUTES)
+    expect(read).to_have_url(re.compile("layer=1"))
+    expect(read.get_by_text(re.compile(r"^Layer 1 of \d+, index 37$"))).to_be_visible(timeout=MINUTES)
+    read.screenshot(path=screenshots / "cell.png", full_page=True)
+    before = server.log.read_text().count("queued: lens")
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    page.goto(read.url, timeout=2 * MINUTES)
+    expect(page.get_by_text(re.compile(r"^Layer 1 of \d+, index 37$"))).to_be_visible(timeout=2 * MINUTES)
+    context.close()
+    assert server.log.read_text().count("queued: lens") == before, "a link starts nothing"

@@ -1,0 +1,69 @@
+"""A link's trace is drawn before Streamlit is up, from the store alone, and gives way to the page's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Page, expect
+from support.serving import Server
+
+OWN = '[class*="st-key-linked-"] .trace .token'
+
+
+def get(server: Server, path: str) -> tuple[int, str]:
+    try:
+        with urlopen(server.url + path) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize("path", ["/trace", "/compare"])
+def test_streamlit_is_told_where_its_server_is_before_it_asks(server: Server, path: str) -> None:
+    status, html = get(server, path)
+    assert status == 200
+    assert "early/trace" not in html
+    assert html.index('src="./early/boot.js"') < html.index('<script type="module"')
+    assert "BACKEND_BASE_URL" in get(server, "/early/boot.js")[1]
+
+
+@pytest.mark.parametrize("run", ["", "xyz", "../../etc", "abc", "0" * 65])
+def test_what_is_no_hash_brings_nothing_along(server: Server, run: str) -> None:
+    assert "early/trace" not in get(server, f"/trace?run={run}")[1]
+    assert get(server, f"/early/trace.json?run={run}") == (204, "")
+
+
+def test_an_unknown_run_is_not_drawn_and_a_query_cannot_end_its_tag(server: Server) -> None:
+    status, html = get(server, "/trace?run=0123456789abcdef&tok='%22><script>alert(1)</script>")
+    assert status == 200
+    assert "<script>alert" not in html
+    preload = re.search(r'<link rel="preload" as="fetch" crossorigin href="([^"]*)">', html)
+    assert preload and "0123456789abcdef" in preload[1]
+    assert get(server, "/early/trace.json?run=0123456789abcdef") == (204, "")
+
+
+def test_a_stored_trace_is_drawn_early_and_replaced_by_the_pages_own(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/trace")
+    page.get_by_role("button", name="Run", exact=True).click(timeout=180_000)
+    page.locator(OWN).first.wait_for(timeout=180_000)
+    page.wait_for_url(re.compile(r"run=[0-9a-f]{16}"))
+    run = re.search(r"run=([0-9a-f]{16})", page.url)[1]  # type: ignore[index]
+    status, body = get(server, f"/early/trace.json?run={run}&tok=3&mode=sideways")
+    data = json.loads(body)
+    assert status == 200 and data["pinned"] == 3 and "mode" not in data
+    n_tokens = page.locator(OWN).count()
+    assert len(data["pieces"]["ids"]) >= n_tokens > 0
+
+    page.add_init_script(
+        "new MutationObserver(() => { window.early ??= document.getElementById('memviz-early')?.dataset.tokens; })"
+        ".observe(document, { childList: true, subtree: true, attributes: true });"
+    )
+    page.goto(f"{server.url}/trace?run={run}&tok=3")
+    page.locator(OWN).first.wait_for()
+    expect(page.locator("#memviz-early")).to_have_count(0)
+    assert int(page.evaluate("window.early")) == n_tokens
+    assert page.locator(f'{OWN}[aria-selected="true"]').get_attribute("data-j") == "3"

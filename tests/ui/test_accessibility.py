@@ -1,0 +1,118 @@
+"""Every page for people who use a keyboard, a narrow window, a zoomed one, or a screen reader, on shipped results."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from support.chromium import DRAWN
+from support.serving import Server
+
+from memviz.gallery import examples
+from memviz.ui.common.doors import DOORS
+
+SECONDS = 1_000
+LINKS = {door.name: door.name for door in DOORS} | {example.page: example.link for example in reversed(examples())}
+"""Page -> address of the gallery's first example of it, its own where there is none."""
+STREAMLITS_OWN = {"list", "listitem"}
+"""What its sidebar's headings do to their list."""
+OF_A_PAGE = {"map": {"duplicate-id-active"}}
+"""What two of its tables on one page do to the names of their cells."""
+WIDTHS = (1152, 390)
+"""A window of 1440 pixels at 125 % zoom, and a phone."""
+TRACE = next(example for example in examples() if example.page == "trace")
+MOST_STOPS = 80
+FOCUSED = """() => {
+  let node = document.activeElement;
+  while (node.shadowRoot && node.shadowRoot.activeElement) node = node.shadowRoot.activeElement;
+  const look = (element) => {
+    const found = [];
+    for (let at = element; at && at.nodeType === 1 && found.length < 6; at = at.parentElement) {
+      const {outlineStyle, outlineColor, boxShadow, borderColor, backgroundColor} = getComputedStyle(at);
+      found.push(outlineStyle === "none" ? "" : outlineColor, boxShadow, borderColor, backgroundColor);
+    }
+    return found.join();
+  };
+  const before = window.focused;
+  const seen = !before || look(before.node) !== before.look;
+  window.focused = {node, look: look(node)};
+  const label = node.getAttribute("aria-label") || node.labels?.[0]?.innerText || node.innerText || "";
+  return {name: label.trim().slice(0, 60), role: node.getAttribute("role") || node.tagName, seen};
+}"""
+"""Where the focus is, and whether the place before it, or what holds it, looked different while it had the focus."""
+
+
+def opened(page: Page, server: Server, name: str) -> Locator:
+    page.goto(f"{server.url}/{LINKS[name].removeprefix(DOORS[0].name)}")
+    block = page.get_by_test_id("stMainBlockContainer")
+    expect(block.get_by_role("heading").first).to_be_visible(timeout=30 * SECONDS)
+    if "?" in LINKS[name]:
+        drawn = block.locator(DRAWN).first
+        expect(drawn).to_be_visible(timeout=30 * SECONDS)
+    page.wait_for_load_state("networkidle")
+    return block
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Server, page: Page) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright")
+    allowed = STREAMLITS_OWN | OF_A_PAGE.get(name, set())
+    opened(page, server, name)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.wait_for_timeout(SECONDS / 2)
+        found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}})["violations"]
+        faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
+        assert [fault for fault in faults if fault[0] not in allowed] == [], scheme
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(SECONDS / 2)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("node => node.scrollWidth - node.clientWidth") <= 0, width
+
+
+def stops(page: Page) -> list[dict[str, Any]]:
+    """Where the Tab key leads, from the top of the page until it comes back or leaves."""
+    found: list[dict[str, Any]] = []
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(60)  # some wrappers are told of the focus by a rendering
+        at = page.evaluate(FOCUSED)
+        if at["role"] == "BODY":
+            break
+        found.append(at)
+    return found
+
+
+def test_the_whole_trace_page_is_reached_and_used_by_keyboard(server: Server, page: Page) -> None:
+    opened(page, server, "trace")
+    page.evaluate("document.activeElement.blur()")
+    found = stops(page)
+    names = [at["name"] for at in found]
+    wanted = ["Model", "Text", "Context", "Continuation", "Decoding", "Run", "Surprise me", "Export"]
+    for want in wanted:
+        assert any(want in name for name in names), f"{want} is not reached: {names}"
+    assert [name for name in names if name.startswith("index ")], "the tokens are not reached"
+    left = [at["name"] for at, after in pairwise(found) if not after["seen"] and at["role"] != "MAIN"]
+    assert left == [], "focus is seen wherever it is"
+    order = [next(i for i, name in enumerate(names) if want in name) for want in wanted]
+    assert order == sorted(order), "in the order of reading"
+
+
+def test_tokens_are_pinned_moved_and_cleared_by_keyboard(server: Server, page: Page) -> None:
+    opened(page, server, "trace")
+    token = page.locator("[role=option][aria-selected=true], [role=option][tabindex='0']").first
+    token.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text(re.compile("^Position "))).to_be_visible(timeout=10 * SECONDS)
+    at = re.search(r"tok=(\d+)", page.url)
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile(r"tok=\d+"))
+    page.wait_for_timeout(SECONDS)
+    after = re.search(r"tok=(\d+)", page.url)
+    assert after and (at is None or int(after[1]) > int(at[1]))
+    page.keyboard.press("Escape")
+    expect(page).not_to_have_url(re.compile("tok="), timeout=10 * SECONDS)

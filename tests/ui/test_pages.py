@@ -1,0 +1,322 @@
+"""Every page by AppTest: what it says without a model, with one, and of a result."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.model_folders import write_model
+from support.serving import ROOT
+
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+from streamlit.testing.v1 import AppTest  # noqa: E402
+
+from memviz import ui  # noqa: E402
+from memviz.catalog import find_model  # noqa: E402
+from memviz.demo.index import SUITE, build_suite_index  # noqa: E402
+from memviz.engine.backend import Backend  # noqa: E402
+from memviz.engine.preparing import prepare  # noqa: E402
+from memviz.gallery import examples  # noqa: E402
+from memviz.jobs import Job, Worker, index_key  # noqa: E402
+from memviz.passages import PASSAGES  # noqa: E402
+from memviz.records import Run  # noqa: E402
+from memviz.settings import settings  # noqa: E402
+from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
+from memviz.ui.common.running import note  # noqa: E402
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The entry script with an empty cache, and a worker that never starts."""
+    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
+    monkeypatch.setattr(ui, "warm_up", lambda: None)
+    shared = (settings, ui.store, ui.worker, ui.bundled_models)
+    for once in shared:
+        once.cache_clear()
+    monkeypatch.setattr(Worker, "_work", lambda self: None)
+    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=20)
+    for once in shared:
+        once.cache_clear()
+
+
+def test_overview_says_what_memorization_is_and_which_models_there_are(app: AppTest) -> None:
+    app.run()
+    assert not app.exception
+    assert app.title[0].value == "memviz"
+    assert "memorized" in app.markdown[0].value
+    names = app.dataframe[0].value["model"].tolist()
+    assert {"smollm2-135m", "gemma-3-270m", "pythia-410m-deduped"} <= set(names)
+    states = dict(app.dataframe[0].value[["model", "state"]].itertuples(index=False))
+    assert {states[model.name] for model in ui.bundled_models()} == {"ready"}
+    assert states["pythia-410m-deduped"] == "to be added"
+    assert ui.worker().n_active == 0
+
+
+def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> None:
+    for name, n_bytes in (("models/a/b", 2_300_000), ("sweeps/c", 400_000), ("results/x", 10**6), ("noise/d", 10)):
+        path = tmp_path / "cache" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(n_bytes))
+    app.run()
+    lines = dict(app.table[0].value.itertuples(index=False))
+    assert lines["beside them in the cache"] == "models 2.3 MB, sweeps 0.4 MB"
+
+
+def watching(job: object) -> None:
+    from memviz.ui.common.running import watch
+
+    watch(job, "A run", cancel=True)  # type: ignore[arg-type]
+
+
+def test_whether_a_run_goes_on_alone_is_one_thing_for_all_who_watch(app: AppTest) -> None:
+    job = Job(1, "key", TraceTask("suite-7.6m", (1,), None, 1), "suite-7.6m")
+    anna, ben = (AppTest.from_function(watching, args=(job,)).run() for _ in range(2))
+    anna.toggle[0].set_value(True).run()
+    ben.run()
+    assert job.kept and ben.toggle[0].value
+    ben.toggle[0].set_value(False).run()
+    anna.run()
+    assert not job.kept and not anna.toggle[0].value
+
+
+def test_a_models_own_label_is_text(app: AppTest) -> None:
+    task = TraceTask("suite-7.6m", (1,), None, 1)
+    facts = dict.fromkeys(("revision", "weights", "dtype", "device", "created"), "x") | {"seconds": 1.0}
+    versions = {"torch": "1", "transformers": "2"}
+    said = note(task, {**facts, "label": "[Sign in](https://evil.example)", "versions": versions})
+    assert r"\[Sign in\]\(https" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("predicted", "Row 507 is a test row: fitting never read it"), ("returns", "Fitting read row 3552")],
+)
+def test_predictions_say_whether_fitting_read_the_row(app: AppTest, name: str, said: str) -> None:
+    example = next(each for each in examples() if each.name == name)
+    app.run()
+    app.query_params["run"] = example.query["run"]
+    app.switch_page("../pages/trace.py").run()
+    assert not app.exception and any(said in caption.value for caption in app.caption)
+
+
+def test_thresholds_of_shipped_predictors_are_round_numbers(app: AppTest) -> None:
+    app.run()
+    app.switch_page("../pages/predictor.py").run()
+    (slider,) = app.select_slider
+    assert not app.exception and slider.value == 0.5
+    assert {"0.1", "0.5"} <= set(slider.options) and all(len(option) <= 4 for option in slider.options)
+
+
+def test_the_first_visit_finds_the_suites_largest_model_ready_and_names_a_row(app: AppTest) -> None:
+    app.run()
+    app.switch_page("../pages/trace.py").run()
+    assert not app.exception
+    assert app.title[0].value == "Trace"
+    whole = [model for model in ui.bundled_models() if model.step == model.n_steps and not model.seed]
+    largest = max(whole, key=lambda model: model.n_parameters or 0)
+    assert app.selectbox(key="trace_model").value == ui.default_model() == largest.name
+    assert app.selectbox(key="trace_source").value == ui.ROW
+    row = app.session_state["trace_row"]
+    assert any(f"**Row {row}**" in element.value for element in app.markdown)
+    assert not app.button(key="trace_run").disabled
+    assert "Not computed yet" in app.info[0].value and ui.worker().n_active == 0
+
+
+def test_the_embedded_model_waits_to_be_asked_for(app: AppTest) -> None:
+    app.run()
+    app.switch_page("../pages/trace.py").run()
+    app.selectbox(key="trace_model").set_value("smollm2-135m").run()
+    assert not app.exception
+    assert [button.label for button in app.button] == ["Run", "Surprise me", r"Get smollm2\-135m ready"]
+    assert ui.worker().job("prepare smollm2-135m") is None
+
+
+def test_settings_that_cannot_be_used_are_one_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMVIZ_DTYPE", "float8")
+    app.run()
+    assert not app.exception
+    assert "setting dtype = 'float8' cannot be used" in app.error[0].value
+
+
+@pytest.fixture
+def traced(app: AppTest, tmp_path: Path) -> tuple[AppTest, TraceTask, Run]:
+    """The same with a tiny model that is ready, and one stored run of it."""
+    write_model(tmp_path / "models" / "tiny")
+    card = prepare(find_model("tiny", settings()), settings())
+    text = PASSAGES["MIT licence"]
+    task = task_of_text(text, card, tokenizer_of(card, settings()), 9, 12)
+    _, run, _ = run_trace(task, Backend(settings()), ui.store())
+    ui.store().put_request(run_hash(task), task.request())
+    return app, task, run
+
+
+def open_link(app: AppTest, name: str) -> AppTest:
+    app.run()
+    app.query_params["run"] = name
+    return app.switch_page("../pages/trace.py").run()
+
+
+def test_a_link_refills_the_widgets_and_shows_the_result(traced: tuple[AppTest, TraceTask, Run]) -> None:
+    app, task, run = traced
+    open_link(app, run_hash(task)[:16])
+    assert not app.exception and not app.error
+    assert app.selectbox(key="trace_model").value == "tiny"
+    assert app.selectbox(key="trace_source").value == "MIT licence"
+    assert (app.number_input(key="trace_context").value, app.number_input(key="trace_continuation").value) == (9, 12)
+    shown = {metric.label: metric.value for metric in app.metric}
+    score = np.mean(run.trace.generated_ids == run.trace.continuation_ids)
+    assert shown["Memorization score M"] == f"{score:.2f}"
+    assert any("from the store" in caption.value and "tiny" in caption.value for caption in app.caption)
+    assert not any("--ids-file" in code.value for code in app.code), "a closed expander is not filled"
+    app.session_state["trace_open_export"] = True
+    app.run()
+    assert any("--ids-file" in code.value for code in app.code)
+
+
+def test_a_changed_widget_leaves_the_link_and_asks_for_a_run(traced: tuple[AppTest, TraceTask, Run]) -> None:
+    app, task, _ = traced
+    open_link(app, run_hash(task)[:16])
+    app.number_input(key="trace_context").set_value(10).run()
+    assert not app.exception
+    assert "Not computed yet" in app.info[0].value
+    assert "run" not in app.query_params
+
+
+def test_a_link_to_a_result_that_is_gone_shows_the_request_and_starts_nothing(
+    traced: tuple[AppTest, TraceTask, Run],
+) -> None:
+    app, task, _ = traced
+    ui.store().clear()
+    open_link(app, run_hash(task)[:16])
+    assert not app.exception
+    assert app.number_input(key="trace_context").value == 9
+    assert "Not computed yet" in app.info[0].value
+    assert ui.worker().n_active == 0
+
+
+def test_a_text_that_is_too_short_is_one_sentence(traced: tuple[AppTest, TraceTask, Run]) -> None:
+    app, task, _ = traced
+    open_link(app, run_hash(task)[:16])
+    app.selectbox(key="trace_source").set_value("Text of your own").run()
+    assert "the text is empty" in app.error[0].value
+    app.text_area(key="trace_text").set_value("short").run()
+    assert not app.exception
+    assert "give a longer text or smaller numbers" in app.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("context", 0, "Context is 0: give a number from 1 to 2,000,000"),
+        ("context", -7, "Context is -7: give a number from 1 to 2,000,000"),
+        ("continuation", 3_000_000, "Continuation is 3,000,000: give a number from 1 to 2,000,000"),
+        ("temperature", -0.5, "Temperature is -0.5: give a number from 0.01 to 100"),
+        ("top_k", -1, "Top-k is -1: give a number from 0 to 1,000,000"),
+        ("top_p", 1.5, "Top-p is 1.5: give a number from 0.01 to 1"),
+        ("seed", -1, "Seed is -1: give a number from 0 to 9,007,199,254,740,991"),
+    ],
+)
+def test_numbers_out_of_range_are_said_and_not_changed(
+    traced: tuple[AppTest, TraceTask, Run], key: str, value: float, sentence: str
+) -> None:
+    app, task, _ = traced
+    open_link(app, run_hash(task)[:16])
+    app.toggle(key="trace_sampled").set_value(True).run()
+    app.number_input(key=f"trace_{key}").set_value(value).run()
+    assert not app.exception
+    assert [error.value.replace("\\", "") for error in app.error] == [sentence]  # Markdown, escaped
+    assert app.number_input(key=f"trace_{key}").value == value
+
+
+def test_a_model_of_unknown_training_data_says_which_index_it_would_need(
+    traced: tuple[AppTest, TraceTask, Run],
+) -> None:
+    app, task, _ = traced
+    open_link(app, run_hash(task)[:16])
+    assert any("What tiny was trained on is not known to memviz" in info.value for info in app.info)
+    assert any(code.value.startswith("memviz corpus build --model tiny --input ") for code in app.code)
+
+
+def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask, Run]) -> None:
+    app, task, _ = traced
+    ui.store().clear()
+    open_link(app, run_hash(task)[:16])
+    app.button(key="trace_run").click().run()
+    job = ui.worker().job(run_hash(task))
+    assert job is not None and job.active
+    assert not any("Under way" in element.value for element in app.markdown), "it is the page's own run"
+    app.number_input(key="trace_context").set_value(10).run()
+    assert any("**Under way:** tiny, 9 + 12 tokens" in element.value for element in app.markdown)
+    app.button(key=f"show-{job.id}").click().run()
+    assert app.number_input(key="trace_context").value == 9
+    assert not any("Under way" in element.value for element in app.markdown)
+    app.number_input(key="trace_context").set_value(10).run()
+    app.button(key=f"stop-{job.id}").click().run()
+    assert not job.active
+    assert not any("Under way" in element.value for element in app.markdown)
+
+
+@pytest.fixture
+def row_traced(app: AppTest) -> tuple[AppTest, TraceTask, int]:
+    """A stored run of the suite's largest model on a training row other than the first visitor's; no index."""
+    rows = ui.samples()
+    assert rows is not None
+    card = prepare(find_model(ui.default_model(), settings()), settings())
+    row = (rows.known_row(card.name) + 1) % rows.n_rows
+    task = task_of_ids(rows.data.ids[row].tolist(), card, 20, 30)
+    run_trace(task, Backend(settings()), ui.store())
+    ui.store().put_request(run_hash(task), task.request())
+    return app, task, row
+
+
+def test_a_link_restores_the_training_row(row_traced: tuple[AppTest, TraceTask, int]) -> None:
+    app, task, row = row_traced
+    open_link(app, run_hash(task)[:16])
+    assert not app.exception and not app.error
+    assert app.selectbox(key="trace_source").value == ui.ROW
+    assert app.session_state["trace_row"] == row
+    assert (app.number_input(key="trace_context").value, app.number_input(key="trace_continuation").value) == (20, 30)
+    assert any(metric.label == "Memorization score M" for metric in app.metric)
+    app.button(key="trace_surprise").click().run()
+    assert not app.exception
+    assert "run" not in app.query_params or app.session_state["trace_row"] == row
+
+
+def test_a_link_alone_builds_no_index(row_traced: tuple[AppTest, TraceTask, int]) -> None:
+    app, task, _ = row_traced
+    open_link(app, run_hash(task)[:16])
+    assert any("The index of the training data is not built yet" in info.value for info in app.info)
+    assert ui.worker().job(index_key(SUITE)) is None
+    next(button for button in app.button if button.label == "Build the index").click().run()
+    assert not app.exception
+    assert ui.worker().job(index_key(SUITE)) is not None
+
+
+def test_pressing_run_asks_for_the_index_too(row_traced: tuple[AppTest, TraceTask, int]) -> None:
+    app, task, _ = row_traced
+    open_link(app, run_hash(task)[:16])
+    app.button(key="trace_run").click().run()
+    assert ui.worker().job(run_hash(task)) is None, "the result is stored"
+    assert ui.worker().job(index_key(SUITE)) is not None
+
+
+def test_with_an_index_the_page_counts(row_traced: tuple[AppTest, TraceTask, int]) -> None:
+    app, task, row = row_traced
+    build_suite_index(settings())
+    open_link(app, run_hash(task)[:16])
+    assert not app.exception and not app.error
+    said = " ".join(element.value for element in (*app.caption, *app.markdown, *app.info))
+    assert "exact counts over" in said
+    rows = ui.samples()
+    assert rows is not None
+    if rows.data.bucket[row]:
+        assert "In the prompt's own row:" in said and any(m.label.startswith("Boundary difference") for m in app.metric)
+    app.segmented_control(key="trace_ngram_order").set_value(2).run()
+    assert not app.exception
+    app.session_state["trace_open_export"] = True
+    app.run()
+    assert not app.exception

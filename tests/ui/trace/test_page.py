@@ -1,0 +1,455 @@
+"""The Trace page in Chromium, on one server: from the first visit by a link to the last export."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from support.pages import (
+    MINUTES,
+    PREAMBLE,
+    PREAMBLE_TITLE,
+    SECONDS,
+    choose_model,
+    choose_text,
+    decode_only,
+    download,
+    memviz,
+    metric,
+    n_jobs,
+    press_run,
+    set_number,
+    strip,
+    when_indexed,
+    write_text,
+)
+from support.serving import Server
+
+from memviz.catalog import find_model, read_card
+from memviz.jobs import GRACE_SECONDS
+from memviz.measures.score import memorization_score
+from memviz.passages import PASSAGES
+from memviz.settings import load_settings
+from memviz.store import Store
+from memviz.tasks.trace import result_key, stored_run, task_of_text, tokenizer_of
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def test_a_deep_link_as_the_first_visit_works(first_visit: dict[str, object]) -> None:
+    pages = ["Overview", "Gallery", "Trace", "Compare", "Inside the model", "Population", "Transitions", "Boundary"]
+    pages += ["Map", "Dynamics", "Predictor", "Sweeps", "Glossary"]
+    assert first_visit["links"] == pages
+    assert first_visit["missing"] == 0
+
+
+def test_the_page_says_what_the_command_line_says(
+    embedded: str, server: Server, page: Page, tmp_path: Path, screenshots: Path
+) -> None:
+    page.goto(f"{server.url}/trace")
+    choose_model(page, embedded)
+    choose_text(page, PREAMBLE_TITLE)
+    set_number(page, "Context", 24)
+    set_number(page, "Continuation", 40)
+    press_run(page)
+    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
+    page.screenshot(path=screenshots / "light.png")
+    text, out = tmp_path / "text.txt", tmp_path / "out.json"
+    text.write_text(PREAMBLE)
+    numbers = ("--context", "24", "--continuation", "40")
+    memviz(server, "trace", "--model", embedded, "--text-file", text, *numbers, "--out", out)
+    said = json.loads(out.read_text())
+    page.get_by_text("Export", exact=True).click()
+    assert json.loads(download(page, "JSON")) == said
+    assert float(metric(page, "Memorization score")) == pytest.approx(said["memorization_score"], abs=0.005)
+    assert said["memorization_score"] == pytest.approx(
+        sum(a == b for a, b in zip(said["generated_ids"], said["continuation_ids"], strict=True)) / 40
+    )
+
+
+def test_exports_hold_the_row_and_repeat_it(traced: Page, server: Server, browser: Browser, tmp_path: Path) -> None:
+    when_indexed(traced)
+    traced.get_by_text("Export", exact=True).click()
+    document = json.loads(download(traced, "JSON"))
+    ngrams, predicted = document.pop("ngrams"), document.pop("p_memorized")
+    comma, parquet = (download(traced, name) for name in ("CSV", "Parquet"))
+    table = pd.read_csv(io.BytesIO(comma), keep_default_na=False, na_values=[""])
+    assert list(table["index"]) == list(range(64))
+    assert list(table["generated_id"]) == document["context_ids"] + document["generated_ids"]
+    assert list(table["true_id"][32:]) == document["continuation_ids"]
+    assert list(table["true_count_2gram_other"][1:]) == ngrams["true_count_2gram_other"][1:]
+    for setting, values in predicted.items():
+        assert list(table[f"p_memorized_{setting}"][32:]) == pytest.approx(values, rel=1e-6)
+    for mode, name in (("free_running", "entropy"), ("teacher_forced", "rank"), ("teacher_forced", "logprob")):
+        assert list(table[f"{mode}_{name}"][32:]) == pytest.approx(document[mode][name], rel=1e-6)
+    again = pd.read_parquet(io.BytesIO(parquet))
+    assert list(again.columns) == list(table.columns) and len(again) == 64
+    assert list(again["generated_token"]) == list(table["generated_token"])
+
+    (tmp_path / "trace.html").write_bytes(download(traced, "HTML"))
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    heard: list[str] = []
+    page.on("request", lambda request: heard.append(request.url))
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.goto((tmp_path / "trace.html").as_uri())
+    strip(page).nth(30).hover()
+    expect(page.get_by_text("Position 30")).to_be_visible()
+    strip(page).nth(31).click()
+    expect(strip(page).nth(31)).to_have_attribute("aria-selected", "true")
+    context.close()
+    assert [entry for entry in heard if not entry.startswith(("file:", "blob:", "data:"))] == []
+
+    shown = traced.get_by_test_id("stCode").inner_text()
+    words = shlex.split(shown)
+    (tmp_path / words[words.index("--ids-file") + 1]).write_bytes(download(traced, "Token ids"))
+    assert words.pop(0) == "memviz"
+    memviz(server, *words, folder=tmp_path)
+    assert json.loads((tmp_path / words[words.index("--out") + 1]).read_text()) == document
+
+
+def test_hover_click_keys_and_escape_share_one_selection(traced: Page) -> None:
+    tokens = strip(traced)
+    tokens.nth(30).hover()
+    expect(traced.get_by_text("Position 30")).to_be_visible()
+    tokens.nth(26).click()
+    expect(traced).to_have_url(re.compile("tok=26"))
+    expect(traced.get_by_text("Position 26")).to_be_visible()
+    traced.keyboard.press("ArrowRight")
+    expect(traced.get_by_text("Position 27")).to_be_visible()
+    expect(traced).to_have_url(re.compile("tok=27"))
+    traced.mouse.move(5, 5)
+    traced.keyboard.press("Escape")
+    expect(traced).not_to_have_url(re.compile("tok="))
+
+
+def test_modes_and_fills_are_kept_in_the_link(traced: Page, screenshots: Path) -> None:
+    traced.get_by_label("teacher-forced").check()
+    expect(traced).to_have_url(re.compile("mode=teacher_forced"))
+    traced.get_by_label("fill").select_option("rank")
+    expect(traced).to_have_url(re.compile("fill=rank"))
+    traced.reload()
+    expect(strip(traced)).to_have_count(64, timeout=MINUTES)
+    expect(traced.get_by_label("teacher-forced")).to_be_checked()
+    expect(traced.get_by_label("fill")).to_have_value("rank")
+    traced.screenshot(path=screenshots / "teacher-forced.png")
+
+
+def test_a_link_shows_the_stored_result_without_starting_work(traced: Page, server: Server, browser: Browser) -> None:
+    strip(traced).nth(40).click()
+    expect(traced).to_have_url(re.compile("tok=40"))
+    before = n_jobs(server)
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    page.goto(traced.url)
+    expect(strip(page)).to_have_count(64, timeout=MINUTES)
+    expect(page.get_by_text("Position 40")).to_be_visible()
+    expect(strip(page).nth(40)).to_have_attribute("aria-selected", "true")
+    context.close()
+    assert n_jobs(server) == before
+
+
+def test_an_unknown_link_says_so(first_visit: dict[str, object], server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/trace?run=0123456789abcdef")
+    expect(page.get_by_text("This link names run 0123456789abcdef, which is not stored here")).to_be_visible()
+    page.goto(f"{server.url}/trace?run=..%2F..%2Fetc")
+    expect(page.get_by_text("This link cannot be followed")).to_be_visible()
+
+
+@pytest.mark.parametrize("wish", ["tok=" + "9" * 5000, "tok=-1", "mode=constructor", "fill=constructor"])
+def test_a_link_that_asks_for_nonsense_shows_the_result(traced: Page, wish: str) -> None:
+    traced.goto(f"{traced.url}&{wish}")
+    expect(strip(traced)).to_have_count(64, timeout=30 * SECONDS)
+    expect(traced.get_by_role("radio", name="free-running")).to_be_checked()
+
+
+def test_a_second_session_joins_a_run_and_cancel_stops_it(
+    embedded: str, server: Server, page: Page, browser: Browser, screenshots: Path
+) -> None:
+    page.goto(f"{server.url}/trace")
+    decode_only(page, 3000)
+    before = n_jobs(server)
+    press_run(page)
+    expect(page.get_by_text("decoding 3000 tokens")).to_be_visible(timeout=MINUTES)
+    expect(page).to_have_url(re.compile("run="))
+    context = browser.new_context()
+    other = context.new_page()
+    other.goto(page.url)
+    expect(other.get_by_text("decoding 3000 tokens")).to_be_visible(timeout=MINUTES)
+    expect(other.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=MINUTES)
+    other.screenshot(path=screenshots / "joined.png")
+    assert n_jobs(server) == before + 1
+    other.get_by_role("button", name="Cancel").click()
+    for view in (other, page):
+        expect(view.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
+    context.close()
+    set_number(page, "Continuation", 8)
+    press_run(page)
+    expect(page.get_by_text("Tokens", exact=True)).to_be_visible(timeout=MINUTES)
+    page.screenshot(path=screenshots / "decode-only.png")
+
+
+HOSTILE = (
+    "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> \u202eright to left\u202c "
+    "zero\u200bwidth joiner\u200d tab\there\nnew line **bold** $x^2$ :material/home: \U0001f926\U0001f3fd "
+    "and the end of it."
+)
+
+
+def test_hostile_text_is_shown_as_text(
+    first_visit: dict[str, object], server: Server, page: Page, screenshots: Path
+) -> None:
+    page.goto(f"{server.url}/trace")
+    write_text(page, HOSTILE)
+    set_number(page, "Continuation", 12)
+    press_run(page)
+    expect(strip(page)).to_have_count(44, timeout=2 * MINUTES)
+    shown = "".join(strip(page).locator(".piece:nth-child(2)").all_text_contents())
+    assert shown.startswith("<script>document.title")
+    assert page.title() != "owned"
+    page.screenshot(path=screenshots / "hostile.png")
+    page.reload()
+    expect(strip(page)).to_have_count(44, timeout=MINUTES)
+    assert page.title() != "owned"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 1440), ("light", 420), ("dark", 420)])
+def test_dark_and_narrow(traced: Page, browser: Browser, screenshots: Path, scheme: str, width: int) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 1000}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto(traced.url)
+    expect(strip(page)).to_have_count(64, timeout=MINUTES)
+    page.wait_for_timeout(500)
+    page.screenshot(path=screenshots / "page.png")
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "nothing sticks out sideways"
+    context.close()
+
+
+def test_too_short_a_text_is_one_sentence(first_visit: dict[str, object], server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/trace")
+    write_text(page, "Too short.")
+    expect(
+        page.get_by_text(re.compile(r"the text has \d+ tokens .* give a longer text or smaller numbers"))
+    ).to_be_visible()
+
+
+def test_passages_are_measured_and_not_assumed(
+    first_visit: dict[str, object], server: Server, page: Page, screenshots: Path
+) -> None:
+    page.goto(f"{server.url}/trace")
+    model = str(first_visit["model"])
+    choose_text(page, PREAMBLE_TITLE)
+    set_number(page, "Context", 5)
+    set_number(page, "Continuation", 6)
+    page.get_by_text(f"What {model} does with each of the passages").click()
+    page.get_by_role("button", name=f"Run the {len(PASSAGES)} not run yet").click()
+    rows = page.get_by_role("row").filter(has_text=re.compile(r"of 6 tokens"))
+    expect(rows).to_have_count(len(PASSAGES), timeout=2 * MINUTES)
+    expect(page.get_by_role("button", name=re.compile("not run yet"))).to_have_count(0)
+    page.screenshot(path=screenshots / "measured.png")
+    settings = load_settings(cache=Path(server.environment["MEMVIZ_CACHE"]))
+    card = read_card(find_model(model, settings), settings)
+    assert card is not None
+    store, tokenizer = Store(settings.cache / "results", settings.cache_limit), tokenizer_of(card, settings)
+    for title, passage in PASSAGES.items():
+        task = task_of_text(passage, card, tokenizer, 5, 6, dtype=settings.dtype)
+        run = stored_run(store, result_key(task, card, ""))
+        assert run is not None
+        cells = rows.filter(has_text=title).get_by_role("cell").all_inner_texts()
+        assert cells[-2] == f"{memorization_score(run.trace)[0]:.2f}"
+
+
+@pytest.fixture(scope="module")
+def deserted(embedded: str, server: Server, browser: Browser) -> Iterator[dict[str, Any]]:
+    """Long runs, one after the other: left by its only session; left by one of two; left alone but to be kept."""
+    contexts = [browser.new_context(viewport={"width": 1440, "height": 940}) for _ in range(5)]
+    alone, first, keeper, second, reader = (context.new_page() for context in contexts)
+    reader.goto(f"{server.url}/trace")
+    press_run(reader)
+    expect(strip(reader)).to_have_count(64, timeout=2 * MINUTES)
+    names = []
+    for page, n_tokens in ((alone, 8000), (first, 7999), (keeper, 7998)):
+        page.goto(f"{server.url}/trace")
+        decode_only(page, n_tokens)
+        press_run(page)
+        expect(page.get_by_text(f"decoding {n_tokens} tokens")).to_be_visible(timeout=MINUTES)
+        names.append(re.findall(r"job (\d+) queued: trace", server.log.read_text())[-1])
+    expect(first).to_have_url(re.compile("run="))
+    second.goto(first.url)
+    expect(second.get_by_text("decoding 7999 tokens: 1 before it in the queue")).to_be_visible(timeout=MINUTES)
+    keeper.get_by_text("Go on when nobody watches").click()
+    expect(keeper.get_by_role("switch", name="Go on when nobody watches")).to_be_checked()
+    expect(keeper).to_have_url(re.compile("run="))
+    kept = keeper.url
+    keeper.wait_for_timeout(1 * SECONDS)  # the switch's own answer cannot be seen
+    for context in contexts[:3]:
+        context.close()
+    yield {"since": time.monotonic(), "jobs": names, "page": second, "stored": reader.url, "kept": kept}
+    for context in contexts[3:]:
+        context.close()
+
+
+def test_reading_does_not_wait_for_computing(deserted: dict[str, Any], server: Server, page: Page) -> None:
+    page.goto(deserted["stored"])
+    expect(strip(page)).to_have_count(64, timeout=30 * SECONDS)
+    expect(page.get_by_text("3 in the queue")).to_be_visible()
+    strip(page).nth(26).click()
+    expect(page).to_have_url(re.compile("tok=26"), timeout=30 * SECONDS)
+    before = n_jobs(server)
+    press_run(page)
+    page.get_by_text("Export", exact=True).click()
+    expect(page.get_by_role("button", name="JSON")).to_be_visible(timeout=30 * SECONDS)
+    expect(strip(page)).to_have_count(64)
+    assert n_jobs(server) == before, "what is stored is not computed again"
+
+
+def test_the_border_of_the_context_moves(deserted: dict[str, Any], server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/trace")
+    page.get_by_text("Where the context ends").click()
+    slider, number = (
+        page.get_by_role("slider", name="Tokens of context"),
+        page.get_by_role("spinbutton", name="Context"),
+    )
+    slider.locator(".token").nth(10).click()
+    expect(number).to_have_value("10")
+    for key, value in (("ArrowRight", "11"), ("PageUp", "19"), ("Home", "1"), ("ArrowLeft", "1"), ("ArrowUp", "2")):
+        page.keyboard.press(key)
+        expect(slider).to_have_attribute("aria-valuenow", value)
+        expect(number).to_have_value(value)
+    expect(slider).to_be_focused()
+    expect(slider.locator(".first")).to_have_attribute("data-index", "2")
+    set_number(page, "Context", 7)
+    expect(slider).to_have_attribute("aria-valuenow", "7")
+
+
+def test_uploaded_texts(deserted: dict[str, Any], server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/trace")
+    choose_text(page, "Text of your own")
+    files = page.locator("input[type=file]")
+    text = "Naïve “quotes”, a tab\t, and <b>no</b> markup 🤦🏽.\n" * 8
+    files.set_input_files({"name": "mine.txt", "mimeType": "text/plain", "buffer": text.encode()})
+    expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
+    expect(page.get_by_text("Not computed yet")).to_be_visible()
+    files.set_input_files({"name": "old.txt", "mimeType": "text/plain", "buffer": "caf\xe9".encode("latin-1")})
+    expect(page.get_by_text("old.txt is not UTF-8 (byte 3): save it as UTF-8")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
+
+
+FOCUSED = """() => {
+  let element = document.activeElement;
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  const style = getComputedStyle(element);
+  return [element.getAttribute("role"), element.dataset.j ?? null, style.outlineStyle, parseFloat(style.outlineWidth)];
+}"""
+
+
+def test_the_keyboard_alone_reaches_the_strip(deserted: dict[str, Any], page: Page) -> None:
+    page.goto(deserted["stored"])
+    expect(strip(page)).to_have_count(64, timeout=MINUTES)
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        role, at, outline, width = page.evaluate(FOCUSED)
+        if role == "option":
+            break
+    assert (role, at) == ("option", "32")
+    assert outline != "none" and width >= 1, "one sees where the focus is"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("tok=34"))
+    expect(page.get_by_text("Position 34")).to_be_visible()
+    assert page.evaluate(FOCUSED)[:2] == ["option", "34"], "a rerun keeps the focus"
+    page.keyboard.press("Escape")
+    expect(page).not_to_have_url(re.compile("tok="))
+
+
+MOVING = """() => {
+  const found = [];
+  const look = (root) => root.querySelectorAll("*").forEach((element) => {
+    const style = getComputedStyle(element);
+    if (root !== document && [style.transitionDuration, style.animationDuration].some((d) => /[1-9]/.test(d))) {
+      found.push(element.className);
+    }
+    if (element.shadowRoot) look(element.shadowRoot);
+  });
+  look(document);
+  return found;
+}"""
+
+
+def test_reduced_motion_is_respected(deserted: dict[str, Any], page: Page) -> None:
+    page.goto(f"{deserted['stored']}&tok=30")
+    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
+    assert page.evaluate(MOVING) != [], "the test sees the motion that may be"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(MOVING) == []
+
+
+STREAMLITS_OWN = {"list", "listitem"}
+"""What the sidebar's headings do to its list of pages; no page can change it."""
+
+
+def test_accessibility_of_a_pinned_position_by_axe(deserted: dict[str, Any], page: Page) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright")
+    page.goto(f"{deserted['stored']}&tok=30")
+    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
+    page.get_by_text("Export", exact=True).click()
+    expect(page.get_by_test_id("stCode")).to_be_visible(timeout=MINUTES)
+    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.wait_for_timeout(500)
+        found = axe.Axe().run(page, options=rules)["violations"]
+        faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
+        assert [fault for fault in faults if fault[0] not in STREAMLITS_OWN] == [], scheme
+
+
+def test_a_run_ends_with_its_last_session_and_no_sooner(deserted: dict[str, Any], server: Server) -> None:
+    lonely, joined, kept = deserted["jobs"]
+    page = deserted["page"]
+    expect(page.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=2 * MINUTES)
+    assert time.monotonic() - deserted["since"] >= GRACE_SECONDS, "it ran until the grace was over"
+    log = server.log.read_text()
+    assert f"job {lonely} cancelled" in log
+    for other in (joined, kept):
+        assert f"job {other} queued" in log and not re.search(rf"job {other} (cancelled|done|failed)", log)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
+    page.goto(deserted["kept"])
+    expect(page.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=MINUTES)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
+
+
+def test_a_link_to_a_run_that_is_gone_offers_to_run_it(traced: Page, server: Server, browser: Browser) -> None:
+    memviz(server, "store", "clear")
+    before = n_jobs(server)
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{traced.url}&tok=30")
+    expect(page.get_by_text("Not computed yet: press Run")).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_role("spinbutton", name="Context")).to_have_value("32")
+    expect(page.get_by_role("spinbutton", name="Continuation")).to_have_value("32")
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
+    assert n_jobs(server) == before
+    press_run(page)
+    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
+    expect(page.get_by_text("Position 30")).to_be_visible()
+    context.close()
+
+
+def test_no_prompt_reaches_the_log(traced: Page, server: Server) -> None:
+    log = server.log.read_text()
+    assert "job" in log and "People of the United" not in log and "Traceback" not in log
+    assert "it/s]" not in log, "no progress bars of libraries"
