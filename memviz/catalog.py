@@ -6,17 +6,25 @@ import hashlib
 import json
 import re
 import sysconfig
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from memviz.settings import ROOT, Settings
-from memviz.weights import ModelError, fingerprint, read_json, weight_identity
+from memviz.weights import (
+    ADAPTER_CONFIG,
+    ModelError,
+    file_digest,
+    fingerprint,
+    read_json,
+    weight_files,
+    weight_identity,
+)
 
 CARD = "card.json"
-CARD_FORMAT = 1
+CARD_FORMAT = 2
 """Raised when the fields of a card change; a card of another format is made anew."""
 SUITE_MODELS = ROOT / "memviz" / "demo" / "suite" / "models"
 """The models that come with memviz: one more root, after those that are configured."""
@@ -63,12 +71,28 @@ class Folder:
 
 
 @dataclass(frozen=True)
+class Gguf:
+    """A GGUF file of one's own."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A folder with a LoRA adapter, which is merged onto another model."""
+
+    path: Path
+    base: str
+    """The name its settings give that model."""
+
+
+@dataclass(frozen=True)
 class Model:
     """A model that can be asked for by name."""
 
     name: str
     label: str
-    source: Package | Hub | Folder
+    source: Package | Hub | Folder | Gguf | Adapter
     licence: str
     corpus: str
     """What is known of its training data."""
@@ -89,7 +113,7 @@ class Model:
     @property
     def slug(self) -> str:
         """A file name for this model: readable, and different for different models."""
-        where = str(self.source.path) if isinstance(self.source, Folder) else self.name
+        where = str(self.source.path) if isinstance(self.source, (Folder, Gguf, Adapter)) else self.name
         return re.sub(r"[^A-Za-z0-9._-]", "-", self.name[:100]) + "-" + hashlib.sha256(where.encode()).hexdigest()[:8]
 
 
@@ -135,9 +159,56 @@ _NUMBERS = ("step", "n_steps", "seed", "n_parameters")
 _MAX_FACT, _MAX_NUMBER = 200, 2**53
 
 
-def _folder(path: Path) -> Model:
+def _models_in(path: Path) -> Iterator[Model]:
+    """The models of one entry of a root: a folder's, its adapter's, and those of GGUF files.
+
+    Where an adapter lies beside whole weights, the folder's name is the model with it, NAME@base the one without.
+    """
+    if path.suffix == ".gguf" and path.is_file():
+        yield _described(path.parent, path.stem, Gguf(path), alone=True)
+        return
+    has_config, is_adapter = (path / "config.json").is_file(), (path / ADAPTER_CONFIG).is_file()
+    if is_adapter:
+        is_whole = has_config and any(path.glob("model*.safetensors*"))
+        wanted = f"{path.name}@base" if is_whole else _wanted_base(path)
+        model = _described(path, path.name, Adapter(path, wanted))
+        yield replace(model, label=f"{model.label} (adapter on {wanted})") if model.label == path.name else model
+        if is_whole:
+            yield replace(_described(path, f"{path.name}@base", Folder(path)), label=f"{path.name} without its adapter")
+    elif has_config:
+        yield _described(path, path.name, Folder(path))
+    else:
+        for file in sorted(path.glob("*.gguf")):
+            yield _described(path, file.stem, Gguf(file))
+
+
+def _wanted_base(path: Path) -> str:
+    """The name that an adapter gives its base, shortened to what can be shown; empty where it gives none."""
+    try:
+        said = read_json(path / ADAPTER_CONFIG)
+    except ModelError:
+        return ""
+    name, revision = said.get("base_model_name_or_path"), said.get("revision")
+    wanted = f"{name}@{revision}" if isinstance(revision, str) and revision != "main" else name
+    return wanted[:_MAX_FACT] if isinstance(wanted, str) and _is_text(wanted) else ""
+
+
+def base_among(adapter: Adapter, models: Iterable[Model]) -> Model | None:
+    """The model that an adapter was made for: by its name, its repository, or the last part of either."""
+    whole = [model for model in models if not isinstance(model.source, Adapter)]
+    for wanted in (adapter.base, adapter.base.rstrip("/").rpartition("/")[2]):
+        for model in whole:
+            repo = f"{model.source.repo}@{model.source.revision}" if isinstance(model.source, Hub) else model.name
+            if wanted in (model.name, repo.removesuffix("@main")):
+                return model
+    return None
+
+
+def _described(path: Path, name: str, source: Folder | Gguf | Adapter, alone: bool = False) -> Model:
     """A model in a folder, with what its memviz.json says of it; a file that cannot be used says nothing."""
-    model = Model(path.name, path.name, Folder(path), "see its folder", "not known to memviz")
+    model = Model(name, name, source, "see its folder", "not known to memviz")
+    if alone:
+        return model
     if not (path / "memviz.json").is_file():
         return model
     try:
@@ -161,9 +232,10 @@ def local_models(settings: Settings) -> Iterator[Model]:
     seen: set[str] = set()
     for root in (*settings.model_roots, SUITE_MODELS):
         for path in _folders(root):
-            if _is_text(path.name) and path.name not in seen and (path / "config.json").is_file():
-                seen.add(path.name)
-                yield _folder(path)
+            for model in _models_in(path) if _is_text(path.name) else ():
+                if model.name not in seen and _is_text(model.name):
+                    seen.add(model.name)
+                    yield model
 
 
 def _is_text(name: str) -> bool:
@@ -259,6 +331,21 @@ class Card:
     leading_ids: list[int]
     """What the model's own tokenizer puts in front of a text."""
     eos_ids: list[int]
+    weight_hash: str = ""
+    """Equal for models with the same weight files."""
+    examination: dict[str, Any] | None = None
+    """What was found out when it was made ready, as `engine.examination` has it; None where it was not examined."""
+    remarks: list[str] = field(default_factory=list)
+    """Sentences that whoever uses it should read."""
+    adapter: str | None = None
+    """Folder of the adapter that is merged onto the folder's weights."""
+    sources: list[str] = field(default_factory=list)
+    """Files outside the folder of which it was made."""
+
+    @property
+    def way(self) -> str:
+        """How it is decoded: "cache", or "whole" where the cache gives other numbers and whole rows are read again."""
+        return str((self.examination or {}).get("way", "cache"))
 
 
 def card_folder(model: Model, settings: Settings) -> Path:
@@ -277,7 +364,7 @@ def read_card(model: Model, settings: Settings) -> Card | None:
         if said.pop("format", None) != CARD_FORMAT:
             return None
         card = Card(**said)
-        return card if fingerprint(Path(card.folder)) == card.fingerprint else None
+        return card if fingerprint(Path(card.folder), card.sources) == card.fingerprint else None
     except (OSError, ValueError, TypeError):
         return None
 
@@ -299,7 +386,8 @@ def _checked_card(folder: Path, found: tuple[tuple[str | int, ...], ...]) -> Car
     try:
         facts = read_json(folder / CARD)
         card = Card(**facts, folder=str(folder), fingerprint=[list(each) for each in found])
-        return card if card.weights == weight_identity(folder, read_json(folder / "config.json")) else None
+        digests = map(file_digest, weight_files(folder))
+        return card if card.weights == weight_identity(read_json(folder / "config.json"), digests) else None
     except (ModelError, OSError, TypeError):
         return None
 
@@ -308,6 +396,35 @@ def ship_card(card: Card) -> None:
     """Lay a card beside the model's files, so that it need not be prepared wherever they are the same."""
     facts = {name: value for name, value in asdict(card).items() if name not in ("folder", "fingerprint")}
     (Path(card.folder) / CARD).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+
+
+def ready_cards(settings: Settings) -> Iterator[Card]:
+    """The cards of all models that were made ready here, as they were written, and of the suite."""
+    for path in sorted((settings.cache / "cards").glob(f"*/{CARD}")):
+        try:
+            said = read_json(path)
+            if said.pop("format", None) == CARD_FORMAT:
+                yield Card(**said)
+        except (ModelError, TypeError):
+            continue
+
+
+def twins(card: Card, settings: Settings) -> Iterator[tuple[str, Card]]:
+    """Names and cards of other models that are ready with the same weights, byte for byte."""
+    for other in ready_cards(settings):
+        if card.weight_hash and other.weight_hash == card.weight_hash and other.name != card.name:
+            yield other.name, other
+
+
+def keep_card(card: Card, settings: Settings) -> None:
+    """Write what was found out later into a card that is in place; it is found out again where that cannot be done."""
+    path = settings.cache / "cards" / find_model(card.name, settings).slug / CARD
+    try:
+        new = path.with_suffix(".new")
+        write_card(card, new)
+        new.replace(path)
+    except OSError:
+        return
 
 
 def write_card(card: Card, path: Path) -> None:

@@ -11,7 +11,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 VOCAB = 96
 _SIZES: tuple[tuple[str, int], ...] = (
-    (r"(.*_)?vocab_size(_per_layer_input)?", VOCAB),
+    (r"(.*_)?vocab(_size)?(_per_layer_input)?", VOCAB),
     (r"max_(position_embeddings|seq_len|sequence_length|target_positions|source_positions)|n_positions|n_ctx", 128),
     (r"(.*_)?(num_key_value_heads|kv_n_heads|indexer_kv_heads)|multi_query_group_num", 2),
     (r"(.*_)?(num_attention_heads|num_heads|n_heads?|attention_heads)|(index|linear_num)_.*heads", 4),
@@ -110,7 +110,7 @@ def _parts_of(kind: type[PretrainedConfig]) -> dict[str, tuple[type[PretrainedCo
         spec = (getattr(kind, "sub_configs_defaults", None) or {}).get(name)
         family = getattr(spec, "model_type", None) or getattr(part, "model_type", "")
         if part is AutoConfig:
-            part = CONFIG_MAPPING[family] if family in CONFIG_MAPPING else None
+            part = CONFIG_MAPPING.get(family, None)
         if part is not None and dataclasses.is_dataclass(part):
             parts[name] = (part, family)
     return parts

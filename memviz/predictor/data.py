@@ -155,14 +155,14 @@ def _last_layer(model: str, sweep: Sweep, backend: Backend, say: Say) -> tuple[i
     """Number and width of a model's last layer. Raises InputError where the sweep was made with other weights."""
     from memviz.engine.devices import device_lock
     from memviz.engine.preparing import prepare
-    from memviz.engine.states import n_layers
+    from memviz.engine.sizes import hidden_size, n_layers
 
     card = prepare(find_model(model, backend.settings), backend.settings, say)
     if card.weights != weights_of(sweep, model):
         raise InputError(f"the sweep was made with other weights of {model} than those of now: run the sweep again")
     with device_lock(backend.settings, backend.device, lambda: None):
         loaded = backend.load(card, sweep.task.dtype)
-    return n_layers(loaded), int(loaded.model.config.get_text_config().hidden_size)
+    return n_layers(loaded.model), hidden_size(loaded.model)
 
 
 def weights_of(sweep: Sweep, model: str) -> str:

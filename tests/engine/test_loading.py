@@ -15,7 +15,8 @@ from support.tiny_models import FAMILIES
 
 from memviz.catalog import Card, Folder, Model
 from memviz.engine import loading
-from memviz.engine.loading import Residents, load_model, vet_folder
+from memviz.engine.loading import Residents, load_model
+from memviz.engine.vetting import vet_folder
 from memviz.engine.preparing import prepare
 from memviz.settings import Settings
 from memviz.weights import ModelError
