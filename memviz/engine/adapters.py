@@ -10,7 +10,8 @@ from typing import Any
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from memviz.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, ModelError, read_json, tensors_of
+from memviz.errors import InputError
+from memviz.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_json, tensors_of
 
 _USED = {
     "r": lambda value: type(value) is int and 0 < value <= 4096,
@@ -50,7 +51,7 @@ def _is_pattern(value: Any) -> bool:
 
 
 def vet_adapter(folder: Path) -> dict[str, Any]:
-    """The settings of an adapter that PEFT is given. Raises ModelError for a key or value beyond the allowed ones."""
+    """The settings of an adapter that PEFT is given. Raises InputError for a key or value beyond the allowed ones."""
     said = read_json(folder / ADAPTER_CONFIG)
     for key, value in said.items():
         allowed = (
@@ -60,12 +61,12 @@ def vet_adapter(folder: Path) -> dict[str, Any]:
             or (key not in _ONLY and key not in _USED and (value is None or value is False or value in ({}, [], "")))
         )
         if not allowed:
-            raise ModelError(
+            raise InputError(
                 f"{folder / ADAPTER_CONFIG} asks for {key[:100]} = {value!r:.100}, which memviz does not read: merge "
                 "the adapter with PEFT (merge_and_unload) and save the whole model"
             )
     if not (folder / ADAPTER_WEIGHTS).is_file():
-        raise ModelError(
+        raise InputError(
             f"{folder} holds an adapter without {ADAPTER_WEIGHTS}: save it as safetensors, other formats can run code"
         )
     tensors_of(folder / ADAPTER_WEIGHTS)
@@ -73,7 +74,7 @@ def vet_adapter(folder: Path) -> dict[str, Any]:
 
 
 def merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """The model in float32 with an adapter's weights added. Raises ModelError where the two do not fit each other."""
+    """The model in float32 with an adapter's weights added. Raises InputError where the two do not fit each other."""
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict  # seconds, for adapters alone
 
     settings = vet_adapter(folder)
@@ -84,7 +85,7 @@ def merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     unknown = next((name for name in targets if name not in modules), None)
     if unknown is not None or not targets:
         what = f"changes {unknown}, which its base does not have" if targets else "holds no LoRA weights"
-        raise ModelError(f"{folder / ADAPTER_WEIGHTS} {what}: was it made for another model?")
+        raise InputError(f"{folder / ADAPTER_WEIGHTS} {what}: was it made for another model?")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice for who trains
         config = LoraConfig(target_modules=targets, inference_mode=True, **settings)
@@ -93,7 +94,7 @@ def merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         lacking = [name for name in result.missing_keys if "lora_" in name or "modules_to_save" in name]
         if lacking or result.unexpected_keys:
             name = (lacking or result.unexpected_keys)[0]
-            raise ModelError(
+            raise InputError(
                 f"{folder / ADAPTER_WEIGHTS} {'lacks' if lacking else 'holds more than its settings say:'} {name}: "
                 "copy the adapter again"
             )

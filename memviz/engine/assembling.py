@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from memviz.weights import ADAPTER_CONFIG, ModelError, count_parameters, read_tensors
+from memviz.errors import InputError
+from memviz.weights import ADAPTER_CONFIG, count_parameters, read_tensors
 
 _WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 """What torch.compile, sharding and checkpointing write into names, anywhere in them."""
@@ -23,7 +24,7 @@ _CLASSIFIERS = re.compile(r"(^|\.)(score|classifier|classification_head|qa_outpu
 
 
 def assemble(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The model of a vetted folder. Raises ModelError where weights and configuration do not fit each other."""
+    """The model of a vetted folder. Raises InputError where weights and configuration do not fit each other."""
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     with torch.device("meta"):  # an outline, without memory
         outline = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="eager")
@@ -64,11 +65,11 @@ def _without_adapter(folder: Path) -> Iterator[Path]:
 
 
 def _check_size(folder: Path, outline: PreTrainedModel) -> None:
-    """Raise ModelError where a configuration describes far more than the weights hold: lacking ones would be made."""
+    """Raise InputError where a configuration describes far more than the weights hold: lacking ones would be made."""
     n_weights = count_parameters(folder)
     n_described = sum(parameter.numel() for parameter in outline.parameters())
     if n_described > 2 * n_weights:
-        raise ModelError(
+        raise InputError(
             f"{folder / 'config.json'} describes {n_described:,} parameters, the weights are {n_weights:,}: "
             "fetch or copy the model again"
         )
@@ -89,20 +90,20 @@ def renaming(names: Iterable[str], expected: Iterable[str]) -> dict[str, str] | 
 
 
 def _check_fit(folder: Path, outline: PreTrainedModel, info: dict[str, Any]) -> None:
-    """Raise ModelError for weights that are lacking, left over or of other shapes; transformers would go on."""
+    """Raise InputError for weights that are lacking, left over or of other shapes; transformers would go on."""
     resized = sorted(info["mismatched_keys"], key=str)
     if resized:
         name, found, said = resized[0]
-        raise ModelError(f"{folder}: {_resized(str(name), tuple(found), tuple(said), outline.config)}")
+        raise InputError(f"{folder}: {_resized(str(name), tuple(found), tuple(said), outline.config)}")
     lacking = sorted(info["missing_keys"])
     unused = sorted(name for name in info["unexpected_keys"] if not _NO_WEIGHTS.search(name))
     layer = next((name for name in unused if _CLASSIFIERS.search(name)), None)
     if layer is not None and len(unused) <= 4:
-        raise ModelError(
+        raise InputError(
             f"{folder} holds a classifier ({layer}), no language model: take the model that it was made from"
         )
     if lacking and lacking == sorted(_output_layer(outline) & set(lacking)):
-        raise ModelError(
+        raise InputError(
             f"{folder} holds a model without its output layer ({lacking[0]}), which turns states into tokens: "
             "save it again as AutoModelForCausalLM"
         )
@@ -110,7 +111,7 @@ def _check_fit(folder: Path, outline: PreTrainedModel, info: dict[str, Any]) -> 
         parts = [f"lacks {len(lacking):,} of the weights of its configuration, such as {lacking[0]}"] if lacking else []
         if unused:
             parts.append(f"holds {len(unused):,} arrays that its configuration does not use, such as {unused[0]}")
-        raise ModelError(f"{folder} {' and '.join(parts)}: fetch or copy the model again, config.json with its weights")
+        raise InputError(f"{folder} {' and '.join(parts)}: fetch or copy the model again, config.json with its weights")
 
 
 def _output_layer(outline: PreTrainedModel) -> set[str]:

@@ -6,20 +6,20 @@ import hashlib
 import json
 import logging
 import math
-import os
 import platform
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from memviz import disk
 from memviz.catalog import Card, keep_card
 from memviz.engine.devices import choose_device, device_name, use_exact_float32
 from memviz.engine.examination import examine, with_finding
 from memviz.engine.loading import Loaded, Residents
 from memviz.engine.noise import NOISE, measure_logit_noise
+from memviz.errors import Failure
 from memviz.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Backend:
         self.residents = Residents(settings.resident_models)
 
     def load(self, card: Card, dtype: str) -> Loaded:
-        """A model in memory, examined before anything is read from it. Raises ModelError, NonFiniteError."""
+        """A model in memory, examined before anything is read from it. Raises InputError, Failure."""
         loaded = self.residents.get(card, dtype, self.device)
         if loaded.card.examination is None and card.examination is None:  # it did not fit when it was made ready
             loaded = self.residents.keep(replace(loaded, card=with_finding(card, examine(loaded))))
@@ -46,7 +46,7 @@ class Backend:
     def logit_noise(self, loaded: Loaded) -> float:
         """Logit units; measured once for a model, dtype and kind of device, then read from the cache.
 
-        Raises NonFiniteError.
+        Raises Failure.
         """
         name = f"{NOISE}-{loaded.card.weights}-{loaded.dtype}-{loaded.device.type}-{platform.machine()}"
         path = self.settings.cache / "noise" / (hashlib.sha256(name.encode()).hexdigest()[:24] + ".json")
@@ -59,7 +59,10 @@ class Backend:
             start = time.perf_counter()
             noise = measure_logit_noise(loaded)
             log.info("measured logit noise %.1e in %.1f s", noise, time.perf_counter() - start)
-            _write_json(path, {"what": name, "logit_noise": noise})
+            try:
+                disk.write_text(path, json.dumps({"what": name, "logit_noise": noise}))
+            except Failure as error:  # it is measured again next time
+                log.warning("%s", error)
             return noise
 
     def provenance(self, loaded: Loaded, seconds: float) -> dict[str, Any]:
@@ -75,14 +78,3 @@ class Backend:
             "seconds": round(seconds, 3),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """A small file that is there whole or not at all; where it cannot be written, it is measured again next time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(f".{os.getpid()}.tmp")
-        new.write_text(json.dumps(content))
-        new.replace(path)
-    except OSError as error:
-        log.warning("%s cannot be written: %s", path, error.strerror)

@@ -15,8 +15,8 @@ from memviz.catalog import Card
 from memviz.engine.loading import Loaded, first_line
 from memviz.engine.reader import Reader
 from memviz.engine.sizes import text_config
-from memviz.engine.statistics import NOT_FINITE, NonFiniteError
-from memviz.weights import ModelError
+from memviz.engine.statistics import NOT_FINITE
+from memviz.errors import Failure, InputError
 
 log = logging.getLogger(__name__)
 N_ROWS, N_TOKENS = 2, 32
@@ -31,7 +31,7 @@ FORWARD_FAILS = "transformers' own forward fails on it"
 DISAGREE = "its ways of reading disagree"
 
 
-class Refused(ModelError):
+class Refused(InputError):
     """A model that no number could be relied upon of; `reason` is one of the four above."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -79,7 +79,7 @@ class Finding:
 
 @torch.inference_mode()
 def examine(loaded: Loaded) -> dict[str, Any]:
-    """The `Finding` as JSON. Raises Refused for a model of which no number is right, NonFiniteError.
+    """The `Finding` as JSON. Raises Refused for a model of which no number is right, Failure.
 
     Read are two rows of 32 tokens drawn at random (seeded): in one pass, with the last ones changed, half at once and
     the rest one by one, the same on a cache that was rolled back, and shorter rows alone.
@@ -92,7 +92,7 @@ def examine(loaded: Loaded) -> dict[str, Any]:
     whole, moved = _read_whole(loaded, ids), _read_whole(loaded, other)
     finite = whole[whole.isfinite()]
     if not len(finite) or bool(whole.isnan().any()):
-        raise NonFiniteError(NOT_FINITE)
+        raise Failure(NOT_FINITE)
     spread = float(finite.std())
     later = _difference(whole[:, :-n_later], moved[:, :-n_later])
     if later > LEAKS[loaded.dtype] * spread:

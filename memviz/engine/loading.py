@@ -16,7 +16,8 @@ from memviz.catalog import Card
 from memviz.engine.assembling import assemble
 from memviz.engine.devices import free_memory
 from memviz.engine.vetting import vet_folder
-from memviz.weights import ModelError, count_parameters, memory_needed
+from memviz.errors import InputError
+from memviz.weights import count_parameters, memory_needed
 
 log = logging.getLogger(__name__)
 
@@ -37,23 +38,23 @@ def first_line(error: Exception) -> str:
 
 
 def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
-    """Load a prepared model. Raises ModelError where it does not fit into free memory or cannot be read."""
+    """Load a prepared model. Raises InputError where it does not fit into free memory or cannot be read."""
     folder = Path(card.folder)
     vet_folder(folder)
     held = dtype if card.adapter is None else "float32"  # an adapter is merged there
     needed, free = memory_needed(count_parameters(folder), held), free_memory(device)
     if needed > free:
-        raise ModelError(
+        raise InputError(
             f"{card.name} needs about {needed / 1e9:.1f} GB in {dtype}; {free / 1e9:.1f} GB are free on {device.type}: "
             "choose a smaller model or another dtype"
         )
     start = time.perf_counter()
     try:
         model = _assemble(card, getattr(torch, dtype)).to(device).eval().requires_grad_(False)
-    except ModelError:
+    except InputError:
         raise
     except Exception as error:  # whatever a library makes of files that nobody vouches for
-        raise ModelError(f"{card.name} in {folder} cannot be loaded: {first_line(error)}") from None
+        raise InputError(f"{card.name} in {folder} cannot be loaded: {first_line(error)}") from None
     model.config.use_cache = card.way != "whole"
     log.info("loaded %s as %s on %s in %.1f s", card.name, dtype, device.type, time.perf_counter() - start)
     return Loaded(model, card, dtype, device)
@@ -75,7 +76,7 @@ class Residents:
         self._models: OrderedDict[tuple[str, str, str], Loaded] = OrderedDict()
 
     def get(self, card: Card, dtype: str, device: torch.device) -> Loaded:
-        """A loaded model, from memory where it is there. Raises ModelError as `load_model`."""
+        """A loaded model, from memory where it is there. Raises InputError as `load_model`."""
         key = (card.weights, dtype, str(device))
         if key in self._models:
             self._models.move_to_end(key)
@@ -86,7 +87,7 @@ class Residents:
             try:
                 self._models[key] = load_model(card, dtype, device)
                 break
-            except ModelError:
+            except InputError:
                 if not self._models:
                     raise
                 self._free_oldest(device)

@@ -33,6 +33,7 @@ from memviz.catalog import (
     twins,
     write_card,
 )
+from memviz.disk import new_folder, refusing
 from memviz.engine.adapters import vet_adapter
 from memviz.engine.converting import convert_package, converted
 from memviz.engine.devices import choose_device, free_memory
@@ -41,12 +42,11 @@ from memviz.engine.fetching import Say, add_package, fetch, forbid_offline, quie
 from memviz.engine.loading import first_line, load_model
 from memviz.engine.tokenizing import keep_tokenizer
 from memviz.engine.vetting import vet_folder
-from memviz.engine.writing import new_folder, writing
+from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.weights import (
     ADAPTER_FILES,
     ADAPTER_WEIGHTS,
-    ModelError,
     count_parameters,
     file_digest,
     fingerprint,
@@ -64,7 +64,7 @@ _LARGE = 100_000_000
 
 
 def add_model(model: Model, settings: Settings, accept_licence: bool, say: Say = print) -> Card:
-    """Fetch a model and prepare it, its terms shown first. Raises ModelError, CacheError."""
+    """Fetch a model and prepare it, its terms shown first. Raises InputError, Failure."""
     source = model.source
     if isinstance(source, Package):
         add_package(model, source, settings, accept_licence, say)
@@ -80,13 +80,13 @@ def add_model(model: Model, settings: Settings, accept_licence: bool, say: Say =
 def prepare(model: Model, settings: Settings, say: Say = quiet, accepted: bool = False) -> Card:
     """The card of a model, made where it is not there yet; `accepted` says that its terms were.
 
-    Raises ModelError where the model is not on this machine or not to be trusted, CacheError.
+    Raises InputError where the model is not on this machine or not to be trusted, Failure.
     """
     card = read_card(model, settings)
     if card:
         return card
     target = card_folder(model, settings)
-    with writing(settings.cache):
+    with refusing(settings.cache):
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{target}.lock")
         lock.acquire()
@@ -97,7 +97,7 @@ def prepare(model: Model, settings: Settings, say: Say = quiet, accepted: bool =
         folder, revision = _find_files(model, settings, say, accepted)
         config = vet_folder(folder)
         say(f"reading {model.name}: tokenizer and weight identity")
-        with new_folder(target, settings.cache) as new:
+        with new_folder(target) as new:
             card = examined(_describe(model, folder, revision, config, new), settings, say)
             write_card(_shared(card, settings), new / CARD)
     finally:
@@ -109,7 +109,7 @@ def prepare(model: Model, settings: Settings, say: Say = quiet, accepted: bool =
 def examined(card: Card, settings: Settings, say: Say = quiet) -> Card:
     """The card with what an examination in float32 finds; as it is where the model does not fit into free memory.
 
-    Raises Refused, ModelError, NonFiniteError.
+    Raises InputError, Failure.
     """
     device = choose_device(settings.device)
     if memory_needed(card.n_parameters, "float32") > free_memory(device):
@@ -140,7 +140,7 @@ def _find_files(model: Model, settings: Settings, say: Say, accepted: bool) -> t
         return convert_package(model, source, settings, say, accepted), f"gguf {source.sha256[:12]}"
     base = base_among(source, known_models(settings))
     if base is None:
-        raise ModelError(
+        raise InputError(
             f"{model.name} is an adapter for {source.base or 'a model that it does not name'}, which is not among the "
             "models here: put that model under a root of MEMVIZ_MODEL_ROOTS by this name, or `memviz models add` it"
         )
@@ -164,7 +164,7 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
         vocab_size, limit = int(text_config.vocab_size), getattr(text_config, "max_position_embeddings", None)
         n_positions = None if limit is None else int(limit)
     except Exception as error:
-        raise ModelError(f"{folder / 'config.json'} is not understood: {first_line(error)}") from None
+        raise InputError(f"{folder / 'config.json'} is not understood: {first_line(error)}") from None
     source, adapter, sources = model.source, None, []
     is_blob = folder.parent.name == "snapshots" and not isinstance(source, Folder)
     digests = [file_digest(file, is_blob) for file in weight_files(folder)]

@@ -15,8 +15,8 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from memviz.engine.layers import final_norm
 from memviz.engine.sizes import n_layers
+from memviz.errors import InputError
 from memviz.records import BEFORE_NORM
-from memviz.weights import ModelError
 
 
 class RoomyLayer(DynamicLayer):
@@ -127,13 +127,13 @@ class Reader:
     def _state(self, given: tuple[torch.Tensor, ...], layer: int, at_head: list[torch.Tensor]) -> torch.Tensor:
         """States (n, q, d) of a layer as the model gives them, or of the last as the output layer was given them.
 
-        Raises ModelError for another layer whose states the model does not give, one for each token.
+        Raises InputError for another layer whose states the model does not give, one for each token.
         """
         if layer < len(given) and given[layer].ndim == 3:
             return given[layer]
         if layer == n_layers(self._model) and at_head:
             return at_head[0]
-        raise ModelError(f"{type(self._model).__name__} gives no states of layer {layer}: ask for the last layer alone")
+        raise InputError(f"{type(self._model).__name__} gives no states of layer {layer}: ask for the last layer alone")
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens. Also bounds what sliding-window layers keep."""

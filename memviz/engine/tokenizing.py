@@ -10,7 +10,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from transformers import AutoTokenizer
 
 from memviz.engine.loading import first_line
-from memviz.weights import ModelError
+from memviz.errors import InputError
 
 PROBES = {
     "words": "The quick brown fox, isn't it?",
@@ -27,13 +27,13 @@ _READ = "tokenizer.json, a SentencePiece .model, vocab.json with merges.txt, or 
 def keep_tokenizer(folder: Path, new: Path) -> tuple[list[int], Any, list[str]]:
     """Lay a tokenizer.json into a new folder; leading ids, end of sequence by the tokenizer, remarks.
 
-    A tokenizer.json is taken as it is; of other files transformers makes one. Raises ModelError.
+    A tokenizer.json is taken as it is; of other files transformers makes one. Raises InputError.
     """
     file = folder / "tokenizer.json"
     if not file.is_file() and not any(
         next(folder.glob(name), None) for name in ("*.model", "vocab.json", "vocab.txt", "*.tiktoken")
     ):
-        raise ModelError(f"{folder} has no tokenizer file: {_READ} are read; copy it from the model's origin")
+        raise InputError(f"{folder} has no tokenizer file: {_READ} are read; copy it from the model's origin")
     failed, known = None, None
     try:
         known = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -44,14 +44,14 @@ def keep_tokenizer(folder: Path, new: Path) -> tuple[list[int], Any, list[str]]:
         try:
             own = FastTokenizer.from_file(str(file))
         except Exception as error:
-            raise ModelError(f"{folder} has no tokenizer that can be read: {first_line(error)}") from None
+            raise InputError(f"{folder} has no tokenizer that can be read: {first_line(error)}") from None
         shutil.copyfile(file, new / file.name)
     else:
         if known is None:
-            raise ModelError(f"{folder} has no tokenizer that can be read: {failed}")
+            raise InputError(f"{folder} has no tokenizer that can be read: {failed}")
         known.save_pretrained(new)
         if not (new / "tokenizer.json").is_file():
-            raise ModelError(f"{folder} has no fast tokenizer: add a tokenizer.json")
+            raise InputError(f"{folder} has no fast tokenizer: add a tokenizer.json")
         own = FastTokenizer.from_file(str(new / "tokenizer.json"))
     by_file = [own.encode("a", add_special_tokens=special).ids for special in (False, True)]
     if known is None:
@@ -62,10 +62,10 @@ def keep_tokenizer(folder: Path, new: Path) -> tuple[list[int], Any, list[str]]:
 
 
 def _leading(folder: Path, bare: list[int], dressed: list[int]) -> list[int]:
-    """What is put in front of a text. Raises ModelError where anything else is put around it."""
+    """What is put in front of a text. Raises InputError where anything else is put around it."""
     n = len(dressed) - len(bare)
     if n < 0 or dressed[n:] != bare:
-        raise ModelError(
+        raise InputError(
             f"{folder} has a tokenizer that puts more than leading tokens around a text: use another model"
         )
     return dressed[:n]

@@ -71,7 +71,7 @@ def trace(
     """Everything a model says about n prompts of one shape: m = n_steps tokens each, an end of sequence like any other.
 
     In float32, and with a cache that can roll back, decoding starts from the teacher-forced pass; otherwise step by
-    step. Raises ValueError for prompts outside the model, NonFiniteError, and whatever `report` raises to cancel.
+    step. Raises ValueError for prompts outside the model, Failure, and whatever `report` raises to cancel.
     """
     last = n_layers(loaded.model)
     layers = tuple(range(last + 1)) if all_layers else (last,)

@@ -8,7 +8,8 @@ from typing import Any
 
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from memviz.weights import ModelError, Tensor, read_json, read_tensors
+from memviz.errors import InputError
+from memviz.weights import Tensor, read_json, read_tensors
 
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
@@ -34,12 +35,12 @@ _QUANTIZED = (
 
 
 def _entries(path: Path) -> Iterator[tuple[str, Any]]:
-    """Every key of the nested objects of a JSON file with its value. Raises ModelError where they nest too deeply."""
+    """Every key of the nested objects of a JSON file with its value. Raises InputError where they nest too deeply."""
     waiting: list[tuple[Any, int]] = [(read_json(path), 1)]
     while waiting:
         value, depth = waiting.pop()
         if depth > _MAX_DEPTH:
-            raise ModelError(f"{path} is nested more than {_MAX_DEPTH} deep, so it is not read")
+            raise InputError(f"{path} is nested more than {_MAX_DEPTH} deep, so it is not read")
         if isinstance(value, dict):
             yield from value.items()
         if isinstance(value, (dict, list)):
@@ -48,7 +49,7 @@ def _entries(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def vet_folder(folder: Path) -> dict[str, Any]:
-    """config.json of a folder that asks for no code of its own and has weights. Raises ModelError naming what is wrong.
+    """config.json of a folder that asks for no code of its own and has weights. Raises InputError naming what is wrong.
 
     `auto_map` is ignored where transformers has the model type itself, for then its code is never looked at.
     """
@@ -60,9 +61,9 @@ def vet_folder(folder: Path) -> dict[str, Any]:
     for key, value in [*_entries(folder / "config.json"), *(_entries(also) if also.is_file() else ())]:
         if key == "transformers_weights" and value is not None:
             shown = f"transformers_weights = {value!r:.100}"
-            raise ModelError(f"{folder} names a weight file of its own ({shown}): call the file model.safetensors")
+            raise InputError(f"{folder} names a weight file of its own ({shown}): call the file model.safetensors")
         if key == "custom_generate":
-            raise ModelError(f"{folder} asks for code of its own (custom_generate), which memviz does not run")
+            raise InputError(f"{folder} asks for code of its own (custom_generate), which memviz does not run")
         if key.lstrip("_").startswith(("attn_implementation", "experts_implementation")):
             wanted = value.values() if isinstance(value, dict) else [value]
             foreign = next(
@@ -70,20 +71,20 @@ def vet_folder(folder: Path) -> dict[str, Any]:
             )
             if foreign is not None:
                 shown = f"{key} = {foreign!r:.100}"
-                raise ModelError(f"{folder} asks for a foreign kernel ({shown}), which memviz does not run")
+                raise InputError(f"{folder} asks for a foreign kernel ({shown}), which memviz does not run")
         if key == "auto_map" and not native:
-            raise ModelError(
+            raise InputError(
                 f"{folder} needs code of its own (auto_map, model_type {kind!r:.100}), which memviz does not run: "
                 "use a model whose type transformers has itself"
             )
     if not native:
-        raise ModelError(f"{folder} has model_type {kind!r:.100}, which this version of transformers does not know")
+        raise InputError(f"{folder} has model_type {kind!r:.100}, which this version of transformers does not know")
     tensors = read_tensors(folder)
     _check_plain(folder, config, tensors)
     n_arrays = len(tensors)
     for key, value in _entries(folder / "config.json"):
         if key in _LAYERS and type(value) is int and value > n_arrays:  # each one would be built
-            raise ModelError(
+            raise InputError(
                 f"{folder / 'config.json'} speaks of {value:,} layers ({key}), the weights are {n_arrays:,} arrays: "
                 "fetch or copy the model again"
             )
@@ -91,7 +92,7 @@ def vet_folder(folder: Path) -> dict[str, Any]:
 
 
 def _check_plain(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Raise ModelError for quantized weights: by what config.json says, by names of arrays, by their types."""
+    """Raise InputError for quantized weights: by what config.json says, by names of arrays, by their types."""
     said = config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config")
     method = said.get("quant_method", said.get("quant_algo", "?")) if isinstance(said, dict) else None
     if said and method is not None:
@@ -103,14 +104,14 @@ def _check_plain(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor
         if name is None:
             return
         how = f"{name} is {tensors[name].dtype}"
-    raise ModelError(
+    raise InputError(
         f"{folder} holds quantized weights ({how}), which memviz does not read: "
         "take the original weights in float32, bfloat16 or float16"
     )
 
 
 def _check_files(folder: Path) -> None:
-    """Raise ModelError for a file that leads elsewhere, is no file, or is too large for what it should be.
+    """Raise InputError for a file that leads elsewhere, is no file, or is too large for what it should be.
 
     Links may stay in the folder or its root, or lead to the blobs beside a snapshot, as the hub's cache has them.
     """
@@ -120,11 +121,11 @@ def _check_files(folder: Path) -> None:
         if path.is_symlink() and path.exists():
             target = path.resolve()
             if not any(target.is_relative_to(place) for place in allowed):
-                raise ModelError(f"{path} is a link out of its folder, to {target}, so it is not read: copy the file")
+                raise InputError(f"{path} is a link out of its folder, to {target}, so it is not read: copy the file")
         if not path.exists() or path.is_dir():
             continue
         if not path.is_file():
-            raise ModelError(f"{path} is no plain file, so its folder is not read: remove it")
+            raise InputError(f"{path} is no plain file, so its folder is not read: remove it")
         n_bytes = path.stat().st_size
         if path.suffix in _TEXTS and n_bytes > _MAX_TOKENIZER_BYTES:
-            raise ModelError(f"{path} has {n_bytes:,} bytes, more than the {_MAX_TOKENIZER_BYTES:,} that are read")
+            raise InputError(f"{path} has {n_bytes:,} bytes, more than the {_MAX_TOKENIZER_BYTES:,} that are read")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.findings.claims import Null
 from memviz.findings.evidence import Found, K, M, Material
 from memviz.maps.dynamics import DynamicsTask, run_dynamics
@@ -31,11 +31,10 @@ from memviz.measures.geometry import (
 )
 from memviz.population.filters import Filters
 from memviz.population.intervals import Estimate, percentiles, resampled_sums
-from memviz.store import Store, StoreError
+from memviz.store import Store
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.rowset import PARTS
 from memviz.tasks.base import Say
-from memviz.weights import ModelError
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend
@@ -90,7 +89,7 @@ class Spaces:
         for sweep in found.sweeps:
             try:
                 return make(sweep)
-            except (InputError, ModelError, StoreError) as error:
+            except MemvizError as error:
                 reasons.append(str(error))
         raise InputError("; ".join(dict.fromkeys(reasons)))
 

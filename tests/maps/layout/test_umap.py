@@ -13,7 +13,8 @@ import psutil
 import pytest
 from support.serving import ROOT
 
-from memviz.maps.layout import ProjectionError, fit_basis, is_warm, nearest, process, quality, umap_layout, warm_up
+from memviz.errors import InputError
+from memviz.maps.layout import fit_basis, is_warm, nearest, process, quality, umap_layout, warm_up
 from memviz.maps.layout.graph import fuzzy_graph
 
 RNG = np.random.default_rng(5)
@@ -80,7 +81,7 @@ def test_a_killed_process_is_one_sentence() -> None:
     def kill(done: int, total: int) -> None:
         child.process.kill()
 
-    with pytest.raises(ProjectionError, match=r"ended before it was done \(-9\): try again"):
+    with pytest.raises(InputError, match=r"ended before it was done \(-9\): try again"):
         umap_layout(NEAR, START, n_epochs=100_000, report=kill)
     assert np.isfinite(umap_layout(NEAR, START)).all()
 
