@@ -278,7 +278,12 @@ def test_pythia_sizes_are_near_their_names() -> None:
 def test_fingerprints_do_not_read_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_model(tmp_path / "m")
     before = fingerprint(folder)
-    assert [Path(str(entry[0])).name for entry in before] == ["model.safetensors", "config.json", "tokenizer.json"]
+    assert [Path(str(entry[0])).name for entry in before] == [
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
     change(folder / "config.json", vocab_size=1)
     assert fingerprint(folder) != before
     monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("a file was read"))

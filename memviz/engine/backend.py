@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from memviz import disk
-from memviz.catalog import Card, keep_card
+from memviz.catalog import Card, find_model, keep_card
 from memviz.engine.devices import choose_device, device_name, use_exact_float32
 from memviz.engine.examination import examine, with_finding
 from memviz.engine.loading import Loaded, Residents
@@ -39,7 +39,7 @@ class Backend:
         loaded = self.residents.get(card, dtype, self.device)
         if loaded.card.examination is None and card.examination is None:  # it did not fit when it was made ready
             loaded = self.residents.keep(replace(loaded, card=with_finding(card, examine(loaded))))
-            keep_card(loaded.card, self.settings)
+            keep_card(loaded.card, find_model(card.name, self.settings), self.settings)
             loaded.model.config.use_cache = loaded.card.way != "whole"
         return loaded
 

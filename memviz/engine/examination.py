@@ -28,11 +28,10 @@ float32 the right ways of transformers' families stay below 2e-2, the wrong ones
 SEES_LATER = "sees later tokens"
 NEEDS_MORE = "needs an encoder, image or audio"
 FORWARD_FAILS = "transformers' own forward fails on it"
-DISAGREE = "its ways of reading disagree"
 
 
 class Refused(InputError):
-    """A model that no number could be relied upon of; `reason` is one of the four above."""
+    """A model that no number could be relied upon of; `reason` is one of the three above."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -119,9 +118,10 @@ def examine(loaded: Loaded) -> dict[str, Any]:
     )
     if reread > limit:
         raise Refused(
-            DISAGREE,
-            f"{loaded.card.name} cannot be decoded: {DISAGREE}; a row read whole and read up to a token differ by "
-            f"{reread:.2g} logits there, single steps with a cache by {with_cache:.2g} (spread {spread:.2g})",
+            FORWARD_FAILS,
+            f"{loaded.card.name} cannot be decoded: {FORWARD_FAILS}, its ways of reading disagree: a row read "
+            f"whole and read up to a token differ by {reread:.2g} logits there, single steps with a cache by "
+            f"{with_cache:.2g} (spread {spread:.2g})",
         )
     return asdict(finding)
 

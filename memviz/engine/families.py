@@ -98,6 +98,8 @@ def _write_model(config: PretrainedConfig, folder: Path) -> None:
             if parameter.ndim >= 2:
                 torch.nn.init.normal_(parameter, std=0.3)
     model.save_pretrained(folder)
+    if model.config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:  # a part that is known by the whole's name
+        config.save_pretrained(folder)
     words = FastTokenizer(models.WordLevel({f"w{i}": i for i in range(VOCAB)}, unk_token="w0"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.save(str(folder / "tokenizer.json"))

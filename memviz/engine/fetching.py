@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,6 @@ def fetch(model: Model, source: Hub, say: Say) -> str:
 
     Says the size first. Raises InputError for what the hub refuses, and for a disk that has no room.
     """
-    from fnmatch import fnmatch
-
     from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HFValidationError
@@ -72,7 +71,7 @@ def fetch(model: Model, source: Hub, say: Say) -> str:
         commit = HfApi().model_info(source.repo, revision=source.revision).sha
         tree = HfApi().list_repo_tree(source.repo, revision=commit)
         sizes = {entry.path: entry.size for entry in tree if isinstance(entry, RepoFile)}
-        wanted = wanted_files(sizes, fnmatch)
+        wanted = wanted_files(sizes)
         missing = [n for n in wanted if not isinstance(try_to_load_from_cache(source.repo, n, revision=commit), str)]
         n_bytes, n_missing = (sum(sizes[name] for name in names) for names in (wanted, missing))
         here = "" if n_missing == n_bytes else f", {_size(n_bytes - n_missing)} of it here already"
@@ -95,14 +94,14 @@ def fetch(model: Model, source: Hub, say: Say) -> str:
     return str(commit)
 
 
-def wanted_files(sizes: dict[str, int], fits: Callable[[str, str], bool]) -> list[str]:
+def wanted_files(sizes: dict[str, int]) -> list[str]:
     """Of a repository's files: one set of weights (model.safetensors, else its parts), settings, tokenizer, adapter."""
     top = [name for name in sorted(sizes) if "/" not in name]
     whole = [name for name in top if name == "model.safetensors"]
     parts = [n for n in top if re.fullmatch(r"model-\d+-of-\d+\.safetensors|model\.safetensors\.index\.json", n)]
     texts = ("config.json", "generation_config.json", *_TOKENIZERS)
     adapter = [name for name in top if name in ADAPTER_FILES[:2]]
-    rest = [name for name in top if any(fits(name, text) for text in texts) and not name.endswith((".bin", ".py"))]
+    rest = [name for name in top if any(fnmatch(name, text) for text in texts) and not name.endswith((".bin", ".py"))]
     return [*dict.fromkeys([*(whole or parts), *adapter, *rest])]
 
 

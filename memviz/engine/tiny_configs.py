@@ -21,7 +21,7 @@ _SIZES: tuple[tuple[str, int], ...] = (
     (r"(.*_)?hidden_size(_.*)?|(d|dim)_model|n_embd|emb(edding|ed)?_(dim|size)|dim|word_embed_proj_dim|lru_width", 32),
     (r"n_routed_experts|(moe_)?num_(local_)?experts|n_experts", 4),
     (r"num_experts_per_(tok|token)|moe_(k|top_?k)|top_k_experts", 2),
-    (r"n_group|topk_group|moe_layer_start_index", 1),
+    (r"n_group|topk_group|moe_layer_start_index|n_shared_experts", 1),
     (r".*_lora_rank|.*_rank", 8),
     (r"sliding_window|attention_window_size|window_size|attention_chunk_size|local_attention_window_len", 16),
     (r".*state_size|.*d_state", 8),
@@ -31,7 +31,7 @@ _SIZES: tuple[tuple[str, int], ...] = (
     (r"pad_token_id", 0),
 )
 """What a field of whole numbers is set to, by the first name that fits."""
-_OPTIONAL = r"head_dim|num_key_value_heads|.*token_id"
+_OPTIONAL = r"head_dim|num_key_value_heads|.*token_id|num_experts_per_tok|n_routed_experts|n_shared_experts"
 """Fields of None that are set too; others mean that a part of the model is left out."""
 _LINEAR = {"layer_types": ["linear_attention", "full_attention"]}
 _SHARED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "num_hidden_layers": 4}
@@ -44,13 +44,15 @@ _GIVEN: dict[str, dict[str, Any]] = {
             "sliding_attention": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]},
         }
     },
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8}},
+    "dots3_note_vision": {"mlp_layer_types": ["dense", "dense"], "adapter_in_dim": 32, "adapter_out_dim": 32},
     "gemma3n_text": {**_SHARED, "num_kv_shared_layers": 2},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"], "mamba_n_heads": 8},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "kimi_linear": _LINEAR,
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
-    "lfm3": _LINEAR,
+    "lfm3": {"layer_types": ["conv", "full_attention"]},
     "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1},
     "nemotron_h": {"layers_block_type": ["mamba", "attention", "moe"], "n_groups": 1, "mamba_num_heads": 8},
     "qwen3_next": _LINEAR,
@@ -75,7 +77,7 @@ _GIVEN: dict[str, dict[str, Any]] = {
         "lsh_attn_chunk_length": 16,
     },
     "xmod": {"default_language": "en_XX"},
-    "zamba": {"layers_block_type": ["mamba", "hybrid"]},
+    "zamba": {"num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid"] * 2},
     "zamba2": {"layers_block_type": ["mamba", "hybrid"], "n_mamba_heads": 8, "mamba_headdim": 8},
     "zaya": {"num_experts_per_tok": 1},
 }

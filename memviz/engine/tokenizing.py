@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from memviz.engine.loading import first_line
 from memviz.errors import InputError
+from memviz.weights import read_json
 
 PROBES = {
     "words": "The quick brown fox, isn't it?",
@@ -34,6 +35,8 @@ def keep_tokenizer(folder: Path, new: Path) -> tuple[list[int], Any, list[str]]:
         next(folder.glob(name), None) for name in ("*.model", "vocab.json", "vocab.txt", "*.tiktoken")
     ):
         raise InputError(f"{folder} has no tokenizer file: {_READ} are read; copy it from the model's origin")
+    if (folder / "tokenizer_config.json").is_file():
+        read_json(folder / "tokenizer_config.json")  # it decides what is put in front of a text
     failed, known = None, None
     try:
         known = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)

@@ -21,7 +21,6 @@ _BUILT_IN = {None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "f
     "grouped_mm",
 }
 """Implementations of attention and of experts that transformers brings itself; others are fetched from the hub."""
-_FLOATS = {"F64", "F32", "F16", "BF16"}
 _QUANTIZED = (
     ".qweight",
     ".qzeros",
@@ -79,8 +78,9 @@ def vet_folder(folder: Path) -> dict[str, Any]:
             )
     if not native:
         raise InputError(f"{folder} has model_type {kind!r:.100}, which this version of transformers does not know")
+    _check_plain(folder, config)
     tensors = read_tensors(folder)
-    _check_plain(folder, config, tensors)
+    _check_types(folder, tensors)
     n_arrays = len(tensors)
     for key, value in _entries(folder / "config.json"):
         if key in _LAYERS and type(value) is int and value > n_arrays:  # each one would be built
@@ -91,20 +91,27 @@ def vet_folder(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _check_plain(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Raise InputError for quantized weights: by what config.json says, by names of arrays, by their types."""
-    said = config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config")
-    method = said.get("quant_method", said.get("quant_algo", "?")) if isinstance(said, dict) else None
-    if said and method is not None:
-        bits = said.get("bits", said.get("weight_bits"))
-        how = f"{method!s:.40}" + (f", {bits} bits" if type(bits) is int else "")
-    else:
-        name = next((name for name in tensors if name.endswith(_QUANTIZED)), None)
-        name = name or next((n for n, t in tensors.items() if t.dtype.startswith(("F8", "F4", "F6"))), None)
-        if name is None:
-            return
-        how = f"{name} is {tensors[name].dtype}"
-    raise InputError(
+def _check_plain(folder: Path, config: dict[str, Any]) -> None:
+    """Raise InputError for weights that config.json calls quantized."""
+    inner = config.get("text_config")
+    said = config.get("quantization_config") or (inner.get("quantization_config") if isinstance(inner, dict) else None)
+    if said:
+        said = said if isinstance(said, dict) else {}
+        bits = next((said[key] for key in ("bits", "weight_bits", "w_bit") if type(said.get(key)) is int), None)
+        method = said.get("quant_method", said.get("quant_algo", "a method it does not name"))
+        raise InputError(_quantized(folder, f"{method!s:.40}" + (f", {bits} bits" if bits else "")))
+
+
+def _check_types(folder: Path, tensors: dict[str, Tensor]) -> None:
+    """Raise InputError for arrays that are quantized by their names or types."""
+    name = next((name for name in tensors if any(word in name for word in _QUANTIZED)), None)
+    name = name or next((name for name, each in tensors.items() if each.dtype.startswith(("F8", "F6", "F4"))), None)
+    if name is not None:
+        raise InputError(_quantized(folder, f"{name[:200]} is {tensors[name].dtype[:20]}"))
+
+
+def _quantized(folder: Path, how: str) -> str:
+    return (
         f"{folder} holds quantized weights ({how}), which memviz does not read: "
         "take the original weights in float32, bfloat16 or float16"
     )
