@@ -7,7 +7,7 @@ import streamlit as st
 from memviz import ui
 from memviz.errors import InputError
 from memviz.export import command, document, ids_file, linked_view, table
-from memviz.figures.linked import standalone_html
+from memviz.figures.linked import TRACE
 from memviz.figures.splitting import N_SHOWN, split_data
 from memviz.measures import MEASURES, compute_all
 from memviz.measures.display import format_value
@@ -120,7 +120,7 @@ def results() -> None:
             "JSON": (lambda: json.dumps(document(run, tokenizer, counts(), said), allow_nan=False), f"{name}.json"),
             "CSV": (lambda: table(run, tokenizer, counts(), said).to_csv(index=False), f"{name}.csv"),
             "Parquet": (lambda: table(run, tokenizer, counts(), said).to_parquet(index=False), f"{name}.parquet"),
-            "HTML": (lambda: standalone_html({**view, **selection()}, title), f"{name}.html"),
+            "HTML": (lambda: TRACE.page({**view, **selection()}, title), f"{name}.html"),
             "Token ids": (lambda: ids_file(task), f"{name}.ids.json"),
         }
         offer_files(export, files, command(task, f"{name}.ids.json"), "export")

@@ -29,11 +29,13 @@ def findings(
     from memviz.demo.suite import read_data
     from memviz.engine.backend import Backend
     from memviz.findings.claims import read_claims
-    from memviz.findings.evidence import STATISTICS, judge, material_of
-    from memviz.findings.geometry import Spaces, statistics_of
+    from memviz.findings.evidence import judge
+    from memviz.findings.evidence.geometry import Spaces, statistics_of
+    from memviz.findings.evidence.material import material_of
+    from memviz.findings.evidence.population import STATISTICS
+    from memviz.findings.evidence.prediction import statistics_of as of_predictors
     from memviz.findings.pictures import pictures
-    from memviz.findings.prediction import statistics_of as of_predictors
-    from memviz.findings.report import findings as document_of
+    from memviz.findings.report import document as document_of
     from memviz.population.ngrams import frequencies
     from memviz.population.weighting import strata_of
     from memviz.predictor.known import known_predictors

@@ -10,7 +10,7 @@ import typer
 from memviz.cli.shared import say, store
 from memviz.errors import InputError
 from memviz.settings import Settings, load_settings
-from memviz.sweeps.rowset import SUITE, RowSet, read_row_set
+from memviz.sweeps.rowset import NEAR_DUPLICATES, SUITE, RowSet, read_row_set
 from memviz.sweeps.running import BATCH, MALFORMED, run_sweep
 from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepTask
 
@@ -38,7 +38,8 @@ def sweep(
     models: Annotated[str, typer.Option(help="Names of `memviz models`, separated by commas.")],
     out: Annotated[Path, typer.Option(help="Folder of the tables; a sweep that was left there goes on.")],
     data: Annotated[
-        str, typer.Option(help="suite, a file (.npy, .jsonl, .csv, .parquet), or the name of a saved row set.")
+        str,
+        typer.Option(help="suite, a file (.npy, .bin, .jsonl, .csv, .tsv, .parquet), or a name of `memviz data`."),
     ] = SUITE,
     contexts: Annotated[str, typer.Option(help="k of the context curve, or none.")] = _shown(CONTEXTS),
     context_mode: Annotated[str, typer.Option(help="sliding, anchored, or both with a comma.")] = SLIDING,
@@ -57,6 +58,13 @@ def sweep(
     id_column: Annotated[str | None, typer.Option(help="What a file calls its rows.")] = None,
     labels: Annotated[str | None, typer.Option(help="Further columns of a file to carry along.")] = None,
     labels_file: Annotated[Path | None, typer.Option(help="A .npy of one label a row, beside rows in .npy.")] = None,
+    ids_dtype: Annotated[str | None, typer.Option(help="Width of a .bin file's ids [recognised, and said].")] = None,
+    separator: Annotated[int | None, typer.Option(help="Id between documents of a .bin or 1-d .npy.")] = None,
+    pad_id: Annotated[int | None, typer.Option(help="Id that fills rows of ids up; they are cut there.")] = None,
+    window: Annotated[int | None, typer.Option(help="Cut rows into windows of so many tokens, the rows then.")] = None,
+    groups: Annotated[
+        str, typer.Option(help="near-duplicates, or none: every row stands for itself.")
+    ] = NEAR_DUPLICATES,
     positions: Annotated[bool, typer.Option(help="Also write one row a position.")] = False,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     batch: Annotated[int, typer.Option(help="Rows decoded together; another number computes all anew.")] = BATCH,
@@ -76,6 +84,11 @@ def sweep(
         "id_column": id_column,
         "labels": _words(labels),
         "labels_file": str(labels_file.resolve()) if labels_file else None,
+        "ids_dtype": ids_dtype,
+        "separator": separator,
+        "pad_id": pad_id,
+        "window": window,
+        "groups": groups,
     }
     task = SweepTask(
         models=_words(models),
@@ -98,6 +111,8 @@ def sweep(
         f"{about['n']:,} rows, {len(task.models)} models: {manifest['tables']['sequences']['n_rows']:,} sequences in "
         f"{folder}; {made['batches_computed']:,} batches computed, {made['batches_reused']:,} from before"
     )
+    for said in about["read_as"]:
+        typer.echo(f"read as: {said}")
     if about["n_malformed"]:
         typer.echo(
             f"{about['n_malformed']:,} of {about['n_read']:,} rows cannot be used: {folder / MALFORMED} says why"

@@ -55,9 +55,14 @@ class Sweep:
             raise InputError(f"{self.folder} has no table {table!r}; it has {', '.join(self.manifest['tables'])}{hint}")
         path = self.folder / self.manifest["tables"][table]["file"]
         try:
-            return pq.read_table(path, columns=columns and list(columns), filters=filters).to_pandas()
+            found = pq.read_table(path, columns=columns and list(columns), filters=filters)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}): run the sweep again") from None
+        frame = found.to_pandas()
+        for name in found.column_names:
+            if name.startswith("label_") and found[name].null_count and pa.types.is_integer(found[name].type):
+                frame[name] = found[name].to_pandas(integer_object_nulls=True)  # floats would lose digits
+        return frame
 
 
 def read_sweep(folder: Path | str) -> Sweep:

@@ -24,6 +24,7 @@ from memviz.records import Prompts, Survey, from_arrays, to_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
 from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
+from memviz.sweeps.progress import SECONDS_BETWEEN, duration
 from memviz.sweeps.results import MANIFEST, Sweep, TableFile, read_sweep, table_file, write_manifest
 from memviz.sweeps.rowset import SUITE, file_times
 from memviz.sweeps.tables import (
@@ -47,7 +48,6 @@ log = logging.getLogger(__name__)
 BATCH = 128
 """Rows decoded together, and lost at most when the process is killed. Another number computes all anew."""
 MALFORMED = "malformed.txt"
-_SECONDS_BETWEEN = 0.5
 
 
 def run_sweep(
@@ -146,7 +146,6 @@ class _Run:
 
     def run(self) -> Sweep:
         self._refuse_other_sweeps()
-        self.say("reading the rows")
         self.files = file_times(self.task.rows)
         malformed = self.folder / MALFORMED
         with disk.new_file(malformed) as new, new.open("w", encoding="utf-8") as lines:
@@ -158,6 +157,7 @@ class _Run:
                 min(card.vocab_size for card in self.cards),
                 lambda line, problem: print(f"line {line}: {problem}", file=lines),
                 lambda n_read: self.report(0, 0),
+                self.say,
             )
         if rows.n_malformed:
             self.say(f"{rows.n_malformed:,} of {rows.n_read:,} rows cannot be used; {malformed} names them")
@@ -269,7 +269,7 @@ class _Run:
 
     def _say_progress(self, card: Card, condition: Condition, n_done: int, n_rows: int) -> None:
         now = time.monotonic()
-        if now - self.last_said < _SECONDS_BETWEEN:
+        if now - self.last_said < SECONDS_BETWEEN:
             return
         self.last_said = now
         left = ""
@@ -297,6 +297,7 @@ class _Run:
                 "n_read": rows.n_read,
                 "n_malformed": rows.n_malformed,
                 "n_cut": rows.n_cut,
+                "read_as": list(rows.read_as),
                 "files": self.files,
                 "lengths": {str(length): count for length, count in rows.lengths.items()},
             },
@@ -350,10 +351,3 @@ def stored_survey(store: Store, key: str) -> Survey | None:
     except (KeyError, TypeError, ValueError):
         store.delete(key)
         return None
-
-
-def duration(seconds: float) -> str:
-    """A time left in words, no finer than it is known."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from memviz.records import Survey
+from memviz.sweeps.labels import LABEL_TYPES
 from memviz.sweeps.plan import Condition
 from memviz.sweeps.task import SweepTask
 
 Column = tuple[pa.DataType, str]
-LABEL_TYPES = {"number": pa.float64(), "text": pa.string()}
 
 _ABOUT_ROW: dict[str, Column] = {
     "row_id": (pa.string(), "what the file calls the row; null without"),

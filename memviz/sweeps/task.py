@@ -9,7 +9,7 @@ from typing import Any
 from memviz.errors import InputError
 from memviz.store import request_hash
 from memviz.store.keys import request_fields
-from memviz.sweeps.rowset import RowSet, row_set_from
+from memviz.sweeps.rowset import NEAR_DUPLICATES, RowSet, row_set_from
 from memviz.weights import BYTES_PER_PARAMETER
 
 SLIDING, ANCHORED = "sliding", "anchored"
@@ -106,6 +106,11 @@ def sweep_command(task: SweepTask, out: str = "sweep") -> str:
         ("--ids-column", rows.ids_column, "ids"),
         ("--id-column", rows.id_column, None),
         ("--labels-file", rows.labels_file, None),
+        ("--ids-dtype", rows.ids_dtype, None),
+        ("--separator", rows.separator, None),
+        ("--pad-id", rows.pad_id, None),
+        ("--window", rows.window, None),
+        ("--groups", rows.groups, NEAR_DUPLICATES),
     ):
         if value != default:
             words += [option, str(value)]

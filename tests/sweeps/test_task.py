@@ -52,7 +52,7 @@ def test_unusable_requests(values: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"source": "x.txt"}, r"x.txt is none of .npy, .jsonl, .csv, .parquet"),
+        ({"source": "x.txt"}, r"x.txt is none of .npy, .bin, .jsonl, .csv, .tsv, .parquet"),
         ({"source": "x.csv", "domains": ("bible",)}, "choose rows of the bundled corpus"),
         ({"labels": ("a",)}, "rows of the bundled corpus have none"),
         ({"source": "x.npy", "labels": ("a",)}, "a .npy has no columns"),

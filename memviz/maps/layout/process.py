@@ -137,11 +137,6 @@ def warm_up() -> None:
     _UMAP.child()
 
 
-def is_warm() -> bool:
-    """Whether a layout would start without compiling."""
-    return _UMAP.warm
-
-
 def epochs_of(n: int) -> int:
     """Epochs of a layout of n points."""
     return N_EPOCHS if n <= MANY else N_EPOCHS_OF_MANY

@@ -15,8 +15,8 @@ from memviz.corpus.known import index_folder, index_of, seen_until
 from memviz.demo.index import SUITE
 from memviz.errors import InputError
 from memviz.export import Attributed
-from memviz.figures.linked import Track
 from memviz.figures.ngrams import ngram_tracks
+from memviz.figures.tracks import Track
 from memviz.jobs import index_key
 from memviz.records import Run, Trace
 from memviz.settings import settings

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from memviz.demo.index import SUITE
-from memviz.figures.ladder import METRICS, MODES, Rung, component_css, component_js
+from memviz.figures.ladder import LADDER, METRICS, MODES, Rung
 from memviz.jobs import index_key
 from memviz.tasks.ladder import step_of
 from memviz.ui.common.components import Component
@@ -18,14 +18,14 @@ from memviz.ui.common.process import worker
 from memviz.ui.common.texts import escaped
 from memviz.ui.several import PAGE, RunRow
 
-LADDER = Component("memviz_ladder", component_css, component_js)
+DRAWN = Component("memviz_ladder", LADDER.css, LADDER.js)
 KEPT = {"pinned": "tok", "mode": "mode", "metric": "metric", "base": "base", "differences": "diff", "only": "only"}
 """What the component shares with the address, and under which name."""
 
 
 def ladder_component(data: dict[str, Any], key: str) -> None:
     """Draw the ladder, and keep what is chosen on it in the address."""
-    LADDER.draw_kept(data, key, KEPT)
+    DRAWN.draw_kept(data, key, KEPT)
 
 
 def ladder_state(names: Sequence[str]) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from memviz.population import (
     context_points,
     continuation_points,
     covered,
+    row_weights,
     size_fits,
     size_points,
     strata_of,
     summary,
     transition,
-    weights_of,
 )
 from memviz.ui.population.view import HELD_OUT, SweepView
 
@@ -44,7 +44,7 @@ def _table(_view: SweepView, asked: tuple[Any, ...], curve: str, keys: tuple[str
 
 
 def _weights(view: SweepView) -> pd.Series | None:
-    return None if view.population == "swept" else weights_of(view.rows, strata_of(read_data()), view.population)
+    return None if view.population == "swept" else row_weights(view.rows, strata_of(read_data()), view.population)
 
 
 def covered_words(view: SweepView) -> str:

@@ -19,7 +19,8 @@ from starlette.routing import Route
 
 from memviz.catalog import find_model, read_card
 from memviz.errors import sentence
-from memviz.figures.linked import COMPONENT, component_css, component_js
+from memviz.figures.linked import TRACE
+from memviz.figures.source import FOLDER
 from memviz.settings import settings
 from memviz.tasks.trace import task_from, tokenizer_of
 from memviz.tokenizer import Tokenizer
@@ -30,7 +31,7 @@ PAGES = tuple(f"/{door.name}" for door in DOORS[1:])
 """Addresses below the first one, where Streamlit's client would ask the wrong place for its server first."""
 MOVED = {"/sweep": "sweeps"}
 """Old addresses of pages -> the names of today."""
-_EARLY = COMPONENT.parent / "early"
+_EARLY = FOLDER / "early"
 _EARLY_SCRIPT = '<script type="module" src="./early/trace.js"></script>'
 
 
@@ -52,11 +53,9 @@ def _page(request: Request) -> Response:
 
 
 def _moved(request: Request) -> Response:
-    """The page's address of today, with the same parameters."""
-    name = MOVED[f"/{request.url.path.rpartition('/')[2]}"]
-    return Response(
-        status_code=308, headers={"location": f"./{name}" + (f"?{request.url.query}" if request.url.query else "")}
-    )
+    """The page's address of today, with the same parameters; relative, for the server may stand behind another one."""
+    name, query = MOVED[f"/{request.url.path.rpartition('/')[2]}"], request.url.query
+    return Response(status_code=308, headers={"location": f"./{name}?{query}".rstrip("?")})
 
 
 def _boot(_: Request) -> Response:
@@ -65,7 +64,7 @@ def _boot(_: Request) -> Response:
 
 @cache
 def _script() -> str:
-    return component_js() + (_EARLY / "early.js").read_text("utf-8").replace("{{STYLE}}", _style())
+    return TRACE.js() + (_EARLY / "early.js").read_text("utf-8").replace("{{STYLE}}", _style())
 
 
 def _style() -> str:
@@ -101,7 +100,7 @@ def _data(query: dict[str, str]) -> str | None:
         return None
     if not card or not run:
         return None
-    view = {**linked_view(run, _tokenizer(card.name, card.weights)), **selection(query), "css": component_css()}
+    view = {**linked_view(run, _tokenizer(card.name, card.weights)), **selection(query), "css": TRACE.css()}
     return json.dumps(view, allow_nan=False)
 
 

@@ -11,8 +11,8 @@ import streamlit as st
 
 from memviz.catalog import Card
 from memviz.errors import InputError
-from memviz.figures.linked import Track
 from memviz.figures.predicted import SETTING_WORDS, predicted_track
+from memviz.figures.tracks import Track
 from memviz.measures.glossary import explain
 from memviz.predictor.applying import inputs_of
 from memviz.predictor.forecast import Forecast, stored_forecast

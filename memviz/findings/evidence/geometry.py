@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 
 from memviz.errors import InputError, MemvizError
 from memviz.findings.claims import Null
-from memviz.findings.evidence import Found, K, M, Material
+from memviz.findings.evidence.material import Found, K, M, Material, Statistic
 from memviz.maps.dynamics import DynamicsTask, run_dynamics
 from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer, together
 from memviz.maps.making import checked_card
@@ -217,10 +217,10 @@ STATISTICS: dict[str, Callable[[Spaces, Material], Found]] = {
 """Statistic of each claim about hidden states, by its id."""
 
 
-def statistics_of(spaces: Spaces) -> dict[str, Callable[[Material], Found]]:
-    """The same as `memviz.findings.evidence.judge` takes them."""
+def statistics_of(spaces: Spaces) -> dict[str, Statistic]:
+    """Statistic of each claim about hidden states, by its id."""
 
-    def bound(statistic: Callable[[Spaces, Material], Found]) -> Callable[[Material], Found]:
+    def bound(statistic: Callable[[Spaces, Material], Found]) -> Statistic:
         return lambda found: statistic(spaces, found)
 
     return {name: bound(statistic) for name, statistic in STATISTICS.items()}

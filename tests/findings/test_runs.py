@@ -5,7 +5,7 @@ from itertools import combinations, groupby
 import numpy as np
 import pytest
 
-from memviz.population.runs import longest_run, mean_runs_by_chance, run_by_chance, run_distribution
+from memviz.findings.evidence.runs import longest_run, mean_runs_by_chance, run_by_chance, run_distribution
 
 
 def longest(row: tuple[bool, ...]) -> int:

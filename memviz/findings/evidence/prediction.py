@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from memviz.errors import InputError
-from memviz.findings.evidence import SEED, Found, Material
+from memviz.findings.evidence.material import SEED, Found, Material, Statistic
 from memviz.measures.score import level_of
 from memviz.population.intervals import Estimate, estimate
 from memviz.predictor.known import Known
@@ -103,11 +103,11 @@ Ends = Callable[[Outcomes, str, str], tuple[np.ndarray, np.ndarray]]
 """Outcomes, smallest and largest model -> (n,) and (n,) values whose means are compared; NaN: not of the group."""
 
 
-def statistics_of(known: Sequence[Known]) -> dict[str, Callable[[Material], Found]]:
+def statistics_of(known: Sequence[Known]) -> dict[str, Statistic]:
     """Statistic of each claim of finding 4, by its id."""
     judged = Judged(known)
 
-    def difference(setting: str, ends: Ends, n_sizes: int = 1) -> Callable[[Material], Found]:
+    def difference(setting: str, ends: Ends, n_sizes: int = 1) -> Statistic:
         def found_of(material: Material) -> Found:
             if len(material.models) < n_sizes:
                 raise InputError("one size alone has nothing to be compared with")
