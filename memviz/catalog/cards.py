@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from memviz.catalog.sources import SUITE_MODELS, Folder, Model
+from memviz.catalog import sources
+from memviz.catalog.sources import Folder, Model
 from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.weights import file_digest, fingerprint, read_json, weight_files, weight_identity
@@ -79,7 +80,7 @@ def read_card(model: Model, settings: Settings) -> Card | None:
 def _shipped_card(model: Model) -> Card | None:
     """The card that came with a model of the suite, or None: another model, or other files than it was made of."""
     source = model.source
-    if not isinstance(source, Folder) or source.path.parent != SUITE_MODELS:
+    if not isinstance(source, Folder) or source.path.parent != sources.SUITE_MODELS:
         return None
     try:
         found = fingerprint(source.path)

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from memviz.catalog import sources
 from memviz.catalog.cards import CARD
 from memviz.catalog.sources import (
     EMBEDDED,
     PYTHIA_SIZES,
-    SUITE_MODELS,
     Adapter,
     Folder,
     Gguf,
@@ -100,7 +100,7 @@ def local_models(settings: Settings) -> Iterator[Model]:
     HTML, are left out.
     """
     seen: set[str] = set()
-    for root in (*settings.model_roots, SUITE_MODELS):
+    for root in (*settings.model_roots, sources.SUITE_MODELS):
         for path in _folders(root):
             for model in _models_in(path) if _is_text(path.name) else ():
                 if model.name not in seen and _is_text(model.name):

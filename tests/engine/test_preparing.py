@@ -173,9 +173,10 @@ def test_a_library_that_meets_a_full_disk(settings: Settings, monkeypatch: pytes
     def refuse(*_: object, **__: object) -> None:
         raise Exception("No space left on device (os error 28)")
 
+    model = local(settings)
     monkeypatch.setattr("memviz.engine.tokenizing.shutil.copyfile", refuse)
     with pytest.raises(Failure, match=r"^no space left in .*cache/\w+: free space or set MEMVIZ_CACHE"):
-        prepare(local(settings), settings)
+        prepare(model, settings)
     assert left_in(settings.cache) == []
 
 

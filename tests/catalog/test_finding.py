@@ -24,7 +24,7 @@ from memviz.weights import MAX_JSON_BYTES, count_parameters, fingerprint, memory
 def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in place of the models that come with memviz."""
     folder = tmp_path / "suite-models"
-    monkeypatch.setattr("memviz.catalog.SUITE_MODELS", folder)
+    monkeypatch.setattr("memviz.catalog.sources.SUITE_MODELS", folder)
     return folder
 
 
