@@ -14,7 +14,6 @@ from memviz.ui.common.models import readers_of
 from memviz.ui.compare import files, ladder
 from memviz.ui.compare.elsewhere import offer_trace
 from memviz.ui.compare.perturbation import show_perturbation
-from memviz.ui.compare.rows import compared_rows
 from memviz.ui.compare.steps import steps_of
 from memviz.ui.prompt import choose_prompt, set_prompt_defaults
 
@@ -45,11 +44,11 @@ try:
     task = linked or LadderTask(tasks_of(prompt, readers, *sizes, settings().dtype), choice.axis)
 except InputError as error:
     ui.refuse(error)
-rows = compared_rows(task, readers)
+rows = several.rows_of(task.drafted, readers, several.RunRow)
 if ui.pressed("compare_run"):
     several.run_rows(task, rows)
     ensure_index(task.tasks[-1].model)
-    rows = compared_rows(task, readers)
+    rows = several.rows_of(task.drafted, readers, several.RunRow)
 several.LINK.name_again(task)
 if not aligned:
     st.info(WHY_CHARACTERS)
