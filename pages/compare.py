@@ -67,7 +67,8 @@ if len(done) < len(rows) and not any(row.job and row.job.active for row in rows)
 rungs = ladder.rungs_of(rows, task.axis)
 steps = steps_of(rows, rungs) if task.axis == "step" else None
 counted = aligned and st.session_state.get("compare_counted", True)
-lookup = look_up(done[-1].result, done[-1].model.name, done[-1].tokenizer) if counted else None
+last = done[-1]
+lookup = look_up(last.result, last.model.name, last.tokenizer) if counted and last.result else None
 view = ladder_data(rungs, aligned, lookup.tracks() if lookup else (), steps)
 
 
@@ -101,7 +102,7 @@ def rest() -> None:
 
 drawn()
 if aligned:
-    ladder.say_counted(lookup, done[-1])
+    ladder.say_counted(lookup, last)
 if task.axis == "size":
     st.caption("Each size is one training run: another seed may move a score as much as the next size does.")
 show_perturbation(done)
