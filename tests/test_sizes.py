@@ -15,7 +15,6 @@ MOST_OF_FUNCTION = 55
 LONG = {
     "memviz/catalog.py",
     "memviz/jobs.py",
-    "memviz/records.py",
     "memviz/sweeps/preparing.py",
     "memviz/sweeps/running.py",
     "read_data",
