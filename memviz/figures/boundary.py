@@ -27,7 +27,7 @@ def boundary_figure(
 ) -> go.Figure:
     """Means around the start of the continuation, a line a group with its interval; t = 0 is the first position.
 
-    curves: of `boundary_curves`, times `scale`. null: band of independent hits. minus_all: less the mean of all rows.
+    curves: of `boundary_curves`, times `scale`. null: band of selection alone. minus_all: less the mean of all rows.
     moved: positions by which the edge is moved, and each group's means by index as then chosen.
     """
     traces: list[go.Scatter] = []
@@ -79,11 +79,11 @@ class _Line:
         return self.values(self.table[low]), self.values(self.table[high])
 
     def bands(self, null: bool, colours: Palette) -> list[go.Scatter]:
-        """The interval and, where it is known, what independent hits give."""
+        """The interval and, where it is known, what selection alone gives."""
         drawn = [band(self.at, *self.ends("low", "high"), self.hue, 0.2, self.group)]
         if null and self.table["null"].notna().any():
             drawn.append(band(self.at, *self.ends("null_low", "null_high"), colours.muted, 0.16, self.group))
-            drawn.append(self.quiet(self.table["null"], "dot", "independent hits"))
+            drawn.append(self.quiet(self.table["null"], "dot", "selection alone"))
         return drawn
 
     def means(self) -> go.Scatter:
