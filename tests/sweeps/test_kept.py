@@ -100,7 +100,7 @@ def test_row_sets_are_renamed_and_deleted(settings: Settings) -> None:
 def test_what_another_process_uses_stays(settings: Settings, other: subprocess.Popen[str]) -> None:
     sweep = find_kept("0" * 64, settings)
     for call in (lambda: delete_sweep(sweep, settings), lambda: rename_sweep(sweep, "x", settings)):
-        with pytest.raises(InputError, match="a running job uses the sweep 0{16}: wait for it, or stop it"):
+        with pytest.raises(InputError, match=r"a running job uses the sweep 0{16}: wait for it, or stop it"):
             call()
     for call in (lambda: delete_row_set("one", settings), lambda: rename_row_set("one", "x", settings)):
         with pytest.raises(InputError, match="a running sweep reads the rows of 'one': wait for it, or stop it"):
