@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 from support.model_folders import write_model
-from support.serving import ROOT
 
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-from streamlit.testing.v1 import AppTest  # noqa: E402
-
-from memviz import ui  # noqa: E402
-from memviz.catalog import find_model  # noqa: E402
-from memviz.demo.index import SUITE, build_suite_index  # noqa: E402
-from memviz.engine.backend import Backend  # noqa: E402
-from memviz.engine.preparing import prepare  # noqa: E402
-from memviz.gallery import examples  # noqa: E402
-from memviz.jobs import Job, Worker, index_key  # noqa: E402
-from memviz.passages import PASSAGES  # noqa: E402
-from memviz.records import Run  # noqa: E402
-from memviz.settings import settings  # noqa: E402
-from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
-from memviz.ui.common.running import note  # noqa: E402
-
-
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The entry script with an empty cache, and a worker that never starts."""
-    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
-    monkeypatch.setattr(ui, "warm_up", lambda: None)
-    shared = (settings, ui.store, ui.worker, ui.bundled_models)
-    for once in shared:
-        once.cache_clear()
-    monkeypatch.setattr(Worker, "_work", lambda self: None)
-    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=20)
-    for once in shared:
-        once.cache_clear()
+from memviz import ui
+from memviz.catalog import find_model
+from memviz.demo.index import SUITE, build_suite_index
+from memviz.engine.backend import Backend
+from memviz.engine.preparing import prepare
+from memviz.gallery import examples
+from memviz.jobs import Job, index_key
+from memviz.passages import PASSAGES
+from memviz.records import Run
+from memviz.settings import settings
+from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of
+from memviz.ui.common.running import note
 
 
 def test_overview_says_what_memorization_is_and_which_models_there_are(app: AppTest) -> None:
