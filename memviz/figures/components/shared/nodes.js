@@ -41,3 +41,9 @@ export function word(segments) {
 export function key(className, text, ...icons) {
   return node("span", { class: `key ${className}` }, node("span", { class: "swatch" }, ...icons), text);
 }
+
+// One of several choices, given as value -> text.
+export function radios(className, label, name, choices) {
+  const inputs = Object.entries(choices).map(([value, text]) => node("label", {}, node("input", { type: "radio", name, value }), node("span", {}, text)));
+  return node("div", { class: className, role: "radiogroup", "aria-label": label }, ...inputs);
+}
