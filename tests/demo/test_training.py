@@ -77,9 +77,21 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, mon
     assert losses[0] == losses[1] and len(losses[0]) == 10
 
 
+ON_FEW_TEXTS = """
+import runpy
+from pathlib import Path
+from memviz.demo import making
+make, texts = making.make, Path({texts!r})
+making.make = lambda recipe: make(recipe, texts)
+runpy.run_module("memviz.demo", run_name="__main__")
+"""
+"""`python -m memviz.demo`, but for the texts."""
+
+
 @pytest.mark.slow
-def test_the_smoke_recipe_makes_a_whole_suite(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "memviz.demo", "--smoke", "--out", tmp_path / "suite", "--work", tmp_path / "work"]
+def test_the_smoke_recipe_makes_a_whole_suite(texts: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ON_FEW_TEXTS.format(texts=str(texts)), "--smoke"]
+    command += ["--out", tmp_path / "suite", "--work", tmp_path / "work"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "suite" / "models").iterdir()}
