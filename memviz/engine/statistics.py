@@ -14,10 +14,6 @@ _CACHED_POSITIONS = 64  # whose logits and what is computed from them stay in a 
 NOT_FINITE = "the model gave logits that are not finite: its weights hold NaN or infinity, or overflow"
 
 
-class NonFiniteError(Failure):
-    """A model whose logits are NaN or all infinite."""
-
-
 @dataclass(frozen=True)
 class Distributions:
     """Statistics of distributions over the vocabulary at (n, q) positions; `records.Scores` says what is kept."""
@@ -51,11 +47,11 @@ def top_tokens(logits: torch.Tensor, n_kept: int) -> tuple[torch.Tensor, torch.T
 
 
 def distributions(logits: torch.Tensor) -> Distributions:
-    """Statistics of raw logits (..., V), in float32 whatever the model's precision. Raises NonFiniteError."""
+    """Statistics of raw logits (..., V), in float32 whatever the model's precision. Raises Failure."""
     logits = logits.float()
     log_normaliser = logits.logsumexp(-1)
     if not bool(log_normaliser.isfinite().all()):
-        raise NonFiniteError(NOT_FINITE)
+        raise Failure(NOT_FINITE)
     logprobs = logits - log_normaliser[..., None]
     weighted = logprobs.exp().mul_(logprobs).nan_to_num_(nan=0.0)  # p log p, 0 where p is 0
     entropy = -weighted.sum(-1)
@@ -74,7 +70,7 @@ def distributions(logits: torch.Tensor) -> Distributions:
 def essentials(logits: torch.Tensor) -> Distributions:
     """The same of raw logits (n, q, V) without second moment and with one alternative, in a tenth of the time.
 
-    Raises NonFiniteError.
+    Raises Failure.
     """
     flat = logits.float().flatten(0, -2)
     size = _CACHED_POSITIONS if flat.device.type == "cpu" else len(flat)
@@ -91,7 +87,7 @@ def _essentials(logits: torch.Tensor) -> Distributions:
     top = logits.gather(-1, ids)
     log_normaliser = (top - logprobs.gather(-1, ids))[..., 0]
     if not bool(log_normaliser.isfinite().all()):
-        raise NonFiniteError(NOT_FINITE)
+        raise Failure(NOT_FINITE)
     if bool(entropy.isnan().any()):  # a logit of minus infinity: 0 log 0
         entropy = distributions(logits).entropy
     second = logits.scatter(-1, ids, -torch.inf).amax(-1, keepdim=True) if logits.shape[-1] > 1 else top

@@ -17,7 +17,8 @@ from memviz.jobs import Worker  # noqa: E402
 from memviz.predictor import known  # noqa: E402
 from memviz.settings import settings  # noqa: E402
 from memviz.sweeps import kept  # noqa: E402
-from memviz.ui.predictor import tracks  # noqa: E402
+from memviz.ui.common import every_page  # noqa: E402
+from memviz.ui.predictor import known as known_here  # noqa: E402
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def app_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App
     """The entry script with an empty cache, and models in a folder of the test's."""
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
-    monkeypatch.setattr(ui, "warm_up", lambda: None)
+    monkeypatch.setattr(every_page, "warm_up", lambda: None)
     shared = (settings, ui.store, ui.worker, ui.bundled_models)
     for once in shared:
         once.cache_clear()
@@ -44,5 +45,5 @@ def app(app_at_work: AppTest, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 @pytest.fixture
 def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No sweep and no predictor of the suite."""
-    for module in (kept, known, tracks):
+    for module in (kept, known, known_here):
         monkeypatch.setattr(module, "SHIPPED", tmp_path / "none")

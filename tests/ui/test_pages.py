@@ -20,7 +20,7 @@ from memviz.passages import PASSAGES
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of
-from memviz.ui.common.running import note
+from memviz.ui.common.runs import note
 
 
 def test_overview_says_what_memorization_is_and_which_models_there_are(app: AppTest) -> None:
@@ -47,7 +47,7 @@ def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> Non
 
 
 def watching(job: object) -> None:
-    from memviz.ui.common.running import watch
+    from memviz.ui.common.progress import watch
 
     watch(job, "A run", cancel=True)  # type: ignore[arg-type]
 

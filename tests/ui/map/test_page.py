@@ -23,7 +23,8 @@ from memviz.maps.layout import Registration, register_points
 from memviz.records import BEFORE_NORM
 from memviz.settings import load_settings
 from memviz.sweeps import Sweep, read_row_set, read_sweep
-from memviz.ui.map.page import layer_at, same_spread, unexplained
+from memviz.ui.map.form import layer_at
+from memviz.ui.map.frame import same_spread, unexplained
 from memviz.ui.map.report import map_command
 
 

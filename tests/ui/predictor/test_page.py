@@ -29,7 +29,7 @@ from memviz.predictor.files import ABOUT
 from memviz.predictor.tables import Tables, write_tables
 from memviz.settings import load_settings
 from memviz.sweeps import SweepTask
-from memviz.ui.predictor import fitting as predicting
+from memviz.ui.predictor import fit_form
 
 N, M = 30, 24
 MODEL = "suite-0.3m"
@@ -130,7 +130,7 @@ def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A finished sweep as far as choosing a fit reads it."""
     about = {"rows": {"n": 500, "sha256": "1"}, "models": [{"name": MODEL, "weights": "w"}], "engine": 1}
     found = SimpleNamespace(folder=tmp_path / "sweep", task=SweepTask((MODEL,), continuations=(16, 64)), manifest=about)
-    monkeypatch.setattr(predicting, "choose_sweep", lambda where: found)
+    monkeypatch.setattr(fit_form, "choose_sweep", lambda where: found)
     return found
 
 
@@ -184,7 +184,7 @@ def test_a_link_to_a_fit_starts_nothing(app: AppTest, sweep: Any) -> None:
 
 def test_the_command_repeats_the_task() -> None:
     task = FitTask("a folder", "0" * 64, MODEL, "published", m=48, seed=3, hidden=False, ngrams=True, n_rows=90)
-    said = predicting.fit_command(task)
+    said = fit_form.fit_command(task)
     assert said.startswith("memviz predictor fit --sweep 'a folder' --models suite-0.3m --setting published")
     assert said.endswith("--m 48 --seed 3 --sample 90 --no-hidden --ngrams")
 
