@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +19,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers sha
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser, and let files begin in the order of how long they take: a long one last is alone."""
+    weights: Counter[Path] = Counter()
     for item in items:
         if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.browser)
+        weights[item.path] += any(item.iter_markers("browser")) + any(item.iter_markers("slow"))
+    items.sort(key=lambda item: -weights[item.path])
 
 
 @pytest.fixture(scope="session")
