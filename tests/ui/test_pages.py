@@ -20,6 +20,7 @@ from memviz.passages import PASSAGES
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of
+from memviz.ui.common import training_rows
 from memviz.ui.common.runs import note
 
 
@@ -242,18 +243,20 @@ def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask,
 
 @pytest.fixture
 def row_traced(app: AppTest) -> tuple[AppTest, TraceTask, int]:
-    """A stored run of the suite's largest model on a training row other than the first visitor's; no index."""
+    """A stored run of the suite's largest model on a planted row other than the first visitor's; no index."""
     rows = ui.samples()
     assert rows is not None
     card = prepare(find_model(ui.default_model(), settings()), settings())
-    row = (rows.known_row(card.name) + 1) % rows.n_rows
+    row = next(row for row in range(rows.known_row(card.name) + 1, rows.n_rows) if rows.data.bucket[row] > 1)
     task = task_of_ids(rows.data.ids[row].tolist(), card, 20, 30)
     run_trace(task, Backend(settings()), ui.store())
     ui.store().put_request(run_hash(task), task.request())
     return app, task, row
 
 
-def test_a_link_restores_the_training_row(row_traced: tuple[AppTest, TraceTask, int]) -> None:
+def test_a_link_restores_the_training_row(
+    row_traced: tuple[AppTest, TraceTask, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     app, task, row = row_traced
     open_link(app, run_hash(task)[:16])
     assert not app.exception and not app.error
@@ -261,9 +264,10 @@ def test_a_link_restores_the_training_row(row_traced: tuple[AppTest, TraceTask, 
     assert app.session_state["trace_row"] == row
     assert (app.number_input(key="trace_context").value, app.number_input(key="trace_continuation").value) == (20, 30)
     assert any(metric.label == "Memorization score M" for metric in app.metric)
+    monkeypatch.setattr(training_rows.random, "choice", lambda rows: rows[row + 1])
     app.button(key="trace_surprise").click().run()
     assert not app.exception
-    assert "run" not in app.query_params or app.session_state["trace_row"] == row
+    assert "run" not in app.query_params and app.session_state["trace_row"] == row + 1, "all rows fit"
 
 
 def test_a_link_alone_builds_no_index(row_traced: tuple[AppTest, TraceTask, int]) -> None:
@@ -285,16 +289,13 @@ def test_pressing_run_asks_for_the_index_too(row_traced: tuple[AppTest, TraceTas
 
 
 def test_with_an_index_the_page_counts(row_traced: tuple[AppTest, TraceTask, int]) -> None:
-    app, task, row = row_traced
+    app, task, _ = row_traced
     build_suite_index(settings())
     open_link(app, run_hash(task)[:16])
     assert not app.exception and not app.error
     said = " ".join(element.value for element in (*app.caption, *app.markdown, *app.info))
     assert "exact counts over" in said
-    rows = ui.samples()
-    assert rows is not None
-    if rows.data.bucket[row]:
-        assert "In the prompt's own row:" in said and any(m.label.startswith("Boundary difference") for m in app.metric)
+    assert "In the prompt's own row:" in said and any(m.label.startswith("Boundary difference") for m in app.metric)
     app.segmented_control(key="trace_ngram_order").set_value(2).run()
     assert not app.exception
     app.session_state["trace_open_export"] = True
