@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.chromium import NoChromium, chromium, guarded_page
-from support.pages import EMBEDDED, MINUTES, choose_model, press_run, strip
+from support.pages import EMBEDDED, GRACE, MINUTES, choose_model, press_run, strip
 from support.serving import ROOT, Server, start_server
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
@@ -30,9 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app itself, with an empty cache of its own."""
+    """The app itself, with an empty cache of its own; it gives a session that is gone a short time to come back."""
     folder = tmp_path_factory.mktemp("server")
-    env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_OFFLINE": "true"}
+    env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_OFFLINE": "true", "MEMVIZ_GRACE": str(GRACE)}
     with start_server(ROOT / "app.py", env=env, log=folder / "server.log") as running:
         yield running
 
