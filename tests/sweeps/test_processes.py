@@ -19,8 +19,10 @@ from memviz.store import Store
 
 KILLED = """
 import json, os, signal, sys
+from contextlib import contextmanager
 from pathlib import Path
 from support.sweeps import lab_in, lab_settings, small_task
+from memviz import disk
 from memviz.engine.backend import Backend
 from memviz.errors import InputError
 from memviz.sweeps import read_sweep, results
@@ -29,6 +31,13 @@ home, folder, source, *moments = sys.argv[1:]
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
+
+@contextmanager
+def new_file_then_die(path, new_file=disk.new_file):
+    with new_file(path) as new:
+        yield new
+    if path.parent.name == "out":
+        die()
 
 def sweep(when):
     lab, n_calls = lab_in(Path(folder), Backend(lab_settings(Path(home)))), 0
@@ -42,7 +51,7 @@ def sweep(when):
     if when == "writing":
         results.TableFile.finish = die
     if when == "publishing":
-        results.TableFile.publish = lambda self, publish=results.TableFile.publish: (publish(self), die())
+        disk.new_file = new_file_then_die
     lab.sweep(small_task(source, positions=True), report=report, batch=4)
 
 for when in moments:

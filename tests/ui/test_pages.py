@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from memviz.catalog import find_model
 from memviz.demo.index import SUITE, build_suite_index
 from memviz.engine.preparing import prepare
 from memviz.gallery import examples
-from memviz.jobs import Job
+from memviz.jobs import Job, Worker
 from memviz.passages import PASSAGES
 from memviz.records import Run
 from memviz.settings import settings
@@ -23,6 +25,8 @@ from memviz.tasks.preparing import IndexTask
 from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of
 from memviz.ui.common import training_rows
 from memviz.ui.common.runs import note
+
+WORK = Worker._work
 
 
 def test_overview_says_what_memorization_is_and_which_models_there_are(app: AppTest) -> None:
@@ -122,6 +126,22 @@ def test_settings_that_cannot_be_used_are_one_sentence(app: AppTest, monkeypatch
     app.run()
     assert not app.exception
     assert "setting dtype = 'float8' cannot be used" in app.error[0].value
+
+
+def test_a_device_that_is_not_there_is_one_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half precision is of one device, which the worker says: the page itself imports no torch."""
+    missing = "mps" if sys.platform != "darwin" else "cuda"
+    monkeypatch.setattr(Worker, "_work", WORK)
+    monkeypatch.setenv("MEMVIZ_DTYPE", "float16")
+    monkeypatch.setenv("MEMVIZ_DEVICE", missing)
+    app.run()
+    app.switch_page("../pages/trace.py").run()
+    deadline = time.monotonic() + 60
+    while not app.error and time.monotonic() < deadline:
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception
+    assert app.error[0].value.replace("\\", "") == f"device {missing} is not there: set MEMVIZ_DEVICE to auto or cpu"
 
 
 @pytest.fixture
