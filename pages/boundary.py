@@ -8,7 +8,7 @@ import streamlit as st
 from memviz import ui
 from memviz.corpus.attribution import KINDS
 from memviz.errors import InputError
-from memviz.figures.population import boundary_figure
+from memviz.figures.boundary import boundary_figure
 from memviz.measures.glossary import explain
 from memviz.population import GROUPS
 from memviz.ui.boundary.counts import Counting, counted
