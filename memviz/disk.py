@@ -1,4 +1,4 @@
-"""Writing: a file or a folder is there whole or not at all, and one sentence says why where the disk refuses."""
+"""A file or a folder, whole or not at all; one sentence where the disk refuses; what a folder says of itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from memviz.errors import NO_SPACE, Failure, MemvizError, error_number
 
@@ -123,3 +126,35 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+class Manifest(BaseModel):
+    """What a folder says of itself, in JSON that is written last. Fields added later have defaults.
+
+    `FORMAT` rises where an older file cannot be read any more.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+    FORMAT: ClassVar[int]
+    format: int
+
+
+M = TypeVar("M", bound=Manifest)
+
+
+def read_manifest(kind: type[M], path: Path) -> M:
+    """What a file says. Raises OSError, and ValueError saying in a clause what is wrong with it."""
+    return parse_manifest(kind, path.read_bytes())
+
+
+def parse_manifest(kind: type[M], content: bytes) -> M:
+    """As `read_manifest`, of a file's content."""
+    try:
+        found = kind.model_validate_json(content)
+    except ValidationError as error:
+        first = next((each for each in error.errors() if each["loc"] == ("format",)), error.errors()[0])
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ValueError(" ".join(f"{where:.60}: {first['msg']:.100}".split())) from None
+    if found.format != kind.FORMAT:
+        raise ValueError(f"format {found.format}, this memviz reads {kind.FORMAT}")
+    return found

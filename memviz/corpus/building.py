@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +101,7 @@ def _build(
         rows=write_rows(out, table),
         shards=tuple(entries),
     )
-    disk.write_text(out / MANIFEST, json.dumps(asdict(manifest), indent=1))
+    disk.write_text(out / MANIFEST, manifest.model_dump_json(indent=1))
     _remove_others(out, manifest)
     return manifest
 

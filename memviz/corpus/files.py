@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from pydantic import ConfigDict, Field
 
 from memviz import disk
 from memviz.errors import InputError
@@ -27,33 +27,38 @@ ARRAYS = (
 )  # fmt: skip
 
 
+Name = Annotated[str, Field(pattern="^[0-9a-f]{16,64}$")]
+"""Of a file: nothing else can be meant by it."""
+Number = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 @dataclass(frozen=True)
 class ShardEntry:
     """One shard of an index."""
 
-    key: str
+    key: Name
     """Folder name, from the hash of its content."""
-    n_tokens: int
-    n_segments: int
-    first_step: int
-    last_step: int
+    n_tokens: Number
+    n_segments: Number
+    first_step: Number
+    last_step: Number
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(disk.Manifest):
     """What an index says of itself; manifest.json."""
 
-    format: int
+    model_config = ConfigDict(**disk.Manifest.model_config | {"extra": "forbid"})
+    FORMAT: ClassVar[int] = FORMAT
     name: str
     tokenizer_hash: str
-    vocab_size: int
+    vocab_size: Annotated[int, Field(ge=0, le=MOST_IDS)]
     dtype: str
     """Of the ids: "uint16" or "uint32"."""
-    n_tokens: int
+    n_tokens: Number
     """Of the stream, all exposures."""
-    n_rows: int
-    n_segments: int
-    rows: str
+    n_rows: Number
+    n_segments: Number
+    rows: Name
     """sha256 of the file with the table of rows."""
     shards: tuple[ShardEntry, ...]
 
@@ -120,35 +125,11 @@ def read_manifest(folder: Path) -> Manifest:
     """Raises InputError where there is no index, or none that this version reads."""
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text("utf-8"))
+        return disk.read_manifest(Manifest, path)
     except FileNotFoundError:
         raise InputError(f"{folder} holds no n-gram index: build one with `memviz corpus build`") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise damaged(path, _reason(error)) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"{path} has format {found}, this memviz reads {FORMAT}: build the index again")
-    try:
-        shards = tuple(ShardEntry(**entry) for entry in content.pop("shards"))
-        manifest = Manifest(**content, shards=shards)
-        _check(manifest)
-    except (TypeError, KeyError, ValueError) as error:
-        raise damaged(path, _reason(error)) from None
-    return manifest
-
-
-def _check(manifest: Manifest) -> None:
-    """Raise ValueError or TypeError for names that are no names of files here, and for numbers that cannot be."""
-    names = [manifest.rows, *(shard.key for shard in manifest.shards)]
-    wrong = next((name for name in names if not re.fullmatch("[0-9a-f]{16,64}", name)), None)
-    if wrong is not None:
-        raise ValueError(f"{wrong!r:.60} is no name of its files")
-    numbers = [manifest.n_tokens, manifest.n_rows, manifest.n_segments, manifest.vocab_size]
-    numbers += [n for s in manifest.shards for n in (s.n_tokens, s.n_segments, s.first_step, s.last_step)]
-    if not all(type(number) is int and 0 <= number < 2**63 for number in numbers) or manifest.vocab_size > MOST_IDS:
-        raise ValueError("its numbers cannot be")
-    if not (isinstance(manifest.name, str) and isinstance(manifest.tokenizer_hash, str)):
-        raise ValueError("its name is no text")
 
 
 def read_rows(folder: Path, name: str) -> pa.Table:

@@ -3,39 +3,79 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+from pydantic import BaseModel, Field
+
+from memviz import disk
 from memviz.errors import InputError
-from memviz.predictor.presets import SETTINGS
+from memviz.predictor.presets import PresetName, Setting
 
 ABOUT, WEIGHTS = "predictor.json", "predictor.safetensors"
 FORMAT = 1
+Size = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-def read_about(folder: Path) -> dict[str, Any]:
+class _Part(BaseModel):
+    model_config = disk.Manifest.model_config
+
+
+class Features(_Part):
+    hidden: Size | None
+    """Width of a hidden state, 0 or null without."""
+    statistics: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Readable(disk.Manifest):
+    """What weights are read by."""
+
+    FORMAT: ClassVar[int] = FORMAT
+    setting: Setting
+    k: Size
+    m: Size
+    preset: dict[str, Annotated[float, Field(ge=0, lt=2**31)] | bool]
+    features: Features
+    temperature: Annotated[float, Field(gt=0)]
+
+
+class Asked(_Part):
+    """Of the request, what pages rely on."""
+
+    preset: PresetName
+    transfer: bool
+    ngrams: bool
+
+
+class Counts(_Part):
+    train: int
+    validation: int
+    test: int
+
+
+class Data(_Part):
+    rows: Counts
+
+
+class About(Readable):
+    """All that pages rely on; further keys (epochs, metrics, versions) are shown where they are there."""
+
+    id: str
+    model: str
+    weights: str
+    created: str
+    request: Asked
+    data: Data
+
+
+def read_about(folder: Path, kind: type[Readable] = Readable) -> dict[str, Any]:
     """What the JSON of a predictor says. Raises InputError where there is none that can be read."""
     path = folder / ABOUT
     try:
-        about = json.loads(path.read_text("utf-8"))
-        if about["format"] != FORMAT:
-            raise ValueError(f"format {about['format']!r:.60}, this memviz reads {FORMAT}")
-        _check(about)
-        return about
+        content = path.read_bytes()
+        disk.parse_manifest(kind, content)
+        return json.loads(content)
     except FileNotFoundError:
         raise InputError(f"{folder} holds no fitted predictor: run `memviz predictor fit`") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): fit the predictor again") from None
-
-
-def _check(about: dict[str, Any]) -> None:
-    """Raise ValueError, KeyError or TypeError where something that weights are read by lacks or is of another type."""
-    if about["setting"] not in SETTINGS or not 0 < about["temperature"] < math.inf:
-        raise ValueError(f"setting {about['setting']!r:.60}, temperature {about['temperature']!r:.60}")
-    features = about["features"]
-    sizes = (about["k"], about["m"], features["hidden"] or 0, *about["preset"].values())
-    if not all(isinstance(size, (int, float)) and 0 <= size < 2**31 for size in sizes) or not features["statistics"]:
-        raise ValueError("a size is no number")
-    if type(about["k"]) is not int or type(about["m"]) is not int:
-        raise ValueError(f"k is {about['k']}, m {about['m']}")

@@ -12,9 +12,8 @@ from memviz import disk
 from memviz.catalog import Card
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.errors import InputError
-from memviz.predictor.data import PARTS
-from memviz.predictor.files import ABOUT, read_about
-from memviz.predictor.presets import PRESETS, SETTINGS, Setting
+from memviz.predictor.files import ABOUT, About, read_about
+from memviz.predictor.presets import SETTINGS, Setting
 from memviz.predictor.tables import Tables, read_tables
 from memviz.settings import Settings
 from memviz.sweeps.kept import newest_first
@@ -89,23 +88,7 @@ def rename(known: Known, name: str) -> None:
 
 def read_known(folder: Path, shipped: bool = False) -> Known:
     """The predictor of a folder. Raises InputError where there is none that can be read."""
-    known = Known(folder, read_about(folder), shipped)
-    try:
-        _check(known.about)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder / ABOUT} cannot be read ({error}): fit the predictor again") from None
-    return known
-
-
-def _check(about: dict[str, Any]) -> None:
-    """Raise ValueError, KeyError, TypeError or AttributeError where something is not as pages rely on it."""
-    words, request = [about[name] for name in ("id", "model", "weights", "created")], about["request"]
-    if not all(isinstance(word, str) for word in words) or request["preset"] not in PRESETS:
-        raise ValueError(f"it is about {words!r:.60}, preset {request['preset']!r:.60}")
-    if not all(isinstance(request[name], bool) for name in ("transfer", "ngrams")):
-        raise ValueError("its request is of another kind")
-    if not all(type(about["data"]["rows"][part]) is int for part in PARTS):
-        raise ValueError("its rows are no numbers")
+    return Known(folder, read_about(folder, About), shipped)
 
 
 def known_predictors(settings: Settings) -> list[Known]:

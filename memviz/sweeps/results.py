@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 from memviz import disk
 from memviz.errors import InputError
 from memviz.store.keys import record_of
+from memviz.sweeps.manifest import SweepManifest
 from memviz.sweeps.task import SweepRequest
 
 MANIFEST, NAME = "manifest.json", "name.txt"
 MOST_CHARACTERS = 60
 """Of a sweep's name."""
-FORMAT = 2
+FORMAT = SweepManifest.FORMAT
 TABLES = ("rows", "sequences", "positions")
 BLOCK_ROWS = 2**16
 
@@ -88,11 +89,11 @@ def read_sweep(folder: Path | str) -> Sweep:
     """The finished sweep of a folder. Raises InputError where there is none."""
     path = Path(folder) / MANIFEST
     try:
-        content = json.loads(path.read_text("utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']!r:.60}, this memviz reads {FORMAT}")
-        _check(content)
-        return Sweep(Path(folder), content)
+        content = path.read_bytes()
+        disk.parse_manifest(SweepManifest, content)
+        said = json.loads(content)
+        _asked(said)
+        return Sweep(Path(folder), said)
     except FileNotFoundError:
         raise InputError(f"{folder} holds no finished sweep: run `memviz sweep` with --out {folder}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -101,30 +102,6 @@ def read_sweep(folder: Path | str) -> Sweep:
 
 def _asked(content: dict[str, Any]) -> SweepRequest:
     return record_of(SweepRequest, {name: value for name, value in content["request"].items() if name != "task"})
-
-
-_MODEL = {"name", "weights", "n_parameters", "size", "step", "n_steps", "seed"}
-
-
-def _check(content: dict[str, Any]) -> None:
-    """Raise ValueError, KeyError, TypeError or AttributeError for a manifest that pages could not draw from."""
-    _asked(content)
-    for name, table in content["tables"].items():
-        if name not in TABLES or table["file"] != f"{name}.parquet":
-            raise ValueError(f"table {name!r:.60} is in file {table['file']!r:.60}")
-        table["columns"].keys()
-    known = {
-        "rows": content["rows"]["n"], "malformed rows": content["rows"]["n_malformed"], "engine": content["engine"],
-        "sequences": content["tables"]["sequences"]["n_rows"], "seconds": content["provenance"]["seconds"],
-    }  # fmt: skip
-    wrong = next((name for name, value in known.items() if not isinstance(value, (int, float))), None)
-    if wrong or not isinstance(content["provenance"]["created"], str):
-        raise ValueError(f"{wrong or 'created'} is of another type")
-    content["rows"].get("files", {}).keys()
-    lacking = [each for each in content["models"] if not each.keys() >= _MODEL]
-    lacking += [each for each in content["skipped"] if not {"mode", "k", "m", "n_rows"} <= each.keys()]
-    if lacking:
-        raise ValueError(f"{lacking[0]!r:.60} is not all there")
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:
