@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from memviz import disk
 from memviz.catalog import sources
 from memviz.catalog.sources import Folder, Model
-from memviz.errors import InputError
+from memviz.errors import Failure, InputError
 from memviz.settings import Settings
 from memviz.weights import file_digest, fingerprint, read_json, weight_files, weight_identity
 
@@ -127,12 +129,9 @@ def twins(card: Card, settings: Settings) -> Iterator[tuple[str, Card]]:
 def keep_card(card: Card, model: Model, settings: Settings) -> None:
     """Write what was found out later into a card that is in place; it is found out again where that cannot be done."""
     path = settings.cache / "cards" / model.slug / CARD
-    try:
-        new = path.with_suffix(".new")
-        write_card(card, new)
-        new.replace(path)
-    except OSError:
-        return
+    if path.exists():
+        with suppress(Failure, OSError), disk.new_file(path) as new:
+            write_card(card, new)
 
 
 def write_card(card: Card, path: Path) -> None:
