@@ -1,9 +1,9 @@
 """What a sweep says of a population: curves, transitions between models, boundaries.
 
-Pure functions of a sweep's tables but for `ngrams.py`, which counts in an index and keeps the counts in the store, and
-`first_view.py`, which reads tables that ship. No torch, no Streamlit. A *unit* is a group of near-duplicate rows (column `group`):
-intervals are 95 %, over units. Shares: Wilson. Means, differences, slopes: percentile bootstrap, the same seed giving
-the same resamples, so that what is computed on the same rows is paired.
+Pure functions of a sweep's tables, but for `ngrams.py`, which counts in an index and keeps the counts in the store, and
+`first_view.py`, which reads tables that ship. No torch, no Streamlit. A *unit* is a group of near-duplicate rows
+(column `group`): intervals are 95 %, over units. Shares: Wilson. Means, differences, slopes: percentile bootstrap, the
+same seed giving the same resamples, so that what is computed on the same rows is paired.
 
     sweep = read_sweep(folder)                                  # memviz.sweeps
     rows = Filters(domains=("verse",)).apply(sweep.sequences)
