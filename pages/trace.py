@@ -16,7 +16,6 @@ from memviz.passages import PASSAGES
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import look_up
-from memviz.ui.common.process import hash_of
 from memviz.ui.common.strip import linked_component, selection
 from memviz.ui.common.widgets import KEEP
 from memviz.ui.compare.elsewhere import offer_others
@@ -69,14 +68,14 @@ if form.source in PASSAGES:
             show_passages(task_for, card)
 try:
     task = linked or task_of(prompt, card, tokenizer, form, decoding)
-    task.check(card)
+    task.check([card])
 except InputError as error:
     other_runs(None)
     ui.refuse(error)
 if ui.pressed("trace_run"):
     ui.run(task, card, LINK)
 
-other_runs(hash_of(task))
+other_runs(task.hash)
 show_forecast(task, card)
 key, run = ui.result_of(task, card)
 

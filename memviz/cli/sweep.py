@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from memviz.cli.shared import say, store
+from memviz.cli.shared import context_for
 from memviz.errors import InputError
 from memviz.rows.kept import rows_of
 from memviz.settings import Settings, load_settings
 from memviz.sweeps.rowset import NEAR_DUPLICATES, SUITE, RowSet, read_row_set
 from memviz.sweeps.running import BATCH, MALFORMED, run_sweep
-from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepTask
+from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepRequest
 
 NONE = "none"
 
@@ -91,7 +91,7 @@ def sweep(
         "window": window,
         "groups": groups,
     }
-    task = SweepTask(
+    task = SweepRequest(
         models=_words(models),
         rows=_row_set(data, filters, settings),
         contexts=_numbers("--contexts", contexts),
@@ -102,11 +102,8 @@ def sweep(
         dtype=dtype or settings.dtype,
         positions=positions,
     )
-
-    from memviz.engine.backend import Backend  # torch takes seconds, and most bad input is found without it
-
     folder = out.resolve()
-    manifest = run_sweep(task, Backend(settings), store(settings), folder, say=say, batch=batch).manifest
+    manifest = run_sweep(task, context_for(settings), folder, batch).manifest
     about, made = manifest["rows"], manifest["provenance"]
     typer.echo(
         f"{about['n']:,} rows, {len(task.models)} models: {manifest['tables']['sequences']['n_rows']:,} sequences in "

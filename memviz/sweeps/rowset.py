@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from memviz.errors import InputError
 from memviz.rows.layout import Layout
 from memviz.rows.reading import ARRAYS, KINDS, kind_of
 from memviz.settings import Settings
-from memviz.store.keys import request_fields
+from memviz.store.keys import later, record_of, request_of
 
 SUITE = "suite"
 PARTS = ("held-out", "planted", "background")
@@ -53,15 +53,15 @@ class RowSet:
     """Further columns to carry along, as `label_<name>`."""
     labels_file: str | None = None
     """A .npy of one label a row, beside rows that come as .npy."""
-    ids_dtype: str | None = None
+    ids_dtype: str | None = later(None)
     """Of the ids in a .bin file; None: as its header, the file beside it or its content shows."""
-    separator: int | None = None
+    separator: int | None = later(None)
     """Id between the documents of a stream of ids."""
-    pad_id: int | None = None
+    pad_id: int | None = later(None)
     """Id that fills rows of ids up; they are cut there."""
-    window: int | None = None
+    window: int | None = later(None)
     """Rows are cut into windows of so many tokens, which are the rows then."""
-    groups: str = NEAR_DUPLICATES
+    groups: str = later(NEAR_DUPLICATES)
     """near-duplicates, or none: every row stands for itself."""
 
     def __post_init__(self) -> None:
@@ -117,13 +117,7 @@ class RowSet:
 
     def request(self) -> dict[str, Any]:
         """The record as plain JSON, from which `row_set_from` makes an equal one."""
-        values = asdict(self)
-        later = {name for name in _LATER if values[name] == getattr(type(self), name)}
-        return json.loads(json.dumps({name: value for name, value in values.items() if name not in later}))
-
-
-_LATER = ("ids_dtype", "separator", "pad_id", "window", "groups")
-"""Fields that stored requests of before have not: left out where they are as they were then."""
+        return request_of(self)
 
 
 def file_times(rows: RowSet) -> dict[str, list[int]]:
@@ -140,7 +134,7 @@ def file_times(rows: RowSet) -> dict[str, list[int]]:
 def row_set_from(request: dict[str, Any]) -> RowSet:
     """The record of a stored request. Raises InputError where it is of another format."""
     try:
-        return RowSet(**request_fields(RowSet, {name: getattr(RowSet, name) for name in _LATER} | request))
+        return record_of(RowSet, request)
     except (KeyError, TypeError) as error:
         raise InputError(f"this row set cannot be read by this version of memviz ({error})") from None
 

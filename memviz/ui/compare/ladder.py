@@ -9,8 +9,8 @@ import streamlit as st
 
 from memviz.demo.index import SUITE
 from memviz.figures.ladder import LADDER, METRICS, MODES, Rung
-from memviz.jobs import index_key
 from memviz.tasks.ladder import step_of
+from memviz.tasks.preparing import IndexTask
 from memviz.ui.common.components import Component
 from memviz.ui.common.links import index_in
 from memviz.ui.common.lookup import Lookup
@@ -54,7 +54,7 @@ def say_counted(lookup: Lookup | None, row: RunRow) -> None:
     on = toggle.toggle("n-gram counts", True, key=f"{PAGE}_counted", persist_state="session")
     if not on:
         said = "Counts of the text's n-grams in the training data are not drawn."
-    elif lookup is None and (job := worker().job(index_key(SUITE))) and job.active:
+    elif lookup is None and (job := worker().job(IndexTask(SUITE).hash)) and job.active:
         said = "The index of the training data is being built; its counts come with the next look at this page."
     elif lookup is None:
         name = escaped(row.model.name)

@@ -22,7 +22,8 @@ from memviz.errors import sentence
 from memviz.figures.linked import TRACE
 from memviz.figures.source import FOLDER
 from memviz.settings import settings
-from memviz.tasks.trace import task_from, tokenizer_of
+from memviz.tasks.base import Context, stored
+from memviz.tasks.trace import TraceTask, tokenizer_of
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.doors import DOORS
 from memviz.ui.common.sign_in import is_wanted
@@ -87,13 +88,14 @@ def _data(query: dict[str, str]) -> str | None:
     """The linked component's data of a stored run, or None."""
     from memviz.export import linked_view
     from memviz.ui.common.links import find_task
-    from memviz.ui.common.process import stored
+    from memviz.ui.common.process import known_device, store
     from memviz.ui.common.strip import selection
 
     try:
-        task = find_task(task_from, query.get("run", ""))
+        task = find_task(TraceTask, query.get("run", ""))
         card = read_card(find_model(task.model, settings()), settings()) if task else None
-        run = stored(task, card) if task and card else None
+        context = Context(settings(), store(), find_device=known_device)
+        run = stored(task, context, [card]) if task and card else None
     except Exception as error:
         if sentence(error) is None:
             raise
