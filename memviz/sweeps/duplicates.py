@@ -16,9 +16,9 @@ from memviz.errors import InputError
 
 WINDOW = 16
 """Rows that share this many tokens in a row count as near-duplicates."""
-AT_ONCE = 2**21
+AT_ONCE = 2**20
 """Hashes that are sorted in memory before they are written."""
-IN_BUCKET = 2**22
+IN_BUCKET = 2**21
 """Hashes of a bucket, about."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIERS = np.random.default_rng(0).integers(1, 2**63, WINDOW, np.uint64) * np.uint64(2) + np.uint64(1)
