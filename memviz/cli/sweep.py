@@ -109,7 +109,7 @@ def sweep(
         f"{about['n']:,} rows, {len(task.models)} models: {manifest['tables']['sequences']['n_rows']:,} sequences in "
         f"{folder}; {made['batches_computed']:,} batches computed, {made['batches_reused']:,} from before"
     )
-    for said in about["read_as"]:
+    for said in about.get("read_as", []):
         typer.echo(f"read as: {said}")
     if about["n_malformed"]:
         typer.echo(
