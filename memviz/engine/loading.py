@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from memviz.catalog import Card
 from memviz.engine.devices import free_memory
+from memviz.engine.layers import Head, separate_head
 from memviz.weights import ModelError, count_parameters, count_tensors, memory_needed, read_json
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,11 @@ class Loaded:
     card: Card
     dtype: str
     device: torch.device
+
+    @cached_property
+    def head(self) -> Head | None:
+        """As `separate_head` says; found at the first need."""
+        return separate_head(self.model)
 
 
 def first_line(error: Exception) -> str:

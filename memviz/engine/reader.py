@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from memviz.engine.layers import final_norm
+from memviz.engine.loading import Loaded
 from memviz.records import BEFORE_NORM
 
 
@@ -65,16 +67,31 @@ _ROOM = 64  # tokens
 _ROLL_BACK = (RoomyLayer, DynamicSlidingWindowLayer)
 
 
+@dataclass(frozen=True)
+class Fed:
+    """What a model made of a block of tokens."""
+
+    states: torch.Tensor
+    """(n, q, d) of which `Reader.logits` makes logits; (n, q, V), the logits, of models with a way of their own."""
+    hidden: torch.Tensor | None
+    """(n, q, l, d) reading states of the layers asked for, None where none were."""
+
+
 class Reader:
-    """Feeds tokens to a model in blocks and gives logits and hidden states of each block.
+    """Feeds tokens to a model in blocks and gives states of each block, and logits of states.
 
     Models without a key/value cache read their whole row again at every block.
     """
 
-    def __init__(self, model: PreTrainedModel, layers: tuple[int, ...]) -> None:
+    def __init__(self, loaded: Loaded, layers: tuple[int, ...] = ()) -> None:
+        model, self._head = loaded.model, loaded.head
         self._model = model
+        self._body = model if self._head is None else model.base_model
         self._layers = layers
+        self._last = model.config.get_text_config().num_hidden_layers
         self._tokens: torch.Tensor | None = None
+        self.length = 0
+        """Tokens read so far."""
         self._cache: DynamicCache | None = None
         if "past_key_values" in inspect.signature(model.forward).parameters:
             self._cache = DynamicCache(config=model.config)
@@ -89,33 +106,43 @@ class Reader:
         return self._cache is None or all(type(layer) in _ROLL_BACK for layer in self._cache.layers)
 
     @property
-    def length(self) -> int:
-        """Tokens read so far."""
-        return 0 if self._tokens is None else self._tokens.shape[1]
+    def reads_at_once(self) -> bool:
+        """Whether any number of tokens can be read without all their logits in memory."""
+        return self._head is not None
 
-    def feed(self, token_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Read (n, q) tokens; logits (n, q, V) and reading states (n, q, l, d), None where no layer was asked for."""
+    def feed(self, token_ids: torch.Tensor) -> Fed:
+        """Read (n, q) tokens."""
         q = token_ids.shape[1]
-        self._tokens = token_ids if self._tokens is None else torch.cat([self._tokens, token_ids], dim=1)
-        inputs: dict[str, Any] = (
-            {"input_ids": self._tokens, "use_cache": False}
-            if self._cache is None
-            else {"input_ids": token_ids, "past_key_values": self._cache, "use_cache": True}
-        )
+        if self._cache is None:
+            self._tokens = token_ids if self._tokens is None else torch.cat([self._tokens, token_ids], dim=1)
+            inputs: dict[str, Any] = {"input_ids": self._tokens, "use_cache": False}
+        else:
+            inputs = {"input_ids": token_ids, "past_key_values": self._cache, "use_cache": True}
+        ends = (BEFORE_NORM, self._last) if self._head is not None else (BEFORE_NORM,)
+        inner = any(layer not in ends for layer in self._layers)
         before_norm: list[torch.Tensor] = []
         with _inputs_of_final_norm(self._model, before_norm if BEFORE_NORM in self._layers else None):
-            output = self._model(**inputs, output_hidden_states=bool(self._layers), return_dict=True)
+            output = self._body(**inputs, output_hidden_states=inner, return_dict=True)
+        self.length += q
+        states = output.logits if self._head is None else output.last_hidden_state
         if not self._layers:
-            return output.logits[:, -q:], None
-        states = [before_norm[0] if each == BEFORE_NORM else output.hidden_states[each] for each in self._layers]
-        return output.logits[:, -q:], torch.stack([each[:, -q:] for each in states], dim=2)
+            return Fed(states[:, -q:], None)
+        known = {BEFORE_NORM: before_norm[0]} if before_norm else {}
+        known |= dict(enumerate(output.hidden_states)) if inner else {self._last: states}
+        return Fed(states[:, -q:], torch.stack([known[each][:, -q:] for each in self._layers], dim=2))
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits (..., V), in the model's precision, of states (..., d) as `feed` gives them."""
+        return states if self._head is None else self._head(states)
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens. Also bounds what sliding-window layers keep."""
-        assert self._tokens is not None and length <= self.length
+        assert length <= self.length
         if self._cache is not None and self.can_roll_back:
             self._cache.crop(length - self.length)
-        self._tokens = self._tokens[:, :length]
+        if self._tokens is not None:
+            self._tokens = self._tokens[:, :length]
+        self.length = length
 
     def split(self, rows: torch.Tensor, length: int) -> Reader:
         """A reader of these rows (r,) int64 that has read their first `length` tokens; this one stays as it is."""
@@ -124,16 +151,17 @@ class Reader:
             part._cache = copy.copy(self._cache)
             part._cache.layers = [copy.copy(layer) for layer in self._cache.layers]
         part.crop(length)
-        assert part._tokens is not None
-        part._tokens = part._tokens[rows]
+        if part._tokens is not None:
+            part._tokens = part._tokens[rows]
         if part._cache is not None:
             part._cache.batch_select_indices(rows)
         return part
 
     def join(self, other: Reader) -> Reader:
         """This reader with the rows of another one behind its own; both have read as many tokens."""
-        assert self._tokens is not None and other._tokens is not None and self.length == other.length
-        self._tokens = torch.cat([self._tokens, other._tokens])
+        assert self.length == other.length
+        if self._tokens is not None and other._tokens is not None:
+            self._tokens = torch.cat([self._tokens, other._tokens])
         if self._cache is not None and other._cache is not None:
             for mine, theirs in zip(self._cache.layers, other._cache.layers, strict=True):
                 mine.keys = torch.cat([mine.keys, theirs.keys])

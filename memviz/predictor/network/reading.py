@@ -8,7 +8,9 @@ import torch
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.states import n_layers
-from memviz.engine.stretch import Stretch
+from memviz.engine.statistics import most_likely, require_finite
+from memviz.engine.stretch import Stretch, judge
+from memviz.engine.tracing import positions_at_once
 from memviz.predictor.features import Inputs, compact
 
 
@@ -21,10 +23,12 @@ def read_contexts(loaded: Loaded, context_ids: np.ndarray) -> Inputs:
     """
     (n, k), vocab_size = context_ids.shape, loaded.model.config.get_text_config().vocab_size
     ids = torch.from_numpy(np.ascontiguousarray(context_ids)).to(loaded.device)
-    logits, hidden = Reader(loaded.model, (n_layers(loaded),)).feed(ids)
-    assert hidden is not None
-    stretch = Stretch(n, k + 1, vocab_size, essential=True)
-    targets = torch.cat([ids[:, 1:], logits[:, -1:].argmax(dim=-1)], dim=1)
-    stretch.record(np.arange(n), 1, logits, true_ids=targets)
-    statistics = [stretch.stats["entropy"], stretch.stats["margin"], stretch.target(stretch.true).logprob]
-    return Inputs(k, compact(hidden[:, :, 0].float().cpu().numpy()), np.stack(statistics, axis=2))
+    reader = Reader(loaded, (n_layers(loaded),))
+    fed = reader.feed(ids)
+    assert fed.hidden is not None
+    stretch = Stretch(n, k + 1, vocab_size, loaded.device, essential=True)
+    likeliest = most_likely(reader.logits(fed.states[:, -1:]))
+    judge(stretch, 1, fed.states, reader, positions_at_once(vocab_size), torch.cat([ids[:, 1:], likeliest], dim=1))
+    require_finite(stretch.values["log_normaliser"][:, 1:])
+    statistics = [stretch.host("entropy"), stretch.host("margin"), stretch.target("true").logprob]
+    return Inputs(k, compact(fed.hidden[:, :, 0].float().cpu().numpy()), np.stack(statistics, axis=2))
