@@ -21,7 +21,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memviz import __version__
-from memviz.settings import Settings, SettingsError, quiet_libraries, settings
+from memviz.errors import InputError
+from memviz.settings import Settings, quiet_libraries, settings
 from memviz.ui.server import early
 
 SCRIPT = Path(__file__).resolve().parent / "memviz" / "dashboard.py"
@@ -79,7 +80,7 @@ def allowed_hosts() -> frozenset[str]:
     """Names this server answers to, in lower case, without the brackets of IPv6: those of the settings, and its own."""
     try:
         names = settings().allowed_hosts
-    except SettingsError:  # every page says so; a stranger's name is no place to say it
+    except InputError:  # every page says so; a stranger's name is no place to say it
         names = Settings.model_fields["allowed_hosts"].get_default()
     bound = st.get_option("server.address")
     own = {bound} if bound and bound not in ("0.0.0.0", "::") else set()
@@ -122,7 +123,7 @@ async def ready(_: Request) -> JSONResponse:
     """Whether this server can serve pages (200) or not (503), and why not."""
     try:
         settings().cache.mkdir(parents=True, exist_ok=True)
-    except (SettingsError, OSError) as error:
+    except (InputError, OSError) as error:
         return JSONResponse({"ready": False, "reason": str(error)}, status_code=503)
     return JSONResponse({"ready": True, "version": __version__})
 

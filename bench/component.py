@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from support.chromium import chromium
 from support.traces import pieces_of, random_trace
 
-from memviz.figures.linked import Marks, component_css, component_js, linked_data
+from memviz.figures.linked import TRACE, Marks, linked_data
 
 LENGTHS = (64, 1000)
 FRAME = 1000 / 60  # ms
@@ -71,7 +71,7 @@ def measure(page: Page, length: int, repeats: int) -> tuple[int, dict[str, list[
     marks = Marks(first_divergence=40, resynchronised=42, change_points=(30, 50), memorized_end=40)
     data = linked_data(trace, 0, pieces_of(trace), marks=marks)
     page.set_content("<!doctype html><body></body>")
-    times = page.evaluate(MEASURE, [component_js(), component_css(), data, repeats])
+    times = page.evaluate(MEASURE, [TRACE.js(), TRACE.css(), data, repeats])
     return len(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()), times
 
 

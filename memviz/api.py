@@ -75,7 +75,7 @@ def trace(
 ) -> Traced:
     """Trace a text, or token ids taken verbatim; options as `TraceTask` has them (decoding, dtype, all_layers).
 
-    Raises InputError, ModelError, StoreError.
+    Raises InputError, Failure.
     """
     from memviz.engine.preparing import prepare
 

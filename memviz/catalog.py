@@ -12,8 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from memviz.errors import InputError
 from memviz.settings import ROOT, Settings
-from memviz.weights import ModelError, fingerprint, read_json, weight_identity
+from memviz.weights import fingerprint, read_json, weight_identity
 
 CARD = "card.json"
 CARD_FORMAT = 1
@@ -142,7 +143,7 @@ def _folder(path: Path) -> Model:
         return model
     try:
         said = read_json(path / "memviz.json")
-    except ModelError:
+    except InputError:
         return model
     words = {name: said[name] for name in _FACTS if isinstance(said.get(name), str)}
     facts: dict[str, Any] = {name: word[:_MAX_FACT] for name, word in words.items() if word.isprintable()}
@@ -183,7 +184,7 @@ def added_models(settings: Settings) -> Iterator[Model]:
     for path in sorted((settings.cache / "cards").glob(f"*/{CARD}")):
         try:
             model = _hub_model(str(read_json(path).get("name")))
-        except ModelError:
+        except InputError:
             continue
         if model:
             yield model
@@ -199,19 +200,19 @@ def known_models(settings: Settings) -> list[Model]:
 def find_model(name: str, settings: Settings) -> Model:
     """The model of a name: a catalog name, `name@revision`, or a hub id `owner/name[@revision]`.
 
-    Raises ModelError for a name that is none of these.
+    Raises InputError for a name that is none of these.
     """
     for model in known_models(settings):
         if model.name == name:
             return model
     if ".." in name or name.startswith(("/", "~", ".")) or not _is_text(name):
-        raise ModelError(
+        raise InputError(
             f"model {name[:200]!r} is not a name: give a name of `memviz models`, or put the folder under a root of "
             "MEMVIZ_MODEL_ROOTS and give the folder's name"
         )
     found = _hub_model(name)
     if found is None:
-        raise ModelError(
+        raise InputError(
             f"model {name[:200]!r} is unknown: known are {', '.join(model.name for model in known_models(settings))}, "
             "a hub id like owner/name@revision, or a folder under a root of MEMVIZ_MODEL_ROOTS"
         )
@@ -290,7 +291,7 @@ def _shipped_card(model: Model) -> Card | None:
     try:
         found = fingerprint(source.path)
         return _checked_card(source.path, tuple(tuple(each) for each in found))
-    except (ModelError, OSError):
+    except (InputError, OSError):
         return None
 
 
@@ -300,7 +301,7 @@ def _checked_card(folder: Path, found: tuple[tuple[str | int, ...], ...]) -> Car
         facts = read_json(folder / CARD)
         card = Card(**facts, folder=str(folder), fingerprint=[list(each) for each in found])
         return card if card.weights == weight_identity(folder, read_json(folder / "config.json")) else None
-    except (ModelError, OSError, TypeError):
+    except (InputError, OSError, TypeError):
         return None
 
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from memviz.engine.writing import NO_SPACE, error_number, no_space
+from memviz.errors import MemvizError, sentence
 from memviz.settings import Settings
 from memviz.store import Store
 from memviz.sweeps import SweepTask, run_sweep, sweep_hash
@@ -295,24 +294,11 @@ class Worker:
                 status = Status.CANCELLED
             except Exception as error:
                 status = Status.FAILED
-                said = self._said(error)
-                expected = said is not None
-                name = type(error).__name__
+                said, expected, name = sentence(error), isinstance(error, MemvizError), type(error).__name__
                 job.error = said or f"something went wrong ({name}); the server's log says where"
                 log.log(logging.INFO if expected else logging.ERROR, "job %d failed", job.id, exc_info=not expected)
             with self._changed:
                 self._end(job, status)
-
-    def _said(self, error: Exception) -> str | None:
-        """What a visitor can do about it, or None where only the log helps."""
-        cache = self._settings.cache
-        if type(error).__module__.startswith("memviz."):
-            return str(error)
-        if error_number(error) in NO_SPACE:
-            return f"{no_space(cache)}; what was finished before is kept"
-        if isinstance(error, OSError) and Path(str(error.filename)).is_relative_to(cache):
-            return f"{error.filename} cannot be used ({error.strerror}): if it was removed, start again"
-        return None
 
     def _end(self, job: Job, status: Status) -> None:
         job.status, job.ended = status, time.monotonic()

@@ -27,10 +27,6 @@ NOT_SETTINGS = {"MEMVIZ_CONFIG", "MEMVIZ_CHROMIUM"}
 _HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,}")
 
 
-class SettingsError(InputError):
-    """A setting that cannot be used; the message names it, its value and the remedy."""
-
-
 class Settings(BaseSettings):
     """Defaults live here; every field is documented in docs/settings.md."""
 
@@ -100,19 +96,19 @@ def config_file() -> Path:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings afresh. Raises SettingsError for an unknown key or an unusable value."""
+    """Read the settings afresh. Raises InputError for an unknown key or an unusable value."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
     unknown = sorted(key for key in os.environ if key.upper().startswith(PREFIX) and key.upper() not in known)
     if unknown:
-        raise SettingsError(f"{unknown[0]} is not a setting of memviz; the settings are {', '.join(sorted(known))}")
+        raise InputError(f"{unknown[0]} is not a setting of memviz; the settings are {', '.join(sorted(known))}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"setting {name} = {first.get('input')!r} cannot be used: {first['msg']}") from None
+        raise InputError(f"setting {name} = {first.get('input')!r} cannot be used: {first['msg']}") from None
     except (OSError, ValueError) as error:
-        raise SettingsError(f"settings file {config_file()} cannot be read: {error}") from None
+        raise InputError(f"settings file {config_file()} cannot be read: {error}") from None
 
 
 def quiet_libraries() -> None:

@@ -17,61 +17,57 @@ _VOLATILE = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "u
 """Of a configuration: what decides no number."""
 
 
-class ModelError(InputError):
-    """A model that cannot be used as asked; the message names it and the remedy."""
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file nobody vouches for. Raises ModelError naming the file."""
+    """A JSON object from a file nobody vouches for. Raises InputError naming the file."""
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
-            raise ModelError(
+            raise InputError(
                 f"{path} has {path.stat().st_size:,} bytes, more than the {MAX_JSON_BYTES:,} that are read"
             )
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{path.parent} is no model folder: {path.name} is missing") from None
-    except ModelError:
+        raise InputError(f"{path.parent} is no model folder: {path.name} is missing") from None
+    except InputError:
         raise
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from None
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}") from None
+        raise InputError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(content, dict):
-        raise ModelError(f"{path} holds a {type(content).__name__}, expected a JSON object")
+        raise InputError(f"{path} holds a {type(content).__name__}, expected a JSON object")
     return content
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that make up a folder's model. Raises ModelError where there are none to be trusted."""
+    """The safetensors files that make up a folder's model. Raises InputError where there are none to be trusted."""
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if whole.exists() or whole.is_symlink():
         names = [whole.name]
     elif index.is_file():
         parts = read_json(index).get("weight_map")
         if not isinstance(parts, dict) or not parts or not all(isinstance(name, str) for name in parts.values()):
-            raise ModelError(f"{index} names no weight files: fetch or copy the model again")
+            raise InputError(f"{index} names no weight files: fetch or copy the model again")
         names = sorted(set(parts.values()))
         outside = next((name for name in names if Path(name).name != name or name in ("", "..")), None)
         if outside is not None:
-            raise ModelError(f"{index} points outside its folder ({outside[:200]!r}), so it is not read")
+            raise InputError(f"{index} points outside its folder ({outside[:200]!r}), so it is not read")
     else:
         pickles = sorted(file.name for suffix in ("bin", "pt", "pth", "ckpt") for file in folder.glob(f"*.{suffix}"))
         if pickles:
-            raise ModelError(
+            raise InputError(
                 f"{folder} holds weights only as {pickles[0]}, a pickle, which can run code when read: "
                 "convert it to safetensors, or choose a revision that has model.safetensors"
             )
-        raise ModelError(f"{folder} holds no weights: a file model.safetensors is expected")
+        raise InputError(f"{folder} holds no weights: a file model.safetensors is expected")
     for name in names:
         if not (folder / name).is_file():
             what = "is a broken link" if (folder / name).is_symlink() else "is missing"
-            raise ModelError(f"{folder / name} {what}: fetch or copy the model again")
+            raise InputError(f"{folder / name} {what}: fetch or copy the model again")
     return [folder / name for name in names]
 
 
 def count_parameters(folder: Path) -> int:
-    """Parameters in a folder's weight files, from their headers alone. Raises ModelError for damaged files."""
+    """Parameters in a folder's weight files, from their headers alone. Raises InputError for damaged files."""
     return sum(_count_in_file(file)[0] for file in weight_files(folder))
 
 
@@ -86,19 +82,19 @@ def _count_in_file(file: Path) -> tuple[int, int]:
         with file.open("rb") as stream:
             length, n_bytes = int.from_bytes(stream.read(8), "little"), file.stat().st_size
             if length > min(MAX_JSON_BYTES, n_bytes):
-                raise ModelError(f"{file} is damaged: its header claims {length} bytes; fetch or copy it again")
+                raise InputError(f"{file} is damaged: its header claims {length} bytes; fetch or copy it again")
             header = json.loads(stream.read(length))
         tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
         expected = 8 + length + max((_size(tensor["data_offsets"][1]) for tensor in tensors), default=0)
         n_parameters = sum(_n_elements(tensor["shape"]) for tensor in tensors)
     except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error.strerror}") from None
-    except ModelError:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from None
+    except InputError:
         raise
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        raise ModelError(f"{file} is damaged: its header cannot be read; fetch or copy it again") from None
+        raise InputError(f"{file} is damaged: its header cannot be read; fetch or copy it again") from None
     if expected != n_bytes:
-        raise ModelError(
+        raise InputError(
             f"{file} is damaged: it has {n_bytes:,} bytes, its header says {expected:,}; fetch or copy it again"
         )
     return n_parameters, len(tensors)

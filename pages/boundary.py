@@ -11,26 +11,37 @@ from memviz.errors import InputError
 from memviz.figures.population import boundary_figure
 from memviz.measures.glossary import explain
 from memviz.population import GROUPS
-from memviz.ui.boundary import page as boundary
+from memviz.ui.boundary.counts import Counting, counted
+from memviz.ui.boundary.curves import (
+    PERMILLE,
+    aligned_of,
+    curves_of,
+    differences_of,
+    has_positions,
+    moved_of,
+    readable,
+    reported,
+    sizes_of,
+)
 from memviz.ui.common import frames
-from memviz.ui.population import page as shown
+from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.view import choose_view, words_of
 
 ENTROPIES = {"entropy_free_running": "free-running", "entropy_teacher_forced": "teacher-forced"}
 ORDERS = ("1", "2", "3")
 
 st.title("Boundary")
 st.markdown("What do entropy and n-gram frequency do where a memorized continuation begins?")
-view, line = shown.choose_view()
-sizes = boundary.sizes_of(view)
+view, line = choose_view()
+sizes = sizes_of(view)
 if not sizes:
     st.info("This sweep has no context longer than one token, so nothing stands before the boundary.")
     st.stop()
-shown.forget_unknown("k", sizes)
+forget_unknown("k", sizes)
 usual = sizes.index(view.task.context_at) if view.task.context_at in sizes else len(sizes) - 1
-bound: dict[str, Any] = {"bind": "query-params"}
-always: dict[str, Any] = {"required": True, **bound}
+always: dict[str, Any] = {"required": True, **BOUND}
 with line:
-    k = st.selectbox("Context k", sizes, usual, key="k", width=110, **bound)
+    k = st.selectbox("Context k", sizes, usual, key="k", width=110, **BOUND)
     entropy = st.segmented_control(
         "Entropy",
         list(ENTROPIES),
@@ -50,30 +61,30 @@ with line.popover("n-gram counts", icon=":material/tune:"):
         help=explain("count_kinds"), **always,
     )  # fmt: skip
 with st.container(horizontal=True):
-    null = st.toggle("Selection alone", True, key="null", help=explain("selection_alone"), **bound)
-    moved = st.toggle("Edge moved", key="moved", help=explain("moved_edge"), **bound)
-    minus = st.toggle("Less all rows", key="minus", help=explain("less_all_rows"), **bound)
+    null = st.toggle("Selection alone", True, key="null", help=explain("selection_alone"), **BOUND)
+    moved = st.toggle("Edge moved", key="moved", help=explain("moved_edge"), **BOUND)
+    minus = st.toggle("Less all rows", key="minus", help=explain("less_all_rows"), **BOUND)
     pooled = len(sizes) > 1 and st.toggle(
-        "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **bound
+        "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **BOUND
     )
 digits = view.sweep.manifest.get("packed", {}).get("digits")
 st.caption(
-    f"{shown.words_of(view)} · k = {k}, groups by the score at m = {view.m} · "
+    f"{words_of(view)} · k = {k}, groups by the score at m = {view.m} · "
     + (f"{digits} · " if digits else "")
     + "bands: 95 %, over groups of near-duplicates"
     + ("; grey bands and dots: selection alone" if null else "")
     + ("; long dashes: groups chosen with the edge moved to the dashed rule" if moved else "")
 )
-counting = boundary.Counting(kind_of_count, k if tokens == "generated" else None)
-found = boundary.counted(view, counting)
-if not boundary.has_positions(view, k):
+counting = Counting(kind_of_count, k if tokens == "generated" else None)
+found = counted(view, counting)
+if not has_positions(view, k):
     st.info("This sweep has no positions at this k: entropy is known on the two sides of the boundary only.")
     entropy = "entropy_free_running"
 kinds = {"entropy": (entropy, "entropy (nats)", 1.0)}
 heads = {"entropy": f"entropy, {ENTROPIES[entropy]}"}
 notes = {"entropy": "left of the rule: context; right: continuation"}
 if found is not None:
-    kinds["frequency"] = (counting.quantity(order), f"{order}-gram frequency (‰)", boundary.PERMILLE)
+    kinds["frequency"] = (counting.quantity(order), f"{order}-gram frequency (‰)", PERMILLE)
     heads["frequency"] = f"{order}-gram frequency"
     notes["frequency"] = f"‰ of the tokens of {found.index}; {counting.words}"
 
@@ -85,24 +96,24 @@ for i, (model, kind) in enumerate((model, kind) for model in reversed(view.model
         places = st.columns(2)
     quantity, title, scale = kinds[kind]
     try:
-        aligned = boundary.aligned_of(view, model, k, found)
+        aligned = aligned_of(view, model, k, found)
         one_k = not pooled or (kind == "frequency" and tokens == "generated")  # what was generated is counted at one k
-        every = [aligned] if one_k else [boundary.aligned_of(view, model, k_of, found) for k_of in sizes]
+        every = [aligned] if one_k else [aligned_of(view, model, k_of, found) for k_of in sizes]
     except InputError as error:
         ui.refuse(error)
     with places[i % 2]:
-        curves = boundary.curves_of(view, aligned, quantity, found)
-        edge = boundary.moved_of(aligned, quantity) if moved else None
+        curves = curves_of(view, aligned, quantity, found)
+        edge = moved_of(aligned, quantity) if moved else None
         frames.show_figure(
             boundary_figure(curves, title, GROUPS, null, minus, edge, scale=scale),
             curves,
             f"{view.names[model]}: {heads[kind]}",
             f"boundary-{kind}-{model}",
-            view,
+            view.task,
             notes[kind],
         )
         try:
-            differences[kind].append(boundary.differences_of(view, every, quantity, found))
+            differences[kind].append(differences_of(view, every, quantity, found))
         except InputError as error:
             st.caption(ui.told(error))
 
@@ -115,13 +126,13 @@ for kind, tables in differences.items():
             files = frames.title_line(f"**{frames.sentence(kind)}** ({unit})")
             with files.popover("Data", icon=":material/download:"):
                 frames.offer_table(whole, f"differences-{kind}")
-            st.dataframe(boundary.readable(whole, view, kind), hide_index=True)
+            st.dataframe(readable(whole, view, kind), hide_index=True)
             if kind == "frequency" and order == "1":
                 st.caption(
                     "The study's own 1-grams (Pythia on the Pile, billions of occurrences): mean of the context → of "
                     "the continuation, difference at the boundary. From a published summary of its table."
                 )
-                st.dataframe(boundary.reported(), hide_index=True)
+                st.dataframe(reported(), hide_index=True)
 st.caption(
     "A group chosen by its hits is also chosen by what makes hits easy, so a jump counts as memorization only beyond "
     "selection alone, beyond all rows, and where it does not move with the edge. “Reported”: Chen, Han and Miyao 2024."

@@ -1,7 +1,5 @@
 """How far do memorized and other sequences lie apart inside a model while it decodes, step by step?"""
 
-from typing import Any
-
 import streamlit as st
 
 from memviz import ui
@@ -10,11 +8,11 @@ from memviz.figures.dynamics import MEASURES, dynamics_figure, pair_name
 from memviz.maps import PAIRS, STATES, VARIANTS
 from memviz.measures.glossary import explain
 from memviz.ui.common import frames
-from memviz.ui.dynamics import page as dynamics
-from memviz.ui.map import page as mapping
-from memviz.ui.population import page as population
+from memviz.ui.common.progress import offer_jobs
+from memviz.ui.common.widgets import BOUND
+from memviz.ui.dynamics.tables import found_of, joined, n_words, sampled_words, tables_of, tasks_of
+from memviz.ui.population.view import choose_view
 
-BOUND: dict[str, Any] = {"bind": "query-params"}
 MEASURE_HELP = f"Cosine: {explain('cosine')} Distance: {explain('distance')}"
 USUAL = [("memorized", "memorized"), ("unmemorized", "unmemorized"), ("memorized", "unmemorized")]
 READING = (
@@ -27,7 +25,7 @@ READING = (
 
 st.title("Dynamics")
 st.markdown("How far do memorized and other sequences lie apart inside a model while it decodes, step by step?")
-view, _ = population.choose_view()
+view, _ = choose_view()
 line = st.columns([1.8, 1.5, 1.2, 4], vertical_alignment="bottom")
 measure = line[0].selectbox(
     "Measure", list(MEASURES), format_func=lambda n: MEASURES[n], key="measure", help=MEASURE_HELP, **BOUND
@@ -36,9 +34,9 @@ state = line[1].selectbox("States", STATES, key="state", **BOUND)
 variant = line[2].selectbox("Generations", VARIANTS, key="variant", help=explain("loop"), **BOUND)
 labels = {pair_name(*pair): pair for pair in PAIRS}
 chosen = line[3].multiselect("Pairs", list(labels), [pair_name(*pair) for pair in USUAL], key="pairs", **BOUND)
-tasks = dynamics.tasks_of(view)
+tasks = tasks_of(view)
 try:
-    found = dynamics.found_of(view, tasks)
+    found = found_of(view, tasks)
 except InputError as error:
     ui.refuse(error)
 missing = [task for task in tasks if task.model not in found]
@@ -46,21 +44,21 @@ if missing:
     if not found:
         st.info("Not computed yet. Opening a page or a link never starts work.")
     verb = "Compute" if not found else f"Compute the other {len(missing)}"
-    mapping.show_jobs(tasks, missing, verb, "Dynamics", "dynamics-run")
+    offer_jobs(tasks, missing, verb, "Dynamics", "dynamics-run")
 if not found:
     st.stop()
-tables = dynamics.tables_of(view, found)
+tables = tables_of(view, found)
 pairs = [labels[name] for name in chosen]
 shown = [pair for pair in pairs if pair[0] == pair[1]] if measure == "norm" else pairs
 frames.show_figure(
     dynamics_figure(tables, measure, state, variant, shown) if shown else None,
-    dynamics.joined(tables),
+    joined(tables),
     f"{frames.sentence(MEASURES[measure])}, {state}",
     "dynamics",
-    view,
+    view.task,
     f"Reading states of the last layer, free-running, k = {view.task.context_at}, m = {view.m}; "
-    f"{dynamics.sampled_words(found)}. {variant.capitalize()}: "
-    f"{dynamics.n_words(found, view, VARIANTS.index(variant))}. Bands: middle 95 % over resampled rows (whole "
+    f"{sampled_words(found)}. {variant.capitalize()}: "
+    f"{n_words(found, view, VARIANTS.index(variant))}. Bands: middle 95 % over resampled rows (whole "
     "groups of near-duplicates, never pairs); t = -1 is the last context token.",
     missing="Norms have no pairs between groups: choose a group or all rows." if pairs else "Choose a pair.",
 )

@@ -4,7 +4,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.gallery import examples
-from memviz.ui.gallery import page as gallery
+from memviz.ui.gallery.cards import show_cards, show_unseen, show_walk
 
 WALK, ALL = "The four findings", "All examples"
 
@@ -16,7 +16,7 @@ if not examples():
     st.stop()
 shown = st.segmented_control("Shown", [WALK, ALL], default=WALK, required=True, key="shown", bind="query-params")
 if shown == WALK:
-    gallery.show_walk()
+    show_walk()
 else:
-    gallery.show_cards(examples())
-ui.show_unseen()
+    show_cards(examples())
+show_unseen()

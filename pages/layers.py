@@ -1,24 +1,22 @@
 """From which layer on does a model hold the true token, and what would the layers below it say?"""
 
-from typing import Any
-
 import streamlit as st
 
 from memviz import ui
 from memviz.errors import InputError
 from memviz.measures.glossary import explain
-from memviz.passages import PASSAGES
 from memviz.settings import settings
 from memviz.tasks.ladder import LadderTask, share_tokens, tasks_of
-from memviz.tasks.trace import MAX_TEXT_BYTES
+from memviz.ui import several
 from memviz.ui.common.frames import offer_table, picture
-from memviz.ui.compare import page as compare
-from memviz.ui.layers import page as lensing
+from memviz.ui.common.models import readers_of
+from memviz.ui.common.widgets import BOUND
+from memviz.ui.layers import cells
+from memviz.ui.layers.elsewhere import offer_other_pages, offer_traces_prompt
+from memviz.ui.layers.files import table_of
+from memviz.ui.layers.readings import MODES, READS, layers_rows, said_of, say_failures
+from memviz.ui.prompt import choose_prompt, set_prompt_defaults
 
-OWN_TEXT = "Text of your own"
-DEFAULTS = {"context": 32, "continuation": 32}
-KEEP: dict[str, Any] = {"persist_state": "session"}
-BOUND: dict[str, Any] = {"bind": "query-params"}
 WHAT = (
     "A logit lens reads the state of every layer as if it were the last: through the model's own final norm and output "
     "matrix. It shows what could already be read off there, not what the layer was trained for; early layers of some "
@@ -29,45 +27,33 @@ WHAT = (
 st.title("Inside the model")
 st.markdown("From which layer on does a model hold the true token, and what would the layers below it say?")
 
-sources = [*([ui.ROW] if ui.samples() else []), *PASSAGES, OWN_TEXT]
-first_row = ui.known_row(ui.default_model())
-ui.set_defaults("compare", {**DEFAULTS, "source": sources[0], "row": first_row, "model": ui.default_model()})
-linked = compare.followed_ladder(PASSAGES, OWN_TEXT)
+set_prompt_defaults(several.PAGE)
+linked = several.LINK.followed(several.fill)
 bar = st.columns([3.4, 4, 1.7, 1.9, 1.3], vertical_alignment="bottom")
-choice = compare.choose_models(bar[0], linked)
-source = bar[1].selectbox("Text", sources, key="compare_source", **KEEP)
-n_context = bar[2].number_input("Context", step=1, key="compare_context", **KEEP)
-n_steps = bar[3].number_input("Continuation", step=1, key="compare_continuation", **KEEP)
+choice = several.choose_models(bar[0], linked)
+form = choose_prompt(several.PAGE, bar[1:4])
 ui.offer(bar[4], "Run", "layers_run", type="primary", width="stretch", disabled=not choice.models)
-if source == ui.ROW:
-    ui.show_row(st.session_state["compare_row"], "compare")
-elif source == OWN_TEXT:
-    given = st.file_uploader("A .txt file", type="txt", max_upload_size=MAX_TEXT_BYTES // 1_000_000, key="layers_file")
-    ui.take_upload(given, "compare_text")
-    st.text_area("Text", key="compare_text", height=140, placeholder="Paste or type a passage.", **KEEP)
-lensing.offer_traces_prompt()
+form.show()
+offer_traces_prompt()
 if not choice.models:
     st.info("Choose the models to look into.")
     st.stop()
-readers = compare.readers_of(choice.models)
+readers = readers_of(choice.models)
 aligned = share_tokens(readers)
 try:
-    ui.within("Context", n_context, 1, MAX_TEXT_BYTES)
-    ui.within("Continuation", n_steps, 1, MAX_TEXT_BYTES)
-    prompt = PASSAGES.get(source) or st.session_state.get("compare_text", "")
-    if source == ui.ROW:
-        prompt = ui.prompt_of_row(st.session_state["compare_row"], readers[0][1])
-    task = linked or LadderTask(tasks_of(prompt, readers, n_context, n_steps, settings().dtype), choice.axis)
-    rows = lensing.rows_of(task, readers)
-    lensing.check_rows(rows)
+    sizes = form.sizes()
+    prompt = form.prompt(readers[0][1])
+    task = linked or LadderTask(tasks_of(prompt, readers, *sizes, settings().dtype), choice.axis)
+    rows = layers_rows(task, readers)
 except InputError as error:
     ui.refuse(error)
 if ui.pressed("layers_run"):
-    lensing.run_lenses(task, rows)
-    rows = lensing.rows_of(task, readers)
-compare.keep_link(task)
-lensing.watch_rows(rows)
-done = [row for row in rows if row.reading is not None]
+    several.run_rows(task, rows)
+    rows = layers_rows(task, readers)
+several.LINK.name_again(task)
+several.watch_rows(rows)
+say_failures(rows)
+done = [row for row in rows if row.result is not None]
 if not done:
     if not any(row.job and row.job.active for row in rows):
         st.info("Not computed yet: press **Run**. Opening a page or a link never starts work.")
@@ -86,8 +72,8 @@ if st.session_state.get("shown") not in names:
 shown = choose[0].selectbox("Model drawn", names, len(names) - 1, key="shown", **BOUND)
 mode = choose[1].segmented_control(
     "Reading",
-    list(lensing.MODES),
-    format_func=lambda name: lensing.MODES[name],
+    list(MODES),
+    format_func=lambda name: MODES[name],
     default="teacher_forced",
     required=True,
     key="reading",
@@ -106,36 +92,36 @@ quantity = choose[2].segmented_control(
 row = by_name.get(shown, done[-1])
 if row.model.name != shown:
     st.info(f"{shown} has no reading yet; this is {row.model.name}.")
-st.markdown(lensing.said_of(row, mode))
+st.markdown(said_of(row, mode))
 key = f"lens-{row.task.hash[:12]}-{mode}-{quantity}"
 st.session_state[f"{key}_context"] = row.n_context
 
 
 @st.fragment
-def cells() -> None:
-    cell = lensing.chosen_cell(row, mode)
+def drawn() -> None:
+    cell = cells.chosen_cell(row, mode)
     picked, detail = st.columns([3.4, 1.2]) if cell else (st.container(), None)
     figure = lens_figure(row.scores(mode), quantity, row.words(row.task.continuation_ids), row.n_context, cell)
-    words = f"{QUANTITIES[quantity]} by layer and position, {row.model.name}, {lensing.MODES[mode]}"
+    words = f"{QUANTITIES[quantity]} by layer and position, {row.model.name}, {MODES[mode]}"
     picked.plotly_chart(
         figure,
         key=key,
         config=picture("layers"),
-        on_select=lambda: lensing.take_cell(key),
+        on_select=lambda: cells.take_cell(key),
         selection_mode="points",
         alt=words,
     )
     picked.caption(
-        f"{lensing.MODES[mode].capitalize()}: {lensing.READS[mode]}. One prompt, {row.n_context} context tokens, "
+        f"{MODES[mode].capitalize()}: {READS[mode]}. One prompt, {row.n_context} context tokens, "
         f"{len(row.task.continuation_ids)} positions; each column is the token being predicted. Line: commit layer. "
         "Click a cell to see what that layer would say."
     )
     if cell and detail:
         with detail:
-            lensing.show_cell(row, mode, cell)
+            cells.show_cell(row, mode, cell)
 
 
-cells()
+drawn()
 if len({len(one.scores(mode).rank) for one in done}) > 1:
     st.caption("The models differ in depth, so below they are compared at the same share of it.")
 left, right = st.columns(2)
@@ -146,7 +132,7 @@ with left.container(border=True):
         figure = commit_figure(commits, row.words(row.task.continuation_ids), row.n_context)
         st.plotly_chart(figure, key=f"commit-{task.hash[:12]}-{mode}", config=picture("commit"))
         st.caption(
-            f"{lensing.MODES[mode].capitalize()}; a row a model, shaded by commit layer / last layer. "
+            f"{MODES[mode].capitalize()}; a row a model, shaded by commit layer / last layer. "
             "Blank: the last layer's likeliest token is another one."
         )
     else:
@@ -156,11 +142,11 @@ with right.container(border=True):
     figure = depth_figure({one.model.name: one.scores(mode) for one in done})
     st.plotly_chart(figure, key=f"depth-{task.hash[:12]}-{mode}", config=picture("depth"))
     st.caption(
-        f"{lensing.MODES[mode].capitalize()}; mean over this prompt's {len(row.task.continuation_ids)} positions: it "
+        f"{MODES[mode].capitalize()}; mean over this prompt's {len(row.task.continuation_ids)} positions: it "
         "says nothing of other prompts."
     )
 with st.container(horizontal=True):
-    lensing.offer_other_pages(task, row)
+    offer_other_pages(task, row)
     with st.popover("Data", icon=":material/download:"):
-        offer_table(lensing.table_of(done), f"layers-{task.hash[:12]}")
+        offer_table(table_of(done), f"layers-{task.hash[:12]}")
 st.caption(WHAT)

@@ -1,7 +1,5 @@
 """Where do memorized and other sequences lie among a model's hidden states, and how do they move while it decodes?"""
 
-from typing import Any
-
 import streamlit as st
 
 from memviz import ui
@@ -9,13 +7,15 @@ from memviz.errors import InputError
 from memviz.figures.maps import COLOURS, Pane
 from memviz.maps import map_key
 from memviz.ui.common.frames import offer_table
-from memviz.ui.common.sequences import show_sequences
-from memviz.ui.map import page as mapping
-from memviz.ui.map import report as mapreport
-from memviz.ui.map import trail as maptrail
-from memviz.ui.population import page as population
+from memviz.ui.common.process import device_kind
+from memviz.ui.common.progress import offer_jobs
+from memviz.ui.common.widgets import BOUND
+from memviz.ui.map import component, form, report
+from memviz.ui.map.frame import framed, stored_maps
+from memviz.ui.map.trail import keep_prompt, trail_of
+from memviz.ui.population.sequences import show_sequences
+from memviz.ui.population.view import choose_view
 
-BOUND: dict[str, Any] = {"bind": "query-params"}
 WHY = (
     "A map bends a space of many dimensions into two: distances on it are not the model's, and a group that stands "
     "apart on it may not be apart in the full space. Two maps are moved onto each other before they are compared, and "
@@ -24,12 +24,12 @@ WHY = (
 
 st.title("Map")
 st.markdown("Where do memorized and other sequences lie among a model's hidden states, and how do they move?")
-view, _ = population.choose_view()
+view, _ = choose_view()
 line = st.columns([1.5, 1.5, 1.7, 0.9, 1.1, 1.5, 1.6], vertical_alignment="bottom")
 try:
-    asked = mapping.choose(view, line)
-    tasks = {reducer: asked.tasks(reducer) for reducer in mapping.REDUCERS}
-    held = {reducer: mapping.stored_maps(view, each) for reducer, each in tasks.items()}
+    asked = form.choose(view, line)
+    tasks = {reducer: asked.tasks(reducer) for reducer in form.REDUCERS}
+    held = {reducer: stored_maps(view, each) for reducer, each in tasks.items()}
 except InputError as error:
     ui.refuse(error)
 colour = line[6].selectbox("Colour", list(COLOURS), format_func=lambda name: COLOURS[name], key="colour", **BOUND)
@@ -42,21 +42,21 @@ for name in ("pca", "umap") if asked.reducer == "umap" else ("pca",):
             waits = (
                 "PCA stays on the picture until it is there." if name == "umap" else "Opening a page starts no work."
             )
-            st.info(f"{mapping.REDUCERS[name]} is not computed yet for {len(missing)} model(s). {waits}")
+            st.info(f"{form.REDUCERS[name]} is not computed yet for {len(missing)} model(s). {waits}")
         verb = "Compute" if name == "pca" else "Make the UMAP"
-        mapping.show_jobs(tasks[name], missing, verb, f"{mapping.REDUCERS[name]} map", f"map-{name}")
+        offer_jobs(tasks[name], missing, verb, f"{form.REDUCERS[name]} map", f"map-{name}")
 maps = [found for found in held[reducer] if found is not None]
 if len(maps) < len(asked.models):
     st.stop()
 
-keys = [map_key(task, view.sweep, mapping.device_kind(task.scope.dtype)) for task in tasks[reducer]]
+keys = [map_key(task, view.sweep, device_kind(task.scope.dtype)) for task in tasks[reducer]]
 try:
-    frames = mapping.framed(view, maps, keys)
+    frames = framed(view, maps, keys)
 except InputError as error:
     ui.refuse(error)
 trail_on = st.toggle("Show the Trace page's prompt as a path", value="prompt" in st.query_params, key="map_trail")
-trail = maptrail.trail_of(asked, frames) if trail_on else None
-maptrail.keep_prompt(trail_on)
+trail = trail_of(asked, frames) if trail_on else None
+keep_prompt(trail_on)
 if isinstance(trail, str):
     st.info(trail)
 elif trail:
@@ -70,17 +70,17 @@ def drawn() -> None:
         Pane(view.names[model], frame.points, trail[1] if isinstance(trail, tuple) and trail[0] == model else None)
         for model, frame in zip(asked.models, frames, strict=True)
     ]
-    mapping.map_component(panes, colour, view, f"map-{'-'.join(name[:10] for name in keys)}")
+    component.map_component(panes, colour, view, f"map-{'-'.join(name[:10] for name in keys)}")
     for model, frame in zip(asked.models, frames, strict=True):
-        st.caption(mapreport.caption(asked, frame, model))
-    if mapping.selected_rows(view) is None:
+        st.caption(report.caption(asked, frame, model))
+    if component.selected_rows(view) is None:
         st.caption("Draw a lasso around points, or click one, to list their sequences here; Shift adds to them.")
     else:
         st.fragment(listed)()
 
 
 def listed() -> None:
-    rows = mapping.selected_rows(view)
+    rows = component.selected_rows(view)
     if rows is None:
         return
     rows = rows[[row in known for row in rows.tolist()]]
@@ -92,7 +92,7 @@ known = set(view.rows["row"].tolist())
 drawn()
 st.subheader("What the full space says", anchor=False)
 st.caption(WHY)
-mapreport.show_numbers(view, asked, frames)
+report.show_numbers(view, asked, frames)
 with st.popover("Data", icon=":material/download:"):
-    offer_table(mapreport.exported(frames, asked), f"map-{keys[0][:12]}")
-    mapreport.show_command(tasks[reducer])
+    offer_table(report.exported(frames, asked), f"map-{keys[0][:12]}")
+    report.show_command(tasks[reducer])

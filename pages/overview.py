@@ -3,7 +3,7 @@
 import streamlit as st
 
 from memviz.gallery import examples
-from memviz.ui.overview import page as overview
+from memviz.ui.overview import sections
 
 st.title("memviz")
 st.markdown(
@@ -15,13 +15,13 @@ st.markdown(
 live = next(iter(examples()), None)
 if live:
     with st.container(border=True):
-        overview.show_live(live)
+        sections.show_live(live)
 st.subheader("Where to begin", anchor=False)
-overview.show_doors()
+sections.show_doors()
 left, right = st.columns([1.7, 1])
 with left:
     st.subheader("Models", anchor=False)
-    overview.show_models()
+    sections.show_models()
 with right:
     st.subheader("This machine", anchor=False)
-    overview.show_machine()
+    sections.show_machine()

@@ -6,8 +6,10 @@ import streamlit as st
 from memviz import ui
 from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, size_figure
 from memviz.measures.glossary import explain
+from memviz.population import POPULATIONS
 from memviz.ui.common import frames
-from memviz.ui.population import page as shown
+from memviz.ui.population.tables import covered_words, fit_of, floor_of, table_of, with_held_out
+from memviz.ui.population.view import WEIGHTINGS, choose_view, words_of
 
 CURVES = {
     "continuation": ("Against continuation size", "m", "continuation tokens m"),
@@ -17,7 +19,7 @@ CURVES = {
 
 st.title("Population")
 st.markdown("How does memorization of many sequences change with model size, context, continuation and exposures?")
-view, line = shown.choose_view(with_weights=True)
+view, line = choose_view(with_weights=True)
 names, largest = view.names, view.models[-1]
 modes = [mode for mode in ("sliding", "anchored") if mode in view.task.context_modes and view.task.contexts]
 mode = modes[0] if modes else "sliding"
@@ -36,12 +38,12 @@ with line:
             "Context grows", modes, default=mode, required=True, key="mode", bind="query-params"
         )
 k, m, at = view.task.context_at, view.m, view.task.continuation_at
-sizes, floor = shown.table_of(view, "size", "model"), shown.floor_of(view, "size", "model")
+sizes, floor = table_of(view, "size", "model"), floor_of(view, "size", "model")
 
 if sizes is not None and len(sizes):
     top = sizes.iloc[-1]
     cards = st.container(key="cards").columns(4)
-    cards[0].metric("Rows", f"{int(top['n']):,}", help=shown.words_of(view), border=True)
+    cards[0].metric("Rows", f"{int(top['n']):,}", help=words_of(view), border=True)
     cards[1].metric(f"Mean score M, {names[largest]}", f"{top['mean']:.3f}", help=explain("mean_score"), border=True)
     cards[2].metric(
         f"Memorized (M = 1), {names[largest]}", f"{top['full']:.1%}", help=explain("share_memorized"), border=True
@@ -49,8 +51,8 @@ if sizes is not None and len(sizes):
     held = "none swept" if floor is None or not len(floor) else f"{floor.iloc[-1]['mean']:.3f}"
     cards[3].metric("Held-out floor, mean M", held, help=explain("held_out"), border=True)
 st.caption(
-    f"{shown.words_of(view)} · k = {k}, m = {m} unless an axis says otherwise · "
-    f"{shown.WEIGHTINGS[view.population].lower()}: {shown.POPULATIONS[view.population]}{shown.covered_words(view)} · "
+    f"{words_of(view)} · k = {k}, m = {m} unless an axis says otherwise · "
+    f"{WEIGHTINGS[view.population].lower()}: {POPULATIONS[view.population]}{covered_words(view)} · "
     "whiskers: 95 %, over groups of near-duplicates; another training run would differ by more"
 )
 
@@ -58,9 +60,9 @@ left, right = st.columns(2)
 with left:
     figure = None if sizes is None else levels_figure(sizes, "model", names)
     note = f"{frames.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8"
-    frames.show_figure(figure, sizes, "Share at each score level", "levels", view, note)
+    frames.show_figure(figure, sizes, "Share at each score level", "levels", view.task, note)
 with right:
-    fit = shown.fit_of(view, quantity)
+    fit = fit_of(view, quantity)
     drawn = None
     if fit is not None:
         ends = sorted(view.n_parameters.values())
@@ -70,32 +72,34 @@ with right:
     note = frames.n_words(sizes, "model") + (
         f"; fitted through {fit.n_models} models, interval over rows" if fit else "; a fit needs two sizes"
     )
-    frames.show_figure(figure, sizes, f"{frames.sentence(QUANTITIES[quantity])} against model size", "size", view, note)
+    frames.show_figure(
+        figure, sizes, f"{frames.sentence(QUANTITIES[quantity])} against model size", "size", view.task, note
+    )
 
 ui.draw_so_far("population")
 continuation, context = st.columns(2)
 with continuation:
     title, x_column, label = CURVES["continuation"]
-    table = shown.table_of(view, "continuation", "model", "m")
+    table = table_of(view, "continuation", "model", "m")
     figure = None
     if table is not None:
-        below = shown.floor_of(view, "continuation", "model", "m")
+        below = floor_of(view, "continuation", "model", "m")
         figure = lines_figure(table, x_column, label, quantity, view.models, names, below)
     note = f"{frames.n_words(table)}, the same rows at every m; k = {k}"
-    frames.show_figure(figure, table, title, "continuation", view, note)
+    frames.show_figure(figure, table, title, "continuation", view.task, note)
 with context:
     title, x_column, label = CURVES[mode]
-    table = shown.table_of(view, mode, "model", "k") if modes else None
+    table = table_of(view, mode, "model", "k") if modes else None
     figure = None
     if table is not None:
-        below = shown.floor_of(view, mode, "model", "k")
+        below = floor_of(view, mode, "model", "k")
         figure = lines_figure(table, x_column, label, quantity, view.models, names, below)
     note = f"{frames.n_words(table)}, the same rows at every k; m = {at}"
-    frames.show_figure(figure, table, title, f"context-{mode}", view, note)
+    frames.show_figure(figure, table, title, f"context-{mode}", view.task, note)
 
 exposures, domains = st.columns(2)
 with exposures:
-    table = shown.table_of(shown.with_held_out(view), "size", "model", "bucket")
+    table = table_of(with_held_out(view), "size", "model", "bucket")
     figure = None
     if table is not None and len(table):
         steps = table.assign(bucket=["held out" if not bucket else f"{bucket:g}" for bucket in table["bucket"]])
@@ -107,18 +111,18 @@ with exposures:
         table,
         "Against exposures",
         "exposures",
-        view,
+        view.task,
         f"{frames.n_words(table, 'bucket and model')}; rows of a bucket count once each",
         "How often these rows were seen in training is not known.",
     )
 with domains:
-    table = shown.table_of(view, "size", "model", "domain")
+    table = table_of(view, "size", "model", "domain")
     figure = None
     if table is not None and len(table):
-        below = shown.floor_of(view, "size", "model", "domain")
+        below = floor_of(view, "size", "model", "domain")
         figure = lines_figure(table, "domain", "domain", quantity, view.models, names, below, category=True, join=False)
     frames.show_figure(
-        figure, table, "By domain", "domains", view, frames.n_words(table, "domain and model"),
+        figure, table, "By domain", "domains", view.task, frames.n_words(table, "domain and model"),
         "The domains of these rows are not known.",
     )  # fmt: skip
 st.caption(

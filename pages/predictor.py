@@ -6,11 +6,12 @@ import streamlit as st
 
 from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
-from memviz.ui.population.page import forget_unknown
-from memviz.ui.predictor import evaluation as evaluated
-from memviz.ui.predictor import fitting as predicting
+from memviz.ui.common.frames import offer_table, picture
+from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.predictor import evaluation, results
+from memviz.ui.predictor.fit import LOSS_NOTE, show_training
+from memviz.ui.predictor.known import is_nothing_fitted
 
-BOUND: dict[str, Any] = {"bind": "query-params"}
 VIEWS = {"results": "Results", "train": "Train"}
 
 st.title("Predictor")
@@ -18,7 +19,7 @@ st.markdown(
     "Can it be told, token by token, which part of a continuation is memorized? A small Transformer reads hidden "
     "states and per-token statistics of a model, never the true text."
 )
-nothing = predicting.is_nothing_fitted()
+nothing = is_nothing_fitted()
 view_name = st.segmented_control(
     "Show",
     list(VIEWS),
@@ -31,7 +32,7 @@ view_name = st.segmented_control(
 )
 
 if view_name == "train":
-    predicting.show_training(nothing)
+    show_training(nothing)
     st.stop()
 
 if nothing:
@@ -43,9 +44,9 @@ from memviz.figures import predictor as figures  # noqa: E402
 from memviz.figures import thresholds  # noqa: E402
 
 bar = st.columns([3, 4.6, 1.5, 1.5], vertical_alignment="bottom")
-view = evaluated.choose_view(bar)
-st.caption(evaluated.words_of(view))
-evaluated.show_cards(view)
+view = evaluation.choose_evaluation(bar)
+st.caption(results.words_of(view))
+results.show_cards(view)
 
 left, right = st.columns(2)
 with left:
@@ -57,7 +58,7 @@ with left:
         **BOUND,
     )
     own = view.metrics[view.metrics["metric"] == metric]
-    evaluated.show(
+    results.show(
         lambda: figures.methods_figure(own, metric),
         "Against simpler ways of guessing",
         "methods",
@@ -75,7 +76,7 @@ with right:
         **BOUND,
     )
     lines = view.sizes[view.sizes["metric"] == metric]
-    evaluated.show(
+    results.show(
         lambda: figures.sizes_figure(lines, metric, view.models, baseline),
         "By model size and continuation size",
         "sizes",
@@ -85,14 +86,14 @@ with right:
     )
 
 ui.draw_so_far("predictor")
-chosen = evaluated.choose_methods()
+chosen = results.choose_methods()
 roc, precision = st.columns(2)
 prevalence = float(view.metrics.iloc[0]["prevalence"])
 curves = view.of(view.tables.curves)
 unit = f"unit: position, {view.metrics.iloc[0]['n']:,} rows x {view.m}"
 for place, name, title in ((roc, "roc", "ROC"), (precision, "precision_recall", "Precision against recall")):
     with place:
-        evaluated.show(
+        results.show(
             lambda name=name: thresholds.curve_figure(curves, name, chosen, prevalence),  # type: ignore[misc]
             title,
             name.replace("_", "-"),
@@ -105,7 +106,7 @@ calibration, confusion = st.columns(2)
 with calibration:
     bins = view.of(view.tables.calibration)
     drawn = [name for name in chosen if name != "oracle_rank"]
-    evaluated.show(
+    results.show(
         lambda: thresholds.reliability_figure(bins, drawn),
         "Reliability",
         "reliability",
@@ -125,12 +126,12 @@ with confusion:
         threshold = st.select_slider("Called memorized from P =", steps, 0.5, key="threshold", **BOUND)
         at = counts[counts["threshold"] == threshold].iloc[0]
         words = "Confusion, and accuracy, precision and recall against the threshold"
-        options: dict[str, Any] = {"config": evaluated.picture("confusion"), "alt": words}
+        options: dict[str, Any] = {"config": picture("confusion"), "alt": words}
         st.plotly_chart(thresholds.confusion_figure(at), key="figure-confusion", **options)
         st.plotly_chart(thresholds.threshold_figure(counts, threshold), key="figure-threshold", **options)
 
     with st.container(border=True):
-        evaluated.head("Confusion by threshold", "confusion", counts)
+        results.head("Confusion by threshold", "confusion", counts)
         by_threshold()
         st.caption(f"{unit}; shares are of each line. Accuracies elsewhere on this page are at P = 0.50.")
 
@@ -140,7 +141,7 @@ with levels:
     level_metric = metric if metric in ("token_accuracy", "full_accuracy") else "token_accuracy"
     n_of = by_level[(by_level["method"] == "predictor") & (by_level["metric"] == level_metric)]
     rows = ", ".join(f"{n:,}" for n in n_of.sort_values("level")["n"])
-    evaluated.show(
+    results.show(
         lambda: figures.levels_figure(by_level, level_metric, [name for name in chosen if name != "oracle_rank"]),
         "By score level",
         "levels",
@@ -150,7 +151,7 @@ with levels:
     )
 with divergence:
     outcomes = view.of(view.tables.outcomes)
-    evaluated.show(
+    results.show(
         lambda: figures.divergence_figure(outcomes, chosen, view.m),
         "Predicted first divergence",
         "divergence",
@@ -161,16 +162,16 @@ with divergence:
 
 loss, theirs = st.columns(2)
 with loss:
-    evaluated.show(
+    results.show(
         lambda: figures.loss_figure(view.known.about["epochs"]),
         "How it was fitted",
         "loss",
         view.epochs,
-        predicting.LOSS_NOTE,
+        LOSS_NOTE,
     )
 with theirs, st.container(border=True):
     st.markdown("**The study's numbers beside these**")
-    beside = evaluated.reported_beside(view)
+    beside = results.reported_beside(view)
     st.dataframe(
         beside,
         hide_index=True,
@@ -184,7 +185,7 @@ with theirs, st.container(border=True):
 with st.expander("All numbers: every method, size and continuation size"):
     table = view.sizes.drop(columns=["predictor"])
     st.dataframe(table, hide_index=True)
-    evaluated.offer_table(table, "predictor-metrics")
+    offer_table(table, "predictor-metrics")
 with st.expander("This predictor"):
-    evaluated.show_about(view)
+    results.show_about(view)
 st.page_link(ui.PAGES / "trace.py", label="Predictions under the tokens of a trace", icon=":material/timeline:")

@@ -2,7 +2,6 @@
 
 import itertools
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
@@ -13,8 +12,11 @@ from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.population import memorized_only_by, rows_of_cell
 from memviz.ui.common import frames
-from memviz.ui.common.sequences import show_sequences
-from memviz.ui.population import page as shown
+from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.sequences import show_sequences
+from memviz.ui.population.tables import points as points_of
+from memviz.ui.population.tables import table_of_transition, transition_of
+from memviz.ui.population.view import choose_view, words_of
 
 MIN_N = 20
 """Sequences of a level below which its percentages are not shown."""
@@ -23,14 +25,13 @@ CELL, LOST, GAINED = "One cell", "Memorized by the first alone", "Memorized by t
 
 st.title("Transitions")
 st.markdown("Which sequences change their score level from one model to another?")
-view, _ = shown.choose_view()
+view, _ = choose_view()
 if len(view.models) < 2:
     st.info("A transition needs two models: choose another one under **Rows and models**, or sweep several.")
     st.stop()
 names = view.names
-bound: dict[str, Any] = {"bind": "query-params"}
 try:
-    points = shown.points(view, "size")
+    points = points_of(view, "size")
 except InputError as error:
     ui.refuse(error)
 
@@ -49,17 +50,17 @@ def take_cell(key: str, smaller: str, larger: str) -> None:
 
 
 for key in ("smaller", "larger"):
-    shown.forget_unknown(key, view.models)
+    forget_unknown(key, view.models)
 pair = st.columns(4, vertical_alignment="bottom")
 last = len(view.models) - 1
-smaller = pair[0].selectbox("From", view.models, last - 1, format_func=lambda n: names[n], key="smaller", **bound)
-larger = pair[1].selectbox("To", view.models, last, format_func=lambda n: names[n], key="larger", **bound)
-level = pair[2].selectbox(f"Level under {names[smaller]}", LEVELS, None, placeholder=ANY, key="level", **bound)
-to = pair[3].selectbox(f"Level under {names[larger]}", LEVELS, None, placeholder=ANY, key="to", **bound)
+smaller = pair[0].selectbox("From", view.models, last - 1, format_func=lambda n: names[n], key="smaller", **BOUND)
+larger = pair[1].selectbox("To", view.models, last, format_func=lambda n: names[n], key="larger", **BOUND)
+level = pair[2].selectbox(f"Level under {names[smaller]}", LEVELS, None, placeholder=ANY, key="level", **BOUND)
+to = pair[3].selectbox(f"Level under {names[larger]}", LEVELS, None, placeholder=ANY, key="to", **BOUND)
 if smaller == larger:
     st.info("Choose two different models.")
     st.stop()
-found = shown.transition_of(view, smaller, larger)
+found = transition_of(view, smaller, larger)
 chosen = (LEVELS.index(level), LEVELS.index(to)) if level and to else None
 
 left, right = st.columns([1.25, 1])
@@ -67,10 +68,10 @@ with left:
     key = f"matrix-{smaller}-{larger}-{hash(view.asked)}"
     frames.show_figure(
         transition_figure(found.counts, found.shares, names[smaller], names[larger], MIN_N, chosen=chosen),
-        shown.table_of_transition(found),
+        table_of_transition(found),
         f"From {names[smaller]} to {names[larger]}",
         "transition",
-        view,
+        view.task,
         f"n = {found.n:,} sequences, k = {view.task.context_at}, m = {view.m}. A row adds up to 100 %; its percentages "
         f"are hidden below n = {MIN_N}. Click a cell to list its sequences.",
         on_select=partial(take_cell, key, smaller, larger),
@@ -92,14 +93,14 @@ with right:
         + (f" 95 %: {found.kappa.low:.2f} to {found.kappa.high:.2f}." if known else " Here both know one level only."),
         border=True,
     )
-    st.caption(shown.words_of(view))
+    st.caption(words_of(view))
     gained, lost = (memorized_only_by(points, *ends) for ends in ((larger, smaller), (smaller, larger)))
     lists = {
         CELL: f"{level or '…'} → {to or '…'}",
         LOST: f"{len(lost):,} by {names[smaller]}, not by {names[larger]}",
         GAINED: f"{len(gained):,} by {names[larger]}, not by {names[smaller]}",
     }
-    which = st.radio("Listed below", list(lists), captions=list(lists.values()), key="listed", **bound)
+    which = st.radio("Listed below", list(lists), captions=list(lists.values()), key="listed", **BOUND)
 
 if which == CELL and chosen is None:
     st.info("Click a cell of the matrix, or choose both levels above it, to list its sequences.")
@@ -120,15 +121,15 @@ if len(view.models) > 2:
     steps = list(itertools.pairwise(view.models))
     columns = st.columns(min(4, len(steps)))
     for i, (one, next_one) in enumerate(steps):
-        each = shown.transition_of(view, one, next_one)
+        each = transition_of(view, one, next_one)
         key = f"step-{one}-{hash(view.asked)}"
         with columns[i % len(columns)]:
             frames.show_figure(
                 transition_figure(each.counts, each.shares, names[one], names[next_one], MIN_N, compact=True),
-                shown.table_of_transition(each),
+                table_of_transition(each),
                 f"{names[one]} → {names[next_one]}",
                 f"transition-{i}",
-                view,
+                view.task,
                 f"keep their level: {each.kept.value:.0%} [{each.kept.low:.0%}, {each.kept.high:.0%}], n = {each.n:,}",
                 on_select=partial(take_cell, key, one, next_one),
                 key=key,

@@ -15,16 +15,9 @@ from support.model_folders import change, write_model
 
 from memviz import catalog
 from memviz.catalog import Card, Folder, Hub, Package, card_folder, find_model, known_models, read_card, write_card
+from memviz.errors import InputError
 from memviz.settings import Settings
-from memviz.weights import (
-    MAX_JSON_BYTES,
-    ModelError,
-    count_parameters,
-    fingerprint,
-    memory_needed,
-    read_json,
-    weight_files,
-)
+from memviz.weights import MAX_JSON_BYTES, count_parameters, fingerprint, memory_needed, read_json, weight_files
 
 
 @pytest.fixture(autouse=True)
@@ -81,13 +74,13 @@ def test_names_of_the_hub(settings: Settings, name: str, source: Hub) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "a/../../b", "/etc/passwd", "~/x", ".hidden", "a\\b", "owner/name@../../x"])
 def test_names_that_are_paths(settings: Settings, name: str) -> None:
-    with pytest.raises(ModelError, match="is not a name: give a name of `memviz models`"):
+    with pytest.raises(InputError, match="is not a name: give a name of `memviz models`"):
         find_model(name, settings)
 
 
 @pytest.mark.parametrize("name", ["", "x", "a/b/c", "a b/c", "pythia-3b-deduped", "pythia-1b-deduped@v0", "x" * 10**6])
 def test_names_that_nothing_has(settings: Settings, name: str) -> None:
-    with pytest.raises(ModelError, match="is unknown: known are smollm2-135m, gemma-3-270m, ") as raised:
+    with pytest.raises(InputError, match="is unknown: known are smollm2-135m, gemma-3-270m, ") as raised:
         find_model(name, settings)
     assert len(str(raised.value)) < 1000
 
@@ -103,7 +96,7 @@ def test_local_folders_come_first_and_the_first_root_wins(settings: Settings) ->
     assert find_model("both", settings).source == Folder(first) != Folder(hidden)
     assert find_model("smollm2-135m", settings).source == Folder(own)
     assert find_model("a..b", settings).source == Folder(dotted)
-    with pytest.raises(ModelError, match="is unknown"):
+    with pytest.raises(InputError, match="is unknown"):
         find_model("no-config", settings)
 
 
@@ -175,18 +168,18 @@ def test_a_card_is_good_until_its_files_change(settings: Settings, tmp_path: Pat
 )
 def test_json_that_cannot_be_read(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(ModelError, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         read_json(tmp_path / "x.json")
 
 
 def test_json_that_is_missing_too_large_or_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"is no model folder: config\.json is missing"):
+    with pytest.raises(InputError, match=r"is no model folder: config\.json is missing"):
         read_json(tmp_path / "config.json")
-    with pytest.raises(ModelError, match="cannot be read: Is a directory"):
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
         read_json(tmp_path)
     with (tmp_path / "large.json").open("wb") as file:
         file.truncate(100_000_000)
-    with pytest.raises(ModelError, match=r"has 100,000,000 bytes, more than the 16,777,216 that are read"):
+    with pytest.raises(InputError, match=r"has 100,000,000 bytes, more than the 16,777,216 that are read"):
         read_json(tmp_path / "large.json")
 
 
@@ -207,22 +200,22 @@ def test_weight_files_are_those_that_are_read(tmp_path: Path) -> None:
 
 
 def test_folders_without_weights_to_be_trusted(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"holds no weights: a file model\.safetensors is expected"):
+    with pytest.raises(InputError, match=r"holds no weights: a file model\.safetensors is expected"):
         weight_files(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     sentence = r"holds weights only as pytorch_model\.bin, a pickle, which can run code when read: convert it"
-    with pytest.raises(ModelError, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         weight_files(tmp_path)
     for weight_map in ({}, [], "x", None, {"a": 3}):
-        with pytest.raises(ModelError, match=r"index\.json names no weight files: fetch or copy the model again"):
+        with pytest.raises(InputError, match=r"index\.json names no weight files: fetch or copy the model again"):
             weight_files(shards(tmp_path, weight_map))
     for name in ("../x.safetensors", "/etc/passwd", "a/b.safetensors", "..", ""):
-        with pytest.raises(ModelError, match=r"points outside its folder .*, so it is not read"):
+        with pytest.raises(InputError, match=r"points outside its folder .*, so it is not read"):
             weight_files(shards(tmp_path, {"a": name}))
-    with pytest.raises(ModelError, match=r"x\.safetensors is missing: fetch or copy the model again"):
+    with pytest.raises(InputError, match=r"x\.safetensors is missing: fetch or copy the model again"):
         weight_files(shards(tmp_path, {"a": "x.safetensors"}))
     (tmp_path / "model.safetensors").symlink_to(tmp_path / "gone")
-    with pytest.raises(ModelError, match=r"model\.safetensors is a broken link: fetch or copy the model again"):
+    with pytest.raises(InputError, match=r"model\.safetensors is a broken link: fetch or copy the model again"):
         weight_files(tmp_path)
 
 
@@ -255,7 +248,7 @@ def header(**tensor: Any) -> bytes:
 )
 def test_damaged_weights(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(ModelError, match=rf"model\.safetensors is damaged: {sentence}.*; fetch or copy it again"):
+    with pytest.raises(InputError, match=rf"model\.safetensors is damaged: {sentence}.*; fetch or copy it again"):
         count_parameters(tmp_path)
 
 
@@ -266,7 +259,7 @@ def test_weights_cut_short_anywhere_are_damaged(tmp_path: Path) -> None:
     assert count_parameters(tmp_path) == 6
     for length in range(len(content)):
         file.write_bytes(content[:length])
-        with pytest.raises(ModelError, match="is damaged"):
+        with pytest.raises(InputError, match="is damaged"):
             count_parameters(tmp_path)
 
 

@@ -17,7 +17,7 @@ from memviz.measures import compute_all
 from memviz.settings import Settings, load_settings
 from memviz.tasks.ladder import ladder_from
 from memviz.tasks.trace import result_key, stored_run, task_from
-from memviz.ui.common import shared
+from memviz.ui.common import every_page
 from memviz.ui.server import rehearsal
 
 SECONDS = 1_000
@@ -180,7 +180,7 @@ def test_a_server_that_cannot_be_reached_from_itself_says_so(
 @pytest.mark.parametrize("wanted", [True, False])
 def test_nothing_is_warmed_up_where_the_operator_says_so(wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
-    monkeypatch.setattr(shared, "_warm_up_later", lambda: started.append("now"))
-    monkeypatch.setattr(shared, "settings", lambda: load_settings(warm_up=wanted))
-    shared.warm_up()
+    monkeypatch.setattr(every_page, "_warm_up_later", lambda: started.append("now"))
+    monkeypatch.setattr(every_page, "settings", lambda: load_settings(warm_up=wanted))
+    every_page.warm_up()
     assert bool(started) == wanted

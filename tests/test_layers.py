@@ -24,7 +24,6 @@ ALLOWED = {
 MOST_AT_TOP = 15
 """Modules that lie directly in memviz/."""
 KNOWN = {
-    ("memviz.ui.common.frames", "memviz.ui.population.page"),
     ("memviz.predictor.task", "memviz.predictor.running"),
     ("memviz.maps.task", "memviz.maps.making"),
 }

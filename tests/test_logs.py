@@ -17,12 +17,12 @@ from memviz.settings import load_settings
 SECRET = "xylographomaniac quixotry"
 TEXT = f"We the People {SECRET} of the United States, in Order to form a more perfect Union {SECRET}, establish Justice"
 BROKEN = """
-from memviz import ui
+from memviz.ui.common import every_page
 
 def broken_state():
     raise RuntimeError("words of the inside")
 
-ui.show_state = broken_state
+every_page.show_state = broken_state
 """
 
 

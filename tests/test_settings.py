@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from memviz.settings import ROOT, SettingsError, config_file, load_settings, settings
+from memviz.errors import InputError
+from memviz.settings import ROOT, config_file, load_settings, settings
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ def test_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, toml: Pa
     assert load_settings().allowed_hosts == ("memviz.example", "*.example.org", "10.0.0.7", "[::1]", "fe80::1")
     for unusable in ("https://a.example", "a.example:8501", "a.example/x", "a*.example", "a b"):
         monkeypatch.setenv("MEMVIZ_ALLOWED_HOSTS", unusable)
-        with pytest.raises(SettingsError, match=r"allowed_hosts .*is no host name: leave out scheme, port and path"):
+        with pytest.raises(InputError, match=r"allowed_hosts .*is no host name: leave out scheme, port and path"):
             load_settings()
 
 
@@ -89,9 +90,7 @@ def test_the_file_is_beside_app_py_unless_named(monkeypatch: pytest.MonkeyPatch)
 
 def test_unknown_environment_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMVIZ_CASHE", "x")
-    with pytest.raises(
-        SettingsError, match=r"^MEMVIZ_CASHE is not a setting of memviz; the settings are .*MEMVIZ_CACHE"
-    ):
+    with pytest.raises(InputError, match=r"^MEMVIZ_CASHE is not a setting of memviz; the settings are .*MEMVIZ_CACHE"):
         load_settings()
 
 
@@ -102,13 +101,13 @@ def test_the_browser_of_the_tests_is_not_an_unknown_key(monkeypatch: pytest.Monk
 
 def test_unknown_toml_key(toml: Path) -> None:
     toml.write_text('cashe = "x"\n')
-    with pytest.raises(SettingsError, match="cashe"):
+    with pytest.raises(InputError, match="cashe"):
         load_settings()
 
 
 def test_broken_toml(toml: Path) -> None:
     toml.write_text("cache = \n")
-    with pytest.raises(SettingsError, match=r"settings file .*settings.toml cannot be read"):
+    with pytest.raises(InputError, match=r"settings file .*settings.toml cannot be read"):
         load_settings()
 
 
@@ -125,7 +124,7 @@ def test_broken_toml(toml: Path) -> None:
 )
 def test_unusable_values_are_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"MEMVIZ_{name}", value)
-    with pytest.raises(SettingsError, match=f"setting .*{name.lower()} = '{value}' cannot be used"):
+    with pytest.raises(InputError, match=f"setting .*{name.lower()} = '{value}' cannot be used"):
         load_settings()
 
 

@@ -14,12 +14,10 @@ from memviz.cli.findings import findings
 from memviz.cli.map import project
 from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
-from memviz.corpus.files import CorpusError, CorpusUnavailable
-from memviz.errors import InputError
-from memviz.settings import SettingsError, quiet_libraries
-from memviz.weights import ModelError
+from memviz.errors import Failure, InputError, MemvizError, sentence
+from memviz.settings import quiet_libraries
 
-BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
+FAILURE, INTERRUPTED = Failure.exit_code, 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(trace)
 app.command()(sweep)
@@ -58,17 +56,12 @@ def main() -> None:
     """Run the command line; every error ends as one line on stderr."""
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except CorpusUnavailable as error:
-        _leave(str(error), FAILURE)
-    except (InputError, ModelError, SettingsError, CorpusError) as error:
-        _leave(str(error), BAD_INPUT)
     except typer.TyperException as error:
-        _leave(error.format_message(), BAD_INPUT)
-    except OSError as error:
-        _leave(f"{error.filename or 'output'}: {error.strerror or error}", FAILURE)
+        _leave(error.format_message(), InputError.exit_code)
     except Exception as error:
-        logging.getLogger(__name__).info("failed", exc_info=True)
-        _leave(str(error) or type(error).__name__, FAILURE)
+        expected = isinstance(error, MemvizError)
+        logging.getLogger(__name__).info("failed", exc_info=not expected)
+        _leave(sentence(error) or str(error) or type(error).__name__, error.exit_code if expected else FAILURE)
     if code == INTERRUPTED:  # what typer makes of Ctrl-C
         _leave("interrupted; no file was left half-written", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)

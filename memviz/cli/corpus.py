@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memviz.catalog import Folder, card_folder, find_model, read_card
-from memviz.cli.shared import check_out, read_text, say, write
+from memviz.cli.shared import check_out, read_text, say
+from memviz.disk import write_text
 from memviz.errors import InputError
 from memviz.settings import load_settings
 from memviz.tokenizer import Tokenizer
-from memviz.weights import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ UntilStep = Annotated[int | None, typer.Option(help="Only exposures of this trai
 
 
 def _tokenizer(model: str) -> Tokenizer:
-    """The tokenizer of a prepared model, or of a local folder's file. Raises ModelError."""
+    """The tokenizer of a prepared model, or of a local folder's file. Raises InputError."""
     settings = load_settings()
     found = find_model(model, settings)
     card = read_card(found, settings)
@@ -41,8 +41,8 @@ def _tokenizer(model: str) -> Tokenizer:
         try:
             return Tokenizer(found.source.path, [])
         except Exception as error:  # whatever the library makes of a file that nobody vouches for
-            raise ModelError(f"{found.source.path / 'tokenizer.json'} cannot be read: {error}") from None
-    raise ModelError(f"{model} is not prepared yet: run `memviz models add {model}` first")
+            raise InputError(f"{found.source.path / 'tokenizer.json'} cannot be read: {error}") from None
+    raise InputError(f"{model} is not prepared yet: run `memviz models add {model}` first")
 
 
 @app.command()
@@ -173,7 +173,7 @@ def count(
             "longest_suffix": longest.tolist(),
             "own_rows": own.tolist(),
         }
-        write(out.resolve(), json.dumps(document, allow_nan=False, indent=1) + "\n")
+        write_text(out.resolve(), json.dumps(document, allow_nan=False, indent=1) + "\n")
         return
     typer.echo(f"{corpus.manifest.name}, {kind}; rows that share 16 tokens with the text: {len(own)}")
     lines = [("index", "id", "token", *(f"n={n}" for n in ORDERS), "longest")]
@@ -210,7 +210,7 @@ def trace(
             "ids": list(row),
             "spans": [_span(corpus, span) for span in spans],
         }
-        write(out.resolve(), json.dumps(document, allow_nan=False, default=str, indent=1) + "\n")
+        write_text(out.resolve(), json.dumps(document, allow_nan=False, default=str, indent=1) + "\n")
         return
     typer.echo(f"{corpus.manifest.name}: {len(spans)} spans of at least {at_least} of {len(row)} tokens")
     for span in spans:

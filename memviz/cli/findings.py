@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memviz.catalog import find_model
-from memviz.cli.shared import check_out, say, store, write
+from memviz.cli.shared import check_out, say, store
+from memviz.disk import write_text
+from memviz.errors import InputError
 from memviz.settings import ROOT, Settings, load_settings
-from memviz.weights import ModelError
 
 if TYPE_CHECKING:
     from memviz.corpus import Corpus
@@ -28,11 +29,13 @@ def findings(
     from memviz.demo.suite import read_data
     from memviz.engine.backend import Backend
     from memviz.findings.claims import read_claims
-    from memviz.findings.evidence import STATISTICS, judge, material_of
-    from memviz.findings.geometry import Spaces, statistics_of
+    from memviz.findings.evidence import judge
+    from memviz.findings.evidence.geometry import Spaces, statistics_of
+    from memviz.findings.evidence.material import material_of
+    from memviz.findings.evidence.population import STATISTICS
+    from memviz.findings.evidence.prediction import statistics_of as of_predictors
     from memviz.findings.pictures import pictures
-    from memviz.findings.prediction import statistics_of as of_predictors
-    from memviz.findings.report import findings as document_of
+    from memviz.findings.report import document as document_of
     from memviz.population.ngrams import frequencies
     from memviz.population.weighting import strata_of
     from memviz.predictor.known import known_predictors
@@ -58,8 +61,8 @@ def findings(
     out, drawn = out.resolve(), pictures(verdicts, material)
     out.with_suffix("").mkdir(exist_ok=True)
     for name, svg in drawn.items():
-        write(out.with_suffix("") / f"{name}.svg", svg)
-    write(out, document_of(verdicts, material, strata, {name: f"{out.stem}/{name}.svg" for name in drawn}))
+        write_text(out.with_suffix("") / f"{name}.svg", svg)
+    write_text(out, document_of(verdicts, material, strata, {name: f"{out.stem}/{name}.svg" for name in drawn}))
 
 
 def _corpus(model: str, index: Path | None, settings: Settings) -> Corpus | None:
@@ -75,7 +78,7 @@ def _corpus(model: str, index: Path | None, settings: Settings) -> Corpus | None
     try:
         found = find_model(model, settings)
         tokenizer = _tokenizer(model)
-    except ModelError as error:
+    except InputError as error:
         typer.echo(f"n-grams are not counted: {error}", err=True)
         return None
     if found.index == SUITE and not (index_folder(SUITE, settings) / "manifest.json").is_file():

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from memviz.cli.shared import check_out, say, store, write
+from memviz import disk
+from memviz.cli.shared import check_out, say, store
 from memviz.cli.sweep import _numbers, _words
 from memviz.settings import load_settings
-from memviz.store import StoreError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _ENDS = (".parquet", ".json")
 
@@ -75,22 +71,12 @@ def project(
     table, said = table_of(found, found_sweep), figures_of(task, found, found_sweep, stored[1] if stored else {})
     if not found.silhouettes.known:
         say(NO_GROUPS)
-    _write_table(table_file, table)
-    write(figures_file, json.dumps(said, indent=1, allow_nan=False) + "\n")
+    with disk.new_file(table_file) as new:
+        table.to_parquet(new, index=False)
+    disk.write_text(figures_file, json.dumps(said, indent=1, allow_nan=False) + "\n")
     typer.echo(
         f"{len(table):,} points of {found.n_rows:,} rows at {len(found.steps)} steps ({int(found.n_passing):,} rows "
         f"pass): trustworthiness {float(found.quality.trustworthiness):.3f}, neighbours kept "
         f"{float(found.quality.neighbour_overlap):.3f} (by chance {float(found.quality.overlap_by_chance):.3f}); "
         f"{table_file} and {figures_file}"
     )
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a file that is there whole or not at all."""
-    new = path.with_name(f".memviz-{os.getpid()}.tmp")
-    try:
-        table.to_parquet(new, index=False)
-        new.replace(path)
-    except OSError as error:
-        new.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written: {error.strerror}") from None

@@ -9,8 +9,9 @@ import typer
 
 from memviz.catalog import Folder, Model, Package, find_model, known_models, read_card, site_files
 from memviz.cli.shared import say
+from memviz.errors import InputError
 from memviz.settings import Settings, load_settings
-from memviz.weights import BYTES_PER_PARAMETER, ModelError, count_parameters, memory_needed, read_json, weight_files
+from memviz.weights import BYTES_PER_PARAMETER, count_parameters, memory_needed, read_json, weight_files
 
 app = typer.Typer(help="List models, or get one ready.")
 
@@ -62,7 +63,7 @@ def _presence(model: Model, settings: Settings) -> tuple[int | None, int | None,
     try:
         read_json(folder / "config.json")
         return count_parameters(folder), _size(weight_files(folder)), "yes"
-    except ModelError as error:
+    except InputError as error:
         return model.n_parameters, None, f"no: {error}"
 
 

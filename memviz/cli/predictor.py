@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from memviz.catalog import find_model, read_card
-from memviz.cli.shared import check_out, prepared, read_text, say, store, write
+from memviz.cli.shared import check_out, prepared, read_text, say, store
+from memviz.disk import new_file, write_text
 from memviz.errors import InputError
 from memviz.settings import Settings, load_settings
 from memviz.tasks.trace import DEFAULT_CONTEXT
@@ -81,12 +82,11 @@ def _ship(done: Sequence[Any], folder: Path) -> None:
     from memviz.predictor.files import ABOUT, WEIGHTS
     from memviz.predictor.tables import joined, slim, write_tables
 
-    folder.mkdir(parents=True, exist_ok=True)
     for known in done:
         target = folder / f"{known.model}-{known.setting}"
-        target.mkdir(exist_ok=True)
         for name in (WEIGHTS, ABOUT):
-            shutil.copyfile(known.folder / name, target / name)
+            with new_file(target / name) as new:
+                shutil.copyfile(known.folder / name, new)
     write_tables(slim(joined([known.tables() for known in done])), folder)
     n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     typer.echo(f"{len(done)} predictors in {folder}: {n_bytes:,} bytes")
@@ -230,7 +230,7 @@ def apply(
             "generated_ids": ids,
             "probability": values,
         }
-        write(out.resolve(), json.dumps(document, allow_nan=False, indent=1) + "\n")
+        write_text(out.resolve(), json.dumps(document, allow_nan=False, indent=1) + "\n")
         return
     lines = [("t", "id", "token", *said)]
     for t, token in enumerate(ids):

@@ -1,4 +1,4 @@
-"""What the commands share: reading input, writing a file whole, saying what goes on."""
+"""What the commands share: reading input, checking output, saying what goes on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memviz.catalog import Card, Model
 from memviz.errors import InputError
 from memviz.gallery import open_store
 from memviz.settings import Settings
-from memviz.store import Store, StoreError
+from memviz.store import Store
 from memviz.tasks.trace import MAX_TEXT_BYTES
 
 
@@ -60,14 +60,3 @@ def check_out(out: Path) -> None:
         raise InputError(f"--out {out} cannot be used: {error.strerror}") from None
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"--out {out}: its folder cannot be written; name another")
-
-
-def write(path: Path, content: str) -> None:
-    """Write a file that is there whole or not at all."""
-    new = path.with_name(f".memviz-{os.getpid()}.tmp")
-    try:
-        new.write_text(content, "utf-8")
-        new.replace(path)
-    except OSError as error:
-        new.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written: {error.strerror}") from None

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from memviz.catalog import find_model, read_card
-from memviz.cli.shared import check_out, prepared, read_text, say, store, write
+from memviz.cli.shared import check_out, prepared, read_text, say, store
+from memviz.disk import write_text
 from memviz.errors import InputError
 from memviz.records import Decoding
 from memviz.settings import load_settings
@@ -86,7 +87,7 @@ def trace(
     from memviz.export import document
 
     _, run, _ = run_trace(task, Backend(settings), store(settings), say=say)
-    write(out.resolve(), json.dumps(document(run, tokenizer), allow_nan=False, indent=1) + "\n")
+    write_text(out.resolve(), json.dumps(document(run, tokenizer), allow_nan=False, indent=1) + "\n")
 
 
 def _task_of_ids(content: str, name: str, model: str, n_steps: int | None, options: dict[str, Any]) -> TraceTask:

@@ -2,14 +2,12 @@
 
 from memviz.corpus.answers import Occurrence, Occurrences, Span
 from memviz.corpus.building import build
-from memviz.corpus.files import CorpusError, CorpusUnavailable, Manifest, ShardEntry
+from memviz.corpus.files import Manifest, ShardEntry
 from memviz.corpus.index import Corpus, Kind
 from memviz.corpus.stream import StreamShard
 
 __all__ = [
     "Corpus",
-    "CorpusError",
-    "CorpusUnavailable",
     "Kind",
     "Manifest",
     "Occurrence",

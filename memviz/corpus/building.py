@@ -14,18 +14,16 @@ import psutil
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
+from memviz import disk
 from memviz.corpus.files import (
     FORMAT,
     MANIFEST,
     ROWS,
-    TEMPORARY,
-    CorpusError,
     Manifest,
     ShardEntry,
     read_shard,
     write_rows,
     write_shard,
-    write_text,
 )
 from memviz.corpus.novelty import Candidates, Seen, new_from
 from memviz.corpus.stream import StreamShard
@@ -37,6 +35,7 @@ from memviz.corpus.suffixes import (
     sorted_suffixes,
     with_sentinels,
 )
+from memviz.errors import InputError
 
 Report = Callable[[int, bool], None]
 """Called after each shard with the tokens done so far and whether the shard was already there; may raise to stop."""
@@ -54,14 +53,15 @@ def build(
     """Index a stream under `out`, whole or not at all; an index that is there stays usable until the new one is done.
 
     `rows` is a table of R rows whose index is the row's number (domain, source, bucket …: any columns), or a function
-    called once the shards are through. `vocab_size` is above every id. Raises CorpusError, CorpusUnavailable, OSError.
+    called once the shards are through. `vocab_size` is above every id. Raises InputError, Failure.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    with disk.refusing(out):
+        out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / "build.lock", timeout=0):
             return _build(out, name, tokenizer_hash, vocab_size, shards, rows, report)
     except Timeout:
-        raise CorpusError(f"{out} is being built by another process: wait for it, or name another folder") from None
+        raise InputError(f"{out} is being built by another process: wait for it, or name another folder") from None
 
 
 def _build(
@@ -73,14 +73,13 @@ def _build(
     rows: pa.Table | Callable[[], pa.Table],
     report: Report | None,
 ) -> Manifest:
-    for left_over in out.glob(f"*{TEMPORARY}"):
-        shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+    disk.remove_left_over(out)
     seen, entries, n_tokens, last_step, last_row = Seen(), [], 0, 0, -1
     for shard in shards:
         if not len(shard.row):
             continue
         if int(shard.step[0]) < last_step:
-            raise CorpusError(f"a shard starts at step {int(shard.step[0])} after one that ends at {last_step}")
+            raise InputError(f"a shard starts at step {int(shard.step[0])} after one that ends at {last_step}")
         entry, reused = _shard(out, shard, seen.add(shard), vocab_size)
         entries.append(entry)
         n_tokens += entry.n_tokens
@@ -89,9 +88,9 @@ def _build(
             report(n_tokens, reused)
     table = rows() if callable(rows) else rows
     if not entries:
-        raise CorpusError("the corpus has no tokens: nothing to index")
+        raise InputError("the corpus has no tokens: nothing to index")
     if last_row >= table.num_rows:
-        raise CorpusError(f"the stream has row {last_row}, the table of rows has {table.num_rows} rows")
+        raise InputError(f"the stream has row {last_row}, the table of rows has {table.num_rows} rows")
     manifest = Manifest(
         format=FORMAT,
         name=name,
@@ -104,7 +103,7 @@ def _build(
         rows=write_rows(out, table),
         shards=tuple(entries),
     )
-    write_text(out / MANIFEST, json.dumps(asdict(manifest), indent=1))
+    disk.write_text(out / MANIFEST, json.dumps(asdict(manifest), indent=1))
     _remove_others(out, manifest)
     return manifest
 
@@ -112,7 +111,7 @@ def _build(
 def _shard(out: Path, shard: StreamShard, candidates: Candidates, vocab_size: int) -> tuple[ShardEntry, bool]:
     """The entry of a shard's folder, and whether it was there already."""
     if len(shard.tokens) and not 0 <= int(shard.tokens.min()) <= int(shard.tokens.max()) < vocab_size:
-        raise CorpusError(
+        raise InputError(
             f"the corpus has ids {int(shard.tokens.min())} to {int(shard.tokens.max())}, the vocabulary 0 to "
             f"{vocab_size - 1}: was it split by another tokenizer?"
         )
@@ -126,11 +125,11 @@ def _shard(out: Path, shard: StreamShard, candidates: Candidates, vocab_size: in
     try:
         if read_shard(out, entry.key)[0] == entry:
             return entry, True
-    except CorpusError:
+    except InputError:
         shutil.rmtree(out / entry.key, ignore_errors=True)
     needed, free = memory_to_build(len(tokens) + len(shard.row), vocab_size), psutil.virtual_memory().available
     if needed > free:
-        raise CorpusError(
+        raise InputError(
             f"a shard of {len(tokens):,} tokens needs about {needed / 1e9:.1f} GB to be indexed; "
             f"{free / 1e9:.1f} GB are free: make smaller shards, or cut the longest document"
         )

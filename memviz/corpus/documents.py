@@ -14,9 +14,9 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet
 
-from memviz.corpus.files import CorpusError
 from memviz.corpus.stream import StreamShard
 from memviz.corpus.suffixes import id_type
+from memviz.errors import InputError
 from memviz.tokenizer import Tokenizer
 
 SHARD_TOKENS = 2**25
@@ -45,7 +45,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
-            raise CorpusError(f"dtype {self.dtype!r} is unknown: use one of {', '.join(DTYPES)}")
+            raise InputError(f"dtype {self.dtype!r} is unknown: use one of {', '.join(DTYPES)}")
 
 
 class Origins:
@@ -72,7 +72,7 @@ class Origins:
 
 
 def input_files(inputs: Iterable[Path], refuse: Refuse) -> list[Path]:
-    """Files named, and those of known kinds in folders named, sorted. Raises CorpusError for what is not there."""
+    """Files named, and those of known kinds in folders named, sorted. Raises InputError for what is not there."""
     found: list[Path] = []
     for path in inputs:
         if path.is_file():
@@ -86,7 +86,7 @@ def input_files(inputs: Iterable[Path], refuse: Refuse) -> list[Path]:
                         f"{each}: not one of {', '.join((*_TEXTS, *_TABLES))}; name the file itself to read it as text"
                     )
         else:
-            raise CorpusError(f"{path} is no file and no folder: name what is to be indexed")
+            raise InputError(f"{path} is no file and no folder: name what is to be indexed")
     return found
 
 
@@ -98,7 +98,7 @@ def document_shards(
     reading: Reading | None = None,
     n_tokens: int = SHARD_TOKENS,
 ) -> Iterator[StreamShard]:
-    """Shards of about `n_tokens` tokens of whole documents, each document a row. Raises CorpusError, OSError."""
+    """Shards of about `n_tokens` tokens of whole documents, each document a row. Raises InputError, OSError."""
     parts: list[np.ndarray] = []
     first_row, held = 0, 0
     for path, line, ids in _tokenized(_documents(files, reading or Reading(), refuse), tokenizer):
@@ -150,7 +150,7 @@ def _documents(files: Iterable[Path], reading: Reading, refuse: Refuse) -> Itera
             for line, content in readers.get(path.suffix.lower(), _text)(path, reading, refuse):
                 yield path, line, content
         except (OSError, ValueError, EOFError, pa.ArrowException) as error:
-            if isinstance(error, CorpusError):
+            if isinstance(error, InputError):
                 raise
             refuse(f"{path}: cannot be read ({(str(error).splitlines() or [type(error).__name__])[0]})")
 
@@ -158,7 +158,7 @@ def _documents(files: Iterable[Path], reading: Reading, refuse: Refuse) -> Itera
 def _text(path: Path, reading: Reading, refuse: Refuse) -> Iterator[tuple[int, Content]]:
     needed, free = _BYTES_PER_CHARACTER * path.stat().st_size, psutil.virtual_memory().available
     if needed > free:
-        raise CorpusError(
+        raise InputError(
             f"{path} is one document and needs about {needed / 1e9:.1f} GB to be split into tokens; "
             f"{free / 1e9:.1f} GB are free: cut it into several files, or into lines of a .jsonl file"
         )

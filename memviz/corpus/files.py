@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,25 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from memviz import disk
 from memviz.errors import InputError
 
 FORMAT = 1
 MOST_IDS = 2**24
 """Ids of a tokenizer at most; questions hold an array of as many."""
 MANIFEST, ROWS, SHARD = "manifest.json", "rows-{}.parquet", "shard.json"
-TEMPORARY = ".tmp"
 ARRAYS = (
     "tokens", "suffixes", "keys", "new_from", "totals",
     "starts", "row", "row_offset", "row_length", "step", "by_row",
 )  # fmt: skip
-
-
-class CorpusError(InputError):
-    """An index or a corpus that cannot be used; one sentence that names it and the remedy."""
-
-
-class CorpusUnavailable(CorpusError):
-    """No index can be built on this machine, because the library for it is missing."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +58,8 @@ class Manifest:
     shards: tuple[ShardEntry, ...]
 
 
-def damaged(path: Path, why: object) -> CorpusError:
-    return CorpusError(f"{path} is damaged ({why}): build the index again")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        if not path.is_dir():  # some file systems refuse it for folders
-            raise
-    finally:
-        os.close(handle)
+def damaged(path: Path, why: object) -> InputError:
+    return InputError(f"{path} is damaged ({why}): build the index again")
 
 
 def _sha256(path: Path) -> str:
@@ -89,51 +67,30 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_text(path: Path, content: str) -> None:
-    """A file that is there whole or not at all. Raises OSError."""
-    new = path.with_name(uuid.uuid4().hex + TEMPORARY)
-    try:
-        new.write_text(content, "utf-8")
-        _sync(new)
-        new.replace(path)
-        _sync(path.parent)
-    finally:
-        new.unlink(missing_ok=True)
-
-
 def write_rows(folder: Path, rows: pa.Table) -> str:
-    """Write the table of rows under its sha256, which is returned. Raises OSError."""
-    new = folder / (uuid.uuid4().hex + TEMPORARY)
-    try:
-        pa.parquet.write_table(rows, new, compression="zstd")
-        _sync(new)
-        name = _sha256(new)
-        new.replace(folder / ROWS.format(name))
-        return name
-    finally:
-        new.unlink(missing_ok=True)
+    """Write the table of rows under its sha256, which is returned. Raises Failure."""
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(rows, sink, compression="zstd")
+    content = sink.getvalue()
+    name = hashlib.sha256(content).hexdigest()
+    with disk.new_file(folder / ROWS.format(name)) as new:
+        new.write_bytes(content)
+    return name
 
 
 def write_shard(folder: Path, entry: ShardEntry, arrays: Mapping[str, np.ndarray]) -> None:
-    """A shard's folder, there whole or not at all. Raises OSError."""
-    new = folder / (uuid.uuid4().hex + TEMPORARY)
-    new.mkdir(parents=True)
-    try:
+    """A shard's folder, there whole or not at all. Raises Failure."""
+    with disk.new_folder(folder / entry.key) as new:
         about: dict[str, Any] = {"entry": asdict(entry), "arrays": {}}
         for name in ARRAYS:
             path = new / f"{name}.npy"
             np.save(path, arrays[name], allow_pickle=False)
-            _sync(path)
             about["arrays"][name] = [arrays[name].dtype.str, list(arrays[name].shape), _sha256(path)]
-        write_text(new / SHARD, json.dumps(about))
-        new.replace(folder / entry.key)
-        _sync(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        (new / SHARD).write_text(json.dumps(about), "utf-8")
 
 
 def read_shard(folder: Path, key: str) -> tuple[ShardEntry, dict[str, np.ndarray]]:
-    """A shard's entry and its arrays, memory-mapped. Raises CorpusError naming a file that is missing or damaged."""
+    """A shard's entry and its arrays, memory-mapped. Raises InputError naming a file that is missing or damaged."""
     path = folder / key / SHARD
     try:
         about = json.loads(path.read_text("utf-8"))
@@ -160,17 +117,17 @@ def _reason(error: Exception) -> str:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises CorpusError where there is no index, or none that this version reads."""
+    """Raises InputError where there is no index, or none that this version reads."""
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise CorpusError(f"{folder} holds no n-gram index: build one with `memviz corpus build`") from None
+        raise InputError(f"{folder} holds no n-gram index: build one with `memviz corpus build`") from None
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, _reason(error)) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise CorpusError(f"{path} has format {found}, this memviz reads {FORMAT}: build the index again")
+        raise InputError(f"{path} has format {found}, this memviz reads {FORMAT}: build the index again")
     try:
         shards = tuple(ShardEntry(**entry) for entry in content.pop("shards"))
         manifest = Manifest(**content, shards=shards)
@@ -195,7 +152,7 @@ def _check(manifest: Manifest) -> None:
 
 
 def read_rows(folder: Path, name: str) -> pa.Table:
-    """The table of rows. Raises CorpusError where its file is missing or damaged."""
+    """The table of rows. Raises InputError where its file is missing or damaged."""
     path = folder / ROWS.format(name)
     try:
         return pa.parquet.read_table(path)

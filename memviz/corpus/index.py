@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from memviz.corpus import files
 from memviz.corpus.answers import Occurrence, Occurrences, Span
-from memviz.corpus.files import CorpusError, Manifest
+from memviz.corpus.files import Manifest
 from memviz.corpus.shard import Shard
 from memviz.corpus.suffixes import COUNTED_ORDERS, ragged
+from memviz.errors import InputError
 
 Kind = Literal["stream", "rows", "other"]
 """stream: every exposure; rows: distinct rows; other: exposures of rows other than the text's own."""
@@ -37,10 +38,10 @@ class Corpus:
 
     @classmethod
     def open(cls, folder: Path, tokenizer_hash: str | None = None) -> Corpus:
-        """Open an index. Raises CorpusError where it is missing or damaged or, given a hash, of another tokenizer."""
+        """Open an index. Raises InputError where it is missing or damaged or, given a hash, of another tokenizer."""
         manifest = files.read_manifest(folder)
         if tokenizer_hash is not None and tokenizer_hash != manifest.tokenizer_hash:
-            raise CorpusError(
+            raise InputError(
                 f"the index {manifest.name} was built with tokenizer {manifest.tokenizer_hash[:12]}, the model's is "
                 f"{tokenizer_hash[:12]}: their ids mean different texts; build an index for this model"
             )
@@ -56,7 +57,7 @@ class Corpus:
         return files.read_rows(self.folder, self.manifest.rows)
 
     def row_ids(self, row: int) -> np.ndarray:
-        """(n,) int64 tokens of a row. Raises CorpusError where the row was never exposed, or not in full."""
+        """(n,) int64 tokens of a row. Raises InputError where the row was never exposed, or not in full."""
         tokens: np.ndarray | None = None
         for shard in self._shards:
             for segment in shard.segments_of(np.array([row]), len(shard.tokens)).tolist():
@@ -66,7 +67,7 @@ class Corpus:
                 tokens[offset : offset + end - 1 - start] = shard.tokens[start : end - 1]
                 if (tokens >= 0).all():
                     return tokens
-        raise CorpusError(f"row {row} is not in the index {self.manifest.name} in full: it was never exposed whole")
+        raise InputError(f"row {row} is not in the index {self.manifest.name} in full: it was never exposed whole")
 
     # Counts
 
@@ -142,7 +143,7 @@ class Corpus:
     def spans(self, ids: Ids, n_min: int = 8, until_step: int | None = None, without_rows: Ids = ()) -> list[Span]:
         """The longest verbatim spans of at least `n_min` tokens, by start; none lies within another."""
         if n_min < 1:
-            raise CorpusError(f"spans of {n_min} tokens cannot be looked for: give at least 1")
+            raise InputError(f"spans of {n_min} tokens cannot be looked for: give at least 1")
         text, without = self._text(ids), np.unique(np.asarray(without_rows, np.int64))
         longest = self._longest_match(text, until_step, without)
         ends = np.arange(len(text)) + longest
@@ -168,7 +169,7 @@ class Corpus:
         """Where an n-gram stands, the first `limit` places by row and position; the totals are of all."""
         text = self._text(ngram)
         if not len(text):
-            raise CorpusError("the n-gram has 0 tokens: give at least 1")
+            raise InputError("the n-gram has 0 tokens: give at least 1")
         parts = [np.zeros((3, 0), np.int64)]
         for shard, end in self._until(until_step):
             (lo,), (hi,) = shard.ranges([text])
@@ -194,10 +195,10 @@ class Corpus:
         """(t,) int64 ids; those the corpus cannot hold become one that is neither an id nor the sentinel."""
         text = np.asarray(ids)
         if text.ndim != 1 or (len(text) and text.dtype.kind not in "ui"):
-            raise CorpusError(f"the text is {text.dtype} of shape {text.shape}: give a row of whole numbers")
+            raise InputError(f"the text is {text.dtype} of shape {text.shape}: give a row of whole numbers")
         text = text.astype(np.int64)
         if len(text) and text.min() < 0:
-            raise CorpusError(f"token id {int(text.min())} is below 0: token ids are whole numbers from 0")
+            raise InputError(f"token id {int(text.min())} is below 0: token ids are whole numbers from 0")
         return np.where(text < self.manifest.vocab_size, text, self.manifest.vocab_size + 1)
 
     def _own(self, text: np.ndarray, own_rows: Ids | None) -> np.ndarray:
@@ -263,15 +264,15 @@ class Corpus:
 
 def _check(kind: str, orders: Sequence[int] = ORDERS) -> None:
     if kind not in get_args(Kind):
-        raise CorpusError(f"kind {kind!r} is unknown: use one of {', '.join(get_args(Kind))}")
+        raise InputError(f"kind {kind!r} is unknown: use one of {', '.join(get_args(Kind))}")
     if not len(orders) or min(orders) < 1 or len(set(orders)) < len(orders):
-        raise CorpusError(f"orders {tuple(orders)} cannot be counted: give different whole numbers from 1")
+        raise InputError(f"orders {tuple(orders)} cannot be counted: give different whole numbers from 1")
 
 
 def _expect_memory(n_places: int) -> None:
     needed, free = 64 * n_places, psutil.virtual_memory().available
     if needed > free:
-        raise CorpusError(
+        raise InputError(
             f"{n_places:,} places need about {needed / 1e9:.1f} GB to be listed; {free / 1e9:.1f} GB are free: "
             "ask for a longer n-gram"
         )

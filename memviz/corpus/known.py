@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from memviz.catalog import Model
-from memviz.corpus.files import CorpusError
 from memviz.corpus.index import Corpus
+from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.tokenizer import Tokenizer
 
@@ -24,7 +24,7 @@ def seen_until(step: int | None, n_steps: int | None) -> int | None:
 def index_of(model: Model, tokenizer: Tokenizer, settings: Settings) -> Corpus | None:
     """The opened index of a model's training data, or None where none was built for it.
 
-    That is the one its folder names, else any that was built with its tokenizer. Raises CorpusError where the named
+    That is the one its folder names, else any that was built with its tokenizer. Raises InputError where the named
     one is damaged or of another tokenizer.
     """
     if model.index is not None:
@@ -33,6 +33,6 @@ def index_of(model: Model, tokenizer: Tokenizer, settings: Settings) -> Corpus |
     for manifest in sorted((settings.cache / "corpora").glob("*/manifest.json")):
         try:
             return Corpus.open(manifest.parent, tokenizer.hash)
-        except CorpusError:
+        except InputError:
             continue
     return None

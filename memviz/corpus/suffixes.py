@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memviz.corpus.files import CorpusError, CorpusUnavailable
+from memviz.errors import Failure, InputError
 
 BLOCK = 64
 """Suffixes between two running totals of new rows."""
@@ -44,17 +44,17 @@ def with_sentinels(tokens: np.ndarray, n_tokens: np.ndarray, vocab_size: int) ->
 
 
 def sorted_suffixes(text: np.ndarray, vocab_size: int) -> np.ndarray:
-    """(t,) int32 suffix array of ids. Raises CorpusUnavailable, and CorpusError for a text too long."""
+    """(t,) int32 suffix array of ids. Raises Failure, and InputError for a text too long."""
     try:
         from pydivsufsort import divsufsort
     except ImportError:
-        raise CorpusUnavailable(
+        raise Failure(
             "no n-gram index can be built here: pydivsufsort has no wheel for this system; "
             "build the index on Linux, macOS or Windows (x86_64 or arm64) and copy its folder"
         ) from None
     width = id_bytes(vocab_size)
     if len(text) * width > np.iinfo(np.int32).max:
-        raise CorpusError(
+        raise InputError(
             f"a shard has {len(text):,} tokens, at most {np.iinfo(np.int32).max // width:,} are sorted at once: "
             "make more shards, or cut the longest document"
         )

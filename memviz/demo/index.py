@@ -39,7 +39,7 @@ def suite_shards(data: TrainingData, shard_steps: int = SHARD_STEPS) -> Iterator
 def build_suite_index(
     settings: Settings, report: Report = lambda done, total: None, folder: Path = SUITE_FOLDER
 ) -> None:
-    """Build the suite's index in the cache; shards that are there are reused. Raises CorpusError, OSError.
+    """Build the suite's index in the cache; shards that are there are reused. Raises InputError, OSError.
 
     `report(done, total)` counts tokens and may raise to stop.
     """

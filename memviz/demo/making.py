@@ -6,7 +6,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import torch
 import typer
 from safetensors.torch import save_file
 
+from memviz import disk
 from memviz.demo import cards, recipe
 from memviz.demo.evaluation import CONDITIONS, evaluate, summary
 from memviz.demo.recipe import Recipe, Size
@@ -141,14 +141,11 @@ def main(
         runs = [pool.submit(_train, made, r, work / "sequences.npy", work / r.name, *shared) for r in plans(made)]
         for run in as_completed(runs):
             print(f"{run.result()}: trained")
-    new = out.with_name(out.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
-    write_data(data, new / "corpus")
-    text = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))
-    names = [n for run in plans(made)[::-1] for n in _export(made, run, work, data, new / "models", text)]
-    (new / "corpus" / "tokenizer.json").write_text(text, "utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    new.rename(out)
+    with disk.new_folder(out) as new:
+        write_data(data, new / "corpus")
+        text = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))
+        names = [n for run in plans(made)[::-1] for n in _export(made, run, work, data, new / "models", text)]
+        (new / "corpus" / "tokenizer.json").write_text(text, "utf-8")
     measure(out, made, names, Backend(settings), work / "scores")
 
 
@@ -165,8 +162,8 @@ def measure(out: Path, made: Recipe, names: list[str], backend: Backend, scores_
         kept = scores_folder / f"{name}-{file_hash(out / 'models' / name / 'model.safetensors')[:16]}.parquet"
         if not kept.is_file():
             wanted = CONDITIONS if facts["step"] == data.n_steps else CONDITIONS[:1]
-            write_table(evaluate(name, data, backend, wanted), kept.with_suffix(".part"))
-            kept.with_suffix(".part").rename(kept)
+            with disk.new_file(kept) as part:
+                write_table(evaluate(name, data, backend, wanted), part)
         parts.append(pd.read_parquet(kept))
         loss = _held_out_loss(name, data, backend, out / "models")
         n_parameters = count_parameters(out / "models" / name)

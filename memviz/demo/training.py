@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from memviz.demo.recipe import SEQUENCE, Recipe, Size
+from memviz.disk import new_file
 
 STATE_EVERY = 100
 
@@ -54,13 +54,8 @@ def loss_of(model: GPTNeoXForCausalLM, ids: torch.Tensor, exact: bool = False) -
 
 
 def _save(content: dict[str, Any], path: Path) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    with new_file(path) as new:
+        torch.save(content, new)
 
 
 def train(

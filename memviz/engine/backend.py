@@ -6,18 +6,18 @@ import hashlib
 import json
 import logging
 import math
-import os
 import platform
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from memviz import disk
 from memviz.catalog import Card
 from memviz.engine.devices import choose_device, device_name, use_exact_float32
 from memviz.engine.loading import Loaded, Residents
 from memviz.engine.noise import NOISE, measure_logit_noise
+from memviz.errors import Failure
 from memviz.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,13 +33,13 @@ class Backend:
         self.residents = Residents(settings.resident_models)
 
     def load(self, card: Card, dtype: str) -> Loaded:
-        """A model in memory. Raises ModelError."""
+        """A model in memory. Raises InputError."""
         return self.residents.get(card, dtype, self.device)
 
     def logit_noise(self, loaded: Loaded) -> float:
         """Logit units; measured once for a model, dtype and kind of device, then read from the cache.
 
-        Raises NonFiniteError.
+        Raises Failure.
         """
         name = f"{NOISE}-{loaded.card.weights}-{loaded.dtype}-{loaded.device.type}-{platform.machine()}"
         path = self.settings.cache / "noise" / (hashlib.sha256(name.encode()).hexdigest()[:24] + ".json")
@@ -52,7 +52,10 @@ class Backend:
             start = time.perf_counter()
             noise = measure_logit_noise(loaded)
             log.info("measured logit noise %.1e in %.1f s", noise, time.perf_counter() - start)
-            _write_json(path, {"what": name, "logit_noise": noise})
+            try:
+                disk.write_text(path, json.dumps({"what": name, "logit_noise": noise}))
+            except Failure as error:  # it is measured again next time
+                log.warning("%s", error)
             return noise
 
     def provenance(self, loaded: Loaded, seconds: float) -> dict[str, Any]:
@@ -68,14 +71,3 @@ class Backend:
             "seconds": round(seconds, 3),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """A small file that is there whole or not at all; where it cannot be written, it is measured again next time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(f".{os.getpid()}.tmp")
-        new.write_text(json.dumps(content))
-        new.replace(path)
-    except OSError as error:
-        log.warning("%s cannot be written: %s", path, error.strerror)

@@ -12,24 +12,20 @@ import psutil
 import torch
 from filelock import FileLock, Timeout
 
-from memviz.engine.writing import writing
+from memviz.disk import refusing
 from memviz.errors import Failure
 from memviz.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-class DeviceError(Failure):
-    """A device that cannot be used as asked; the message says what to do instead."""
-
-
 def choose_device(wanted: str) -> torch.device:
-    """The device of a setting; "auto" takes cuda, then mps, then cpu. Raises DeviceError where it is not there."""
+    """The device of a setting; "auto" takes cuda, then mps, then cpu. Raises Failure where it is not there."""
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         wanted = next(name for name, there in present.items() if there)
     if not present[wanted]:
-        raise DeviceError(f"device {wanted} is not there: set MEMVIZ_DEVICE to auto or cpu")
+        raise Failure(f"device {wanted} is not there: set MEMVIZ_DEVICE to auto or cpu")
     return torch.device(wanted)
 
 
@@ -85,16 +81,16 @@ def free_memory(device: torch.device) -> int:
 def device_lock(settings: Settings, device: torch.device, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold a device against other memviz processes. Calls `waiting` while it waits, which may raise to give up.
 
-    Raises CacheError where the lock cannot be written.
+    Raises Failure where the lock cannot be written.
     """
     folder = settings.cache / "locks"
-    with writing(settings.cache):
+    with refusing(settings.cache):
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{device.type}.lock")
     said = False
     while True:
         try:
-            with writing(settings.cache):
+            with refusing(settings.cache):
                 lock.acquire(timeout=0.5)
             break
         except Timeout:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from memviz.weights import ModelError
+from memviz.errors import InputError
 
 Head = Callable[[torch.Tensor], torch.Tensor]
 _TOLERANCE = 1e-3
@@ -19,11 +19,11 @@ _TOLERANCE = 1e-3
 def final_norm(model: PreTrainedModel) -> nn.Module:
     """The module that turns the last block's output into the last hidden state.
 
-    It is the last of the base model's own children that is a norm. Raises ModelError where there is none.
+    It is the last of the base model's own children that is a norm. Raises InputError where there is none.
     """
     norms = [child for child in model.base_model.children() if "norm" in type(child).__name__.lower()]
     if not norms:
-        raise ModelError(f"{type(model).__name__} has no final norm that memviz can find: choose another layer")
+        raise InputError(f"{type(model).__name__} has no final norm that memviz can find: choose another layer")
     return norms[-1]
 
 
@@ -31,11 +31,11 @@ def final_norm(model: PreTrainedModel) -> nn.Module:
 def lens_logits(model: PreTrainedModel, hidden: torch.Tensor, is_last: bool) -> torch.Tensor:
     """Logits (..., V) float32 of one layer's states (..., d); the last layer's are after the final norm already.
 
-    nostalgebraist 2020, "interpreting GPT: the logit lens". Raises ModelError.
+    nostalgebraist 2020, "interpreting GPT: the logit lens". Raises InputError.
     """
     head = model.get_output_embeddings()
     if head is None:
-        raise ModelError(f"{type(model).__name__} has no output embedding, so no layer of it can be read as tokens")
+        raise InputError(f"{type(model).__name__} has no output embedding, so no layer of it can be read as tokens")
     states = hidden.to(head.weight.dtype)
     return _logits(model, head, states if is_last else final_norm(model)(states)).float()
 
@@ -69,11 +69,11 @@ def separate_head(model: PreTrainedModel) -> Head | None:
 
 
 def check_lens(lens: torch.Tensor, logits: torch.Tensor, name: str) -> None:
-    """Raise ModelError where the lens at the last layer (..., V) is not what the model itself says."""
+    """Raise InputError where the lens at the last layer (..., V) is not what the model itself says."""
     allowed = _TOLERANCE * float(logits.abs().max().clamp_min(1))
     worst = float((lens - logits.float()).abs().max())
     if worst > allowed:
-        raise ModelError(
+        raise InputError(
             f"{name} turns its last layer into logits in a way of its own (off by {worst:.2g} logits), "
             "so its other layers cannot be read through a logit lens"
         )

@@ -28,7 +28,7 @@ def read_lens(
     """Every layer's view of (m,) true tokens while the model reads (k,) context and (m,) read tokens in one pass.
 
     `tick` is called with the positions done. The lens at the last layer must be the model itself. Raises ValueError for
-    ids outside the model, ModelError where the lens is not the model's, NonFiniteError, and what `tick` raises.
+    ids outside the model, InputError where the lens is not the model's, Failure, and what `tick` raises.
     """
     card, k, m = loaded.card, len(context_ids), len(true_ids)
     for continuation in (read_ids, true_ids):

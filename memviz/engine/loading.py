@@ -20,7 +20,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from memviz.catalog import Card
 from memviz.engine.devices import free_memory
 from memviz.engine.layers import Head, separate_head
-from memviz.weights import ModelError, count_parameters, count_tensors, memory_needed, read_json
+from memviz.errors import InputError
+from memviz.weights import count_parameters, count_tensors, memory_needed, read_json
 
 log = logging.getLogger(__name__)
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -56,12 +57,12 @@ def first_line(error: Exception) -> str:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, Any]]:
-    """Every key of the nested objects of a JSON file with its value. Raises ModelError where they nest too deeply."""
+    """Every key of the nested objects of a JSON file with its value. Raises InputError where they nest too deeply."""
     waiting: list[tuple[Any, int]] = [(read_json(path), 1)]
     while waiting:
         value, depth = waiting.pop()
         if depth > _MAX_DEPTH:
-            raise ModelError(f"{path} is nested more than {_MAX_DEPTH} deep, so it is not read")
+            raise InputError(f"{path} is nested more than {_MAX_DEPTH} deep, so it is not read")
         if isinstance(value, dict):
             yield from value.items()
         if isinstance(value, (dict, list)):
@@ -70,7 +71,7 @@ def _entries(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def vet_folder(folder: Path) -> dict[str, Any]:
-    """config.json of a folder that asks for no code of its own and has weights. Raises ModelError naming what is wrong.
+    """config.json of a folder that asks for no code of its own and has weights. Raises InputError naming what is wrong.
 
     `auto_map` is ignored where transformers has the model type itself, for then its code is never looked at.
     """
@@ -82,9 +83,9 @@ def vet_folder(folder: Path) -> dict[str, Any]:
     for key, value in [*_entries(folder / "config.json"), *(_entries(also) if also.is_file() else ())]:
         if key == "transformers_weights" and value is not None:
             shown = f"transformers_weights = {value!r:.100}"
-            raise ModelError(f"{folder} names a weight file of its own ({shown}): call the file model.safetensors")
+            raise InputError(f"{folder} names a weight file of its own ({shown}): call the file model.safetensors")
         if key == "custom_generate":
-            raise ModelError(f"{folder} asks for code of its own (custom_generate), which memviz does not run")
+            raise InputError(f"{folder} asks for code of its own (custom_generate), which memviz does not run")
         if key.lstrip("_").startswith(("attn_implementation", "experts_implementation")):
             wanted = value.values() if isinstance(value, dict) else [value]
             foreign = next(
@@ -92,18 +93,18 @@ def vet_folder(folder: Path) -> dict[str, Any]:
             )
             if foreign is not None:
                 shown = f"{key} = {foreign!r:.100}"
-                raise ModelError(f"{folder} asks for a foreign kernel ({shown}), which memviz does not run")
+                raise InputError(f"{folder} asks for a foreign kernel ({shown}), which memviz does not run")
         if key == "auto_map" and not native:
-            raise ModelError(
+            raise InputError(
                 f"{folder} needs code of its own (auto_map, model_type {kind!r:.100}), which memviz does not run: "
                 "use a model whose type transformers has itself"
             )
     if not native:
-        raise ModelError(f"{folder} has model_type {kind!r:.100}, which this version of transformers does not know")
+        raise InputError(f"{folder} has model_type {kind!r:.100}, which this version of transformers does not know")
     n_arrays = count_tensors(folder)
     for key, value in _entries(folder / "config.json"):
         if key in _LAYERS and type(value) is int and value > n_arrays:  # each one would be built
-            raise ModelError(
+            raise InputError(
                 f"{folder / 'config.json'} speaks of {value:,} layers ({key}), the weights are {n_arrays:,} arrays: "
                 "fetch or copy the model again"
             )
@@ -111,7 +112,7 @@ def vet_folder(folder: Path) -> dict[str, Any]:
 
 
 def _check_files(folder: Path) -> None:
-    """Raise ModelError for a file that leads elsewhere, is no file, or is too large for what it should be.
+    """Raise InputError for a file that leads elsewhere, is no file, or is too large for what it should be.
 
     Links may stay in the folder or its root, or lead to the blobs beside a snapshot, as the hub's cache has them.
     """
@@ -121,36 +122,36 @@ def _check_files(folder: Path) -> None:
         if path.is_symlink() and path.exists():
             target = path.resolve()
             if not any(target.is_relative_to(place) for place in allowed):
-                raise ModelError(f"{path} is a link out of its folder, to {target}, so it is not read: copy the file")
+                raise InputError(f"{path} is a link out of its folder, to {target}, so it is not read: copy the file")
         if not path.exists() or path.is_dir():
             continue
         if not path.is_file():
-            raise ModelError(f"{path} is no plain file, so its folder is not read: remove it")
+            raise InputError(f"{path} is no plain file, so its folder is not read: remove it")
         n_bytes = path.stat().st_size
         if path.suffix in _TEXTS and n_bytes > _MAX_TOKENIZER_BYTES:
-            raise ModelError(f"{path} has {n_bytes:,} bytes, more than the {_MAX_TOKENIZER_BYTES:,} that are read")
+            raise InputError(f"{path} has {n_bytes:,} bytes, more than the {_MAX_TOKENIZER_BYTES:,} that are read")
 
 
 def _check_size(folder: Path, config: PretrainedConfig) -> None:
-    """Raise ModelError where a configuration describes far more than the weights hold: lacking ones would be made."""
+    """Raise InputError where a configuration describes far more than the weights hold: lacking ones would be made."""
     n_weights = count_parameters(folder)
     with torch.device("meta"):  # an outline, without memory
         outline = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="eager")
     n_described = sum(parameter.numel() for parameter in outline.parameters())
     if n_described > 2 * n_weights:
-        raise ModelError(
+        raise InputError(
             f"{folder / 'config.json'} describes {n_described:,} parameters, the weights are {n_weights:,}: "
             "fetch or copy the model again"
         )
 
 
 def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
-    """Load a prepared model. Raises ModelError where it does not fit into free memory or cannot be read."""
+    """Load a prepared model. Raises InputError where it does not fit into free memory or cannot be read."""
     folder = Path(card.folder)
     vet_folder(folder)
     needed, free = memory_needed(count_parameters(folder), dtype), free_memory(device)
     if needed > free:
-        raise ModelError(
+        raise InputError(
             f"{card.name} needs about {needed / 1e9:.1f} GB in {dtype}; {free / 1e9:.1f} GB are free on {device.type}: "
             "choose a smaller model or another dtype"
         )
@@ -158,13 +159,13 @@ def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
     try:
         model, info = _read(folder, dtype)
         model = model.to(device).eval().requires_grad_(False)
-    except ModelError:
+    except InputError:
         raise
     except Exception as error:  # whatever a library makes of files that nobody vouches for
-        raise ModelError(f"{card.name} in {folder} cannot be loaded: {first_line(error)}") from None
+        raise InputError(f"{card.name} in {folder} cannot be loaded: {first_line(error)}") from None
     lacking = sorted({*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])})
     if lacking:  # transformers would go on with random numbers
-        raise ModelError(
+        raise InputError(
             f"{folder} lacks {len(lacking)} of the weights of {card.name}, such as {lacking[0]}: "
             "fetch or copy the model again"
         )
@@ -200,7 +201,7 @@ class Residents:
         self._models: OrderedDict[tuple[str, str, str], Loaded] = OrderedDict()
 
     def get(self, card: Card, dtype: str, device: torch.device) -> Loaded:
-        """A loaded model, from memory where it is there. Raises ModelError as `load_model`."""
+        """A loaded model, from memory where it is there. Raises InputError as `load_model`."""
         key = (card.weights, dtype, str(device))
         if key in self._models:
             self._models.move_to_end(key)
@@ -211,7 +212,7 @@ class Residents:
             try:
                 self._models[key] = load_model(card, dtype, device)
                 break
-            except ModelError:
+            except InputError:
                 if not self._models:
                     raise
                 self._free_oldest(device)

@@ -9,7 +9,8 @@ import torch
 
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
-from memviz.engine.statistics import NOT_FINITE, NonFiniteError
+from memviz.engine.statistics import NOT_FINITE
+from memviz.errors import Failure
 
 N_ROWS, N_TOKENS = 2, 48
 NOISE = 2
@@ -22,7 +23,7 @@ def measure_logit_noise(loaded: Loaded) -> float:
 
     At least one step of the dtype at the largest logit: two ways that agree to the last bit, as they may in half
     precision on a GPU, still round to numbers that far apart. Read are 2 rows of 48 tokens: one of ids drawn at random
-    (seeded), one that the model itself then writes. Raises NonFiniteError.
+    (seeded), one that the model itself then writes. Raises Failure.
     """
     rng = np.random.default_rng(0)
     length = min(N_TOKENS, loaded.card.n_positions or N_TOKENS)
@@ -37,5 +38,5 @@ def measure_logit_noise(loaded: Loaded) -> float:
     noise = float(torch.where(stepwise == whole, 0, stepwise - whole).abs().max())  # a logit may be minus infinity
     largest = float(torch.where(whole.isfinite(), whole, 0).abs().max())
     if not math.isfinite(noise):
-        raise NonFiniteError(NOT_FINITE)
+        raise Failure(NOT_FINITE)
     return max(noise, torch.finfo(getattr(torch, loaded.dtype)).eps * 2.0 ** math.floor(math.log2(largest or 1)))

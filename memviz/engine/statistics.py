@@ -18,10 +18,6 @@ _LOWEST = -1e4  # logits below the largest: its exponential is 0, and 0 times it
 NOT_FINITE = "the model gave logits that are not finite: its weights hold NaN or infinity, or overflow"
 
 
-class NonFiniteError(Failure):
-    """A model whose logits are NaN or all infinite."""
-
-
 @dataclass(frozen=True)
 class Distributions:
     """Statistics of distributions over the vocabulary; `records.Scores` says what is kept."""
@@ -37,9 +33,9 @@ class Distributions:
 
 
 def require_finite(values: torch.Tensor) -> None:
-    """Raise NonFiniteError unless all are; waits for the device."""
+    """Raise Failure unless all are; waits for the device."""
     if not bool(values.isfinite().all()):
-        raise NonFiniteError(NOT_FINITE)
+        raise Failure(NOT_FINITE)
 
 
 def top_tokens(logits: torch.Tensor, n_kept: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -83,8 +83,8 @@ def trace(
     """Everything a model says about n prompts of one shape: m = n_steps tokens each, an end of sequence like any other.
 
     Verified, and with a cache that can roll back, decoding starts from the teacher-forced pass; otherwise step by step.
-    Tokens of a single prompt are shown as they come. Raises ValueError for prompts outside the model, NonFiniteError,
-    and whatever `report` and `show` raise to cancel.
+    Tokens of a single prompt are shown as they come. Raises ValueError for prompts outside the model, Failure, and
+    whatever `report` and `show` raise to cancel.
     """
     n_layers = loaded.model.config.get_text_config().num_hidden_layers
     layers = tuple(range(n_layers + 1)) if all_layers else (n_layers,)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from memviz.figures import linked
+from memviz.figures.component import Component, digest
 from memviz.figures.glyphs import segments
-from memviz.figures.linked import ENTROPY_DOMAINS, Series, Track
+from memviz.figures.tracks import Series, Track, drawn_track, entropy_track, numbers, surprisals
 from memviz.measures.ladder import Ladder, Mode, character_spans, ladder_of
 from memviz.records import Piece, Scores, Target, Trace
 
@@ -23,11 +22,7 @@ FORMAT = 1
 METRICS = ("p", "entropy")
 N_LISTED = 6
 """Alternatives listed per model and position."""
-COMPONENT = Path(__file__).parent / "components" / "ladder"
-SHARED = ("scales", "words", "nodes", "curves")
-"""Modules of the trace component that this one imports."""
-MODULES = ("marks", "grid", "says", "steps", "view", "ladder")
-"""In an order in which each comes after those it imports."""
+LADDER = Component("ladder/ladder", ("trace/trace", "ladder/ladder"))
 MODES: tuple[Mode, ...] = ("free_running", "teacher_forced")
 
 
@@ -97,12 +92,12 @@ def ladder_data(
             "tokens": table.of(known[0], ladder.true_ids),
             "differs": {mode: ladder.differing(mode).astype(int).tolist() for mode in MODES},
         }
-        data["tracks"] = [linked._track(track, len(_curve(traces[0]))) for track in (_overlay(rungs, ladder), *tracks)]
+        data["tracks"] = [drawn_track(track, len(_curve(traces[0]))) for track in (_overlay(rungs, ladder), *tracks)]
     else:
         data |= _characters(known, rows, table)
         data["tracks"] = []
     data["segments"] = table.segments
-    return {**data, "id": linked._digest(data)}
+    return {**data, "id": digest(data)}
 
 
 def _row(rung: Rung, table: _Table) -> dict[str, Any]:
@@ -123,17 +118,17 @@ def _row(rung: Rung, table: _Table) -> dict[str, Any]:
         "prefix": int(one.prefix[0]),
         "divergence": None if one.divergence[0] < 0 else k + int(one.divergence[0]),
         "n_context": k,
-        "context_entropy": linked._numbers(trace.context.entropy[0], 3),
+        "context_entropy": numbers(trace.context.entropy[0], 3),
         "tokens": table.of(rung, one.true_ids),
         **{
             mode: {
                 "shown": table.of(rung, one.shown_ids[mode][0]),
                 "match": one.match(mode)[0].astype(int).tolist(),
-                "surprisal": linked._surprisals(-target.logprob[0]),
+                "surprisal": surprisals(-target.logprob[0]),
                 "rank": target.rank[0].tolist(),
-                "entropy": linked._numbers(scores.entropy[0], 3),
+                "entropy": numbers(scores.entropy[0], 3),
                 "top": table.of(rung, scores.top_ids[0, :, :N_LISTED]),
-                "top_surprisal": [linked._surprisals(-values) for values in scores.top_logprobs[0, :, :N_LISTED]],
+                "top_surprisal": [surprisals(-values) for values in scores.top_logprobs[0, :, :N_LISTED]],
             }
             for mode, (scores, target) in targets.items()
         },
@@ -147,16 +142,12 @@ def _curve(trace: Trace) -> np.ndarray:
 def _overlay(rungs: Sequence[Rung], ladder: Ladder) -> Track:
     """The entropy curves of all rows; the component knows their values by row."""
     highest = max(float(np.nanmax(values)) for values in ladder.entropy.values())
-    series = [
+    series: list[Series] = [
         {"label": rung.label, "values": f"r{place}", "style": f"r{place}"}
         for place, rung in enumerate(rungs)
         if rung.trace is not None
     ]
-    return {
-        "id": "entropy", "label": "entropy", "unit": "nats", "kind": "line", "scale": "linear",
-        "domain": (0.0, next((top for top in ENTROPY_DOMAINS if highest <= top), ENTROPY_DOMAINS[-1])),
-        "series": cast(list[Series], series),
-    }  # fmt: skip
+    return entropy_track(highest, series)
 
 
 def _characters(known: Sequence[Rung], rows: Sequence[dict[str, Any]], table: _Table) -> dict[str, Any]:
@@ -195,18 +186,4 @@ def step_data(rungs: Sequence[Rung], exposures: np.ndarray | None, n_steps: int 
     return {"points": points, "exposures": steps, "n_steps": n_steps, "said": said}
 
 
-def component_css() -> str:
-    """The component's style sheet: the trace component's, and its own rules."""
-    return linked.component_css() + (COMPONENT / "ladder.css").read_text("utf-8")
-
-
-def component_js() -> str:
-    """The component's modules, with those it shares, as one ES module."""
-    paths = [linked.COMPONENT / f"{name}.js" for name in SHARED] + [COMPONENT / f"{name}.js" for name in MODULES]
-    return linked.joined(paths)
-
-
-def standalone_html(data: dict[str, Any], title: str) -> str:
-    """One self-contained page with the same component, which makes no request at all."""
-    script = component_js() + (COMPONENT / "standalone.js").read_text("utf-8")
-    return linked.standalone_page(data, title, component_css(), script)
+component_css, component_js, standalone_html = LADDER.css, LADDER.js, LADDER.page

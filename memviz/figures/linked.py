@@ -6,32 +6,22 @@ the tokens before j, logarithms are natural, and nothing is known at index 0 (nu
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
+from memviz.figures.component import FOLDER, Component, digest
 from memviz.figures.glyphs import segments
+from memviz.figures.tracks import Series, Track, drawn_track, entropy_track, numbers, surprisals
 from memviz.records import Piece, Scores, Target, Trace
 
 FORMAT = 1
 MODES = ("free_running", "teacher_forced")
 FILLS = ("match", "entropy", "surprisal", "rank", "margin")
 N_LISTED = 20  # alternatives listed per position
-ENTROPY_DOMAINS = (8.0, 13.0)
-"""nats. One axis for all prompts and models, readable where trained models live; the second, past ln V of every known
-vocabulary, only where an entropy exceeds the first (untrained checkpoints). Larger -log p are drawn at the edge."""
-
-COMPONENT = Path(__file__).parent / "components" / "trace"
-MODULES = ("scales", "words", "nodes", "alternatives", "curves", "strip", "trace")
-"""In an order in which each comes after those it imports."""
+TRACE = Component("trace/trace", ("trace/trace",))
 
 
 class Pieces(TypedDict):
@@ -53,30 +43,6 @@ class Marks:
     change_points: tuple[int, ...] = ()
     memorized_end: int | None = None
     """One past the last token of the memorized run that starts at index k."""
-
-
-class Series(TypedDict):
-    """One line, step line or row of cells; null breaks it."""
-
-    label: str
-    values: Sequence[float | None] | Literal["entropy", "surprisal"]
-    """k + m values by absolute index, or the name of a quantity that follows the chosen mode."""
-    style: Literal["main", "faint", "border"]
-    """`border` is for cells: 1 draws a solid border, 0 a dashed one."""
-
-
-class Track(TypedDict):
-    """A further view on the same axis: lines and steps under the entropy curve, cells as a row of the strip."""
-
-    id: str
-    label: str
-    unit: str
-    kind: Literal["line", "steps", "cells"]
-    scale: Literal["linear", "log"]
-    domain: tuple[float, float]
-    series: Sequence[Series]
-    texts: NotRequired[Sequence[str | None]]
-    """k + m hover texts, shown as text."""
 
 
 def linked_data(
@@ -101,14 +67,11 @@ def linked_data(
         forced = _stretch(trace.teacher_forced, trace.teacher_forced, None, row, table, noise)
         entropies.append(trace.teacher_forced.entropy[row])
     highest = float(np.nan_to_num(np.concatenate(entropies)).max())
-    domain = next((top for top in ENTROPY_DOMAINS if highest <= top), ENTROPY_DOMAINS[-1])
-    curve: Track = {
-        "id": "entropy", "label": "entropy", "unit": "nats", "kind": "line", "scale": "linear", "domain": (0.0, domain),
-        "series": [
-            {"label": "entropy", "values": "entropy", "style": "main"},
-            {"label": f"−log p({'generated' if truth is None else 'true'})", "values": "surprisal", "style": "faint"},
-        ],
-    }  # fmt: skip
+    about = "generated" if truth is None else "true"
+    series: list[Series] = [
+        {"label": "entropy", "values": "entropy", "style": "main"},
+        {"label": f"−log p({about})", "values": "surprisal", "style": "faint"},
+    ]
     marks = marks or Marks()
     tokens = np.concatenate([trace.context_ids[row], (trace.generated_ids if truth is None else truth)[row]])
     data: dict[str, Any] = {
@@ -128,8 +91,8 @@ def linked_data(
         "free_running": _stretch(trace.free_running, free_target, trace.generated_ids[row], row, table, noise),
         "teacher_forced": forced,
     }
-    drawn = [_track(track, k + m) for track in (curve, *tracks)]
-    return {**data, "id": _digest(data), "tracks": drawn, "tracks_id": _digest(drawn)}
+    drawn = [drawn_track(track, k + m) for track in (entropy_track(highest, series), *tracks)]
+    return {**data, "id": digest(data), "tracks": drawn, "tracks_id": digest(drawn)}
 
 
 @dataclass(frozen=True)
@@ -176,92 +139,17 @@ def _stretch(
         shown, surprisal, rank = shown_ids, -scores.logprob[row], scores.rank[row]
     return {
         "shown": table.of(shown),
-        "shown_surprisal": _surprisals(surprisal),
+        "shown_surprisal": surprisals(surprisal),
         "shown_rank": rank.tolist(),
-        "surprisal": _surprisals(-target.logprob[row]),
+        "surprisal": surprisals(-target.logprob[row]),
         "rank": target.rank[row].tolist(),
-        "entropy": _numbers(scores.entropy[row], 3),
-        "margin": _numbers(scores.margin[row], 3),
+        "entropy": numbers(scores.entropy[row], 3),
+        "margin": numbers(scores.margin[row], 3),
         "fragile": (scores.margin[row] < noise).astype(int).tolist(),
         "top": [table.of(ids) for ids in top_ids],
-        "top_surprisal": [_surprisals(values) for values in top],
+        "top_surprisal": [surprisals(values) for values in top],
     }
 
 
-def _track(track: Track, length: int) -> dict[str, Any]:
-    low, high = track["domain"]
-    if not low < high or (track["scale"] == "log" and low <= 0):
-        raise ValueError(f"track {track['id']!r}: domain ({low}, {high}) does not fit a {track['scale']} scale")
-    columns = [(entry["label"], entry["values"]) for entry in track["series"]] + [("texts", track.get("texts"))]
-    for label, values in columns:
-        if values is not None and not isinstance(values, str) and len(values) != length:
-            raise ValueError(
-                f"track {track['id']!r}, {label}: got {len(values)} values, expected {length}, one per index"
-            )
-    series = [
-        entry
-        if isinstance(entry["values"], str)
-        else {**entry, "values": _numbers(np.array(entry["values"], float), 4)}
-        for entry in track["series"]
-    ]
-    return {**track, "domain": [low, high], "series": series, "texts": list(track.get("texts") or ()) or None}
-
-
-def _numbers(values: np.ndarray, decimals: int) -> list[float | None]:
-    """Rounded, -0.0 as 0.0, null where not finite: JSON has neither NaN nor infinity."""
-    return [round(v, decimals) + 0.0 if np.isfinite(v) else None for v in np.asarray(values, float).tolist()]
-
-
-def _surprisals(values: np.ndarray) -> list[float | None]:
-    """As exact as a probability shown with three decimals needs, and no longer: most of the data are these."""
-    fine, coarse = _numbers(values, 4), _numbers(values, 2)
-    return [f if f is None or f < 4 else c for f, c in zip(fine, coarse, strict=True)]
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(_json(value).encode()).hexdigest()[:16]
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def component_css() -> str:
-    """The component's style sheet, for `st.components.v2.component(css=...)`."""
-    return (COMPONENT / "trace.css").read_text("utf-8")
-
-
-def joined(paths: Iterable[Path]) -> str:
-    """Modules as one, in an order in which each comes after those it imports."""
-    return re.sub(r"^import .*\n", "", "\n".join(path.read_text("utf-8") for path in paths), flags=re.MULTILINE)
-
-
-def component_js() -> str:
-    """The component's modules as one ES module, for `st.components.v2.component(js=...)`, which takes one string."""
-    return joined(COMPONENT / f"{name}.js" for name in MODULES)
-
-
-def standalone_html(data: dict[str, Any], title: str) -> str:
-    """One self-contained page with the same component; its content security policy allows no request at all."""
-    script = component_js() + (COMPONENT / "standalone.js").read_text("utf-8")
-    return standalone_page(data, title, component_css(), script)
-
-
-def standalone_page(data: dict[str, Any], title: str, css: str, script: str) -> str:
-    """The page that `script` fills: it finds the style sheet under the id "css" and the data under "data"."""
-    page = (COMPONENT / "standalone.html").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    parts = {
-        "HASH": digest,
-        "TITLE": html.escape(title),
-        "STYLE": (COMPONENT / "standalone.css").read_text("utf-8"),
-        "SCRIPT": script,
-        "CSS": _in_script(css),
-        "DATA": _in_script(data),
-    }
-    return re.sub(r"{{([A-Z]+)}}", lambda found: parts[found[1]], page)
-
-
-def _in_script(value: object) -> str:
-    """JSON that cannot end or open a tag, whatever text it holds."""
-    return _json(value).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+component_css, component_js, standalone_html = TRACE.css, TRACE.js, TRACE.page
+COMPONENT = FOLDER / "trace"

@@ -7,18 +7,15 @@ on canvases by a component: steps, lasso, and the selection shared by all panes 
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path as FilePath
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from memviz.figures.linked import joined
+from memviz.figures.component import Component, digest
 from memviz.figures.palette import palette
 from memviz.measures.score import LEVELS
 
@@ -40,8 +37,7 @@ CONTINUOUS: dict[str, tuple[float, float, str]] = {
 """Low and high end of the scale, and its unit; steps run to the map's last one."""
 N_SHADES = 32
 """Of a continuous scale."""
-COMPONENTS = FilePath(__file__).parent / "components"
-MODULES = ("trace/nodes", "trace/scales", "map/points", "map/pane", "map/sprites", "map/picture", "map/map")
+MAP = Component("map/map", ("map/map",))
 _PLACES = 65535
 
 
@@ -90,10 +86,10 @@ def map_data(
     scale, hues = _scale(panes, colour, steps)
     places = [_pane(pane, frame, steps, own) for pane, own in zip(panes, hues, strict=True)]
     data = {"frame": list(frame), "steps": steps, "panes": places}
-    frame_id = _digest(data | {"panes": [[each["name"], each["rows"], each["places"]] for each in places]})
+    frame_id = digest(data | {"panes": [[each["name"], each["rows"], each["places"]] for each in places]})
     start = {"step": start_step, "selected": None if selected is None else selected.tolist()}
     return {**data, "scale": scale, "frame_id": frame_id, "palettes": _palettes()} | {
-        "id": _digest([frame_id, scale, [each["path"] for each in places]]),
+        "id": digest([frame_id, scale, [each["path"] for each in places]]),
         "start": start,
     }
 
@@ -193,15 +189,4 @@ def _palettes() -> dict[str, Any]:
     return found
 
 
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-
-
-def component_css() -> str:
-    """The component's style sheet."""
-    return (COMPONENTS / "map" / "map.css").read_text("utf-8")
-
-
-def component_js() -> str:
-    """The component as one ES module."""
-    return joined(COMPONENTS / f"{name}.js" for name in MODULES)
+component_css, component_js = MAP.css, MAP.js

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from memviz.figures.glyphs import segments
-from memviz.figures.linked import Series, Track
+from memviz.figures.tracks import Series, Track
 from memviz.records import Piece
 
 LOWEST = 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memviz.figures.linked import Track
+from memviz.figures.tracks import Track
 
 SETTING_WORDS = {"published": "published", "causal": "causal", "context": "context only"}
 """Setting -> its name in labels."""

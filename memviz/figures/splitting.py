@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from memviz.figures.component import Component, digest
 from memviz.figures.glyphs import segments
 from memviz.records import Piece
 
-COMPONENTS = Path(__file__).parent / "components"
+SPLIT = Component("split/split", ("split/split",))
 N_SHOWN = 800
 """Tokens drawn at most; the border can be moved among them."""
 
@@ -24,7 +21,7 @@ def split_data(pieces: Sequence[Piece], n_tokens: int, n_context: int, n_continu
     """
     drawn, rest = [segments(piece) for piece in pieces[:N_SHOWN]], max(0, n_tokens - N_SHOWN)
     return {
-        "id": hashlib.sha256(json.dumps([drawn, rest]).encode()).hexdigest()[:16],
+        "id": digest([drawn, rest]),
         "segments": drawn,
         "rest": rest,
         "context": n_context,
@@ -32,12 +29,4 @@ def split_data(pieces: Sequence[Piece], n_tokens: int, n_context: int, n_continu
     }
 
 
-def split_css() -> str:
-    """The component's style sheet."""
-    return (COMPONENTS / "split" / "split.css").read_text("utf-8")
-
-
-def split_js() -> str:
-    """The component as one ES module."""
-    modules = [(COMPONENTS / name).read_text("utf-8") for name in ("trace/nodes.js", "split/split.js")]
-    return re.sub(r"^import .*\n", "", "\n".join(modules), flags=re.MULTILINE)
+split_css, split_js = SPLIT.css, SPLIT.js

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from memviz.errors import InputError
-from memviz.findings.evidence import SEED, K, M, Material
+from memviz.findings.evidence.material import SEED, K, M, Material
 from memviz.findings.markdown import number, span, table
 from memviz.measures.score import LEVELS
 from memviz.population.boundary import boundary_differences
@@ -18,7 +18,7 @@ from memviz.population.filters import is_true
 from memviz.population.fits import SizeFit, size_fits
 from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.population.transitions import transitions
-from memviz.population.weighting import POPULATIONS, Population, covered, weights_of
+from memviz.population.weighting import POPULATIONS, Population, covered, row_weights
 from memviz.sweeps.task import ANCHORED, SLIDING
 
 JUMPS = {
@@ -47,8 +47,8 @@ def numbers(
             lambda found: _curve(found, context_points(found.trained, ANCHORED, M), "k"),
             ("context-anchored",),
         ),
-        "Exposures (0: held out)": (lambda found: _curve(found, _planted(found), "bucket"), ("exposures",)),
-        "Domain": (lambda found: _curve(found, _points(found), "domain"), ()),
+        "Exposures (0: held out)": (lambda found: _curve(found, found.points_with_held_out, "bucket"), ("exposures",)),
+        "Domain": (lambda found: _curve(found, found.points, "domain"), ()),
         "Weighted to a stated population": (lambda found: _weighted(found, strata), ()),
         "Training seeds": (_seeds, ()),
         "From one size to the next": (_transitions, ()),
@@ -61,16 +61,6 @@ def numbers(
             content = f"Not drawn: {error}.\n"
         shown = [f"![{title}: {name}]({path})\n\n" for name in drawn if (path := (pictures or {}).get(name))]
         yield f"### {title}\n\n{''.join(shown)}{content}"
-
-
-def _points(found: Material) -> pd.DataFrame:
-    return size_points(found.trained, M, K)
-
-
-def _planted(found: Material) -> pd.DataFrame:
-    """The trained rows and the held-out ones."""
-    points = size_points(found.sequences, M, K)
-    return points[is_true(points["background"].eq(False))]
 
 
 def _curve(found: Material, points: pd.DataFrame, key: str) -> str:
@@ -93,8 +83,7 @@ def _of(line: Any, name: str) -> tuple[float, float, float]:
 
 
 def _sizes(found: Material) -> str:
-    points = _points(found)
-    lines = summary(points, ["model"], n_resamples=found.n_resamples, seed=SEED).set_index("model")
+    lines = summary(found.points, ["model"], n_resamples=found.n_resamples, seed=SEED).set_index("model")
     shares = [f"share_{name.replace(' ', '_')}" for name in LEVELS]
     text = [
         [model, f"{n:,}", f"{line['n']:,.0f}", span(*_of(line, "mean")), span(*_of(line, "full"))]
@@ -103,7 +92,7 @@ def _sizes(found: Material) -> str:
         for line in [lines.loc[model].to_dict()]
     ]
     head = ("Model", "Parameters", "n", "mean M", "M = 1", *LEVELS)
-    fits = size_fits(points, found.n_parameters, n_resamples=found.n_resamples, seed=SEED)
+    fits = size_fits(found.points, found.n_parameters, n_resamples=found.n_resamples, seed=SEED)
     return table(head, text) + "\n" + "".join(f"- {_fit(fit)}\n" for fit in fits)
 
 
@@ -139,7 +128,7 @@ def _weighted(found: Material, strata: pd.DataFrame | None) -> str:
     cases: list[tuple[str, pd.DataFrame, pd.Series | None, float]] = [("held-out rows, the floor", held_out, None, 1.0)]
     of_training: tuple[Population, ...] = ("rows", "exposures")
     for population in of_training:
-        by_row = weights_of(rows, strata, population)
+        by_row = row_weights(rows, strata, population)
         cases.append((POPULATIONS[population], points, by_row, covered(rows, strata, population)))
     for name, chosen, weights, share in cases:
         if chosen.empty:
@@ -153,7 +142,7 @@ def _weighted(found: Material, strata: pd.DataFrame | None) -> str:
 
 def _transitions(found: Material) -> str:
     parts = []
-    for each in transitions(_points(found), found.models, found.n_resamples, SEED):
+    for each in transitions(found.points, found.models, found.n_resamples, SEED):
         kept, kappa = (span(one.value, one.low, one.high) for one in (each.kept, each.kappa))
         cells = [[f"{LEVELS[i]}", *(f"{n:,}" for n in line)] for i, line in enumerate(each.counts.tolist())]
         said = f"Keep their level: {kept}, kappa {kappa}, n = {each.n:,}.\n\n"

@@ -10,11 +10,10 @@ from memviz.errors import InputError
 from memviz.figures.palette import Palette, palette
 from memviz.figures.svg import Line, interval_svg, lines_svg
 from memviz.findings.claims import Outcome, Verdict
-from memviz.findings.evidence import SEED, K, M, Material
+from memviz.findings.evidence.material import SEED, M, Material
 from memviz.population.aligned import GROUPS
 from memviz.population.boundary import boundary_curves
-from memviz.population.curves import context_points, continuation_points, size_points, summary
-from memviz.population.filters import is_true
+from memviz.population.curves import context_points, continuation_points, summary
 from memviz.sweeps.task import ANCHORED, SLIDING
 
 AROUND = 24
@@ -66,7 +65,7 @@ def _curve(points: Callable[[Material], pd.DataFrame], key: str, x_title: str) -
 
 
 def _sizes(found: Material, colours: Palette) -> str:
-    table = summary(size_points(found.trained, M, K), ["model"], n_resamples=found.n_resamples, seed=SEED)
+    table = summary(found.points, ["model"], n_resamples=found.n_resamples, seed=SEED)
     of = table.set_index("model").loc[found.models]
     x = list(found.n_parameters.values())
     lines = []
@@ -100,11 +99,6 @@ def _boundary(quantity: str, y_title: str, scale: float) -> Callable[[Material, 
     return make
 
 
-def _planted(found: Material) -> pd.DataFrame:
-    points = size_points(found.sequences, M, K)
-    return points[is_true(points["background"].eq(False))]
-
-
 SECTIONS: dict[str, Callable[[Material, Palette], str]] = {
     "size": _sizes,
     "continuation": _curve(lambda found: continuation_points(found.trained), "m", "continuation tokens m"),
@@ -114,7 +108,9 @@ SECTIONS: dict[str, Callable[[Material, Palette], str]] = {
     "context-anchored": _curve(
         lambda found: context_points(found.trained, ANCHORED, M), "k", "context tokens k (the target stays)"
     ),
-    "exposures": _curve(_planted, "bucket", "planned exposures in training, 0: held out"),
+    "exposures": _curve(
+        lambda found: found.points_with_held_out, "bucket", "planned exposures in training, 0: held out"
+    ),
     "boundary-entropy": _boundary("entropy_free_running", "entropy, free-running (nats)", 1.0),
     "boundary-frequency": _boundary("frequency_1", "1-gram frequency (per mille)", 1000.0),
 }

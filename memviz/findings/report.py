@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from memviz.findings.claims import Null, Outcome, Quality, Verdict
-from memviz.findings.evidence import Material
+from memviz.findings.evidence.material import Material
 from memviz.findings.markdown import number, span, table
 from memviz.findings.numbers import numbers
 from memviz.population.intervals import Estimate
@@ -22,7 +22,7 @@ WORTH = {
 }
 
 
-def findings(
+def document(
     verdicts: Sequence[Verdict],
     material: Material,
     strata: pd.DataFrame | None = None,

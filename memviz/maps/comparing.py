@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memviz.errors import InputError
-from memviz.maps.layout import ProjectionError, Registration, place_among, register_points
+from memviz.maps.layout import Registration, place_among, register_points
 from memviz.maps.records import EmbeddingMap
 from memviz.records import Hidden
 
@@ -54,5 +54,5 @@ def register(moving: EmbeddingMap, fixed: EmbeddingMap) -> Registration:
     in_a, in_b = shared(moving, fixed)
     try:
         return register_points(moving.xy[in_a], fixed.xy[in_b])
-    except ProjectionError as error:
+    except InputError as error:
         raise InputError(str(error)) from None

@@ -93,7 +93,7 @@ def run_dynamics(
 ) -> tuple[str, Dynamics, bool]:
     """Key, result, and whether it was stored before; `report` counts rows read, then steps.
 
-    Raises InputError, ModelError, StoreError, NonFiniteError, and what `report` raises to cancel.
+    Raises InputError, Failure, and what `report` raises to cancel.
     """
     sweep, start = task.scope.sweep(), time.perf_counter()
     key = dynamics_key(task, sweep, backend.device.type)

@@ -12,7 +12,7 @@ import numpy as np
 from memviz.catalog import Card, find_model
 from memviz.errors import InputError
 from memviz.maps.gathering import Chosen, alone, batches, checked_layer, choose, gather, together
-from memviz.maps.layout import ProjectionError, fit_basis, nearest, quality, umap_layout, warm_up
+from memviz.maps.layout import fit_basis, nearest, quality, umap_layout, warm_up
 from memviz.maps.layout.judging import n_judged_neighbours
 from memviz.maps.records import EmbeddingMap, Silhouettes
 from memviz.maps.task import MOST_POINTS, N_POINTS, MapTask, map_key, stored_map, weights_of
@@ -38,7 +38,7 @@ def run_map(
     """Key, map, and whether it was stored before.
 
     `report(done, total)` counts rows read, then points whose neighbours are known, then epochs. Raises InputError,
-    ModelError, StoreError, NonFiniteError, and what `report` raises to cancel.
+    Failure, and what `report` raises to cancel.
     """
     sweep = task.scope.sweep()
     key = map_key(task, sweep, backend.device.type)
@@ -129,7 +129,7 @@ def _laid_out(points: np.ndarray, task: MapTask, report: Report, say: Say) -> tu
             xy = umap_layout(neighbours.first(task.n_neighbours - 1), xy, task.seed, report=report)
         say("judging the map")
         return basis, reduced, xy, quality(points, xy, neighbours)
-    except ProjectionError as error:
+    except InputError as error:
         raise InputError(str(error)) from None
 
 

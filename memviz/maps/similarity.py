@@ -106,7 +106,7 @@ def run_similarity(
 ) -> tuple[str, Similarity, bool]:
     """Key, result, and whether it was stored before; `report` counts the rows of one model, then of the other.
 
-    Raises InputError, ModelError, StoreError, NonFiniteError, and what `report` raises to cancel.
+    Raises InputError, Failure, and what `report` raises to cancel.
     """
     sweep, start = task.scope.sweep(), time.perf_counter()
     key = similarity_key(task, sweep, backend.device.type)

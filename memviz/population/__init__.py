@@ -25,12 +25,12 @@ from memviz.population.curves import (
     size_points,
     summary,
 )
-from memviz.population.filters import Choices, Filters, choices, filters_from_query
+from memviz.population.filters import Choices, Filters, choices
 from memviz.population.fits import SizeFit, size_fits
 from memviz.population.intervals import Estimate, estimate, resampled_sums, wilson
 from memviz.population.ngrams import Frequencies, frequencies, stored_frequencies
 from memviz.population.transitions import Transition, memorized_only_by, rows_of_cell, transition, transitions
-from memviz.population.weighting import POPULATIONS, Population, covered, strata_of, weights_of
+from memviz.population.weighting import POPULATIONS, Population, covered, row_weights, strata_of
 
 __all__ = [
     "GROUPS",
@@ -53,13 +53,13 @@ __all__ = [
     "covered",
     "difference",
     "estimate",
-    "filters_from_query",
     "frequencies",
     "labels_of",
     "members",
     "memorized_only_by",
     "parameters_of",
     "resampled_sums",
+    "row_weights",
     "rows_of_cell",
     "size_fits",
     "size_points",
@@ -68,6 +68,5 @@ __all__ = [
     "summary",
     "transition",
     "transitions",
-    "weights_of",
     "wilson",
 ]

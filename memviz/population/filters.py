@@ -1,8 +1,7 @@
-"""Which rows of a population are looked at: one frozen record that fits into a link."""
+"""Which rows of a population are looked at: one frozen record."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -51,24 +50,6 @@ class Filters:
     def apply(self, table: pd.DataFrame) -> pd.DataFrame:
         """The lines that pass."""
         return table[self.keep(table)]
-
-    def to_query(self) -> dict[str, list[str]]:
-        """Parameters of a link: name of the filter -> values; empty filters are left out."""
-        found = {field.name: [str(value) for value in getattr(self, field.name)] for field in fields(self)}
-        return {name: values for name, values in found.items() if values}
-
-
-def filters_from_query(query: Mapping[str, str | Sequence[str]]) -> Filters:
-    """The filters of a link; other parameters are passed over. Raises InputError for a bucket that is no number."""
-    found: dict[str, tuple[str, ...]] = {}
-    for field in fields(Filters):
-        values = query.get(field.name, ())
-        found[field.name] = (values,) if isinstance(values, str) else tuple(values)
-    try:
-        buckets = tuple(int(value) for value in found.pop("buckets"))
-    except ValueError as error:
-        raise InputError(f"a bucket of this link is no number ({error}): give buckets like 0 or 16") from None
-    return Filters(buckets=buckets, **found)
 
 
 @dataclass(frozen=True)

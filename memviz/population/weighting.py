@@ -40,7 +40,7 @@ def _per_row(bucket: pd.Series, population: Population) -> np.ndarray:
     return np.where(bucket == 0, 0, 1 if population == "rows" else bucket).astype(np.float64)
 
 
-def weights_of(rows: pd.DataFrame, strata: pd.DataFrame, population: Population) -> pd.Series:
+def row_weights(rows: pd.DataFrame, strata: pd.DataFrame, population: Population) -> pd.Series:
     """Weight of each row of a sweep's table of rows, indexed by row number; 0 for held-out rows, mean 1 over the rest.
 
     Rows of one domain, bucket and part stand for all of that stratum in the corpus. Take all rows of the sweep, then

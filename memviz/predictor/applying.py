@@ -69,8 +69,8 @@ def predict_context(
 ) -> np.ndarray:
     """(n, m) float32 P(generated token will be the true one), before anything is generated: one pass over the context.
 
-    context_ids: (n, k) with the tokenizer's leading tokens in front. Only for the context setting. Raises InputError,
-    ModelError.
+    context_ids: (n, k) with the tokenizer's leading tokens in front. Only for the context setting. Raises
+    InputError.
     """
     from memviz.engine.devices import device_lock
     from memviz.predictor.features import Inputs

@@ -100,7 +100,7 @@ def read_data(
 ) -> PredictorData:
     """Rows of a sweep with their states from the store or the model. n_rows: so many, drawn by a hash.
 
-    Raises InputError where the sweep lacks them or they would need too much memory, ModelError, StoreError.
+    Raises InputError where the sweep lacks them or they would need too much memory, Failure.
     """
     texts = texts_of(sweep, model, k, m, SLIDING)
     about = sweep.read("rows", ["row", "group", "domain"]).set_index("row").loc[texts.rows]

@@ -7,15 +7,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+from memviz.errors import InputError
 from memviz.predictor.presets import SETTINGS
-from memviz.weights import ModelError
 
 ABOUT, WEIGHTS = "predictor.json", "predictor.safetensors"
 FORMAT = 1
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """What the JSON of a predictor says. Raises ModelError where there is none that can be read."""
+    """What the JSON of a predictor says. Raises InputError where there is none that can be read."""
     path = folder / ABOUT
     try:
         about = json.loads(path.read_text("utf-8"))
@@ -24,9 +24,9 @@ def read_about(folder: Path) -> dict[str, Any]:
         _check(about)
         return about
     except FileNotFoundError:
-        raise ModelError(f"{folder} holds no fitted predictor: run `memviz predictor fit`") from None
+        raise InputError(f"{folder} holds no fitted predictor: run `memviz predictor fit`") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read ({error}): fit the predictor again") from None
+        raise InputError(f"{path} cannot be read ({error}): fit the predictor again") from None
 
 
 def _check(about: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ class ForecastTask:
         report: Callable[[int, int], None] = lambda done, total: None,
         say: Callable[[str], None] = lambda stage: None,
     ) -> tuple[str, Forecast, bool]:
-        """Key, forecast, and whether it was stored before. Raises InputError, ModelError, StoreError."""
+        """Key, forecast, and whether it was stored before. Raises InputError, Failure."""
         from memviz.engine.preparing import prepare
         from memviz.predictor.applying import predict_context
 

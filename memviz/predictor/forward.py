@@ -14,10 +14,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from memviz.errors import InputError
 from memviz.predictor.features import Inputs, tokens_of
 from memviz.predictor.files import WEIGHTS
 from memviz.predictor.presets import Setting
-from memviz.weights import ModelError
 
 Weights = Mapping[str, np.ndarray]
 _NORM_EPSILON = 1e-5
@@ -25,11 +25,11 @@ _erf = np.vectorize(math.erf, otypes=[np.float32])
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
-    """The weights of a predictor's folder in float32. Raises ModelError."""
+    """The weights of a predictor's folder in float32. Raises InputError."""
     try:
         return {name: values.astype(np.float32) for name, values in load_file(folder / WEIGHTS).items()}
     except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(f"{folder / WEIGHTS} cannot be read ({error}): fit the predictor again") from None
+        raise InputError(f"{folder / WEIGHTS} cannot be read ({error}): fit the predictor again") from None
 
 
 def probability(weights: Weights, about: Mapping[str, Any], inputs: Inputs, n_positions: int) -> np.ndarray:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from memviz import disk
 from memviz.catalog import Card
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.errors import InputError
@@ -17,9 +17,7 @@ from memviz.predictor.files import ABOUT, read_about
 from memviz.predictor.presets import PRESETS, SETTINGS, Setting
 from memviz.predictor.tables import Tables, read_tables
 from memviz.settings import Settings
-from memviz.store.files import refusal
 from memviz.sweeps.kept import newest_first
-from memviz.weights import ModelError
 
 SHIPPED = SUITE_FOLDER / "predictors"
 PROGRESS = "progress.jsonl"
@@ -81,26 +79,21 @@ class Known:
 
 
 def rename(known: Known, name: str) -> None:
-    """Call a predictor of the cache so; an empty name takes it away. Raises InputError, StoreError."""
+    """Call a predictor of the cache so; an empty name takes it away. Raises InputError, Failure."""
     if known.shipped:
         raise InputError("predictors that come with memviz keep their names: fit one of your own to name it")
     if len(name) > MOST_CHARACTERS or not name.isprintable():
         raise InputError(f"the name {name[:MOST_CHARACTERS]!r} cannot be used: give up to {MOST_CHARACTERS} characters")
-    new = known.folder / f"{NAME}.{uuid.uuid4().hex}.tmp"
-    try:
-        new.write_text(name.strip(), "utf-8")
-        new.replace(known.folder / NAME)
-    except OSError as error:
-        raise refusal(known.folder, error) from None
+    disk.write_text(known.folder / NAME, name.strip())
 
 
 def read_known(folder: Path, shipped: bool = False) -> Known:
-    """The predictor of a folder. Raises ModelError where there is none that can be read."""
+    """The predictor of a folder. Raises InputError where there is none that can be read."""
     known = Known(folder, read_about(folder), shipped)
     try:
         _check(known.about)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{folder / ABOUT} cannot be read ({error}): fit the predictor again") from None
+        raise InputError(f"{folder / ABOUT} cannot be read ({error}): fit the predictor again") from None
     return known
 
 
@@ -123,7 +116,7 @@ def known_predictors(settings: Settings) -> list[Known]:
     for path in (*kept, *shipped):
         try:
             found.append(read_known(path.parent, path in shipped))
-        except ModelError:
+        except InputError:
             continue
     return found
 

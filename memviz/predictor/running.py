@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from memviz import disk
 from memviz.errors import InputError
 from memviz.predictor.baselines import UNSCALED, fit_baselines
 from memviz.predictor.data import PARTS, PredictorData, read_data, weights_of
@@ -45,7 +46,7 @@ def run_fit(
 ) -> tuple[str, Known, bool]:
     """Key, predictor, and whether it was fitted before; goes on from a checkpoint where a fit was stopped.
 
-    `report(done, total)` counts batches of all epochs. Raises InputError, ModelError, StoreError, OSError, and what
+    `report(done, total)` counts batches of all epochs. Raises InputError, Failure, OSError, and what
     `report` raises to cancel; then the checkpoint of the last epoch is left.
     """
     folder = fit_folder(task, backend.settings)
@@ -118,9 +119,7 @@ def _train(
 
 
 def _write_progress(folder: Path, trainer: Trainer) -> None:
-    new = folder / f".{PROGRESS}.tmp"
-    new.write_text("".join(json.dumps(asdict(each)) + "\n" for each in trainer.history), "utf-8")
-    new.replace(folder / PROGRESS)
+    disk.write_text(folder / PROGRESS, "".join(json.dumps(asdict(each)) + "\n" for each in trainer.history))
 
 
 def _calibrated(trainer: Trainer, about: dict[str, Any], validation: PredictorData) -> Predictor:
@@ -168,7 +167,7 @@ def evaluate_on(
     """The tables of a predictor on the test part of a sweep; baselines are fitted on the sweep's training part.
 
     The model may be another one where the predictor `transfers`: that it is of the same family, with the same
-    tokenizer, is the caller's to see to. Raises InputError where the rows are others, ModelError.
+    tokenizer, is the caller's to see to. Raises InputError.
     """
     from memviz.predictor.network.artifact import load
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from memviz.disk import new_file
 from memviz.errors import InputError
 
 _ABOUT = {
@@ -107,20 +108,20 @@ def joined(parts: list[Tables]) -> Tables:
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
-    """Write one Parquet file a table, each whole or not at all. Raises OSError."""
+    """Write one Parquet file a table, each whole or not at all. Raises Failure."""
     for name in TABLES:
-        table, new = getattr(tables, name), folder / f".{name}.tmp"
+        table = getattr(tables, name)
         words = [column for column in table if not pd.api.types.is_numeric_dtype(table[column])]
         numbers = [column for column in table if column not in words] if name == "outcomes" else False
-        table.to_parquet(
-            new,
-            index=False,
-            compression="zstd",
-            compression_level=19,
-            use_dictionary=words,  # numbers that repeat in blocks are packed better without
-            use_byte_stream_split=numbers,
-        )
-        new.replace(folder / f"{name}.parquet")
+        with new_file(folder / f"{name}.parquet") as new:
+            table.to_parquet(
+                new,
+                index=False,
+                compression="zstd",
+                compression_level=19,
+                use_dictionary=words,  # numbers that repeat in blocks are packed better without
+                use_byte_stream_split=numbers,
+            )
 
 
 def slim(tables: Tables) -> Tables:

@@ -4,8 +4,7 @@
 """
 
 from memviz.store.answers import Finding, StoredRequest, StoreStats
-from memviz.store.files import StoreError
 from memviz.store.keys import request_hash
 from memviz.store.results import Store
 
-__all__ = ["Finding", "Store", "StoreError", "StoreStats", "StoredRequest", "request_hash"]
+__all__ = ["Finding", "Store", "StoreStats", "StoredRequest", "request_hash"]

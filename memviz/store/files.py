@@ -13,33 +13,25 @@ from pathlib import Path
 
 import numpy as np
 
+from memviz import disk
 from memviz.errors import Failure
 from memviz.store.keys import HASH
 
 SUFFIX = ".safetensors"
-TEMPORARY = ".tmp"
 DTYPES = {"bool", "complex64", "float16", "float32", "float64"} | {
     f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)
 }
 
 
-class StoreError(Failure):
-    """Results cannot be kept or looked up; one sentence that names the folder and the remedy."""
-
-
-def refusal(root: Path, error: Exception, n_bytes: int = 0) -> StoreError:
+def refusal(root: Path, error: Exception, n_bytes: int = 0) -> Failure:
     """What an error of the file system or of SQLite means for the store at `root`; `n_bytes` were to be written."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    full = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):  # how a full disk looks while SQLite opens its files
-        full = full or (root.is_dir() and shutil.disk_usage(root).free < 2**16)
-    if full:
-        megabytes = max(n_bytes / 1e6, 0.1)
-        return StoreError(f"no space left in {root}; {megabytes:.1f} MB needed; free space or set MEMVIZ_CACHE")
     if code == sqlite3.SQLITE_BUSY or isinstance(error, TimeoutError):
-        return StoreError(f"the index in {root} is held by another process; try again when it is done")
-    reason = getattr(error, "strerror", None) or error
-    return StoreError(f"{root} cannot be written ({reason}); make it a writable folder or set MEMVIZ_CACHE")
+        return Failure(f"the index in {root} is held by another process: try again when it is done")
+    full = code == sqlite3.SQLITE_FULL
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):  # how a full disk looks while SQLite opens its files
+        full = root.is_dir() and shutil.disk_usage(root).free < 2**16
+    return disk.refusal(root, OSError(errno.ENOSPC, "full") if full else error, n_bytes)
 
 
 def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -87,6 +79,7 @@ class Files:
     """The files of one store: `blobs/ab/abcd….safetensors`, and `quarantine/` for the damaged ones."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.folder = root / "blobs"
         self.quarantine = root / "quarantine"
 
@@ -101,29 +94,10 @@ class Files:
         if _is_name(name):
             self.path(name).unlink(missing_ok=True)
 
-    def write(self, name: str, content: bytes) -> Path:
-        """Content on disk under a temporary name beside its final one. Raises OSError."""
-        folder = self.path(name).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / (uuid.uuid4().hex + TEMPORARY)
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        return temporary
-
-    def publish(self, temporary: Path, name: str) -> None:
-        """Give a written file its final name, at once and for good. Raises FileNotFoundError if it is gone."""
-        os.replace(temporary, self.path(name))
-        folder = os.open(temporary.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    def write(self, name: str, content: bytes) -> None:
+        """Content on disk, whole or not at all. Raises Failure, FileNotFoundError if the folder goes meanwhile."""
+        with disk.new_file(self.path(name), self.root, len(content)) as new:
+            new.write_bytes(content)
 
     def read(self, name: str, n_bytes: int) -> bytes | None:
         """Content of this size and hash, or None where the file is missing or anything else."""
@@ -149,7 +123,7 @@ class Files:
 
     def walk(self) -> Iterator[Path]:
         """Every file under blobs/, temporary ones included."""
-        return (path for path in self.folder.glob("*/*") if path.suffix in (SUFFIX, TEMPORARY))
+        return (path for path in self.folder.glob("*/*") if path.suffix in (SUFFIX, disk.TEMPORARY))
 
     def n_quarantined(self) -> int:
         return sum(1 for _ in self.quarantine.glob("*"))

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-from memviz.store.files import StoreError, refusal
+from memviz.errors import Failure
+from memviz.store.files import refusal
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Index:
         """What `work` finds, or `absent` where there is no index or it cannot be read (logged)."""
         try:
             return self._attempt(work, False, absent, reading=True)
-        except StoreError as error:
+        except Failure as error:
             if not self.readonly:
                 raise
             self._warn(f"read-only store left out: {error}")
@@ -89,7 +90,7 @@ class Index:
             return absent
 
     def write(self, work: Callable[[sqlite3.Connection], T], n_bytes: int = 0) -> T:
-        """`work` in one transaction, done whole or not at all; makes the index if need be. Raises StoreError.
+        """`work` in one transaction, done whole or not at all; makes the index if need be. Raises Failure.
 
         `work` may run again, after a damaged or removed index was replaced. FileNotFoundError passes through.
         """
@@ -203,13 +204,13 @@ class Index:
         if version == FORMAT:
             if self.readonly and connection.execute(_TABLES).fetchone()[0] != 2:  # a view could run without an end
                 connection.close()
-                raise StoreError(f"the index in {self.root} is none of memviz's: leave this store out")
+                raise Failure(f"the index in {self.root} is none of memviz's: leave this store out")
             if self.readonly and self._has_log():
                 self._warn(f"{self.root} was not closed by its last writer; `memviz store verify` there completes it")
             return Opened(connection, identity)
         connection.close()
         if version > FORMAT or self.readonly:
-            raise StoreError(
+            raise Failure(
                 f"the index in {self.root} has format {version} and this memviz reads {FORMAT}; "
                 "update memviz or set MEMVIZ_CACHE to another folder"
             )

@@ -13,6 +13,8 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from memviz.errors import InputError
+
 HASH = re.compile(r"[0-9a-f]{64}")
 PREFIX = re.compile(r"[0-9a-f]{8,64}")
 
@@ -67,5 +69,5 @@ def checked_key(key: str) -> str:
 def checked_prefix(prefix: str) -> str:
     if not PREFIX.fullmatch(prefix):
         shown = re.sub("[^0-9A-Za-z_-]", "?", prefix)[:64]  # it may come with a link, and is shown on a page
-        raise ValueError(f"request {shown!r}: expected at least the first 8 hex characters of its hash")
+        raise InputError(f"request {shown!r}: expected at least the first 8 hex characters of its hash")
     return prefix

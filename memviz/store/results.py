@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from memviz.errors import Failure, InputError
 from memviz.store.answers import Finding, StoredRequest, StoreStats
-from memviz.store.files import Files, StoreError, content_name, decode, encode, refusal, remove_folder
+from memviz.store.files import Files, content_name, decode, encode, refusal, remove_folder
 from memviz.store.index import ATTEMPTS, BUSY_SECONDS, Index
 from memviz.store.keys import canonical_json, checked_key, checked_prefix
 
@@ -51,7 +52,7 @@ class Store:
     def put(self, key: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Keep arrays and their provenance (JSON) under a request's hash; the least recently used may go for them.
 
-        Raises ValueError for what cannot be stored, StoreError where the disk is full or not writable.
+        Raises ValueError for what cannot be stored, Failure where the disk is full or not writable.
         """
         checked_key(key)
         note = canonical_json("meta", meta)
@@ -85,9 +86,9 @@ class Store:
         return any(files.has(row.blob) for _, files, row in self._rows(checked_key(key)))
 
     def pin(self, key: str) -> None:
-        """Keep a result from eviction; those of read-only layers never go. Raises ValueError if it is not stored."""
+        """Keep a result from eviction; those of read-only layers never go. Raises InputError if it is not stored."""
         if not self.has(key):
-            raise ValueError(f"result {key} is not in the store {self.root}; compute it before pinning it")
+            raise InputError(f"result {key} is not in the store {self.root}; compute it before pinning it")
         self._set_pinned(key, True)
 
     def unpin(self, key: str) -> None:
@@ -159,15 +160,18 @@ class Store:
             raise refusal(self.root, error) from error
 
     def get_request(self, key_or_prefix: str) -> dict[str, Any] | None:
-        """The request of this hash, of which 8 characters are enough. Raises ValueError if it is none or ambiguous."""
+        """The request of this hash, of which 8 characters are enough. Raises InputError if it is none or ambiguous."""
         prefix = checked_prefix(key_or_prefix)
         query = "SELECT key, request FROM requests WHERE key >= ? AND key < ? LIMIT 2"
         found: dict[str, str] = {}
         for index, _ in self._stores:
             found = dict(index.read(lambda c: c.execute(query, (prefix, prefix + "g")).fetchall(), [])) | found
         if len(found) > 1:
-            raise ValueError(f"request {prefix} is ambiguous: {' and '.join(sorted(found)[:2])}; give more characters")
-        return json.loads(next(iter(found.values()))) if found else None
+            raise InputError(f"request {prefix} is ambiguous: {' and '.join(sorted(found)[:2])}; give more characters")
+        try:
+            return json.loads(next(iter(found.values()))) if found else None
+        except (ValueError, TypeError, RecursionError) as error:  # an index that lies, in a layer made by others
+            raise InputError(f"the stored request {prefix} is damaged ({error}): ask anew") from None
 
     def requests(self, limit: int) -> list[StoredRequest]:
         """The newest requests of this store, newest first."""
@@ -202,21 +206,12 @@ class Store:
         return row
 
     def _put_once(self, key: str, content: bytes, row: _Row) -> None:
-        temporary = None
+        self._files.write(row.blob, content)
         try:
-            temporary = self._files.write(row.blob, content)
-            self._files.publish(temporary, row.blob)
             self._index.write(lambda c: self._insert(c, key, row), row.n_bytes)
-        except StoreError:
+        except Failure:
             self._forget(row)
             raise
-        except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise refusal(self.root, error, row.n_bytes) from error
-        finally:
-            if temporary is not None:
-                temporary.unlink(missing_ok=True)
 
     def _insert(self, connection: sqlite3.Connection, key: str, row: _Row) -> None:
         if not self._files.path(row.blob).exists():  # another process removed it before this row could protect it
@@ -251,7 +246,7 @@ class Store:
         """After a failed put: do not leave its file behind on a disk that may be full."""
         try:
             self._index.change(lambda c: self._remove_unused(c, [row[:2]]), 0)
-        except StoreError:
+        except Failure:
             log.debug("file %s of a failed put is left to verify", row.blob)
 
     def _recheck(self, blob: str, n_bytes: int) -> bytes | None:
@@ -269,7 +264,7 @@ class Store:
 
         try:
             return self._index.change(work, None)
-        except StoreError as error:
+        except Failure as error:
             log.warning("the file %s of a result is damaged and cannot be set aside: %s", blob, error)
             return None
 

@@ -15,7 +15,6 @@ from memviz.sweeps.results import MANIFEST, Sweep, read_sweep
 from memviz.sweeps.rowset import file_times
 from memviz.sweeps.task import SweepTask, sweep_hash
 from memviz.tasks.base import ENGINE
-from memviz.weights import ModelError
 
 SHIPPED = SUITE_FOLDER / "sweep"
 """Folder of the bundled suite's own sweep."""
@@ -42,7 +41,7 @@ def outdated(sweep: Sweep, settings: Settings) -> str | None:
     if changed:
         return f"{changed[0]} has been written since"
     for about in sweep.manifest["models"]:
-        with suppress(ModelError):  # a model that is gone says nothing
+        with suppress(InputError):  # a model that is gone says nothing
             card = read_card(find_model(about["name"], settings), settings)
             if card and card.weights != about["weights"]:
                 return f"{about['name']} has other weights now"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from memviz import disk
 from memviz.errors import InputError
 from memviz.sweeps.task import SweepTask, sweep_task_from
 
@@ -100,23 +100,16 @@ def _check(content: dict[str, Any]) -> None:
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:
-    """Write the manifest, whole or not at all. Raises OSError."""
-    new = folder / f".manifest-{uuid.uuid4().hex}.tmp"
-    with new.open("x", encoding="utf-8") as file:
-        file.write(json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(folder / MANIFEST)
+    """Write the manifest, whole or not at all. Raises Failure."""
+    disk.write_text(folder / MANIFEST, json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False))
 
 
 class TableFile:
-    """A Parquet file under a temporary name, written block by block; nothing of it is read before `publish`."""
+    """A Parquet table, written block by block to a path."""
 
-    def __init__(self, folder: Path, name: str, schema: pa.Schema) -> None:
-        self.path = folder / f"{name}.parquet"
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.schema = schema
-        self._new = folder / f".{name}-{uuid.uuid4().hex}.tmp"
-        self._writer = pq.ParquetWriter(self._new, schema, compression="zstd")
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
         self._waiting: list[pa.Table] = []
         self._n_waiting = 0
         self.n_rows = 0
@@ -134,18 +127,21 @@ class TableFile:
         self._waiting, self._n_waiting = [], 0
 
     def finish(self) -> None:
+        """Write what waits."""
         self._flush()
         self._writer.close()
-        handle = os.open(self._new, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
-    def publish(self) -> None:
-        self._new.replace(self.path)
-
-    def discard(self) -> None:
-        """Remove what was not published."""
+    def close(self) -> None:
+        """Let go of the file, whatever is in it."""
         self._writer.close()
-        self._new.unlink(missing_ok=True)
+
+
+@contextmanager
+def table_file(folder: Path, name: str, schema: pa.Schema) -> Iterator[TableFile]:
+    """A table to be filled and finished in the block, which is in its place when that ends well. Raises Failure."""
+    with disk.new_file(folder / f"{name}.parquet") as new:
+        file = TableFile(new, schema)
+        try:
+            yield file
+        finally:
+            file.close()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from memviz import disk
 from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.store.keys import request_fields
@@ -119,20 +118,11 @@ def _file(name: str, settings: Settings) -> Path:
 
 
 def save_row_set(name: str, row_set: RowSet, settings: Settings, note: str = "") -> None:
-    """Keep a row set under a name, in place of the one that had it. Raises InputError for a name, OSError."""
+    """Keep a row set under a name, in place of the one that had it. Raises InputError for a name, Failure."""
     path = _file(name, settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     content = {"format": FORMAT, "name": name, "note": note, "created": created, "rows": row_set.request()}
-    new = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with new.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    disk.write_text(path, json.dumps(content, indent=1))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
+from memviz import disk
 from memviz.catalog import Card, card_folder, find_model
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.errors import InputError
@@ -23,7 +24,7 @@ from memviz.records import Prompts, Survey, from_arrays, to_arrays
 from memviz.store import Store, request_hash
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
 from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
-from memviz.sweeps.results import MANIFEST, Sweep, TableFile, read_sweep, write_manifest
+from memviz.sweeps.results import MANIFEST, Sweep, TableFile, read_sweep, table_file, write_manifest
 from memviz.sweeps.rowset import SUITE, file_times
 from memviz.sweeps.tables import (
     POSITION_COLUMNS,
@@ -60,7 +61,7 @@ def run_sweep(
 ) -> Sweep:
     """Run a sweep into a folder, or go on where one was left; batches in the store are not computed again.
 
-    `report(done, total)` counts tokens to be read. Raises InputError, ModelError, StoreError, NonFiniteError, OSError,
+    `report(done, total)` counts tokens to be read. Raises InputError, Failure, OSError,
     and whatever `report` and `say` raise to cancel.
     """
     from memviz.engine.preparing import prepare
@@ -107,8 +108,7 @@ def _folder_held(folder: Path) -> Iterator[None]:
     except Timeout:
         raise InputError(f"another process is writing a sweep into {folder}: name another folder") from None
     try:
-        for abandoned in folder.glob(".*.tmp"):  # by a process that was killed
-            abandoned.unlink(missing_ok=True)
+        disk.remove_left_over(folder)
         yield
     finally:
         lock.release()
@@ -149,8 +149,7 @@ class _Run:
         self.say("reading the rows")
         self.files = file_times(self.task.rows)
         malformed = self.folder / MALFORMED
-        new = self.folder / ".malformed.tmp"
-        with new.open("w", encoding="utf-8") as lines:
+        with disk.new_file(malformed) as new, new.open("w", encoding="utf-8") as lines:
             rows = prepare_rows(
                 self.task.rows,
                 self.folder / ROWS,
@@ -161,11 +160,9 @@ class _Run:
                 lambda n_read: self.report(0, 0),
             )
         if rows.n_malformed:
-            new.replace(malformed)
             self.say(f"{rows.n_malformed:,} of {rows.n_read:,} rows cannot be used; {malformed} names them")
         else:
-            new.unlink()
-            malformed.unlink(missing_ok=True)
+            malformed.unlink()
         what = plan(self.task, rows.lengths)
         if not what.conditions:
             raise InputError(
@@ -178,10 +175,9 @@ class _Run:
             for length, count in rows.lengths.items()
             if length >= condition.start + condition.k + condition.lengths[0]
         )
-        files = self._write_tables(rows, what)
-        (self.folder / MANIFEST).unlink(missing_ok=True)  # from here on the tables are exchanged
-        for file in files:
-            file.publish()
+        with ExitStack() as places:
+            files = self._write_tables(rows, what, places)
+            (self.folder / MANIFEST).unlink(missing_ok=True)  # from here on the tables are exchanged
         write_manifest(self.folder, self._manifest(rows, what, files))
         return read_sweep(self.folder)
 
@@ -193,30 +189,26 @@ class _Run:
         if request != self.task.request():
             raise InputError(f"{self.folder} holds another sweep: name a new folder")
 
-    def _write_tables(self, rows: PreparedRows, what: Plan) -> list[TableFile]:
-        files = [TableFile(self.folder, "sequences", schema_of(sequence_columns(self.task), rows.labels))]
-        makers = [sequences]
+    def _write_tables(self, rows: PreparedRows, what: Plan, places: ExitStack) -> dict[str, TableFile]:
+        """The finished tables, by name; they are in their places when `places` ends well."""
+        schemas = {"sequences": schema_of(sequence_columns(self.task), rows.labels)}
         if self.task.positions:
-            files.append(TableFile(self.folder, "positions", schema_of(POSITION_COLUMNS, {})))
-            makers.append(positions)
-        try:
-            for card in self.cards:
-                for condition in what.conditions:
-                    n_done = 0
-                    for block, truth, survey in self._surveys(card, condition, rows):
-                        for file, make in zip(files, makers, strict=True):
-                            file.add(
-                                make(card.name, condition, block, survey, truth, file.schema, len(card.leading_ids))
-                            )
-                        n_done += len(block)
-                        self._say_progress(card, condition, n_done, rows.n)
-            for file in files:
-                file.finish()
-            return files
-        except BaseException:
-            for file in files:
-                file.discard()
-            raise
+            schemas["positions"] = schema_of(POSITION_COLUMNS, {})
+        files = {name: places.enter_context(table_file(self.folder, name, schemas[name])) for name in schemas}
+        makers = {"sequences": sequences, "positions": positions}
+        for card in self.cards:
+            for condition in what.conditions:
+                n_done = 0
+                for block, truth, survey in self._surveys(card, condition, rows):
+                    for name, file in files.items():
+                        file.add(
+                            makers[name](card.name, condition, block, survey, truth, file.schema, len(card.leading_ids))
+                        )
+                    n_done += len(block)
+                    self._say_progress(card, condition, n_done, rows.n)
+        for file in files.values():
+            file.finish()
+        return files
 
     def _surveys(
         self, card: Card, condition: Condition, rows: PreparedRows
@@ -289,13 +281,13 @@ class _Run:
             f"{card.name}, {condition.mode}, k = {condition.k}: {n_done:,} of {n_rows:,} rows; {percent:.0f} %{left}"
         )
 
-    def _manifest(self, rows: PreparedRows, what: Plan, files: list[TableFile]) -> dict[str, Any]:
+    def _manifest(self, rows: PreparedRows, what: Plan, files: dict[str, TableFile]) -> dict[str, Any]:
         columns = {"rows": ROW_COLUMNS | label_columns(rows.labels)}
         columns |= {
             "sequences": sequence_columns(self.task) | label_columns(rows.labels),
             "positions": POSITION_COLUMNS,
         }
-        tables = {"rows": rows.n} | {file.path.stem: file.n_rows for file in files}
+        tables = {"rows": rows.n} | {name: file.n_rows for name, file in files.items()}
         return {
             "request": self.task.request(),
             "command": sweep_command(self.task, str(self.folder)),

@@ -69,7 +69,7 @@ def states_of(
     """Places (b,) in `texts.rows` and their states, p = k + m without the tokenizer's leading tokens, in order.
 
     wanted: (w,) places in `texts.rows`. Whole batches of `BATCH` rows are computed and kept, so that another choice of
-    rows finds them. Raises InputError, ModelError, StoreError, NonFiniteError, and whatever `report` raises to cancel.
+    rows finds them. Raises InputError, Failure, and whatever `report` raises to cancel.
     """
     from memviz.engine.devices import device_lock
     from memviz.engine.preparing import prepare

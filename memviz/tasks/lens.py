@@ -87,7 +87,7 @@ def run_lens(
 ) -> tuple[str, LensReading, bool]:
     """Key, result, and whether it was stored before: greedy decoding, a pass over the truth, one over what was written.
 
-    `report(done, total)` counts positions. Raises InputError, ModelError, StoreError, and what `report` raises.
+    `report(done, total)` counts positions. Raises InputError, Failure, and what `report` raises.
     """
     from memviz.engine.devices import device_lock
     from memviz.engine.lens import read_lens

@@ -123,7 +123,7 @@ def run_perturbation(
 ) -> tuple[str, Perturbed, bool]:
     """Key, result, and whether it was stored before; variants of equal length are read together.
 
-    `report(done, total)` counts variants. Raises InputError, ModelError, StoreError, and what `report` raises.
+    `report(done, total)` counts variants. Raises InputError, Failure, and what `report` raises.
     """
     from memviz.engine.devices import device_lock
     from memviz.engine.preparing import prepare

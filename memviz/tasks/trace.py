@@ -90,7 +90,7 @@ class IndexTask:
     name: str
 
     def run(self, settings: Settings, report: Report, say: Say) -> None:
-        """Build it in the cache. Raises CorpusError, OSError, and whatever `report` raises to cancel."""
+        """Build it in the cache. Raises InputError, OSError, and whatever `report` raises to cancel."""
         from memviz.demo.index import build_suite_index
 
         say("indexing the training data")
@@ -143,7 +143,7 @@ def run_trace(
     """Key, result, and whether it was stored before; computes and stores it otherwise.
 
     What other models wrote after the same context (`drafts`, where stored) is offered as guesses; it changes no number.
-    Raises InputError, ModelError, StoreError, NonFiniteError, and whatever `report` raises to cancel.
+    Raises InputError, Failure, and whatever `report` raises to cancel.
     """
     from memviz.engine.devices import device_lock
     from memviz.engine.preparing import prepare

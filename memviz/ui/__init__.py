@@ -1,72 +1,33 @@
 """What pages share. With the entry script, the only modules of memviz that import Streamlit."""
 
 from memviz.ui.common.clicks import clicked, offer, pressed
-from memviz.ui.common.drawing import linked_component, show_unseen, split_component
-from memviz.ui.common.links import followed_link, run, selection, take_upload
-from memviz.ui.common.rows import ROW, known_row, prompt_of_row, show_row
-from memviz.ui.common.running import card_of, note, other_runs, result_of, show_passages
-from memviz.ui.common.shared import (
-    PAGES,
-    attend,
-    bundled_models,
-    default_model,
-    draw_so_far,
-    escaped,
-    guard_settings,
-    open_expander,
-    refuse,
-    samples,
-    set_defaults,
-    set_style,
-    show_state,
-    store,
-    tokenizer,
-    told,
-    warm_up,
-    within,
-    worker,
-)
-from memviz.ui.trace.training_data import look_up, show_training
+from memviz.ui.common.doors import PAGES
+from memviz.ui.common.models import card_of
+from memviz.ui.common.process import bundled_models, default_model, samples, store, tokenizer, worker
+from memviz.ui.common.runs import note, result_of, run
+from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.training_rows import ROW
+from memviz.ui.common.widgets import draw_so_far, open_expander, refuse
 
 __all__ = [
     "PAGES",
     "ROW",
-    "attend",
     "bundled_models",
     "card_of",
     "clicked",
     "default_model",
     "draw_so_far",
     "escaped",
-    "followed_link",
-    "guard_settings",
-    "known_row",
-    "linked_component",
-    "look_up",
     "note",
     "offer",
     "open_expander",
-    "other_runs",
     "pressed",
-    "prompt_of_row",
     "refuse",
     "result_of",
     "run",
     "samples",
-    "selection",
-    "set_defaults",
-    "set_style",
-    "show_passages",
-    "show_row",
-    "show_state",
-    "show_training",
-    "show_unseen",
-    "split_component",
     "store",
-    "take_upload",
     "tokenizer",
     "told",
-    "warm_up",
-    "within",
     "worker",
 ]

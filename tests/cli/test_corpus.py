@@ -14,7 +14,7 @@ from support.model_folders import TEXT, write_model
 from support.serving import ROOT
 from transformers import AutoTokenizer
 
-from memviz.corpus import CorpusUnavailable
+from memviz.errors import Failure
 
 OTHER = "We the People of the Moon, in Order to form a more perfect Union"
 BUILD = ["corpus", "build", "--model", "tiny", "--input", "docs", "--out", "index"]
@@ -184,7 +184,7 @@ def test_a_corpus_without_tokens(cli: CommandLine) -> None:
 
 def test_no_library_is_a_failure(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(*_: object) -> None:
-        raise CorpusUnavailable("no n-gram index can be built here")
+        raise Failure("no n-gram index can be built here")
 
     monkeypatch.setattr("memviz.corpus.building.sorted_suffixes", unavailable)
     (cli.folder / "docs" / "b.jsonl").unlink()

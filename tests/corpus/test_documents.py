@@ -12,8 +12,8 @@ import pyarrow.parquet
 import pytest
 from support.model_folders import TEXT, TOKENIZERS
 
-from memviz.corpus import CorpusError
 from memviz.corpus.documents import Origins, Reading, document_shards, input_files
+from memviz.errors import InputError
 from memviz.tokenizer import Tokenizer
 
 N_IDS = 320
@@ -143,7 +143,7 @@ def test_the_type_of_raw_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert Read(tokenizer, tmp_path).problems == [f"{tmp_path}/a.bin: its 3 bytes are no whole number of uint16 ids"]
     (tmp_path / "a.bin").write_bytes(b"")
     assert len(Read(tokenizer, tmp_path).problems) == 1
-    with pytest.raises(CorpusError, match="dtype 'float' is unknown: use one of uint8, uint16, uint32, int32, int64"):
+    with pytest.raises(InputError, match="dtype 'float' is unknown: use one of uint8, uint16, uint32, int32, int64"):
         Reading(dtype="float")
 
 
@@ -160,10 +160,10 @@ def test_a_text_too_long_for_memory(tokenizer: Tokenizer, tmp_path: Path, monkey
 
     monkeypatch.setattr("psutil.virtual_memory", Memory)
     (tmp_path / "a.txt").write_text("x" * 50)
-    with pytest.raises(CorpusError, match=r"a\.txt is one document and needs about 0\.0 GB to be split into tokens"):
+    with pytest.raises(InputError, match=r"a\.txt is one document and needs about 0\.0 GB to be split into tokens"):
         Read(tokenizer, tmp_path)
 
 
 def test_what_is_not_there(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="none is no file and no folder: name what is to be indexed"):
+    with pytest.raises(InputError, match="none is no file and no folder: name what is to be indexed"):
         Read(tokenizer, tmp_path / "none")

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.corpus import Stream, exposed, random_stream
 
-from memviz.corpus import Corpus, CorpusError
+from memviz.corpus import Corpus
+from memviz.errors import InputError
 
 KINDS = ("stream", "rows", "other")
 # a row seen whole, then cut, then whole; another that shares "2 3 4"; a third that nobody saw
@@ -63,7 +64,7 @@ def test_nothing_crosses_from_row_to_row(hand: Corpus) -> None:
 
 def test_rows_and_their_ids(hand: Corpus) -> None:
     assert hand.row_ids(0).tolist() == [1, 2, 3, 4, 5] and hand.rows.column_names == ["domain"]
-    with pytest.raises(CorpusError, match="row 2 is not in the index test in full"):
+    with pytest.raises(InputError, match="row 2 is not in the index test in full"):
         hand.row_ids(2)
 
 
@@ -72,7 +73,7 @@ def test_a_row_shown_only_in_parts(tmp_path: Path) -> None:
     corpus = stream.corpus(tmp_path / "a")
     assert corpus.row_ids(0).tolist() == [1, 2, 3, 4]
     half = Stream(stream.rows, stream.segments[:1]).corpus(tmp_path / "b")
-    with pytest.raises(CorpusError, match="row 0"):
+    with pytest.raises(InputError, match="row 0"):
         half.row_ids(0)
 
 
@@ -209,7 +210,7 @@ def test_eight_threads(tmp_path: Path) -> None:
     ],
 )
 def test_questions_that_cannot_be_answered(hand: Corpus, question: object, sentence: str) -> None:
-    with pytest.raises(CorpusError, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         question(hand)  # type: ignore[operator]
 
 
@@ -218,5 +219,5 @@ def test_places_that_do_not_fit_into_memory(hand: Corpus, monkeypatch: pytest.Mo
         available = 10
 
     monkeypatch.setattr("psutil.virtual_memory", Memory)
-    with pytest.raises(CorpusError, match=r"4 places need about 0\.0 GB to be listed; 0\.0 GB are free"):
+    with pytest.raises(InputError, match=r"4 places need about 0\.0 GB to be listed; 0\.0 GB are free"):
         hand.occurrences([3])

@@ -11,8 +11,8 @@ from memviz.engine import lens as engine_lens
 from memviz.engine.layers import final_norm
 from memviz.engine.lens import read_lens
 from memviz.engine.loading import Loaded
+from memviz.errors import InputError
 from memviz.measures.lens import NEVER, LensScores, commit_layers
-from memviz.weights import ModelError
 
 K, M = 9, 12
 
@@ -81,7 +81,7 @@ def test_a_context_of_one_token(row: np.ndarray) -> None:
 def test_a_model_with_steps_of_its_own_is_refused(row: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = tiny("llama")
     monkeypatch.setattr(engine_lens, "lens_logits", lambda model, states, last: model.lm_head(states) * 2)
-    with pytest.raises(ModelError, match="a way of its own"):
+    with pytest.raises(InputError, match="a way of its own"):
         read_lens(loaded, row[:K], row[K:], row[K:])
 
 

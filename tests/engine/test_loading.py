@@ -17,8 +17,8 @@ from memviz.catalog import Card, Folder, Model
 from memviz.engine import loading
 from memviz.engine.loading import Residents, load_model, vet_folder
 from memviz.engine.preparing import prepare
+from memviz.errors import InputError
 from memviz.settings import Settings
-from memviz.weights import ModelError
 
 CPU = torch.device("cpu")
 
@@ -63,12 +63,12 @@ def test_code_of_a_folder_is_refused(folder: Path, config: dict[str, Any], sente
     plain = (folder / "generation_config.json").read_text()
     if "model_type" not in config:
         change(folder / "generation_config.json", **config)
-        with pytest.raises(ModelError, match=rf"^{folder} {sentence}"):
+        with pytest.raises(InputError, match=rf"^{folder} {sentence}"):
             vet_folder(folder)
         (folder / "generation_config.json").write_text(plain)
         vet_folder(folder)
     change(folder / "config.json", **config)
-    with pytest.raises(ModelError, match=rf"^{folder} {sentence}"):
+    with pytest.raises(InputError, match=rf"^{folder} {sentence}"):
         vet_folder(folder)
 
 
@@ -98,13 +98,13 @@ def test_json_nested_too_deeply(folder: Path) -> None:
     for _ in range(60):
         nested = {"a": [nested]}
     change(folder / "config.json", deep=nested)
-    with pytest.raises(ModelError, match=r"config\.json is nested more than 50 deep, so it is not read"):
+    with pytest.raises(InputError, match=r"config\.json is nested more than 50 deep, so it is not read"):
         vet_folder(folder)
 
 
 def test_a_broken_generation_config(folder: Path) -> None:
     (folder / "generation_config.json").write_text("{")
-    with pytest.raises(ModelError, match=r"generation_config\.json cannot be read as JSON"):
+    with pytest.raises(InputError, match=r"generation_config\.json cannot be read as JSON"):
         vet_folder(folder)
 
 
@@ -131,14 +131,14 @@ def test_weights_that_are_not_all_there(folder: Path, tmp_path: Path) -> None:
     lost = weights.pop("model.layers.1.mlp.up_proj.weight")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     sentence = rf"^{folder} lacks 1 of the weights of m, such as model\.layers\.1\.mlp\.up_proj\.weight: fetch or copy"
-    with pytest.raises(ModelError, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         load_model(card_of(folder, tmp_path), "float32", CPU)
     save_file(
         weights | {"model.layers.1.mlp.up_proj.weight": lost[:5].clone()},
         folder / "model.safetensors",
         {"format": "pt"},
     )
-    with pytest.raises(ModelError, match=rf"^m in {folder} cannot be loaded: |^{folder} lacks 1 of the weights"):
+    with pytest.raises(InputError, match=rf"^m in {folder} cannot be loaded: |^{folder} lacks 1 of the weights"):
         load_model(card_of(folder, tmp_path), "float32", CPU)
 
 
@@ -147,7 +147,7 @@ def test_weights_that_were_cut_short_after_the_card_was_made(folder: Path, tmp_p
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(
-        ModelError, match=r"model\.safetensors is damaged: it has .* bytes, its header says .*; fetch or"
+        InputError, match=r"model\.safetensors is damaged: it has .* bytes, its header says .*; fetch or"
     ):
         load_model(card, "float32", CPU)
 
@@ -155,7 +155,7 @@ def test_weights_that_were_cut_short_after_the_card_was_made(folder: Path, tmp_p
 def test_a_folder_that_is_no_language_model(folder: Path, tmp_path: Path) -> None:
     card = card_of(folder, tmp_path)
     (folder / "config.json").write_text(json.dumps({"model_type": "vit"}))
-    with pytest.raises(ModelError, match=rf"^m in {folder} cannot be loaded: ") as raised:
+    with pytest.raises(InputError, match=rf"^m in {folder} cannot be loaded: ") as raised:
         load_model(card, "float32", CPU)
     assert "\n" not in str(raised.value)
 
@@ -168,7 +168,7 @@ def test_memory_is_estimated_first(folder: Path, tmp_path: Path, monkeypatch: py
     for dtype, needed in (("float32", "33.6"), ("bfloat16", "16.8")):
         monkeypatch.setattr(loading, "free_memory", lambda _: 15_000_000_000)
         sentence = f"^m needs about {needed} GB in {dtype}; 15.0 GB are free on cpu: choose a smaller model or another"
-        with pytest.raises(ModelError, match=sentence):
+        with pytest.raises(InputError, match=sentence):
             load_model(card, dtype, CPU)
 
 
@@ -179,7 +179,7 @@ def test_the_least_recently_used_is_freed_before_the_next_is_loaded(monkeypatch:
     def load(card: Card, dtype: str, device: torch.device) -> Any:
         events.append(f"{card.name} beside {' '.join(residents.names())}".strip())
         if card.name == "large" and residents.names():
-            raise ModelError("too large")
+            raise InputError("too large")
         return loading.Loaded(None, card, dtype, device)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loading, "load_model", load)
@@ -195,10 +195,10 @@ def test_the_least_recently_used_is_freed_before_the_next_is_loaded(monkeypatch:
 
 def test_a_model_that_never_fits_leaves_the_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise ModelError("too large")
+        raise InputError("too large")
 
     residents = Residents(1)
     monkeypatch.setattr(loading, "load_model", refuse)
-    with pytest.raises(ModelError, match=r"^too large$"):
+    with pytest.raises(InputError, match=r"^too large$"):
         residents.get(Card("a", "", "", "", "w", [], 1, 1, 1, [], []), "float32", CPU)
     assert residents.names() == []

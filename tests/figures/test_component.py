@@ -11,8 +11,9 @@ import pytest
 from playwright.sync_api import Page, expect
 from support.traces import pieces_of, random_trace, small_trace
 
-from memviz.figures.linked import Marks, Track, component_css, component_js, linked_data, standalone_html
+from memviz.figures.linked import TRACE, Marks, linked_data
 from memviz.figures.predicted import predicted_track
+from memviz.figures.tracks import Track
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +32,7 @@ def show(page: Page) -> Iterator[Show]:
         trace = trace or small_trace()
         seeds = {name: given.pop(name) for name in ("pinned", "mode", "fill") if name in given}
         data = linked_data(trace, 0, pieces_of(trace, texts), **({"marks": MARKS} | given)) | seeds
-        page.set_content(standalone_html(data, "A trace"))
+        page.set_content(TRACE.page(data, "A trace"))
         expect(page.locator(".token")).to_have_count(trace.n_context + trace.n_continuation)
 
     yield write
@@ -323,7 +324,7 @@ def mounted(page: Page) -> Page:
     page.set_content("<!doctype html><body></body>")
     trace = small_trace()
     data = linked_data(trace, 0, pieces_of(trace, TEXTS), marks=MARKS)
-    page.evaluate(MOUNT, [component_js(), component_css(), data])
+    page.evaluate(MOUNT, [TRACE.js(), TRACE.css(), data])
     return page
 
 

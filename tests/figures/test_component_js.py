@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from memviz.figures.linked import component_js
+from memviz.figures.linked import TRACE
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +23,7 @@ LOAD = """async (source) => {
 def module(page: Page) -> Any:
     """Evaluates an expression over the module `m`."""
     page.set_content("<!doctype html>")
-    page.evaluate(LOAD, component_js())
+    page.evaluate(LOAD, TRACE.js())
 
     def evaluate(expression: str) -> Any:
         return page.evaluate(f"() => {{ const m = window.module; return {expression}; }}")

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +11,14 @@ import numpy as np
 import pytest
 from support.traces import pieces_of, random_trace, small_trace
 
+from memviz.figures.component import FOLDER
 from memviz.figures.linked import (
-    COMPONENT,
     FILLS,
     MODES,
-    MODULES,
+    TRACE,
     Marks,
     Track,
-    component_css,
-    component_js,
     linked_data,
-    standalone_html,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -145,7 +140,7 @@ def test_bad_input() -> None:
 def test_standalone_page_is_one_file_that_text_cannot_leave() -> None:
     trace = small_trace()
     texts = ["</script><script>alert(1)</script>", "<!--", "{{TITLE}}", "&lt;", "\u2028"]
-    page = standalone_html(linked_data(trace, 0, pieces_of(trace, texts)), "<i>{{DATA}}</i>")
+    page = TRACE.page(linked_data(trace, 0, pieces_of(trace, texts)), "<i>{{DATA}}</i>")
     assert page.count("<script") == page.count("</script>") == 3  # two of data, one module
     assert "<title>&lt;i&gt;{{DATA}}&lt;/i&gt;</title>" in page
     assert "<!--" not in page
@@ -155,32 +150,8 @@ def test_standalone_page_is_one_file_that_text_cannot_leave() -> None:
     assert not re.search(r"(src|href)=[\"'](?!data:)", page)
 
 
-def test_component_source_builds_nodes_only_from_text() -> None:
-    sources = {path.name: path.read_text("utf-8") for path in COMPONENT.iterdir()}
-    assert {f"{name}.js" for name in (*MODULES, "standalone")} == {name for name in sources if name.endswith(".js")}
-    forbidden = (
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser"
-        r"|createContextualFragment|setHTML|srcdoc|setAttribute\(\"on|\bfetch\b|XMLHttpRequest|WebSocket|localStorage|import\("
-    )
-    for name, source in sources.items():
-        assert not re.search(forbidden, source), name
-        assert set(re.findall(r"https?://[^\s\"']+", source)) <= {"http://www.w3.org/2000/svg"}, (
-            name
-        )  # a name, not fetched
-    assert "</script" not in component_js()
-    assert "import " not in component_js()
-    assert "@import" not in component_css()
-    assert "url(" not in component_css()
-
-
-def test_modules_come_after_what_they_import() -> None:
-    for place, name in enumerate(MODULES):
-        imported = re.findall(r'from "\./(\w+)\.js"', (COMPONENT / f"{name}.js").read_text("utf-8"))
-        assert set(imported) <= set(MODULES[:place]), name
-
-
 def test_names_of_modes_and_fills_are_the_same_on_both_sides() -> None:
-    js = component_js()
+    js = TRACE.js()
     assert tuple(re.findall(r"^  (\w+): \{ label", js, re.MULTILINE)) == FILLS
     modes = re.search(r"MODES = \{(.*?)\}", js)
     assert modes
@@ -193,22 +164,11 @@ def test_hues_are_those_of_the_theme(theme: str) -> None:
     if not config.exists():
         pytest.skip("no theme to compare with")
     colours = tomllib.loads(config.read_text("utf-8"))["theme"][theme]
-    palette = re.search(rf"  {theme}: \{{(.*?)\}}", component_js(), re.DOTALL)
+    palette = re.search(rf"  {theme}: \{{(.*?)\}}", TRACE.js(), re.DOTALL)
     assert palette
     own = dict(re.findall(r'(\w+): "(#\w+)"', palette[1]))
     named = {"match": "green", "miss": "orange", "main": "blue", "faint": "yellow", "change": "violet"}
     assert {name: own[name] for name in named} == {name: colours[f"{hue}Color"] for name, hue in named.items()}
-    page = (COMPONENT / "standalone.css").read_text("utf-8")
+    page = (FOLDER / "shared" / "standalone.css").read_text("utf-8")
     assert colours["textColor"] in page
     assert colours["backgroundColor"] in page
-
-
-def test_lint() -> None:
-    oxlint = Path(sys.executable).with_name("oxlint")
-    if not oxlint.exists():
-        pytest.skip("oxlint is not installed on this platform")
-    rules = COMPONENT.parent / ".oxlintrc.json"
-    found = subprocess.run(
-        [oxlint, "-c", rules, "--deny-warnings", COMPONENT], capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stdout

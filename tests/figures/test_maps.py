@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page
 
 from memviz.figures.dynamics import dynamics_figure
-from memviz.figures.maps import COLOURS, N_SHADES, Pane, Path, categories, component_js, map_data
+from memviz.figures.maps import COLOURS, MAP, N_SHADES, Pane, Path, categories, map_data
 from memviz.measures.score import LEVELS
 
 STEPS, N = [-1, 3, 7], 40
@@ -141,7 +141,7 @@ LOAD = """async (source) => {
 def module(page: Page) -> Any:
     """Evaluates an expression over the module `m`."""
     page.set_content("<!doctype html>")
-    page.evaluate(LOAD, component_js())
+    page.evaluate(LOAD, MAP.js())
     return lambda expression: page.evaluate(f"() => {{ const m = window.module; return {expression}; }}")
 
 

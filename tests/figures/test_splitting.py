@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from support.traces import text_piece
 
-from memviz.figures.splitting import N_SHOWN, split_css, split_data, split_js
+from memviz.figures.splitting import N_SHOWN, SPLIT, split_data
 from memviz.records import Piece
 
 HOSTILE = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\u202eabc", "\u200b", "\n", "&amp;", "**b**"]
@@ -39,7 +39,7 @@ def pieces(*texts: str) -> list[Piece]:
 
 def mount(page: Page, data: dict[str, Any]) -> None:
     page.set_content("<!doctype html><body></body>")
-    page.evaluate(MOUNT, [split_js(), split_css(), data])
+    page.evaluate(MOUNT, [SPLIT.js(), SPLIT.css(), data])
 
 
 def reports(page: Page) -> list[list[Any]]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from memviz.errors import InputError
-from memviz.findings import geometry as maps
 from memviz.findings.claims import Claim, Null, Outcome, Quality, decide, read_claims
-from memviz.findings.evidence import STATISTICS
+from memviz.findings.evidence import geometry as maps
+from memviz.findings.evidence.population import STATISTICS
 from memviz.population import Estimate
 from memviz.settings import ROOT
 

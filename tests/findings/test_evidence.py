@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 from memviz.cli.findings import findings as command
 from memviz.errors import InputError
 from memviz.findings.claims import Quality, read_claims
-from memviz.findings.evidence import STATISTICS, Material, judge, material_of
-from memviz.findings.report import findings
+from memviz.findings.evidence import judge
+from memviz.findings.evidence.material import Material, material_of
+from memviz.findings.evidence.population import STATISTICS
+from memviz.findings.report import document
 from memviz.population import Frequencies
 from memviz.settings import ROOT
 from memviz.sweeps import Sweep
@@ -105,7 +107,7 @@ def test_boundaries_are_those_worked_out_from_the_table(sweep: Sweep, material: 
 
 def test_verdicts_come_in_the_order_of_the_file(material: Material) -> None:
     claims = read_claims(ROOT / "docs" / "claims.toml")
-    verdicts = judge(claims, material)
+    verdicts = judge(claims, material, STATISTICS)
     assert [each.claim for each in verdicts] == claims
     assert {each.outcome for each in verdicts} == {"undecided"}  # 40 rows are fewer than any claim asks for
     assert all("fewer than" in each.reason for each in verdicts if each.found is not None)
@@ -114,10 +116,10 @@ def test_verdicts_come_in_the_order_of_the_file(material: Material) -> None:
 def test_what_is_missing_is_said(sweep: Sweep) -> None:
     claims = {each.id: each for each in read_claims(ROOT / "docs" / "claims.toml")}
     alone = material_of([sweep], n_resamples=50)
-    (verdict,) = judge([claims["frequency-memorized"]], alone)
+    (verdict,) = judge([claims["frequency-memorized"]], alone, STATISTICS)
     assert verdict.found is None and "index of the training stream" in verdict.reason
     del sweep.manifest["tables"]["positions"]
-    (verdict,) = judge([claims["entropy-memorized"]], alone)
+    (verdict,) = judge([claims["entropy-memorized"]], alone, STATISTICS)
     assert "--positions" in verdict.reason
 
 
@@ -146,9 +148,9 @@ def test_two_sweeps_are_one(sweep: Sweep, material: Material) -> None:
 
 def test_the_document_is_whole_and_always_the_same(material: Material, sweep: Sweep) -> None:
     claims = read_claims(ROOT / "docs" / "claims.toml")
-    text = findings(judge(claims, material), material)
+    text = document(judge(claims, material, STATISTICS), material)
     again = material_of([sweep], material.frequencies, 200)
-    assert findings(judge(claims, again), again) == text
+    assert document(judge(claims, again, STATISTICS), again) == text
     for claim in claims:
         assert f"### {claim.id}\n" in text and claim.statistic in text
     kinds = [claim.kind for claim in claims]

@@ -13,8 +13,9 @@ import torch
 from support.serving import ROOT
 
 from memviz.findings.claims import read_claims
-from memviz.findings.evidence import Material, judge, material_of
-from memviz.findings.geometry import STATISTICS, Spaces, statistics_of
+from memviz.findings.evidence import judge
+from memviz.findings.evidence.geometry import STATISTICS, Spaces, statistics_of
+from memviz.findings.evidence.material import Material, material_of
 from memviz.measures.geometry import linear_cka
 from memviz.sweeps import RowSet, Sweep, SweepTask
 

@@ -11,8 +11,9 @@ import pytest
 from support.serving import ROOT
 
 from memviz.findings.claims import Outcome, read_claims
-from memviz.findings.evidence import Material, judge
-from memviz.findings.prediction import statistics_of
+from memviz.findings.evidence import judge
+from memviz.findings.evidence.material import Material
+from memviz.findings.evidence.prediction import statistics_of
 from memviz.predictor.tables import TABLES, Tables
 
 MODELS = ("small", "large")

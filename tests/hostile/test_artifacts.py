@@ -19,17 +19,17 @@ from support.hostile import HTML, Evil, nested, safetensors_bytes
 from support.store import PLENTY, arrays, index_of, key
 
 from memviz.catalog import find_model
-from memviz.corpus import Corpus, CorpusError
+from memviz.corpus import Corpus
 from memviz.corpus.known import index_of as index_of_model
+from memviz.errors import Failure, InputError
 from memviz.predictor import epochs_of, known_predictors, read_known
 from memviz.predictor.files import ABOUT, WEIGHTS, read_about
 from memviz.predictor.known import PROGRESS, SHIPPED
 from memviz.predictor.network.artifact import load
 from memviz.settings import Settings
-from memviz.store import Store, StoreError
+from memviz.store import Store
 from memviz.store.files import content_name
 from memviz.sweeps.kept import newest_first
-from memviz.weights import ModelError
 
 # Indexes of a corpus
 
@@ -90,9 +90,7 @@ def test_an_index_that_lies_is_refused(kind: str, settings: Settings) -> None:
     if kind == "array of a terabyte":  # its beginning is as before, and no more of it is read
         assert Corpus.open(folder, HASH).counts([1, 2]).shape == (5, 2)
         return
-    with pytest.raises(
-        CorpusError, match=r"(is damaged \(.*\)|has format .*, this memviz reads 1): build the index ag"
-    ):
+    with pytest.raises(InputError, match=r"(is damaged \(.*\)|has format .*, this memviz reads 1): build the index ag"):
         Corpus.open(folder, HASH)
 
 
@@ -162,7 +160,7 @@ def test_a_predictor_whose_weights_lie_is_refused(kind: str, settings: Settings)
     load(folder)
     WEIGHTS_LIE[kind](folder)
     with pytest.raises(
-        ModelError, match=r"predictor\.(safetensors|json) (cannot be read|is damaged) \(.*\): fit the predictor"
+        InputError, match=r"predictor\.(safetensors|json) (cannot be read|is damaged) \(.*\): fit the predictor"
     ):
         load(folder)
 
@@ -174,7 +172,7 @@ def test_a_predictor_that_lies_is_left_out(kind: str, settings: Settings) -> Non
     ABOUT_LIES[kind](folder)
     found = known_predictors(settings)
     assert len(found) == before - 1 and all(each.shipped for each in found)
-    with pytest.raises(ModelError, match=r"predictor\.json cannot be read \(.*\): fit the predictor again"):
+    with pytest.raises(InputError, match=r"predictor\.json cannot be read \(.*\): fit the predictor again"):
         read_known(folder)
 
 
@@ -275,5 +273,5 @@ def test_a_newer_store_is_refused_with_a_sentence(tmp_path: Path) -> None:
     store.close()
     with closing(sqlite3.connect(index_of(store))) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreError, match="has format 99 and this memviz reads 1; update memviz or set MEMVIZ_CACHE"):
+    with pytest.raises(Failure, match="has format 99 and this memviz reads 1; update memviz or set MEMVIZ_CACHE"):
         store.get(key(0))

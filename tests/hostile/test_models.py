@@ -17,11 +17,11 @@ from support.serving import ROOT
 from memviz.catalog import find_model, known_models, local_models, read_card
 from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
+from memviz.errors import InputError
 from memviz.jobs import Status, Worker
 from memviz.settings import Settings
 from memviz.store import Store
 from memviz.tasks.trace import TraceTask, run_trace
-from memviz.weights import ModelError
 
 
 def sentence_of(task: TraceTask, backend: Backend, store: Store) -> str:
@@ -58,7 +58,7 @@ def test_what_a_pickle_would_have_done(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_names_and_no_paths(settings: Settings, name: str) -> None:
     write_model(settings.model_roots[0] / "m")
-    with pytest.raises(ModelError, match=r"^model .* is (not a name: give a name|unknown: known are m, )") as raised:
+    with pytest.raises(InputError, match=r"^model .* is (not a name: give a name|unknown: known are m, )") as raised:
         find_model(name, settings)
     assert len(str(raised.value)) < 1500 and str(raised.value).isprintable()
 
@@ -81,7 +81,7 @@ def test_names_that_cannot_be_shown_are_left_out(settings: Settings, name: bytes
     write_model(root / "m")
     os.rename(root / "m", os.fsencode(root) + b"/" + name)
     assert next(local_models(settings)).name.startswith("suite-")
-    with pytest.raises(ModelError, match="is not a name"):
+    with pytest.raises(InputError, match="is not a name"):
         find_model(os.fsdecode(name), settings)
 
 

@@ -19,7 +19,7 @@ from memviz.tasks.ladder import ladder_from
 from memviz.tasks.perturbation import perturbation_from
 from memviz.tasks.trace import TraceTask, task_from
 from memviz.ui import escaped
-from memviz.ui.common.links import selection
+from memviz.ui.common.strip import selection
 
 READERS: list[Callable[[Any], Any]] = [
     task_from,

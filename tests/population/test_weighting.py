@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from memviz.errors import InputError
-from memviz.population import covered, strata_of, summary, weights_of
+from memviz.population import covered, row_weights, strata_of, summary
 
 # a corpus: 2 held-out rows, 4 rows seen 8 times, 10 background rows, all of one domain
 CORPUS = SimpleNamespace(
@@ -27,7 +27,7 @@ def test_strata_are_counted() -> None:
 
 @pytest.mark.parametrize(("population", "one", "other"), [("rows", 2, 10), ("exposures", 16, 10)])
 def test_each_row_stands_for_its_stratum(population: str, one: float, other: float) -> None:
-    found = weights_of(ROWS, strata_of(CORPUS), population)
+    found = row_weights(ROWS, strata_of(CORPUS), population)
     assert found[0] == 0 and found[2] == found[3]
     assert found[2] / found[6] == pytest.approx(one / other)
     assert found[found > 0].mean() == pytest.approx(1)
@@ -35,7 +35,7 @@ def test_each_row_stands_for_its_stratum(population: str, one: float, other: flo
 
 def test_weighted_means_are_those_of_the_whole_corpus(points) -> None:
     table = points({"a": [9, 5, 5, 1]}, row=[0, 2, 3, 6])
-    by = {p: summary(table, ["model"], weights_of(ROWS, strata_of(CORPUS), p)) for p in ("swept", "rows", "exposures")}
+    by = {p: summary(table, ["model"], row_weights(ROWS, strata_of(CORPUS), p)) for p in ("swept", "rows", "exposures")}
     assert by["swept"]["mean"][0] == pytest.approx(0.5)
     assert by["rows"]["mean"][0] == pytest.approx((4 * 0.5 + 10 * 0.1) / 14)
     assert by["exposures"]["mean"][0] == pytest.approx((32 * 0.5 + 10 * 0.1) / 42)
@@ -51,4 +51,4 @@ def test_what_the_sweep_speaks_for() -> None:
 
 def test_strangers_cannot_be_weighted() -> None:
     with pytest.raises(InputError, match="row 9 is of no stratum"):
-        weights_of(ROWS.assign(row=9, domain="law"), strata_of(CORPUS), "rows")
+        row_weights(ROWS.assign(row=9, domain="law"), strata_of(CORPUS), "rows")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from support.predictor import QUICK, D, K, M, planted, random_inputs, trainer_of
 
+from memviz.errors import InputError
 from memviz.predictor.features import Inputs
 from memviz.predictor.files import WEIGHTS
 from memviz.predictor.forward import probability, read_weights
 from memviz.predictor.network.artifact import Predictor, save
 from memviz.predictor.presets import Setting
-from memviz.weights import ModelError
 
 
 def fitted(setting: Setting, folder: Path, with_hidden: bool = True) -> Predictor:
@@ -49,8 +49,8 @@ def test_a_predictor_on_statistics_alone_ignores_states(tmp_path: Path) -> None:
 
 
 def test_damaged_weights_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="fit the predictor again"):
+    with pytest.raises(InputError, match="fit the predictor again"):
         read_weights(tmp_path)
     (tmp_path / WEIGHTS).write_bytes(b"no weights")
-    with pytest.raises(ModelError, match="fit the predictor again"):
+    with pytest.raises(InputError, match="fit the predictor again"):
         read_weights(tmp_path)

@@ -10,12 +10,11 @@ import pytest
 
 from memviz.catalog import find_model
 from memviz.engine.preparing import prepare
-from memviz.errors import InputError
+from memviz.errors import Failure, InputError
 from memviz.predictor import SETTINGS, known_predictors, predictors_for
 from memviz.predictor.known import SHIPPED, read_known, rename
 from memviz.predictor.network.artifact import load
 from memviz.settings import load_settings
-from memviz.store import StoreError
 
 SIZES = ("suite-0.3m", "suite-0.7m", "suite-1.8m", "suite-7.6m")
 
@@ -65,5 +64,5 @@ def test_a_predictor_of_ones_own_is_named_and_a_shipped_one_is_not(tmp_path: Pat
         with pytest.raises(InputError, match="cannot be used: give up to 60 characters"):
             rename(known, bad)
     shutil.rmtree(own)
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(Failure, match="cannot be written"):
         rename(known, "mine")

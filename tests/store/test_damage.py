@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from support.store import PLENTY, arrays, ask, blob_of, index_of, key, right_ones
 
-from memviz.store import Store, StoreError
+from memviz.errors import Failure
+from memviz.store import Store
 
 
 def truncate(path: Path) -> None:
@@ -130,7 +131,7 @@ def test_an_older_index_is_set_aside_and_a_newer_one_refused(filled: Store) -> N
 
     set_format(99)
     for call in (filled.get, lambda k: filled.put(k, arrays(0), {}), lambda _: filled.verify()):
-        with pytest.raises(StoreError, match=r"store has format 99 and this memviz reads 1; update memviz or set MEMV"):
+        with pytest.raises(Failure, match=r"store has format 99 and this memviz reads 1; update memviz or set MEMV"):
             call(key(0))
     set_format(-1)  # as good as any older number while there is none
     assert filled.get(key(0)) is None
@@ -160,7 +161,7 @@ def test_the_folder_may_go_while_threads_write_and_read(tmp_path: Path) -> None:
             try:
                 store.put(key(i), arrays(i), {"i": i})
                 right_ones(store, range(3))
-            except StoreError:
+            except Failure:
                 pass  # the folder went five times in a row: a sentence is what there is to say
             except BaseException as error:
                 errors.append(error)

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from support.store import PLENTY, arrays, key, right_ones
 
-from memviz.store import Store, StoreError
+from memviz.errors import Failure
+from memviz.store import Store
 
 
 @pytest.mark.parametrize("where", ["cache", "cache/below"])
@@ -23,14 +24,14 @@ def test_a_cache_path_that_is_a_file(tmp_path: Path, where: str) -> None:
     store = Store(tmp_path / where, PLENTY)
     assert store.get(key(0)) is None and store.stats().n_results == 0 and store.verify() == []
     for call in (lambda: store.put(key(0), arrays(0), {}), lambda: store.put_request(key(0), {})):
-        with pytest.raises(StoreError, match=r"cache.* cannot be written \(.*\); .* set MEMVIZ_CACHE"):
+        with pytest.raises(Failure, match=r"cache.* cannot be written \(.*\); .* set MEMVIZ_CACHE"):
             call()
 
 
 @pytest.mark.parametrize(
     ("number", "sentence"),
     [
-        (errno.ENOSPC, r"no space left in .*store; 1\.6 MB needed; free space or set MEMVIZ_CACHE"),
+        (errno.ENOSPC, r"no space left in .*store, 1\.6 MB needed: free space or set MEMVIZ_CACHE"),
         (errno.EDQUOT, r"no space left in "),
         (
             errno.EROFS,
@@ -44,7 +45,7 @@ def test_a_disk_that_refuses(filled: Store, monkeypatch: pytest.MonkeyPatch, num
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
-        with pytest.raises(StoreError, match=sentence):
+        with pytest.raises(Failure, match=sentence):
             filled.put(key(5), {"x": np.zeros(200_000)}, {})
         assert right_ones(filled, range(6)) == {0, 1, 2}
     assert filled.verify() == [] and not list(filled.root.rglob("*.tmp"))
@@ -69,7 +70,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("reopen", [False, True])
 def test_a_disk_that_is_really_full_can_be_read_and_cleared(tiny_disk: Path, reopen: bool, everything: bool) -> None:
     store = Store(tiny_disk / "store", PLENTY)
-    with pytest.raises(StoreError, match=r"no space left in .*; 0\.1 MB needed; free space or set MEMVIZ_CACHE"):
+    with pytest.raises(Failure, match=r"no space left in .*, 0\.1 MB needed: free space or set MEMVIZ_CACHE"):
         for i in range(1000):
             store.put(key(i), arrays(i), {"i": i})
     there = right_ones(store, range(1000))
@@ -80,9 +81,9 @@ def test_a_disk_that_is_really_full_can_be_read_and_cleared(tiny_disk: Path, reo
     with (tiny_disk / "filler").open("wb", buffering=0) as file, pytest.raises(OSError):
         while True:
             file.write(bytes(512))
-    with pytest.raises(StoreError, match="no space left"):
+    with pytest.raises(Failure, match="no space left"):
         store.put(key(1000), arrays(1000), {})
-    with pytest.raises(StoreError, match="no space left"):
+    with pytest.raises(Failure, match="no space left"):
         for i in range(10_000):
             store.put_request(key(i), {"i": "x" * 1000})
     assert right_ones(store, range(1000)) == there
@@ -110,5 +111,5 @@ def test_a_disk_that_is_really_read_only_can_be_read(tiny_disk: Path, clock: lis
         store.clear,
         lambda: store.clear(True),
     ):
-        with pytest.raises(StoreError, match=r"store cannot be written \(.*\); make it a writable folder"):
+        with pytest.raises(Failure, match=r"store cannot be written \(.*\); make it a writable folder"):
             call()

@@ -64,15 +64,15 @@ for i in range(40):
 def test_a_file_that_another_process_removes_before_its_row_is_written_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish, times = store._files.publish, []
+    write, times = store._files.write, []
 
-    def publish_and_lose(temporary: Path, name: str) -> None:
-        publish(temporary, name)
+    def write_and_lose(name: str, content: bytes) -> None:
+        write(name, content)
         times.append(name)
         if len(times) < 3:
             store._files.path(name).unlink()
 
-    monkeypatch.setattr(store._files, "publish", publish_and_lose)
+    monkeypatch.setattr(store._files, "write", write_and_lose)
     store.put(key(0), arrays(0), {"i": 0})
     assert right_ones(store, range(1)) == {0}
     assert len(times) == 3

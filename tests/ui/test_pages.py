@@ -25,7 +25,8 @@ from memviz.passages import PASSAGES  # noqa: E402
 from memviz.records import Run  # noqa: E402
 from memviz.settings import settings  # noqa: E402
 from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
-from memviz.ui.common.running import note  # noqa: E402
+from memviz.ui.common import every_page  # noqa: E402
+from memviz.ui.common.runs import note  # noqa: E402
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The entry script with an empty cache, and a worker that never starts."""
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
-    monkeypatch.setattr(ui, "warm_up", lambda: None)
+    monkeypatch.setattr(every_page, "warm_up", lambda: None)
     shared = (settings, ui.store, ui.worker, ui.bundled_models)
     for once in shared:
         once.cache_clear()
@@ -67,7 +68,7 @@ def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> Non
 
 
 def watching(job: object) -> None:
-    from memviz.ui.common.running import watch
+    from memviz.ui.common.progress import watch
 
     watch(job, "A run", cancel=True)  # type: ignore[arg-type]
 

@@ -9,8 +9,8 @@ from memviz.maps.layout.judging import Quality, quality
 from memviz.maps.layout.neighbours import Neighbours, nearest
 from memviz.maps.layout.pca import Basis, fit_basis
 from memviz.maps.layout.placing import place_among
-from memviz.maps.layout.points import ProjectionError, check_points
-from memviz.maps.layout.process import is_warm, umap_layout, warm_up
+from memviz.maps.layout.points import check_points
+from memviz.maps.layout.process import umap_layout, warm_up
 from memviz.maps.layout.registration import Registration, register_points
 
 PROJECTION = 1
@@ -23,12 +23,10 @@ __all__ = [
     "UMAP",
     "Basis",
     "Neighbours",
-    "ProjectionError",
     "Quality",
     "Registration",
     "check_points",
     "fit_basis",
-    "is_warm",
     "nearest",
     "place_among",
     "quality",

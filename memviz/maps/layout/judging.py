@@ -39,7 +39,7 @@ def n_judged_neighbours(n: int) -> int:
 def quality(points: np.ndarray, xy: np.ndarray, neighbours: Neighbours | None = None) -> Quality:
     """Quality of the layout (n, 2) of (n, d) points; `neighbours` spares their search where it has q or more.
 
-    Raises ProjectionError as `check_points`.
+    Raises InputError as `check_points`.
     """
     n = len(points)
     q = n_judged_neighbours(n)

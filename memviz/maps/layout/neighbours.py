@@ -34,7 +34,7 @@ def nearest(
 ) -> Neighbours:
     """Exact Euclidean neighbours of (n, d) points among themselves, a point itself left out.
 
-    `report(done, total)` counts points and may raise to stop. Raises ProjectionError as `check_points`.
+    `report(done, total)` counts points and may raise to stop. Raises InputError as `check_points`.
     """
     check_points(points, n_neighbours)
     centred = np.ascontiguousarray(points - points.mean(axis=0, dtype=np.float64), np.float32)

@@ -35,7 +35,7 @@ class Basis:
 def fit_basis(points: np.ndarray, n_components: int = N_COMPONENTS) -> Basis:
     """The leading components of (n, d) points, at most n - 1 and d of them, from the covariance in float64.
 
-    Raises ProjectionError as `check_points`.
+    Raises InputError as `check_points`.
     """
     check_points(points)
     n, d = points.shape

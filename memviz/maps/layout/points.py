@@ -7,26 +7,22 @@ import numpy as np
 from memviz.errors import InputError
 
 
-class ProjectionError(InputError):
-    """Points that cannot be projected, or a projection that could not be made; the message says what to do."""
-
-
 def check_points(points: np.ndarray, n_neighbours: int = 1) -> None:
-    """Raise ProjectionError for (n, d) points that are too few, not finite, or all the same."""
+    """Raise InputError for (n, d) points that are too few, not finite, or all the same."""
     if points.ndim != 2:
-        raise ProjectionError(f"points have shape {points.shape}, expected (n, d)")
+        raise InputError(f"points have shape {points.shape}, expected (n, d)")
     n = len(points)
     if n_neighbours < 1:
-        raise ProjectionError(f"{n_neighbours} neighbours were asked for: ask for at least 1")
+        raise InputError(f"{n_neighbours} neighbours were asked for: ask for at least 1")
     if n <= n_neighbours:
-        raise ProjectionError(
+        raise InputError(
             f"{n:,} points have fewer than {n_neighbours} neighbours each: take more rows or steps, or fewer neighbours"
         )
     bad = ~np.isfinite(points).all(axis=1)
     if bad.any():
-        raise ProjectionError(
+        raise InputError(
             f"{int(bad.sum()):,} of {n:,} points are not finite, the first is number {int(bad.argmax())}: "
             "leave those rows out, or read the states in float32"
         )
     if not np.ptp(points, axis=0).any():
-        raise ProjectionError(f"all {n:,} points are the same: there is nothing to lay out; take other rows or steps")
+        raise InputError(f"all {n:,} points are the same: there is nothing to lay out; take other rows or steps")

@@ -14,9 +14,9 @@ from contextlib import suppress
 
 import numpy as np
 
+from memviz.errors import InputError
 from memviz.maps.layout.frames import ASK, DONE, FAILED, TICK, WARM, read_frame, write_frame
 from memviz.maps.layout.neighbours import Neighbours
-from memviz.maps.layout.points import ProjectionError
 from memviz.settings import ROOT
 
 log = logging.getLogger(__name__)
@@ -119,12 +119,12 @@ class _Umap:
                 continue
             if frame is None:
                 code = child.process.wait()
-                raise ProjectionError(f"the process that computes UMAP ended before it was done ({code}): try again")
+                raise InputError(f"the process that computes UMAP ended before it was done ({code}): try again")
             kind, content = frame
             if kind == DONE:
                 return content["xy"]
             if kind == FAILED:
-                raise ProjectionError(f"UMAP could not lay out these points ({content['error']}): use PCA")
+                raise InputError(f"UMAP could not lay out these points ({content['error']}): use PCA")
             if kind == TICK:
                 report(int(content["done"]), int(content["total"]))
 
@@ -135,11 +135,6 @@ _UMAP = _Umap()
 def warm_up() -> None:
     """Start the process that compiles UMAP, where there is none, and return at once."""
     _UMAP.child()
-
-
-def is_warm() -> bool:
-    """Whether a layout would start without compiling."""
-    return _UMAP.warm
 
 
 def epochs_of(n: int) -> int:
@@ -157,7 +152,7 @@ def umap_layout(
     """(n, 2) float32 by UMAP from exact neighbours (n, q) and a start (n, 2), such as two principal components.
 
     The same seed gives the same layout. `report(done, total)` counts epochs, and (0, 0) while it waits; what it raises
-    ends the process. Raises ProjectionError where UMAP fails or its process ends.
+    ends the process. Raises InputError where UMAP fails or its process ends.
     """
     n = len(neighbours.indices)
     own = np.arange(n, dtype=np.int32)[:, None]

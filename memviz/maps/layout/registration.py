@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memviz.maps.layout.points import ProjectionError
+from memviz.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Registration:
 def register_points(moving: np.ndarray, fixed: np.ndarray) -> Registration:
     """The move of (n, 2) points onto as many fixed ones, in order, that leaves the least sum of squares.
 
-    Raises ProjectionError for fewer than 3 points, or for points that are all the same.
+    Raises InputError for fewer than 3 points, or for points that are all the same.
     """
     if moving.shape != fixed.shape or len(moving) < 3:
-        raise ProjectionError(f"{len(moving)} points are shared: two maps need at least 3 to be registered")
+        raise InputError(f"{len(moving)} points are shared: two maps need at least 3 to be registered")
     a, b = (each.astype(np.float64) - each.mean(axis=0, dtype=np.float64) for each in (moving, fixed))
     size_a, size_b = (a**2).sum(), (b**2).sum()
     if not size_a or not size_b:
-        raise ProjectionError("the shared points of a map are all the same: two maps cannot be registered by them")
+        raise InputError("the shared points of a map are all the same: two maps cannot be registered by them")
     left, singular, right = np.linalg.svd(a.T @ b)
     rotation, scale = left @ right, singular.sum() / size_a
     shift = fixed.mean(axis=0, dtype=np.float64) - scale * (moving.mean(axis=0, dtype=np.float64) @ rotation)

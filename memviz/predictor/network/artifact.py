@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from memviz import disk
+from memviz.errors import InputError
 from memviz.predictor.features import NGRAMS, STATISTICS, Inputs, Scaling, tokens_of
 from memviz.predictor.files import ABOUT, WEIGHTS, read_about
 from memviz.predictor.network.module import Encoder
 from memviz.predictor.presets import Preset, Setting
-from memviz.weights import ModelError
 
 _MAX_BYTES = 2**30
 """Of weights that are read."""
@@ -46,7 +45,7 @@ class Predictor:
     def logits(self, inputs: Inputs, n_positions: int | None = None) -> np.ndarray:
         """(n, n_positions) float32, not yet divided by the temperature; at most m positions.
 
-        The published setting sees exactly the positions asked for. Raises ModelError where the inputs do not fit.
+        The published setting sees exactly the positions asked for. Raises InputError where the inputs do not fit.
         """
         n_positions = n_positions or self.m
         self._check(inputs, n_positions)
@@ -61,14 +60,14 @@ class Predictor:
     def _check(self, inputs: Inputs, n_positions: int) -> None:
         wanted, features = self.about["features"], "features of this predictor"
         if inputs.k != self.k:
-            raise ModelError(f"this predictor was fitted at k = {self.k}, the context has {inputs.k} tokens")
+            raise InputError(f"this predictor was fitted at k = {self.k}, the context has {inputs.k} tokens")
         if not 1 <= n_positions <= self.m:
-            raise ModelError(f"this predictor was fitted at m = {self.m}: ask for 1 to {self.m} positions")
+            raise InputError(f"this predictor was fitted at m = {self.m}: ask for 1 to {self.m} positions")
         if inputs.statistics.shape[2] != len(wanted["statistics"]):
-            raise ModelError(f"{features} are {', '.join(wanted['statistics'])}: give as many")
+            raise InputError(f"{features} are {', '.join(wanted['statistics'])}: give as many")
         if wanted["hidden"] and (inputs.hidden is None or inputs.hidden.shape[2] != wanted["hidden"]):
             got = "none" if inputs.hidden is None else f"{inputs.hidden.shape[2]} numbers"
-            raise ModelError(f"{features} include a hidden state of {wanted['hidden']} numbers, given was {got}")
+            raise InputError(f"{features} include a hidden state of {wanted['hidden']} numbers, given was {got}")
 
 
 def feature_names(ngrams: bool) -> tuple[str, ...]:
@@ -76,26 +75,14 @@ def feature_names(ngrams: bool) -> tuple[str, ...]:
 
 
 def save(predictor: Predictor, folder: Path) -> None:
-    """Write the weights, then the JSON; nothing half-written is ever read. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the weights, then the JSON; nothing half-written is ever read. Raises Failure."""
     weights = {name: value.detach().cpu().contiguous() for name, value in predictor.encoder.state_dict().items()}
     if predictor.about["preset"]["half"]:
         learned = dict(predictor.encoder.named_parameters())  # means and deviations stay as they are
         weights = {name: value.half() if name in learned else value for name, value in weights.items()}
-    _publish(folder / WEIGHTS, lambda path: save_file(weights, path, {"format": "pt"}))
-    text = json.dumps(predictor.about, indent=1, allow_nan=False) + "\n"
-    _publish(folder / ABOUT, lambda path: path.write_text(text, "utf-8"))
-
-
-def _publish(path: Path, write: Any) -> None:
-    new = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
-    try:
-        write(new)
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with disk.new_file(folder / WEIGHTS) as new:
+        save_file(weights, new, {"format": "pt"})
+    disk.write_text(folder / ABOUT, json.dumps(predictor.about, indent=1, allow_nan=False) + "\n")
 
 
 def _check_size(preset: Preset, n_positions: int, n_weights: int) -> None:
@@ -106,7 +93,7 @@ def _check_size(preset: Preset, n_positions: int, n_weights: int) -> None:
 
 
 def load(folder: Path) -> Predictor:
-    """A predictor from its folder, in float32. Raises ModelError."""
+    """A predictor from its folder, in float32. Raises InputError."""
     about = read_about(folder)
     try:
         if (folder / WEIGHTS).stat().st_size > _MAX_BYTES:
@@ -119,7 +106,7 @@ def load(folder: Path) -> Predictor:
             encoder = Encoder(Preset(**about["preset"]), about["setting"], about["k"], about["m"], scaling)
         encoder.load_state_dict(weights)
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{folder / WEIGHTS} cannot be read ({error}): fit the predictor again") from None
+        raise InputError(f"{folder / WEIGHTS} cannot be read ({error}): fit the predictor again") from None
     except Exception as error:  # what safetensors raises for a damaged file has no type of its own to be named here
-        raise ModelError(f"{folder / WEIGHTS} is damaged ({error}): fit the predictor again") from None
+        raise InputError(f"{folder / WEIGHTS} is damaged ({error}): fit the predictor again") from None
     return Predictor(encoder.eval(), about)

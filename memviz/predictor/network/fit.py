@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from memviz.disk import new_file
 from memviz.predictor.features import Tokens, scaling_of
 from memviz.predictor.network.module import Encoder, tensors
 from memviz.predictor.presets import Preset, Setting
@@ -206,13 +206,9 @@ def temperature_of(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint whole or not at all. Raises OSError."""
-    new = path.with_name(f".{path.name}.part")
-    with new.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    """Write a checkpoint whole or not at all. Raises Failure."""
+    with new_file(path) as new:
+        torch.save(state, new)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:

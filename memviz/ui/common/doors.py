@@ -6,7 +6,9 @@ import ast
 from functools import cache
 from typing import NamedTuple
 
-from memviz.ui.common.shared import PAGES
+from memviz.settings import ROOT
+
+PAGES = ROOT / "pages"
 
 
 class Door(NamedTuple):
@@ -33,7 +35,7 @@ DOORS = (
     Door("Populations", "map", "Map", "scatter_plot"),
     Door("Populations", "dynamics", "Dynamics", "animation"),
     Door("Populations", "predictor", "Predictor", "online_prediction"),
-    Door("Populations", "sweep", "Sweeps", "play_circle"),
+    Door("Populations", "sweeps", "Sweeps", "play_circle"),
     Door("Reference", "glossary", "Glossary", "menu_book"),
 )
 """In the order of the sidebar; the first is where a visitor without a path begins."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,10 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from memviz.population import SizeFit
-from memviz.sweeps import sweep_command
-
-if TYPE_CHECKING:
-    from memviz.ui.population.page import View
+from memviz.sweeps import SweepTask, sweep_command
 
 
 def picture(name: str) -> dict[str, Any]:
@@ -48,13 +45,13 @@ def show_figure(
     table: pd.DataFrame | None,
     title: str,
     name: str,
-    view: View,
+    sweep: SweepTask | None,
     note: str,
     missing: str = "The sweep does not have this curve.",
     on_select: Callable[[], None] | None = None,
     key: str | None = None,
 ) -> None:
-    """A figure in its frame with title, note, and the data and command behind it; `missing` where there is none."""
+    """A figure in its frame with title, note, and the data and the sweep behind it; `missing` where there is none."""
     with st.container(border=True):
         files = title_line(f"**{title}**")
         if figure is None or table is None:
@@ -65,8 +62,9 @@ def show_figure(
         st.caption(note)
         with files.popover("Data", icon=":material/download:"):
             offer_table(table, name)
-            st.caption("The sweep behind it, from the command line:")
-            st.code(sweep_command(view.task), language=None, wrap_lines=True, height=160)
+            if sweep:
+                st.caption("The sweep behind it, from the command line:")
+                st.code(sweep_command(sweep), language=None, wrap_lines=True, height=160)
 
 
 def title_line(title: str) -> DeltaGenerator:
@@ -87,6 +85,16 @@ def offer_table(table: pd.DataFrame, name: str) -> None:
             width="stretch",
             key=f"{name}-{suffix}",
         )
+
+
+def offer_files(
+    where: DeltaGenerator, files: Mapping[str, tuple[Callable[[], Any], str]], lines: str, key: str
+) -> None:
+    """Buttons for files by label, each made when it is asked for, and the command lines that make the same."""
+    for column, (label, (make, name)) in zip(where.columns(len(files)), files.items(), strict=True):
+        column.download_button(label, make, name, on_click="ignore", width="stretch", key=f"{key}-{label}")
+    where.caption("The same from the command line, with the token ids above:")
+    where.code(lines, language=None, wrap_lines=True)
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import streamlit as st
 
-from memviz.errors import InputError
+from memviz.errors import MemvizError
 from memviz.settings import settings
 from memviz.sweeps import RowSet, save_row_set
 from memviz.sweeps.rowset import SUITE
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.shared import told
+from memviz.ui.common.texts import told
 
 
 def rows_among(source: RowSet, numbers: Iterable[int]) -> RowSet:
@@ -29,5 +29,5 @@ def offer_keeping(rows: RowSet, title: str, name: str) -> None:
         try:
             save_row_set(wanted, rows, settings(), note=title)
             st.success(f"Saved: sweep it from the Sweeps page, or with `--data {wanted!r}`.")
-        except (InputError, OSError) as error:
+        except MemvizError as error:
             st.error(told(error))

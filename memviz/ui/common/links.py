@@ -1,130 +1,157 @@
-"""A page's address says what it shows: the request, the pinned token, the way of reading."""
+"""A page's address says what it shows: one way to follow a link, and one to keep what is shown in the address.
+
+Following a link never starts work. What is not stored here is said to be unknown, and the page goes on without a link.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import streamlit as st
 
-from memviz.catalog import Card
-from memviz.figures.linked import FILLS, MODES
-from memviz.store import StoreError
-from memviz.tasks.trace import TraceTask, run_hash, task_from
-from memviz.tokenizer import Tokenizer
-from memviz.ui.common.rows import ROW
-from memviz.ui.common.running import LINK_LENGTH, card_of
-from memviz.ui.common.shared import pinned_index, samples, session, store, stored, tokenizer, told, worker
-from memviz.ui.trace.training_data import ensure_index
+from memviz.errors import MemvizError
+from memviz.ui.common.process import hash_of, store
+from memviz.ui.common.texts import told
 
-_NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
-_SAMPLING = ("sampled", *_NEUTRAL)
+LINK_LENGTH = 16
+"""Characters of a request's hash in a link."""
+CHOSEN_LENGTH = 12
+"""Characters of the hash by which a link names a sweep or a predictor among those that are kept."""
+INDEX = re.compile("[0-9]{1,9}")
 
 
-def run(task: TraceTask, card: Card, page: str) -> None:
-    """What the Run button does: keep the request under its hash, put it into the link, and start or join the job.
+class Request(Protocol):
+    """A frozen task."""
 
-    A stored result is shown as it is, for reading never waits in the queue.
-    """
-    name = run_hash(task)
-    store().put_request(name, task.request())
-    if stored(task, card) is None:
-        worker().submit(task, session())
-    ensure_index(task.model)
-    st.query_params["run"] = name[:LINK_LENGTH]
-    st.session_state[f"{page}_followed"] = (name[:LINK_LENGTH], _inputs(page))
+    def request(self) -> dict[str, Any]: ...
 
 
-def _inputs(page: str) -> dict[str, Any]:
-    """What the visitor has chosen on a page, by widget."""
-    names = ("model", "source", "row", "text", "context", "continuation", "decode_only", "bar_eos", *_SAMPLING)
-    return {name: st.session_state.get(f"{page}_{name}") for name in names}
+T = TypeVar("T", bound=Request)
 
 
-def followed_link(page: str, passages: Mapping[str, str], own_text: str) -> TraceTask | None:
-    """The request a link names, while the widgets still say what it says; they are filled from it when it is new.
+def keep_request(task: Request, parameter: str = "run") -> str:
+    """Store what a task asks under its hash and name it in the address; the name."""
+    store().put_request(hash_of(task), task.request())
+    name = st.query_params[parameter] = hash_of(task)[:LINK_LENGTH]
+    return name
 
-    Never starts work. An unknown hash is said to be unknown, and the page goes on as without a link.
-    """
-    name = st.query_params.get("run")
+
+def link_to(task: Request) -> dict[str, str]:
+    """The address's parameters of a page that shows a task, which is stored for it."""
+    store().put_request(hash_of(task), task.request())
+    return {"run": hash_of(task)[:LINK_LENGTH]}
+
+
+def find_task(read: Callable[[dict[str, Any]], T], name: str) -> T | None:
+    """The stored task of a name, None where there is none. Raises MemvizError."""
+    request = store().get_request(name)
+    return read(request) if request else None
+
+
+def linked_task(read: Callable[[dict[str, Any]], T], what: str, parameter: str = "run") -> T | None:
+    """The task that the address names; says why there is none where it names one."""
+    name = st.query_params.get(parameter)
     if not name:
         return None
     try:
-        request = store().get_request(name)
-        task = request and task_from(request)
-    except (ValueError, StoreError) as error:
+        task = find_task(read, name)
+    except MemvizError as error:
         st.warning(f"This link cannot be followed: {told(error)}")
         return None
-    if not task:
-        st.warning(
-            f"This link names run {name[:16]}, which is not stored here: "
-            "it was made elsewhere, or the cache was cleared."
-        )
+    if task is not None:
+        return task
+    st.warning(
+        f"This link names {what} {told(name[:LINK_LENGTH])}, which is not stored here: "
+        "it was made elsewhere, or the cache was cleared."
+    )
+    return None
+
+
+@dataclass(frozen=True)
+class PageLink(Generic[T]):
+    """The link of a page whose widgets make one task: they are filled from a new link, and leave it once changed."""
+
+    page: str
+    """What the keys of the widgets begin with."""
+    inputs: tuple[str, ...]
+    """The widgets that decide the task."""
+    what: str
+    """What the task is, in a word."""
+    read: Callable[[dict[str, Any]], T]
+    parameter: str = "run"
+
+    @property
+    def name(self) -> str | None:
+        """What the link of this page was when it was last followed or made."""
+        followed = st.session_state.get(self._key)
+        return followed[0] if followed else None
+
+    def linked(self) -> T | None:
+        """The task that the address names, whatever the widgets say."""
+        return linked_task(self.read, self.what, self.parameter)
+
+    def followed(self, fill: Callable[[T], None]) -> T | None:
+        """The task that the address names, while the widgets say what it says; `fill` sets them where it is new."""
+        task = self.linked()
+        if task is None:
+            return None
+        name, before = st.query_params[self.parameter], st.session_state.get(self._key)
+        if before is None or before[0] != name:
+            fill(task)
+            self._remember(name)
+        elif self._said() != before[1]:
+            del st.session_state[self._key]  # the same link may come back
+            for parameter in (self.parameter, "tok"):
+                st.query_params.pop(parameter, None)
+            return None
+        return task
+
+    def keep(self, task: T) -> None:
+        """Put a task that was asked for into the address."""
+        self._remember(keep_request(task, self.parameter))
+
+    def name_again(self, task: T) -> None:
+        """Put a task that was asked for into the address again, where clicks came too fast for it to stay."""
+        if self.name == hash_of(task)[:LINK_LENGTH] and self.parameter not in st.query_params:
+            st.query_params[self.parameter] = self.name
+
+    @property
+    def _key(self) -> str:
+        return f"{self.page}_followed"
+
+    def _said(self) -> dict[str, Any]:
+        return {name: st.session_state.get(f"{self.page}_{name}") for name in self.inputs}
+
+    def _remember(self, name: str) -> None:
+        st.session_state[self._key] = (name, self._said())
+
+
+def newly_chosen(parameter: str, known: Collection[str], what: str) -> str | None:
+    """What a link chooses among what is kept here, once; says so where it is not kept."""
+    asked = st.query_params.get(parameter)
+    if not asked or asked == st.session_state.get(f"{parameter}_followed"):
         return None
-    followed = st.session_state.get(f"{page}_followed")
-    if followed is None or followed[0] != name:
-        _fill(page, task, passages, own_text)
-        st.session_state[f"{page}_followed"] = (name, _inputs(page))
-    elif _inputs(page) != followed[1]:
-        del st.session_state[f"{page}_followed"]  # the same link may come back
-        for parameter in ("run", "tok"):
-            st.query_params.pop(parameter, None)
-        return None
-    return task
+    if asked in known:
+        return asked
+    st.warning(f"This link is about {what} {told(asked[:32])}, which is not kept here; this is another one.")
+    return None
 
 
-def _fill(page: str, task: TraceTask, passages: Mapping[str, str], own_text: str) -> None:
-    """Set a page's widgets to what a task asks."""
-    card = card_of(task.model)
-    ids = [*task.context_ids, *(task.continuation_ids or ())][len(card.leading_ids) :]
-    text = tokenizer(card).to_bytes(ids).decode("utf-8", "replace")
-    source = next((title for title, passage in passages.items() if passage.startswith(text)), own_text)
-    row = _row_of(ids, text, tokenizer(card)) if source == own_text else None
-    if row is not None:
-        source = ROW
-    decoding = asdict(task.decoding)
-    values = {
-        "model": task.model,
-        "source": source,
-        "row": st.session_state.get(f"{page}_row", 0) if row is None else row,
-        "text": text if source == own_text else st.session_state.get(f"{page}_text", ""),
-        "context": max(1, len(task.context_ids) - len(card.leading_ids)),
-        "continuation": task.n_steps,
-        "decode_only": task.continuation_ids is None,
-        "bar_eos": task.decoding.bar_eos,
-        "sampled": not task.decoding.greedy,
-        **{name: _NEUTRAL[name] if decoding[name] is None else decoding[name] for name in _NEUTRAL},
-    }
-    for name, value in values.items():
-        st.session_state[f"{page}_{name}"] = value
+def keep_chosen(parameter: str, name: str) -> None:
+    """Name what is chosen in the address; bound widgets would write their label."""
+    st.session_state[f"{parameter}_followed"] = st.query_params[parameter] = name
 
 
-def _row_of(ids: list[int], text: str, own: Tokenizer) -> int | None:
-    """The training row that a request's ids, or its text under another tokenizer, are the start of."""
-    rows = samples()
-    if rows is None:
-        return None
-    return rows.row_of(ids) if own.hash == rows.tokenizer.hash else rows.row_of_text(text)
+def index_in(query: Mapping[str, str], parameter: str = "tok") -> int | None:
+    """The index that a link asks for, such as that of a token; None where it asks for none or for what is no index."""
+    said = query.get(parameter, "")
+    return int(said) if INDEX.fullmatch(said) else None
 
 
-def take_upload(given: Any, text_key: str) -> None:
-    """Put an uploaded text into a text area, once; says so where it is not UTF-8."""
-    if given is None or st.session_state.get(f"{text_key}_from") == given.file_id:
-        return
-    try:
-        st.session_state[text_key] = given.getvalue().decode("utf-8-sig")
-        st.session_state[f"{text_key}_from"] = given.file_id
-    except UnicodeDecodeError as error:
-        st.error(f"{told(given.name)} is not UTF-8 (byte {error.start}): save it as UTF-8")
-
-
-def selection(query: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The pinned token, way of reading and fill that a link asks for; what makes no sense is left out.
-
-    `query` are its parameters, by default those of the page.
-    """
-    given = st.query_params if query is None else query
-    wishes = {"mode": MODES, "fill": FILLS}
-    asked = {name: given[name] for name, known in wishes.items() if given.get(name) in known}
-    return {"pinned": pinned_index(given), **asked}
+def pinned_token() -> dict[str, str]:
+    """The address's pinned token, to be taken along to another page."""
+    token = index_in(st.query_params)
+    return {} if token is None else {"tok": str(token)}

@@ -14,16 +14,17 @@ from memviz.errors import InputError
 from memviz.figures.ngrams import spelled
 from memviz.jobs import Status
 from memviz.measures.perturbation import Operation, Perturbed, random_ids, shortest
-from memviz.store import StoreError
 from memviz.tasks.perturbation import PerturbationTask, perturbation_from, perturbation_key, stored_perturbation
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.running import LINK_LENGTH, watch
-from memviz.ui.common.shared import device_kind, open_expander, samples, session, store, told, worker
-from memviz.ui.compare.page import PAGE, Row
+from memviz.ui.common.links import PageLink
+from memviz.ui.common.process import device_kind, samples, session, store, worker
+from memviz.ui.common.progress import watch
+from memviz.ui.common.texts import told
+from memviz.ui.common.widgets import open_expander
+from memviz.ui.several import PAGE, RunRow
 
-LINK = "change"
-"""The address's parameter that names a change."""
+LINK = PageLink(f"{PAGE}_change", (), "change of the context", perturbation_from, "change")
 OPERATIONS: dict[Operation, str] = {
     "suffix": "keep only the end",
     "drop": "drop tokens",
@@ -38,7 +39,7 @@ HELP = (
 N_PREPENDED = 16
 
 
-def show_perturbation(rows: Sequence[Row]) -> None:
+def show_perturbation(rows: Sequence[RunRow]) -> None:
     """The section: what to change, on which model, and the stored result or how to get it."""
     linked = _linked(rows)
     if linked:
@@ -57,27 +58,22 @@ def show_perturbation(rows: Sequence[Row]) -> None:
         _result(task, row)
 
 
-def _linked(rows: Sequence[Row]) -> PerturbationTask | None:
+def _linked(rows: Sequence[RunRow]) -> PerturbationTask | None:
     """The change a link names, where it is of this page's prompt; the widgets are filled from it once."""
-    name = st.query_params.get(LINK)
-    try:
-        request = store().get_request(name) if name else None
-        task = request and perturbation_from(request)
-    except (ValueError, StoreError) as error:
-        st.warning(f"The link's change of the context cannot be followed: {told(error)}")
-        return None
+    task = LINK.linked()
     prompts = {row.task.model: (row.task.context_ids, row.task.continuation_ids) for row in rows}
-    if not task or prompts.get(task.model) != (task.context_ids, task.continuation_ids):
+    if task is None or prompts.get(task.model) != (task.context_ids, task.continuation_ids):
         return None
-    if st.session_state.get(f"{PAGE}_change_followed") != name:
-        st.session_state[f"{PAGE}_change_followed"] = name
-        values = {"model": task.model, "operation": task.operation, "width": task.width, "filler": LINKED}
-        for field, value in values.items():
-            st.session_state[f"{PAGE}_change_{field}"] = value
-    return task
+    return LINK.followed(_fill)
 
 
-def _choose_row(rows: Sequence[Row]) -> Row:
+def _fill(task: PerturbationTask) -> None:
+    said = {"model": task.model, "operation": task.operation, "width": task.width, "filler": LINKED}
+    for name, value in said.items():
+        st.session_state[f"{PAGE}_change_{name}"] = value
+
+
+def _choose_row(rows: Sequence[RunRow]) -> RunRow:
     names = [row.model.name for row in rows]
     if st.session_state.get(f"{PAGE}_change_model") not in names:
         st.session_state[f"{PAGE}_change_model"] = names[-1]
@@ -85,7 +81,7 @@ def _choose_row(rows: Sequence[Row]) -> Row:
     return rows[names.index(name)]
 
 
-def _task(row: Row, linked: PerturbationTask | None) -> PerturbationTask:
+def _task(row: RunRow, linked: PerturbationTask | None) -> PerturbationTask:
     """The change that the widgets ask for. Raises InputError."""
     st.session_state.setdefault(f"{PAGE}_change_operation", "suffix")
     st.session_state.setdefault(f"{PAGE}_change_width", 1)
@@ -120,7 +116,7 @@ def _task(row: Row, linked: PerturbationTask | None) -> PerturbationTask:
     )
 
 
-def _filler(where: Sequence[Any], row: Row, n: int, linked: PerturbationTask | None) -> tuple[int, ...]:
+def _filler(where: Sequence[Any], row: RunRow, n: int, linked: PerturbationTask | None) -> tuple[int, ...]:
     """Tokens to put in, as the widgets say."""
     known = samples()
     held_out = np.flatnonzero(known.data.bucket == 0).tolist() if known else []
@@ -157,7 +153,7 @@ def _plain_ids(tokenizer: Tokenizer, card: Card) -> list[int]:
     return _plain(tokenizer, f"{tokenizer.hash} {n}", n)
 
 
-def _result(task: PerturbationTask, row: Row) -> None:
+def _result(task: PerturbationTask, row: RunRow) -> None:
     job = worker().job(task.hash)
     if job and job.active:
         job.attend(session())
@@ -170,10 +166,8 @@ def _result(task: PerturbationTask, row: Row) -> None:
         n = len(task.variants(row.card.n_positions and row.card.n_positions - len(task.continuation_ids)))
         st.caption(f"Not computed yet: {n} changed contexts, each decoded for {len(task.continuation_ids)} tokens.")
         if clicked(st, "Try them", f"{PAGE}_change_run", icon=":material/science:"):
-            store().put_request(task.hash, task.request())
             worker().ask(task, session())
-            st.query_params[LINK] = task.hash[:LINK_LENGTH]
-            st.session_state[f"{PAGE}_change_followed"] = task.hash[:LINK_LENGTH]
+            LINK.keep(task)
             st.rerun(scope="app")
         return
     text = row.tokenizer.pieces(task.context_ids[task.n_leading :])
@@ -224,7 +218,7 @@ def _said_change(found: Perturbed, operation: Operation) -> str:
     )
 
 
-def _table(found: Perturbed, task: PerturbationTask, row: Row) -> pd.DataFrame:
+def _table(found: Perturbed, task: PerturbationTask, row: RunRow) -> pd.DataFrame:
     """One line a changed context: what was changed, M, mean log p, and what was written."""
     written = [row.tokenizer.to_bytes(ids).decode("utf-8", "replace") for ids in found.generated_ids]
     name = {"suffix": "tokens kept", "prepend": "tokens in front"}.get(task.operation, "first index")

@@ -14,9 +14,12 @@ from memviz.maps import NO_GROUPS, MapTask, Similarity, SimilarityTask, last_lay
 from memviz.measures.geometry import MOST_ROWS, N_PERMUTATIONS
 from memviz.measures.glossary import GLOSSARY, explain
 from memviz.records import BEFORE_NORM
-from memviz.ui.common.shared import device_kind, escaped, store
-from memviz.ui.map.page import Asked, Framed, show_jobs
-from memviz.ui.population.page import View
+from memviz.ui.common.process import device_kind, store
+from memviz.ui.common.progress import offer_jobs
+from memviz.ui.common.texts import escaped
+from memviz.ui.map.form import Asked
+from memviz.ui.map.frame import Framed
+from memviz.ui.population.view import SweepView
 
 
 def layer_words(layer: int | None, last: int) -> str:
@@ -83,7 +86,7 @@ def _ranges(low: np.ndarray, high: np.ndarray) -> list[str]:
 # Numbers and files
 
 
-def show_numbers(view: View, asked: Asked, frames: Sequence[Framed]) -> None:
+def show_numbers(view: SweepView, asked: Asked, frames: Sequence[Framed]) -> None:
     """Silhouettes of the groups beside the picture's steps; for two models, how alike they see the rows."""
     left, right = st.columns(2)
     with left.container(border=True):
@@ -107,13 +110,13 @@ def show_numbers(view: View, asked: Asked, frames: Sequence[Framed]) -> None:
         _show_similarity(view, asked)
 
 
-def _show_similarity(view: View, asked: Asked) -> None:
+def _show_similarity(view: SweepView, asked: Asked) -> None:
     scope = replace(asked.scope, n_rows=None)
     task = SimilarityTask((asked.models[0], asked.models[1]), scope, (asked.layers[0], asked.layers[1]))
     found = stored_similarity(store(), similarity_key(task, view.sweep, device_kind(scope.dtype)))
     if found is None:
         st.caption("CKA, neighbour overlap and representational similarity of the same rows: not computed yet.")
-        show_jobs([task], [task], "Compare them", "Similarity", "map-similarity")
+        offer_jobs([task], [task], "Compare them", "Similarity", "map-similarity")
         return
     st.dataframe(_similarity_table(found), hide_index=True, height=320, column_config=_NUMBERS)
     st.caption(

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import streamlit as st
 
-from memviz.errors import InputError
+from memviz.errors import InputError, MemvizError
 from memviz.figures.glyphs import segments
 from memviz.figures.maps import Path
 from memviz.maps import trajectory
-from memviz.store import StoreError
 from memviz.tasks.trace import TraceTask, task_from
-from memviz.ui.common.running import LINK_LENGTH
-from memviz.ui.common.shared import store, stored, tokenizer
-from memviz.ui.map.page import Asked, Framed
+from memviz.ui.common.links import LINK_LENGTH, find_task
+from memviz.ui.common.process import stored, tokenizer
+from memviz.ui.map.form import Asked
+from memviz.ui.map.frame import Framed
+from memviz.ui.trace.form import LINK
 
 
 def current_prompt() -> tuple[str, TraceTask] | None:
     """The run that the address names, or the one last seen on the Trace page."""
-    followed = st.session_state.get("trace_followed")
-    name = st.query_params.get("prompt") or (followed[0] if followed else None)
-    try:
-        request = store().get_request(name) if name else None
-        return (str(name)[:LINK_LENGTH], task_from(request)) if request else None
-    except (ValueError, StoreError):
-        return None
+    name = st.query_params.get("prompt") or LINK.name
+    with suppress(MemvizError):
+        task = find_task(task_from, name) if name else None
+        return (name[:LINK_LENGTH], task) if name and task else None
+    return None
 
 
 def trail_of(asked: Asked, frames: Sequence[Framed]) -> tuple[str, Path] | str:

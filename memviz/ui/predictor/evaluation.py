@@ -1,45 +1,36 @@
-"""How good fitted predictors are: which one a page is about, its stored evaluation, and its family of other sizes."""
+"""One fitted predictor's stored evaluation, with its family of other sizes, and which one a page is about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from memviz.catalog import known_models
 from memviz.errors import InputError
-from memviz.figures.predicted import BASELINES, METHOD_WORDS
-from memviz.measures.glossary import GLOSSARY, explain
-from memviz.population.reported import SOURCE, reported_accuracies
-from memviz.predictor.known import Known, rename
+from memviz.figures.predicted import BASELINES
+from memviz.measures.glossary import explain
+from memviz.predictor.known import Known
 from memviz.predictor.presets import SETTINGS
 from memviz.predictor.tables import Tables
-from memviz.predictor.task import fit_task_from
 from memviz.settings import settings
-from memviz.store import StoreError
-from memviz.sweeps.running import duration
-from memviz.ui.common.frames import choose_picture, offer_table, picture, title_line
-from memviz.ui.common.shared import told
-from memviz.ui.population.page import KEY_LENGTH, forget_unknown
-from memviz.ui.predictor.fitting import PRESET_WORDS, SETTING_NAMES, fit_command
-from memviz.ui.predictor.tracks import known_now
+from memviz.ui.common.frames import choose_picture
+from memviz.ui.common.links import CHOSEN_LENGTH, keep_chosen, newly_chosen
+from memviz.ui.common.widgets import BOUND, forget_unknown, refuse
+from memviz.ui.predictor.fit_form import PRESET_WORDS, SETTING_NAMES
+from memviz.ui.predictor.known import known_now
 
-BOUND: dict[str, Any] = {"bind": "query-params"}
-FEW = ("predictor", "boosting", "logistic", "position")
-"""Methods drawn as curves before anybody chose any."""
-CARDS = ("token_accuracy", "full_accuracy", "auroc", "average_precision", "brier", "divergence_error")
 _LESS = ("brier", "calibration_error", "divergence_error")
 """Metrics of which less is better."""
 
 
 @dataclass(frozen=True)
-class View:
+class Evaluation:
     """One predictor's evaluation as a page looks at it."""
 
     known: Known
@@ -109,13 +100,16 @@ def name_of(known: Known) -> str:
     return " · ".join(said + (["n-grams"] if request["ngrams"] else []))
 
 
-def choose_view(bar: Sequence[Any]) -> View:
+def choose_evaluation(bar: Sequence[Any]) -> Evaluation:
     """The widgets above the results, all of them in the address; bar: places for setting, predictor, m and pictures.
 
     Stops the page with a sentence where no predictor can be read.
     """
     found = known_now()
-    _follow_link(found)
+    known = {each.id[:CHOSEN_LENGTH]: each for each in found}
+    asked = newly_chosen("predictor", known, "predictor")
+    if asked:
+        st.session_state["setting"], st.session_state["predictor"] = known[asked].setting, asked
     here = [setting for setting in SETTINGS if any(each.setting == setting for each in found)]
     forget_unknown("setting", here)
     st.session_state.setdefault("setting", here[0])
@@ -123,30 +117,17 @@ def choose_view(bar: Sequence[Any]) -> View:
         "What it sees", here, format_func=lambda name: SETTING_NAMES[name], required=True,
         help=explain("setting"), key="setting",
     )  # fmt: skip
-    among = {each.id[:KEY_LENGTH]: each for each in found if each.setting == setting}
+    among = {name: each for name, each in known.items() if each.setting == setting}
     chosen = _choose_predictor(among, bar[1])
     try:
         lengths = sorted(_tables(chosen, _identity(chosen)).metrics["m"].unique().tolist())
     except InputError as error:
-        st.error(told(error))
-        st.stop()
+        refuse(error)
     forget_unknown("m", lengths)
     m = bar[2].selectbox("Continuation m", lengths, len(lengths) - 1, key="m", **BOUND)
     with bar[3]:
         choose_picture()
-    return View(chosen, _family(chosen, found), m)
-
-
-def _follow_link(found: Sequence[Known]) -> None:
-    """Let the widgets say what a new link says."""
-    asked = st.query_params.get("predictor")
-    if asked is None or asked == st.session_state.get("predictor_followed"):
-        return
-    for each in found:
-        if each.id[:KEY_LENGTH] == asked:
-            st.session_state["setting"], st.session_state["predictor"] = each.setting, asked
-            return
-    st.warning(f"This link is about predictor {told(asked[:32])}, which is not kept here; this is another one.")
+    return Evaluation(chosen, _family(chosen, found), m)
 
 
 def _choose_predictor(among: dict[str, Known], where: Any) -> Known:
@@ -158,23 +139,9 @@ def _choose_predictor(among: dict[str, Known], where: Any) -> Known:
         st.session_state["predictor"] = (alike or sorted(among, key=lambda name: -sizes.get(among[name].model, 0)))[0]
     names = {name: name_of(each) for name, each in among.items()}
     chosen = where.selectbox("Predictor", list(among), format_func=lambda name: names[name], key="predictor")
-    st.session_state["predictor_followed"] = st.query_params["predictor"] = chosen
+    keep_chosen("predictor", chosen)
     st.session_state["predictor_model"] = among[chosen].model
     return among[chosen]
-
-
-def offer_name(known: Known) -> None:
-    """A field that names a predictor fitted here; those that come with memviz keep theirs."""
-    if known.shipped:
-        return
-    given = st.text_input("Name of this predictor", known.name, placeholder="a name", key=f"name-{known.id[:12]}")
-    if given.strip() != known.name:
-        try:
-            rename(known, given)
-        except (InputError, StoreError) as error:
-            st.error(told(error))
-            return
-        st.rerun()
 
 
 def _parameters() -> dict[str, int]:
@@ -201,107 +168,3 @@ def _is_readable(known: Known) -> bool:
         return bool(len(_tables(known, _identity(known)).metrics))
     except InputError:
         return False
-
-
-# What stands on the page
-
-
-def words_of(view: View) -> str:
-    """n, sampling, unit and prevalence of what is shown."""
-    line, known = view.metrics.iloc[0], view.known
-    rows = known.about["data"]["rows"]
-    return (
-        f"{line['n']:,} test rows in {line['n_units']:,} groups of near-duplicates ({rows['train']:,} to train on, "
-        f"{rows['validation']:,} to validate; whole groups, drawn by a hash, the same for every model) · "
-        f"**{line['prevalence']:.1%} of the test positions are hits** · greedy, free-running, k = {known.k}, "
-        f"m = {view.m} · intervals: 95 %, over groups; another fit or training run would differ by more"
-    )
-
-
-def show_cards(view: View) -> None:
-    """The predictor's numbers, each beside the best baseline's."""
-    for column, metric in zip(st.container(key="cards").columns(len(CARDS)), CARDS, strict=True):
-        line, best = view.value(metric), view.best_baseline(metric)
-        form = ".1f" if metric == "divergence_error" else ".3f"
-        value = "–" if line is None else f"{line['value']:{form}}"
-        column.metric(
-            GLOSSARY[metric].label,
-            value,
-            None if best is None else f"baseline {best[1]:{form}}",
-            delta_color="off",
-            delta_arrow="off",
-            help=explain(metric)
-            + ("" if line is None else f" Interval [{line['low']:{form}}, {line['high']:{form}}].")
-            + ("" if best is None else f" Below, the best baseline: {METHOD_WORDS[best[0]]}."),
-            border=True,
-        )
-
-
-def show(
-    figure: Callable[[], go.Figure], title: str, name: str, table: pd.DataFrame, note: str, missing: str = ""
-) -> None:
-    """A figure in its frame with title, note and the table behind it; `missing` where there is nothing to draw."""
-    with st.container(border=True):
-        head(title, name, table)
-        if not len(table):
-            st.info(missing or "This predictor's evaluation does not have it.")
-            return
-        st.plotly_chart(figure(), config=picture(name), key=f"figure-{name}", alt=f"{title}. {note}")
-        st.caption(note)
-
-
-def head(title: str, name: str, table: pd.DataFrame) -> None:
-    """A frame's title, and the table behind it as files."""
-    files = title_line(f"**{title}**")
-    if len(table):
-        with files.popover("Data", icon=":material/download:"):
-            offer_table(table, name)
-
-
-def choose_methods() -> list[str]:
-    """Which methods the curves draw."""
-    known = [name for name in METHOD_WORDS if name not in ("majority", "all_miss")]
-    forget_unknown("methods", known)
-    said = st.pills(
-        "Curves of", known, selection_mode="multi", default=list(FEW), format_func=lambda name: METHOD_WORDS[name],
-        wrap=True, key="methods", help=f"{explain('baseline')} {explain('oracle')}", **BOUND,
-    )  # fmt: skip
-    return [name for name in METHOD_WORDS if name in (said or ())]
-
-
-def reported_beside(view: View) -> pd.DataFrame:
-    """The study's accuracies and ours, a line a model."""
-    ours = view.sizes[view.sizes["method"] == "predictor"]
-    parts = []
-    for metric in ("token_accuracy", "full_accuracy"):
-        found = ours[ours["metric"] == metric].pivot_table(index="model", columns="m", values="value", sort=False)
-        theirs = reported_accuracies().pivot_table(index="model", columns="m", values=metric, sort=False)
-        for source, each in (("this page", found.loc[view.models]), (SOURCE, theirs)):
-            named = each.add_prefix(f"{'token' if metric == 'token_accuracy' else 'full'}, m = ")
-            parts.append(named.assign(source=source))
-    token = pd.concat([parts[0], parts[1]])
-    full = pd.concat([parts[2], parts[3]]).drop(columns="source")
-    joined = token.join(full).reset_index()
-    return joined[["source", "model", *(name for name in joined.columns if name not in ("source", "model"))]]
-
-
-def show_about(view: View) -> None:
-    """What the predictor is: features, parameters, seconds, versions, and how to load or repeat it."""
-    offer_name(view.known)
-    about = view.known.about
-    features, seconds = about["features"], about["seconds"]
-    hidden = f"hidden state of {features['hidden']} numbers, " if features["hidden"] else ""
-    lines = {
-        "features of a token": hidden + ", ".join(features["statistics"]),
-        "parameters": f"{about['n_parameters']:,}",
-        "epochs": f"{len(about['epochs'])}, kept the one with the smallest validation loss",
-        "temperature": f"{about['temperature']:.2f}, fitted on the validation part",
-        "fitted in": f"{duration(seconds['fitting'])}, after {duration(seconds['reading'])} of reading",
-        "hits in training rows": f"{about['data']['prevalence']['train']:.1%}",
-        "made": about["created"],
-        "versions": ", ".join(f"{name} {version}" for name, version in about["versions"].items()),
-        "id": about["id"][:KEY_LENGTH],
-    }
-    st.table([{"": name, "value": value} for name, value in lines.items()], border="horizontal", hide_index=True)
-    st.caption("The same from the command line, with the folder of the sweep it was fitted on:")
-    st.code(fit_command(fit_task_from(about["request"] | {"sweep": "SWEEP"})), language=None, wrap_lines=True)

@@ -18,27 +18,18 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from memviz.catalog import find_model, read_card
+from memviz.errors import sentence
 from memviz.figures.linked import COMPONENT, component_css, component_js
-from memviz.settings import SettingsError, settings
-from memviz.store import StoreError
+from memviz.settings import settings
 from memviz.tasks.trace import task_from, tokenizer_of
 from memviz.tokenizer import Tokenizer
+from memviz.ui.common.doors import DOORS
 from memviz.ui.common.sign_in import is_wanted
-from memviz.weights import ModelError
 
-PAGES = (
-    "/trace",
-    "/compare",
-    "/layers",
-    "/population",
-    "/transitions",
-    "/boundary",
-    "/map",
-    "/dynamics",
-    "/predictor",
-    "/sweep",
-)
+PAGES = tuple(f"/{door.name}" for door in DOORS[1:])
 """Addresses below the first one, where Streamlit's client would ask the wrong place for its server first."""
+MOVED = {"/sweep": "sweeps"}
+"""Old addresses of pages -> the names of today."""
 _EARLY = COMPONENT.parent / "early"
 _EARLY_SCRIPT = '<script type="module" src="./early/trace.js"></script>'
 
@@ -58,6 +49,12 @@ def _page(request: Request) -> Response:
         early = f'<link rel="preload" as="fetch" crossorigin href="{data}">\n{_EARLY_SCRIPT}\n</head>'
         page = page.replace("</head>", early, 1)
     return HTMLResponse(page, headers={"cache-control": "no-cache"})
+
+
+def _moved(request: Request) -> Response:
+    """The page's address of today, with the same parameters; relative, for the server may stand behind another one."""
+    name, query = MOVED[f"/{request.url.path.rpartition('/')[2]}"], request.url.query
+    return Response(status_code=308, headers={"location": f"./{name}?{query}".rstrip("?")})
 
 
 def _boot(_: Request) -> Response:
@@ -88,15 +85,17 @@ def _tokenizer(model: str, weights: str) -> Tokenizer:
 def _data(query: dict[str, str]) -> str | None:
     """The linked component's data of a stored run, or None."""
     from memviz.export import linked_view
-    from memviz.ui.common.links import selection
-    from memviz.ui.common.shared import store, stored
+    from memviz.ui.common.links import find_task
+    from memviz.ui.common.process import stored
+    from memviz.ui.common.strip import selection
 
     try:
-        request = store().get_request(query.get("run", ""))
-        task = task_from(request) if request else None
+        task = find_task(task_from, query.get("run", ""))
         card = read_card(find_model(task.model, settings()), settings()) if task else None
         run = stored(task, card) if task and card else None
-    except (ValueError, StoreError, ModelError, SettingsError):
+    except Exception as error:
+        if sentence(error) is None:
+            raise
         return None
     if not card or not run:
         return None
@@ -113,6 +112,7 @@ async def _trace_json(request: Request) -> Response:
 
 ROUTES = [
     *(Route(path, _page) for path in PAGES),
+    *(Route(path, _moved) for path in MOVED),
     Route("/early/boot.js", _boot),
     Route("/early/trace.js", _trace_js),
     Route("/early/trace.json", _trace_json),

@@ -8,7 +8,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
-from memviz.maps.layout import ProjectionError, fit_basis, nearest, neighbours, place_among, quality, register_points
+from memviz.errors import InputError
+from memviz.maps.layout import fit_basis, nearest, neighbours, place_among, quality, register_points
 
 RNG = np.random.default_rng(3)
 
@@ -90,9 +91,9 @@ def test_residual_is_the_share_that_is_left() -> None:
     found = register_points(moving, fixed)
     left = ((found.apply(moving) - fixed) ** 2).sum() / ((fixed - fixed.mean(axis=0)) ** 2).sum()
     assert found.residual == pytest.approx(left, abs=1e-5) and 0.5 < found.residual <= 1
-    with pytest.raises(ProjectionError, match="2 points are shared"):
+    with pytest.raises(InputError, match="2 points are shared"):
         register_points(moving[:2], fixed[:2])
-    with pytest.raises(ProjectionError, match="all the same"):
+    with pytest.raises(InputError, match="all the same"):
         register_points(np.ones((5, 2)), fixed[:5])
 
 
@@ -119,5 +120,5 @@ def test_a_fixed_points_double_falls_on_it_and_new_points_do_not_see_each_other(
     ],
 )
 def test_points_of_no_use_are_named(points: np.ndarray, sentence: str) -> None:
-    with pytest.raises(ProjectionError, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         nearest(points, 5)

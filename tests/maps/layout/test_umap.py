@@ -13,7 +13,8 @@ import psutil
 import pytest
 from support.serving import ROOT
 
-from memviz.maps.layout import ProjectionError, fit_basis, is_warm, nearest, process, quality, umap_layout, warm_up
+from memviz.errors import InputError
+from memviz.maps.layout import fit_basis, nearest, process, quality, umap_layout, warm_up
 from memviz.maps.layout.graph import fuzzy_graph
 
 RNG = np.random.default_rng(5)
@@ -51,7 +52,7 @@ def test_the_graph_is_umap_learns_own() -> None:
 def test_the_same_seed_gives_the_same_layout_in_any_process() -> None:
     seen: list[tuple[int, int]] = []
     first = umap_layout(NEAR, START, 1, report=lambda *pair: seen.append(pair))
-    assert first.shape == (200, 2) and np.isfinite(first).all() and is_warm()
+    assert first.shape == (200, 2) and np.isfinite(first).all() and process._UMAP.warm
     assert seen[-1] == (400, 400)
     np.testing.assert_array_equal(umap_layout(NEAR, START, 1), first)
     assert np.abs(umap_layout(NEAR, START, 2) - first).max() > 0
@@ -70,7 +71,7 @@ def test_giving_up_ends_the_process_and_the_next_layout_starts_another() -> None
     child = process._UMAP.child()
     with pytest.raises(GivenUp):
         umap_layout(NEAR, START, report=give_up)
-    assert child.process.poll() is not None and not is_warm()
+    assert child.process.poll() is not None and not process._UMAP.warm
     assert np.isfinite(umap_layout(NEAR, START)).all()
 
 
@@ -80,7 +81,7 @@ def test_a_killed_process_is_one_sentence() -> None:
     def kill(done: int, total: int) -> None:
         child.process.kill()
 
-    with pytest.raises(ProjectionError, match=r"ended before it was done \(-9\): try again"):
+    with pytest.raises(InputError, match=r"ended before it was done \(-9\): try again"):
         umap_layout(NEAR, START, n_epochs=100_000, report=kill)
     assert np.isfinite(umap_layout(NEAR, START)).all()
 
@@ -89,7 +90,7 @@ def test_warming_up_returns_at_once() -> None:
     process._UMAP.end()
     start = time.perf_counter()
     warm_up()
-    assert time.perf_counter() - start < 2 and not is_warm()
+    assert time.perf_counter() - start < 2 and not process._UMAP.warm
 
 
 def test_it_ends_with_a_parent_that_is_killed() -> None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 from support.predictor import QUICK, D, K, M, planted, random_inputs, trainer_of
 
+from memviz.errors import InputError
 from memviz.predictor.features import STATISTICS, Inputs
 from memviz.predictor.files import ABOUT, WEIGHTS, read_about
 from memviz.predictor.network.artifact import Predictor, load, save
-from memviz.weights import ModelError
 
 
 def predictor_of(setting: str, half: bool) -> Predictor:
@@ -64,26 +64,26 @@ def test_probability_is_the_logit_over_the_temperature() -> None:
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     predictor, inputs = predictor_of("causal", False), random_inputs(3)
     assert inputs.hidden is not None
-    with pytest.raises(ModelError, match="fitted at k = 4, the context has 5 tokens"):
+    with pytest.raises(InputError, match="fitted at k = 4, the context has 5 tokens"):
         predictor.logits(Inputs(K + 1, inputs.hidden, inputs.statistics))
-    with pytest.raises(ModelError, match="ask for 1 to 8 positions"):
+    with pytest.raises(InputError, match="ask for 1 to 8 positions"):
         predictor.logits(inputs, M + 1)
-    with pytest.raises(ModelError, match="a hidden state of 6 numbers, given was 5 numbers"):
+    with pytest.raises(InputError, match="a hidden state of 6 numbers, given was 5 numbers"):
         predictor.logits(replace(inputs, hidden=inputs.hidden[..., :5]))
-    with pytest.raises(ModelError, match="given was none"):
+    with pytest.raises(InputError, match="given was none"):
         predictor.logits(replace(inputs, hidden=None))
-    with pytest.raises(ModelError, match="entropy, margin, logprob: give as many"):
+    with pytest.raises(InputError, match="entropy, margin, logprob: give as many"):
         predictor.logits(replace(inputs, statistics=inputs.statistics[..., :2]))
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="holds no fitted predictor"):
+    with pytest.raises(InputError, match="holds no fitted predictor"):
         load(tmp_path)
     save(predictor_of("causal", True), tmp_path)
     (tmp_path / WEIGHTS).write_bytes((tmp_path / WEIGHTS).read_bytes()[:100])
-    with pytest.raises(ModelError, match=f"{WEIGHTS} .* fit the predictor again"):
+    with pytest.raises(InputError, match=f"{WEIGHTS} .* fit the predictor again"):
         load(tmp_path)
     about = read_about(tmp_path)
     (tmp_path / ABOUT).write_text(json.dumps(about | {"format": 2}))
-    with pytest.raises(ModelError, match="format 2, this memviz reads 1"):
+    with pytest.raises(InputError, match="format 2, this memviz reads 1"):
         load(tmp_path)

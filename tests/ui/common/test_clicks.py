@@ -94,5 +94,5 @@ def asks_a_button(path: Path) -> bool:
 def test_no_page_asks_the_button_itself(tmp_path: Path) -> None:
     """Signing in comes before there is a page; a button whose answer nobody reads has a callback."""
     (tmp_path / "page.py").write_text('if st.button("Run"): ...')
-    files = [*(ROOT / "pages").glob("*.py"), *(ROOT / "memviz" / "ui").glob("*.py"), tmp_path / "page.py"]
+    files = [*(ROOT / "pages").glob("*.py"), *(ROOT / "memviz" / "ui").rglob("*.py"), tmp_path / "page.py"]
     assert [path.name for path in files if asks_a_button(path)] == ["sign_in.py", "page.py"]

@@ -8,7 +8,7 @@ from types import SimpleNamespace as Facts
 import pytest
 from support.corpus import exposed
 
-from memviz.ui.compare import page as compare
+from memviz.ui.compare import steps
 
 ROW = [3, 1, 4, 1, 5]
 TIMES = 150
@@ -23,15 +23,15 @@ def test_every_step_is_marked_and_unknown_ones_are_said_to_be_unknown(
     if not known:
         stream = type(stream)(stream.rows, [segment._replace(step=0) for segment in stream.segments])
     corpus = stream.corpus(tmp_path / "index")
-    monkeypatch.setattr(compare, "samples", lambda: None)
-    monkeypatch.setattr(compare, "corpus_of", lambda model, tokenizer: corpus)
+    monkeypatch.setattr(steps, "samples", lambda: None)
+    monkeypatch.setattr(steps, "corpus_of", lambda model, tokenizer: corpus)
     row = Facts(
         task=Facts(context_ids=ROW[:3], continuation_ids=ROW[3:]),
         card=Facts(leading_ids=[]),
         model=Facts(n_steps=TIMES),
         tokenizer=None,
     )
-    found = compare.steps_of([row], [])  # type: ignore[list-item]
+    found = steps.steps_of([row], [])  # type: ignore[list-item]
     assert f"{TIMES} times in test" in found["said"]
     assert found["exposures"] == ([segment.step for segment in stream.segments] if known else None)
     assert found["said"].endswith("as marked." if known else "does not say at which steps.")

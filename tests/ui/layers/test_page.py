@@ -22,13 +22,14 @@ from streamlit.testing.v1 import AppTest  # noqa: E402
 from memviz import ui  # noqa: E402
 from memviz.jobs import Worker  # noqa: E402
 from memviz.settings import settings  # noqa: E402
+from memviz.ui.common import every_page  # noqa: E402
 
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The entry script with an empty cache and a worker that never starts."""
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(ui, "warm_up", lambda: None)
+    monkeypatch.setattr(every_page, "warm_up", lambda: None)
     shared = (settings, ui.store, ui.worker, ui.bundled_models)
     for once in shared:
         once.cache_clear()

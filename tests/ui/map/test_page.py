@@ -28,7 +28,9 @@ from memviz.maps.layout import Registration, register_points  # noqa: E402
 from memviz.records import BEFORE_NORM  # noqa: E402
 from memviz.settings import load_settings, settings  # noqa: E402
 from memviz.sweeps import Sweep, kept, read_row_set, read_sweep  # noqa: E402
-from memviz.ui.map.page import layer_at, same_spread, unexplained  # noqa: E402
+from memviz.ui.common import every_page  # noqa: E402
+from memviz.ui.map.form import layer_at  # noqa: E402
+from memviz.ui.map.frame import same_spread, unexplained  # noqa: E402
 from memviz.ui.map.report import map_command  # noqa: E402
 
 
@@ -36,7 +38,7 @@ from memviz.ui.map.report import map_command  # noqa: E402
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The entry script with an empty cache, no sweep of the suite, and a worker that never starts."""
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(ui, "warm_up", lambda: None)
+    monkeypatch.setattr(every_page, "warm_up", lambda: None)
     monkeypatch.setattr(kept, "SHIPPED", tmp_path / "none")
     shared = (settings, ui.store, ui.worker, ui.bundled_models)
     for once in shared:

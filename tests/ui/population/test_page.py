@@ -51,6 +51,7 @@ from memviz.sweeps import (  # noqa: E402
 )
 from memviz.sweeps.kept import finished_sweep, outdated  # noqa: E402
 from memviz.tokenizer import Tokenizer  # noqa: E402
+from memviz.ui.common import every_page  # noqa: E402
 
 PAGES = ("population", "transitions", "boundary")
 TRAINED = Filters(parts=("planted", "background"))
@@ -61,7 +62,7 @@ TRAINED = Filters(parts=("planted", "background"))
 def app_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The entry script with an empty cache and no sweep of the suite."""
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(ui, "warm_up", lambda: None)
+    monkeypatch.setattr(every_page, "warm_up", lambda: None)
     monkeypatch.setattr(kept, "SHIPPED", tmp_path / "none")
     shared = (settings, ui.store, ui.worker, ui.bundled_models)
     for once in shared:
@@ -89,7 +90,7 @@ def test_without_a_sweep_a_page_says_how_to_make_one(app: AppTest, name: str) ->
 
 def test_a_sweep_from_the_page_is_a_job_that_can_be_cancelled_and_goes_on(app: AppTest) -> None:
     app.run()
-    app.switch_page("../pages/sweep.py").run()
+    app.switch_page("../pages/sweeps.py").run()
     assert not app.exception
     app.number_input(key="sweep_sample").set_value(7).run()
     app.button(key="sweep_run").click().run()
@@ -112,7 +113,7 @@ def test_a_sweep_from_the_page_is_a_job_that_can_be_cancelled_and_goes_on(app: A
 
 def test_a_sweep_without_models_is_one_sentence(app: AppTest) -> None:
     app.run()
-    app.switch_page("../pages/sweep.py").run()
+    app.switch_page("../pages/sweeps.py").run()
     app.multiselect(key="sweep_models").set_value([]).run()
     assert not app.exception
     assert "a sweep needs a model" in app.error[0].value
@@ -124,7 +125,7 @@ def test_a_link_to_a_sweep_starts_nothing(app: AppTest) -> None:
     ui.store().put_request(sweep_hash(task), task.request())
     app.run()
     app.query_params["run"] = sweep_hash(task)[:16]
-    app.switch_page("../pages/sweep.py").run()
+    app.switch_page("../pages/sweeps.py").run()
     assert not app.exception
     assert "Run" in [button.label for button in app.button]
     assert ui.worker().n_active == 0
@@ -179,7 +180,7 @@ def test_a_sweep_whose_file_was_written_since_can_be_run_again(app: AppTest, tmp
     run_sweep(task, Backend(settings()), ui.store(), kept.sweep_folder(task, settings()))
     app.run()
     app.query_params["run"] = sweep_hash(task)[:16]
-    app.switch_page("../pages/sweep.py").run()
+    app.switch_page("../pages/sweeps.py").run()
     assert not app.exception and app.success[0].value == "Finished earlier; nothing to do."
     path.write_text(json.dumps({"text": f"other {text}"}) + "\n")
     app.run()
@@ -335,7 +336,7 @@ def test_the_boundary_page_draws_entropy_and_its_differences(visit: Any, swept: 
 @pytest.mark.slow
 def test_a_sweep_runs_from_the_page_to_its_figures(server: Server, swept: Swept, page: Page) -> None:
     page.set_default_timeout(3 * MINUTES)
-    page.goto(f"{server.url}/sweep")
+    page.goto(f"{server.url}/sweeps")
     page.get_by_role("spinbutton", name="Sample").fill("5")
     page.keyboard.press("Enter")
     expect(page.get_by_text("--sample 5")).to_be_visible(timeout=2 * MINUTES)

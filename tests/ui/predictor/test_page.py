@@ -32,8 +32,9 @@ from memviz.predictor.files import ABOUT  # noqa: E402
 from memviz.predictor.tables import Tables, write_tables  # noqa: E402
 from memviz.settings import load_settings, settings  # noqa: E402
 from memviz.sweeps import SweepTask, kept  # noqa: E402
-from memviz.ui.predictor import fitting as predicting  # noqa: E402
-from memviz.ui.predictor import tracks as predicted  # noqa: E402
+from memviz.ui.common import every_page  # noqa: E402
+from memviz.ui.predictor import fit_form  # noqa: E402
+from memviz.ui.predictor import known as known_here  # noqa: E402
 
 N, M = 30, 24
 MODEL = "suite-0.3m"
@@ -43,8 +44,8 @@ MODEL = "suite-0.3m"
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The entry script with an empty cache, nothing bundled, and a worker that never starts."""
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(ui, "warm_up", lambda: None)
-    for module in (kept, known, predicted):
+    monkeypatch.setattr(every_page, "warm_up", lambda: None)
+    for module in (kept, known, known_here):
         monkeypatch.setattr(module, "SHIPPED", tmp_path / "none")
     shared = (settings, ui.store, ui.worker, ui.bundled_models)
     for once in shared:
@@ -148,7 +149,7 @@ def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A finished sweep as far as choosing a fit reads it."""
     about = {"rows": {"n": 500, "sha256": "1"}, "models": [{"name": MODEL, "weights": "w"}], "engine": 1}
     found = SimpleNamespace(folder=tmp_path / "sweep", task=SweepTask((MODEL,), continuations=(16, 64)), manifest=about)
-    monkeypatch.setattr(predicting, "choose_sweep", lambda where: found)
+    monkeypatch.setattr(fit_form, "choose_sweep", lambda where: found)
     return found
 
 
@@ -202,7 +203,7 @@ def test_a_link_to_a_fit_starts_nothing(app: AppTest, sweep: Any) -> None:
 
 def test_the_command_repeats_the_task() -> None:
     task = FitTask("a folder", "0" * 64, MODEL, "published", m=48, seed=3, hidden=False, ngrams=True, n_rows=90)
-    said = predicting.fit_command(task)
+    said = fit_form.fit_command(task)
     assert said.startswith("memviz predictor fit --sweep 'a folder' --models suite-0.3m --setting published")
     assert said.endswith("--m 48 --seed 3 --sample 90 --no-hidden --ngrams")
 

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
-from support.serving import Server
+from support.serving import ROOT, Server
 
 OWN = '[class*="st-key-linked-"] .trace .token'
 
@@ -22,13 +22,30 @@ def get(server: Server, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-@pytest.mark.parametrize("path", ["/trace", "/compare"])
-def test_streamlit_is_told_where_its_server_is_before_it_asks(server: Server, path: str) -> None:
-    status, html = get(server, path)
-    assert status == 200
-    assert "early/trace" not in html
-    assert html.index('src="./early/boot.js"') < html.index('<script type="module"')
+def test_streamlit_is_told_where_its_server_is_before_it_asks(server: Server) -> None:
+    pages = sorted(path.stem for path in (ROOT / "pages").glob("*.py") if path.stem != "overview")
+    assert len(pages) == 12
+    for name in pages:
+        status, html = get(server, f"/{name}")
+        assert status == 200 and "early/trace" not in html
+        assert html.index('src="./early/boot.js"') < html.index('<script type="module"'), name
     assert "BACKEND_BASE_URL" in get(server, "/early/boot.js")[1]
+
+
+@pytest.mark.parametrize("name", ["gallery", "glossary"])
+def test_nothing_is_asked_at_a_wrong_address(server: Server, page: Page, name: str) -> None:
+    missed: list[str] = []
+    page.on("response", lambda answer: missed.append(answer.url) if answer.status >= 400 else None)
+    page.goto(f"{server.url}/{name}")
+    expect(page.get_by_role("heading", name=name.capitalize())).to_be_visible(timeout=60_000)
+    assert missed == []
+
+
+def test_the_old_address_of_the_sweeps_leads_to_the_new_one_with_its_parameters(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/sweep?run=0123456789abcdef&sweep=a%26b")
+    expect(page.get_by_role("heading", name="Sweeps")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("This link names sweep 0123456789abcdef, which is not stored here")).to_be_visible()
+    assert page.url == f"{server.url}/sweeps?run=0123456789abcdef&sweep=a%26b"
 
 
 @pytest.mark.parametrize("run", ["", "xyz", "../../etc", "abc", "0" * 65])

@@ -67,7 +67,7 @@ function drawEarly({ css, ...data }) {
   own.textContent = STYLE;
   cover.append(own, shade(72, 40, { ...inside, width: 160 }), shade(130, Math.max(40, place.top - 150), inside), host);
   document.body.append(cover);
-  const finish = trace({ data, parentElement: shadow });
+  const finish = show({ data, parentElement: shadow });
   cover.dataset.tokens = shadow.querySelectorAll(".token").length;
   const since = performance.now();
   const address = location.pathname;

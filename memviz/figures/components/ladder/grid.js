@@ -1,7 +1,7 @@
 // The grid: a row a model, a column a position (or a character, where tokenizers differ).
 
-import { ink, mix } from "../trace/scales.js";
-import { flag, key, node, word, writeSegments } from "../trace/nodes.js";
+import { ink, mix } from "../shared/scales.js";
+import { flag, key, node, word, writeSegments } from "../shared/nodes.js";
 import { number, spoken } from "../trace/words.js";
 import { describeCell, gain, gainColour, gainMark, isApart, shareAt, spanOf, tokenAt } from "./marks.js";
 

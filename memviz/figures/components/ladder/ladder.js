@@ -1,13 +1,13 @@
 // One prompt under several models: grid, curves and what each wanted to say, on one selection.
 
 import { Curves } from "../trace/curves.js";
-import { node } from "../trace/nodes.js";
+import { node, radios } from "../shared/nodes.js";
 import { MODES } from "../trace/words.js";
 import { Grid } from "./grid.js";
 import { METRICS, describeCell, rowColours, spanOf, tokenAt } from "./marks.js";
 import { Says } from "./says.js";
 import { Steps } from "./steps.js";
-import { View } from "./view.js";
+import { mounting, View } from "../shared/view.js";
 
 const KEY_DELAY = 200; // ms; a held arrow key reports only where it stops
 const START = { pinned: null, mode: "free_running", metric: "p", base: null, differences: false, only: false };
@@ -33,13 +33,10 @@ class LadderView extends View {
   destroy() {
     super.destroy();
     for (const part of [this, this.curves, this.steps]) part?.resizing.disconnect();
-    cancelAnimationFrame(this.frame);
   }
 
   // Called at every rerun: a choice made here stays unless the data, or what the page asks for, really changed.
-  receive(data, setStateValue) {
-    this.turn += 1;
-    this.setStateValue = setStateValue;
+  receive(data) {
     const before = this.data;
     const isNew = before?.id !== data.id;
     const wishes = Object.fromEntries(Object.keys(START).map((name) => [name, data[name]]));
@@ -72,10 +69,7 @@ class LadderView extends View {
     this.says = new Says(data);
     this.curves = data.tracks.length ? new Curves({ ...data, marks: { first_divergence: null, change_points: [], memorized_end: null } }) : null;
     this.steps = data.steps?.points.length > 1 ? new Steps(data) : null;
-    this.modes = node("div", { class: "modes", role: "radiogroup", "aria-label": "What the models read" });
-    for (const [mode, label] of Object.entries(MODES)) {
-      this.modes.append(node("label", {}, node("input", { type: "radio", name: "mode", value: mode }), node("span", {}, label)));
-    }
+    this.modes = radios("modes", "What the models read", "mode", MODES);
     this.metrics = node("select", { name: "metric" });
     for (const [name, metric] of Object.entries(METRICS)) this.metrics.append(node("option", { value: name }, metric.name));
     this.scale = node("span", { class: "scale" });
@@ -137,27 +131,23 @@ class LadderView extends View {
     this.schedule();
   }
 
-  // One frame shows whatever changed since the last.
-  schedule() {
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      const { data, grid, hovered, row } = this;
-      const pinned = this.pinned === null ? null : this.pinned - data.first;
-      grid.select(hovered, pinned, row);
-      const known = data.rows.findIndex((one) => one.status === null);
-      const column = pinned !== null && pinned >= 0 ? pinned : (this.focused?.column ?? 0);
-      grid.setStop(grid.cellAt(this.focused?.row ?? known, column) ?? grid.cellAt(known, 0));
-      this.curves?.select(hovered === null ? null : data.first + hovered, this.pinned);
-      const shown = hovered ?? pinned;
-      this.says.show(shown !== null && shown >= 0 ? shown : null, this.mode);
-      this.steps?.select(row);
-      if (this.lit === row) return;
-      this.lit = row;
-      for (const line of this.curves?.node.querySelectorAll(".line, .curve .name") ?? []) {
-        const isOther = row !== null && /\br\d+\b/u.test(line.getAttribute("class")) && !line.classList.contains(`r${row}`);
-        line.classList.toggle("dim", isOther);
-      }
-    });
+  update() {
+    const { data, grid, hovered, row } = this;
+    const pinned = this.pinned === null ? null : this.pinned - data.first;
+    grid.select(hovered, pinned, row);
+    const known = data.rows.findIndex((one) => one.status === null);
+    const column = pinned !== null && pinned >= 0 ? pinned : (this.focused?.column ?? 0);
+    grid.setStop(grid.cellAt(this.focused?.row ?? known, column) ?? grid.cellAt(known, 0));
+    this.curves?.select(hovered === null ? null : data.first + hovered, this.pinned);
+    const shown = hovered ?? pinned;
+    this.says.show(shown !== null && shown >= 0 ? shown : null, this.mode);
+    this.steps?.select(row);
+    if (this.lit === row) return;
+    this.lit = row;
+    for (const line of this.curves?.node.querySelectorAll(".line, .curve .name") ?? []) {
+      const isOther = row !== null && /\br\d+\b/u.test(line.getAttribute("class")) && !line.classList.contains(`r${row}`);
+      line.classList.toggle("dim", isOther);
+    }
   }
 
   hover(column, row) {
@@ -166,17 +156,13 @@ class LadderView extends View {
     this.schedule();
   }
 
-  pin(value, row = null, delay = 0) {
-    if (value === this.pinned) return;
-    this.pinned = value;
-    this.report("pinned", value, delay);
-    clearTimeout(this.timers.live);
-    this.timers.live = setTimeout(() => {
+  pinIndex(value, row = null, delay = 0) {
+    const say = () => {
       const one = this.data.rows[row];
-      const t = one && value !== null ? tokenAt(this.data, one, value - this.data.first) : null;
-      this.live.textContent = value === null ? "Selection cleared" : t === null ? `Pinned: ${value}` : `Pinned: ${describeCell(this.data, one, this.mode, t)}`;
-    }, delay);
-    this.schedule();
+      const t = one ? tokenAt(this.data, one, value - this.data.first) : null;
+      return t === null ? value : describeCell(this.data, one, this.mode, t);
+    };
+    this.pin(value, say, delay);
   }
 
   reveal(column) {
@@ -220,7 +206,7 @@ class LadderView extends View {
     if (column === null) return;
     const value = column + this.data.first;
     if (row !== null) this.focus(row, column);
-    this.pin(value === this.pinned ? null : value, row);
+    this.pinIndex(value === this.pinned ? null : value, row);
   }
 
   focus(row, column) {
@@ -233,7 +219,7 @@ class LadderView extends View {
   onKey(event) {
     if (event.key === "Escape") {
       this.hover(null, null);
-      this.pin(null);
+      this.pinIndex(null);
     }
     const cell = event.target.closest(".cell");
     if (!cell || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -256,7 +242,7 @@ class LadderView extends View {
     const [row, goal] = goals[event.key]();
     const next = spanOf(this.data, this.data.rows[row], Number(goal.dataset.t))[0];
     this.hover(null, row);
-    this.pin(next + this.data.first, row, KEY_DELAY);
+    this.pinIndex(next + this.data.first, row, KEY_DELAY);
     this.focus(row, next);
   }
 
@@ -269,17 +255,5 @@ class LadderView extends View {
   }
 }
 
-const views = new WeakMap();
-
-// The entry point of `st.components.v2`: called at every rerun with the same parent, so the view is kept beside it.
-export default function ladder({ data, parentElement, setStateValue }) {
-  const view = views.get(parentElement) ?? new LadderView(parentElement);
-  views.set(parentElement, view);
-  view.receive(data, setStateValue);
-  const { turn } = view;
-  return () => {
-    if (view.turn !== turn) return; // an overtaken call is cleaned up late
-    view.destroy();
-    views.delete(parentElement);
-  };
-}
+const show = mounting(LadderView);
+export default show;

@@ -1,6 +1,6 @@
 // Fills, differences and words of the ladder: pure functions.
 
-import { FILLS, mix } from "../trace/scales.js";
+import { FILLS, mix } from "../shared/scales.js";
 import { number, probability, spoken } from "../trace/words.js";
 
 // Fixed scales; a darker cell (brighter, on a dark page) is a less certain one, as on the strip.

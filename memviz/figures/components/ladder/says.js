@@ -1,6 +1,6 @@
 // What each model wanted to say at one position.
 
-import { node, word, writeSegments } from "../trace/nodes.js";
+import { node, word, writeSegments } from "../shared/nodes.js";
 import { number, probability } from "../trace/words.js";
 import { isApart, tokenAt } from "./marks.js";
 

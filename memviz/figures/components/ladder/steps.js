@@ -1,7 +1,7 @@
 // When was it memorized: M and log p(true) of each checkpoint, with the steps that showed the row.
 
-import { linePath, ticks } from "../trace/scales.js";
-import { node, shape } from "../trace/nodes.js";
+import { linePath, ticks } from "../shared/scales.js";
+import { node, shape } from "../shared/nodes.js";
 import { number } from "../trace/words.js";
 
 const WIDE = 200; // steps further apart than this ratio are drawn on a logarithmic axis

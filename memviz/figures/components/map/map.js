@@ -1,7 +1,7 @@
 // A map of hidden states: one or two panes in one frame, a slider over decoding steps, one selection for all panes.
 
-import { node } from "../trace/nodes.js";
-import { coloursFor, hexOf } from "../trace/scales.js";
+import { node, radios } from "../shared/nodes.js";
+import { mounting, View } from "../shared/view.js";
 import { Pane } from "./pane.js";
 import { savePicture } from "./picture.js";
 import { Camera } from "./points.js";
@@ -10,34 +10,27 @@ import { keysOf, shadeAlong, Sprites } from "./sprites.js";
 const MOVE_TIME = 350; // ms from one step to the next
 const PLAY_TIME = 900; // ms a step stays while playing
 const REPORT_DELAY = 250; // ms; a dragged slider reports only where it stops
+const TOOLS = { lasso: "Lasso", move: "Move and zoom" };
 const N_SHADES = 32;
 const MOST_ANIMATED = 30000; // drawn points; beyond, steps change at once
-const views = new WeakMap();
 
-class MapView {
+class MapView extends View {
   constructor(parent) {
-    this.root = node("div", { class: "map", tabindex: "-1" });
-    parent.append(this.root);
+    super(parent, "map", "Map of hidden states");
+    this.root.tabIndex = -1;
     Object.assign(this, { selected: null, hovered: null, tool: "lasso", lasso: null, whole: false, step: 0 });
-    this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.select(null));
+    this.on("keydown", (event) => event.key === "Escape" && this.select(null));
     this.resizing = new ResizeObserver(() => this.paint());
-    this.listening = new AbortController();
-    const { signal } = this.listening;
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint(), { signal });
   }
 
   destroy() {
+    super.destroy();
     this.stop();
-    this.listening.abort();
     this.resizing.disconnect();
-    clearTimeout(this.telling);
-    for (const asked of [this.moving, this.frame]) cancelAnimationFrame(asked);
-    this.root.remove();
+    cancelAnimationFrame(this.moving);
   }
 
-  receive(data, report) {
-    this.turn = (this.turn ?? 0) + 1;
-    this.report = report;
+  receive(data) {
     if (this.data?.id === data.id) {
       this.paint(); // the theme may have changed
       return;
@@ -64,13 +57,9 @@ class MapView {
     this.player = this.button("Play", () => (this.timer ? this.stop() : this.play()));
     this.every = node("input", { type: "checkbox" });
     this.every.addEventListener("change", () => this.showAll(this.every.checked));
-    const tools = node("div", { class: "tools", role: "radiogroup", "aria-label": "What dragging does" });
-    for (const [tool, label] of [["lasso", "Lasso"], ["move", "Move and zoom"]]) {
-      const input = node("input", { type: "radio", name: "tool", value: tool });
-      input.checked = tool === this.tool;
-      input.addEventListener("change", () => this.takeTool(tool));
-      tools.append(node("label", {}, input, node("span", {}, label)));
-    }
+    const tools = radios("tools", "What dragging does", "tool", TOOLS);
+    tools.addEventListener("change", (event) => this.takeTool(event.target.value));
+    tools.querySelector(`[value=${this.tool}]`).checked = true;
     this.count = node("span", { class: "count", role: "status" });
     this.clear = this.button("Clear", () => this.select(null));
     const whole = this.button("Whole map", () => {
@@ -104,16 +93,14 @@ class MapView {
 
   // Colours of the page's theme, and a mark of each shade; a change of theme comes with the next drawing.
   dress() {
-    const style = getComputedStyle(this.root);
-    const [text, background] = [hexOf(style.color), hexOf(getComputedStyle(this.legend).backgroundColor)];
     const n = this.panes[0].now.length / 2;
+    const { text, background } = this.colours;
     const name = `${this.data.id} ${text} ${background} ${n} ${this.panes[0].dense}`;
     if (this.dressed === name) return;
     this.dressed = name;
-    const base = coloursFor(text, background);
-    const palette = this.data.palettes[base.theme];
+    const palette = this.data.palettes[this.root.dataset.theme];
     const shadeOf = ([kind, at]) => (kind === "muted" ? palette.muted : palette[kind][at]);
-    this.colours = { ...base, path: palette.categorical[1] };
+    this.path = palette.categorical[1];
     const { scale } = this.data;
     const ramp = palette.sequential.slice(2);
     const shades = scale.categories ? scale.categories.map((each) => shadeOf(each.colour)) : Array.from({ length: N_SHADES }, (_, i) => shadeAlong(ramp, i / (N_SHADES - 1)));
@@ -132,7 +119,7 @@ class MapView {
     const said = this.data.steps[step];
     this.output.textContent = this.whole ? "all steps" : said < 0 ? "last context token" : `t = ${said}`;
     this.slider.setAttribute("aria-valuetext", this.output.textContent);
-    if (isMoved) this.tell("step", said);
+    if (isMoved) this.report("step", said, REPORT_DELAY);
     const n = this.panes.reduce((sum, pane) => sum + pane.rows.length, 0);
     const isStill = !isMoved || n > MOST_ANIMATED || from === step || matchMedia("(prefers-reduced-motion: reduce)").matches;
     cancelAnimationFrame(this.moving);
@@ -150,7 +137,7 @@ class MapView {
     this.stop();
     this.whole = isWhole;
     this.show(this.step, false);
-    this.tell("step", isWhole ? "all" : this.data.steps[this.step]);
+    this.report("step", isWhole ? "all" : this.data.steps[this.step], REPORT_DELAY);
   }
 
   play() {
@@ -164,11 +151,6 @@ class MapView {
     clearInterval(this.timer);
     this.timer = 0;
     this.player.textContent = "Play";
-  }
-
-  tell(name, value) {
-    clearTimeout(this.telling);
-    this.telling = setTimeout(() => this.report(name, value), REPORT_DELAY);
   }
 
   // The pointer
@@ -265,36 +247,29 @@ class MapView {
 
   paint(isAll = false) {
     this.isStale ||= isAll;
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      if (!this.root.isConnected) return; // the page was left
-      const view = `${this.camera.x} ${this.camera.y} ${this.camera.zoom}`;
-      const wasDressed = this.dressed;
-      let isStale = this.isStale || view !== this.view;
-      for (const pane of this.panes) isStale = pane.resize() || isStale;
-      this.dress();
-      isStale ||= wasDressed !== this.dressed;
-      for (const pane of this.panes) {
-        if (isStale) pane.draw(this.camera, this.sprites, this.selected);
-        const lasso = this.drag?.pane === pane ? this.lasso : null;
-        pane.drawOver(this.camera, this.colours, { row: this.hovered, lasso, steps: this.data.steps });
-      }
-      Object.assign(this, { isStale: false, view });
-      this.count.textContent = this.selected ? `${this.selected.size.toLocaleString("en")} sequences selected` : "";
-      this.clear.hidden = !this.selected;
-      this.root.dataset.drawn = this.data.id;
-    });
+    this.schedule();
+  }
+
+  update() {
+    if (!this.root.isConnected) return; // the page was left
+    const view = `${this.camera.x} ${this.camera.y} ${this.camera.zoom}`;
+    const wasDressed = this.dressed;
+    let isStale = this.isStale || view !== this.view;
+    for (const pane of this.panes) isStale = pane.resize() || isStale;
+    this.recolour();
+    this.dress();
+    isStale ||= wasDressed !== this.dressed;
+    for (const pane of this.panes) {
+      if (isStale) pane.draw(this.camera, this.sprites, this.selected);
+      const lasso = this.drag?.pane === pane ? this.lasso : null;
+      pane.drawOver(this.camera, { ...this.colours, path: this.path }, { row: this.hovered, lasso, steps: this.data.steps });
+    }
+    Object.assign(this, { isStale: false, view });
+    this.count.textContent = this.selected ? `${this.selected.size.toLocaleString("en")} sequences selected` : "";
+    this.clear.hidden = !this.selected;
+    this.root.dataset.drawn = this.data.id;
   }
 }
 
-export default function map({ data, parentElement, setStateValue }) {
-  const view = views.get(parentElement) ?? new MapView(parentElement);
-  views.set(parentElement, view);
-  view.receive(data, setStateValue);
-  const { turn } = view;
-  return () => {
-    if (view.turn !== turn) return; // an overtaken call is cleaned up late
-    view.destroy();
-    views.delete(parentElement);
-  };
-}
+const show = mounting(MapView);
+export default show;

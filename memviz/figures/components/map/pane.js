@@ -1,6 +1,6 @@
 // One model's points on two canvases: the points, and above them what follows the pointer.
 
-import { node } from "../trace/nodes.js";
+import { node } from "../shared/nodes.js";
 import { decode, nearestTo, spread, enclosed } from "./points.js";
 
 const REACH = 9; // px from a point that still is on it

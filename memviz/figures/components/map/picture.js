@@ -1,6 +1,6 @@
 // All panes of a map beside each other as one picture.
 
-import { node } from "../trace/nodes.js";
+import { node } from "../shared/nodes.js";
 
 const GAP = 12;
 const HEAD = 24;

@@ -1,7 +1,7 @@
 // The marks of a map's points, and the shades they are drawn in.
 
-import { node } from "../trace/nodes.js";
-import { mix } from "../trace/scales.js";
+import { node } from "../shared/nodes.js";
+import { mix } from "../shared/scales.js";
 
 // Marks of each colour, drawn once for screens of a density, and the colours as pixels.
 export class Sprites {

@@ -1,6 +1,6 @@
 // The tokens of a text with a border that can be moved: context before it, continuation after it, the rest unused.
 
-import { node, writeSegments } from "../trace/nodes.js";
+import { node, writeSegments } from "../shared/nodes.js";
 
 const REPORT_DELAY = 200; // ms; a held key reports only where it stops
 const ANSWER_TIME = 5000; // ms in which the page answers a move; until then its older numbers are no wish to change it

@@ -1,6 +1,6 @@
 // The tokens the model weighed at one position: the panel beside the curves, and the tip over the strip.
 
-import { node, word, writeSegments } from "./nodes.js";
+import { node, word, writeSegments } from "../shared/nodes.js";
 import { cellWords, facts, listed, number, probability, readBefore, shownName, targetName } from "./words.js";
 
 const N_IN_TIP = 5;

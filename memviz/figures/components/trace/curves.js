@@ -1,7 +1,7 @@
 // The curves: one plot per track of lines or steps, all on the axis of token indices.
 
-import { along, linePath, ticks } from "./scales.js";
-import { FLAG, key, node, shape } from "./nodes.js";
+import { along, linePath, ticks } from "../shared/scales.js";
+import { FLAG, key, node, shape } from "../shared/nodes.js";
 import { cellWords, reading } from "./words.js";
 
 const HEIGHT = 350; // px, of the first plot

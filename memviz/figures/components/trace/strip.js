@@ -1,7 +1,7 @@
 // The token strip: one column per index, true above shown, on one monospaced grid.
 
-import { cellColour, ink, mix, shareOf } from "./scales.js";
-import { flag, key, node, writeSegments } from "./nodes.js";
+import { cellColour, ink, mix, shareOf } from "../shared/scales.js";
+import { flag, key, node, writeSegments } from "../shared/nodes.js";
 import { breaksAfter, describe, isMatch } from "./words.js";
 
 const N_SHADES = 64;

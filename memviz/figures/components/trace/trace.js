@@ -2,47 +2,34 @@
 
 import { Panel, Tip } from "./alternatives.js";
 import { Curves } from "./curves.js";
-import { node } from "./nodes.js";
-import { FILLS, coloursFor, hexOf } from "./scales.js";
+import { node, radios } from "../shared/nodes.js";
+import { FILLS } from "../shared/scales.js";
+import { mounting, View } from "../shared/view.js";
 import { Strip } from "./strip.js";
 import { MODES, describe, targetName, viewOf } from "./words.js";
 
 const KEY_DELAY = 200; // ms; a held arrow key reports only where it stops
-const ECHO = 5000; // ms in which a reported value may come back from the page
 
-class TraceView {
+class TraceView extends View {
   constructor(parent) {
-    Object.assign(this, { turn: 0, pinned: null, hovered: null, same: null, mode: "free_running", fill: "entropy" });
-    this.reported = [];
-    this.timers = {};
-    this.root = node("section", { class: "trace", "aria-label": "Trace of one prompt" });
-    this.live = node("div", { class: "unseen", "aria-live": "polite" });
-    parent.append(this.root);
-    this.listening = new AbortController();
-    const { signal } = this.listening;
-    const on = (type, act) => this.root.addEventListener(type, act, { signal });
-    on("pointerover", (event) => this.onPointer(event));
-    on("pointermove", (event) => this.onPointer(event));
-    on("pointerleave", () => this.hover(null));
-    on("click", (event) => this.onClick(event));
-    on("keydown", (event) => this.onKey(event));
-    on("change", (event) => this.onChange(event));
-    on("focusin", (event) => this.onFocus(event));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour() && this.paint(), { signal });
+    super(parent, "trace", "Trace of one prompt");
+    Object.assign(this, { hovered: null, same: null, mode: "free_running", fill: "entropy" });
+    this.on("pointerover", (event) => this.onPointer(event));
+    this.on("pointermove", (event) => this.onPointer(event));
+    this.on("pointerleave", () => this.hover(null));
+    this.on("click", (event) => this.onClick(event));
+    this.on("keydown", (event) => this.onKey(event));
+    this.on("change", (event) => this.onChange(event));
+    this.on("focusin", (event) => this.onFocus(event));
   }
 
   destroy() {
-    this.listening.abort();
+    super.destroy();
     this.curves.resizing.disconnect();
-    cancelAnimationFrame(this.frame);
-    Object.values(this.timers).forEach(clearTimeout);
-    this.root.remove();
   }
 
   // Called at every rerun: a selection made here stays unless the data, or what the page asks for, really changed.
-  receive(data, setStateValue) {
-    this.turn += 1;
-    this.setStateValue = setStateValue;
+  receive(data) {
     const isNew = this.data?.id !== data.id;
     const before = this.data;
     const asks = (name) => isNew || ((data[name] ?? null) !== (before[name] ?? null) && !this.isEcho(name, data[name] ?? null));
@@ -72,36 +59,6 @@ class TraceView {
     return Number.isInteger(value) && value >= 0 && value < this.length ? value : null;
   }
 
-  // What the page sends back only because it was reported from here is no wish to change anything.
-  isEcho(name, value) {
-    const now = performance.now();
-    const at = this.reported.findIndex((entry) => entry.name === name && entry.value === value && now - entry.when < ECHO);
-    if (at >= 0) this.reported = this.reported.filter((entry, i) => i > at || entry.name !== name);
-    return at >= 0;
-  }
-
-  report(name, value, delay = 0) {
-    clearTimeout(this.timers[name]);
-    const send = () => {
-      this.reported = [...this.reported.slice(-50), { name, value, when: performance.now() }];
-      this.setStateValue?.(name, value);
-    };
-    if (delay) this.timers[name] = setTimeout(send, delay);
-    else send();
-  }
-
-  // Follows the page's colours; true if they changed.
-  recolour() {
-    const styles = getComputedStyle(this.root);
-    const [text, background] = [hexOf(styles.color), hexOf(styles.backgroundColor)];
-    if (this.colours?.text === text && this.colours.background === background) return false;
-    const { theme, ...colours } = coloursFor(text, background);
-    this.colours = colours;
-    for (const [name, colour] of Object.entries(colours)) this.root.style.setProperty(`--${name}`, colour);
-    this.root.dataset.theme = theme;
-    return true;
-  }
-
   buildCurves() {
     const old = this.curves;
     old?.resizing.disconnect();
@@ -118,10 +75,7 @@ class TraceView {
     this.tip = new Tip(data);
     this.caption = node("span", { class: "caption" });
     this.scale = node("span", { class: "scale" });
-    this.modes = node("div", { class: "modes", role: "radiogroup", "aria-label": "What the model reads" });
-    for (const [mode, label] of Object.entries(data.teacher_forced ? MODES : {})) {
-      this.modes.append(node("label", {}, node("input", { type: "radio", name: "mode", value: mode }), node("span", {}, label)));
-    }
+    this.modes = radios("modes", "What the model reads", "mode", data.teacher_forced ? MODES : {});
     this.fills = node("select", { name: "fill" });
     for (const name of Object.keys(FILLS).filter((fill) => data.truth || !FILLS[fill].needsTruth)) {
       this.fills.append(node("option", { value: name }, FILLS[name].label(targetName(data, data.n_context))));
@@ -152,17 +106,13 @@ class TraceView {
     this.schedule();
   }
 
-  // One frame shows whatever changed since the last.
-  schedule() {
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      const { view, hovered, pinned } = this;
-      const tipped = this.isPointed ? hovered : null;
-      this.strip.select(hovered, pinned, pinned ?? this.last ?? Math.min(this.data.n_context, this.length - 1));
-      this.curves.select(hovered, pinned);
-      this.panel.show(view, hovered ?? pinned);
-      this.tip.show(view, tipped, this.strip.columns[tipped ?? 0].node, this.root);
-    });
+  update() {
+    const { view, hovered, pinned } = this;
+    const tipped = this.isPointed ? hovered : null;
+    this.strip.select(hovered, pinned, pinned ?? this.last ?? Math.min(this.data.n_context, this.length - 1));
+    this.curves.select(hovered, pinned);
+    this.panel.show(view, hovered ?? pinned);
+    this.tip.show(view, tipped, this.strip.columns[tipped ?? 0].node, this.root);
   }
 
   hover(j, isPointed = false) {
@@ -172,15 +122,8 @@ class TraceView {
     this.schedule();
   }
 
-  pin(j, delay = 0) {
-    if (j === this.pinned) return;
-    this.pinned = j;
-    this.report("pinned", j, delay);
-    clearTimeout(this.timers.live);
-    this.timers.live = setTimeout(() => {
-      this.live.textContent = j === null ? "Selection cleared" : `Pinned: ${describe(this.data, this.view, j)}`;
-    }, delay);
-    this.schedule();
+  pinIndex(j, delay = 0) {
+    this.pin(j, () => describe(this.data, this.view, j), delay);
   }
 
   moveTo(j) {
@@ -212,7 +155,7 @@ class TraceView {
   onClick(event) {
     const j = this.indexAt(event);
     if (j === null) return;
-    this.pin(j === this.pinned ? null : j);
+    this.pinIndex(j === this.pinned ? null : j);
     this.moveTo(j);
   }
 
@@ -224,7 +167,7 @@ class TraceView {
   onKey(event) {
     if (event.key === "Escape") {
       this.hover(null);
-      this.pin(null);
+      this.pinIndex(null);
     }
     const column = event.target.closest("[data-j]");
     if (!column || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -242,7 +185,7 @@ class TraceView {
     if (!Object.hasOwn(goals, event.key)) return;
     event.preventDefault();
     const goal = Math.min(this.length - 1, Math.max(0, goals[event.key]()));
-    this.pin(goal, KEY_DELAY);
+    this.pinIndex(goal, KEY_DELAY);
     this.moveTo(goal);
     this.hover(null);
   }
@@ -257,17 +200,5 @@ class TraceView {
   }
 }
 
-const views = new WeakMap();
-
-// The entry point of `st.components.v2`: called at every rerun with the same parent, so the view is kept beside it.
-export default function trace({ data, parentElement, setStateValue }) {
-  const view = views.get(parentElement) ?? new TraceView(parentElement);
-  views.set(parentElement, view);
-  view.receive(data, setStateValue);
-  const { turn } = view;
-  return () => {
-    if (view.turn !== turn) return; // an overtaken call is cleaned up late
-    view.destroy();
-    views.delete(parentElement);
-  };
-}
+const show = mounting(TraceView);
+export default show;

@@ -1,0 +1,226 @@
+"""Statistics of the claims about hidden states; the wording is that of docs/claims.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from memviz.errors import InputError, MemvizError
+from memviz.findings.claims import Null
+from memviz.findings.evidence.material import Found, K, M, Material, Statistic
+from memviz.maps.dynamics import DynamicsTask, run_dynamics
+from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer, together
+from memviz.maps.making import checked_card
+from memviz.maps.pairs import N_RESAMPLES, SEED
+from memviz.maps.records import MEASURES, PAIRS, STATES, VARIANTS, Dynamics
+from memviz.maps.scope import Scope
+from memviz.measures.geometry import (
+    MOST_ROWS,
+    N_PERMUTATIONS,
+    centred_gram,
+    drawn_rows,
+    permutations,
+    resampled_cka,
+    resampled_silhouettes,
+    silhouette,
+)
+from memviz.population.filters import Filters
+from memviz.population.intervals import Estimate, percentiles, resampled_sums
+from memviz.store import Store
+from memviz.sweeps.results import Sweep
+from memviz.sweeps.rowset import PARTS
+from memviz.tasks.base import Say
+
+if TYPE_CHECKING:
+    from memviz.engine.backend import Backend
+
+PLANTED = Filters(parts=(PARTS[1],))
+"""The bucketed rows that were trained on."""
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """Hidden states of the models of some sweeps, computed when a claim needs them, or found in the store."""
+
+    backend: Backend
+    store: Store
+    say: Say = lambda stage: None
+    _kept: dict[str, Dynamics] = field(default_factory=dict)
+
+    def dynamics(self, found: Material, model: str) -> Dynamics:
+        """Of the trained rows under one model. Raises InputError where it cannot be computed."""
+        if model not in self._kept:
+            self.say(f"reading hidden states of {model}")
+            self._kept[model] = self._of_sweeps(found, lambda sweep: self._dynamics(sweep, model))
+        return self._kept[model]
+
+    def _dynamics(self, sweep: Sweep, model: str) -> Dynamics:
+        task = DynamicsTask(model, scope_of(sweep))
+        return run_dynamics(task, self.backend, self.store)[1]
+
+    def last_states(self, found: Material, model: str, most: int | None = None) -> tuple[Chosen, np.ndarray]:
+        """The trained rows, or a random sample of them, and their (n, d) states at the last step. Raises InputError."""
+        chosen, states = self.states(found, model, (M - 1,), most)
+        return chosen, states[0]
+
+    def states(
+        self, found: Material, model: str, steps: tuple[int, ...], most: int | None = None
+    ) -> tuple[Chosen, np.ndarray]:
+        """The same at s steps: (s, n, d). Raises InputError."""
+        return self._of_sweeps(found, lambda sweep: self._states(sweep, model, steps, most))
+
+    def _states(self, sweep: Sweep, model: str, steps: tuple[int, ...], most: int | None) -> tuple[Chosen, np.ndarray]:
+        card = checked_card(model, sweep, self.backend, self.say)
+        chosen = choose(scope_of(sweep), sweep, model, most or len(sweep.rows))
+        layer, index = last_layer(card), K + np.array(steps)
+        read = batches(chosen, together(card, layer), self.backend, self.store, lambda done, total: None, self.say)
+        return chosen, gather(read, len(chosen.places), index, layer)[0]
+
+    @staticmethod
+    def _of_sweeps(found: Material, make: Callable[[Sweep], R]) -> R:
+        """From the first sweep that has what is needed. Raises InputError with every sweep's reason."""
+        reasons = []
+        for sweep in found.sweeps:
+            try:
+                return make(sweep)
+            except MemvizError as error:
+                reasons.append(str(error))
+        raise InputError("; ".join(dict.fromkeys(reasons)))
+
+
+def scope_of(sweep: Sweep) -> Scope:
+    """The condition of the claims."""
+    return Scope(str(sweep.folder), K, M, filters=PLANTED)
+
+
+def _apart(variant: str) -> Callable[[Spaces, Material], Found]:
+    def found_of(spaces: Spaces, found: Material) -> Found:
+        one, v = spaces.dynamics(found, found.models[-1]), VARIANTS.index(variant)
+        n = int(one.n_rows[v, [0, 2]].min())
+        return _estimate(one.separation.apart[:, v], n, one), _null(one.separation.apart_null[:, v])
+
+    return found_of
+
+
+def _course(spaces: Spaces, found: Material) -> Found:
+    one = spaces.dynamics(found, found.models[-1])
+    n = int(one.n_rows[0, [0, 2]].min())
+    return _estimate(one.separation.course[:, 0], n, one), _null(one.separation.course_null[:, 0])
+
+
+def _clusters(spaces: Spaces, found: Material) -> Found:
+    chosen, states = spaces.last_states(found, found.models[-1])
+    inside = np.flatnonzero(chosen.group < 3)
+    inside = inside[drawn_rows(len(inside))]
+    states, group, units = states[inside], chosen.group[inside], chosen.units[inside]
+    counts = np.bincount(group, minlength=3)
+    shuffled = silhouette(states, group)
+    if counts.min() < 2:
+        raise InputError("a group has fewer than two rows")
+    weights = resampled_sums(np.eye(len(group)), units, N_RESAMPLES, SEED)
+    low, high = percentiles(resampled_silhouettes(states, group, weights))
+    n = int(counts.min())
+    estimate = Estimate(shuffled.value, float(low), float(high), n, min(n, len(np.unique(units))))
+    return estimate, Null(shuffled.null_mean, shuffled.null_low, shuffled.null_high)
+
+
+def _size(measure: str, pair: tuple[str, str], state: int = 0, by_width: bool = False) -> Callable[..., Found]:
+    """Largest size minus smallest, of a mean over steps."""
+    u, q = MEASURES.index(measure), PAIRS.index(pair)
+    group = 3 if pair[0] == "all" else 0
+
+    def found_of(spaces: Spaces, found: Material) -> Found:
+        if len(found.models) < 2:
+            raise InputError("one size alone has nothing to be compared with")
+        small, large = (spaces.dynamics(found, found.models[place]) for place in (0, -1))
+        if small.n_rows[0, 3] != large.n_rows[0, 3]:
+            raise InputError("the smallest and the largest size were not asked about the same rows")
+        each = [
+            one.over_steps[:, u, state, q].astype(np.float64) / (np.sqrt(float(one.width)) if by_width else 1)
+            for one in (small, large)
+        ]
+        n = int(min(small.n_rows[0, group], large.n_rows[0, group]))
+        return _estimate(each[1] - each[0], n, large), None
+
+    return found_of
+
+
+def _distance_falls(spaces: Spaces, found: Material) -> Found:
+    chosen, states = spaces.states(found, found.models[-1], (0, M - 1), MOST_ROWS)
+    n = len(chosen.rows)
+    if n < 2:
+        raise InputError("a distance needs two rows")
+    drawn = resampled_sums(np.eye(n), chosen.units, N_RESAMPLES, SEED)
+    weights = np.concatenate([np.ones((1, n)), drawn])
+    n_pairs = weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1)  # of different rows
+    first, last = (((weights @ cdist(each, each)) * weights).sum(axis=1) / n_pairs for each in states)
+    low, high = percentiles((last - first)[1:])
+    return Estimate(float(last[0] - first[0]), float(low), float(high), n, len(np.unique(chosen.units))), None
+
+
+def _agreement(spaces: Spaces, found: Material) -> Found:
+    if len(found.models) < 2:
+        raise InputError("one size alone has nothing to be compared with")
+    read = [spaces.last_states(found, model, MOST_ROWS) for model in found.models]
+    rows, units = read[0][0].rows, read[0][0].units
+    if any(not np.array_equal(rows, chosen.rows) for chosen, _ in read):
+        raise InputError("the sizes were not asked about the same rows")
+    if len(rows) < 4:
+        raise InputError(f"CKA of {len(rows)} rows: it needs at least 4")
+    grams = [centred_gram(states) for _, states in read]
+    once = np.ones((1, len(rows)))
+    drawn = np.concatenate([once, resampled_sums(np.eye(len(rows)), units, N_RESAMPLES, SEED)])
+    values = np.min([resampled_cka(x, y, drawn) for x, y in pairwise(grams)], axis=0)
+    shuffled = [
+        min(float(resampled_cka(x, y[np.ix_(order, order)], once)[0]) for x, y in pairwise(grams))
+        for order in permutations(len(rows), N_PERMUTATIONS)[1:]
+    ]
+    low, high = percentiles(values[1:])
+    estimate = Estimate(float(values[0]), float(low), float(high), len(rows), len(np.unique(units)))
+    return estimate, _null(np.array(shuffled))
+
+
+def _estimate(values: np.ndarray, n: int, one: Dynamics) -> Estimate:
+    """From the sample's value and those of the resamples. Raises InputError where a group has no pair."""
+    if n < 2:
+        raise InputError(f"the smallest group has {n} rows: pairs need two")
+    low, high = percentiles(values[1:])
+    return Estimate(float(values[0]), float(low), float(high), n, min(n, int(one.n_units)))
+
+
+def _null(values: np.ndarray) -> Null:
+    low, high = percentiles(values)
+    return Null(float(values.mean()), float(low), float(high))
+
+
+_ALL, _MEMORIZED = ("all", "all"), ("memorized", "memorized")
+STATISTICS: dict[str, Callable[[Spaces, Material], Found]] = {
+    "groups-apart": _apart("all"),
+    "groups-apart-without-loops": _apart("without loops"),
+    "groups-cluster": _clusters,
+    "dynamics-differ": _course,
+    "distance-size": _size("distance", _ALL),
+    "distance-size-by-width": _size("distance", _ALL, by_width=True),
+    "distance-size-ratio": _size("distance_ratio", _MEMORIZED),
+    "cosine-size": _size("cosine", _ALL),
+    "cosine-size-before-norm": _size("cosine", _ALL, state=STATES.index("before the final norm")),
+    "cosine-size-memorized": _size("cosine_centred", _MEMORIZED),
+    "distance-falls": _distance_falls,
+    "sizes-agree": _agreement,
+}
+"""Statistic of each claim about hidden states, by its id."""
+
+
+def statistics_of(spaces: Spaces) -> dict[str, Statistic]:
+    """Statistic of each claim about hidden states, by its id."""
+
+    def bound(statistic: Callable[[Spaces, Material], Found]) -> Statistic:
+        return lambda found: statistic(spaces, found)
+
+    return {name: bound(statistic) for name, statistic in STATISTICS.items()}

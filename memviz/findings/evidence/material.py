@@ -1,0 +1,149 @@
+"""What the claims are judged on: finished sweeps of one source of rows, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memviz.errors import InputError
+from memviz.findings.claims import Null
+from memviz.population.aligned import Aligned, align
+from memviz.population.curves import parameters_of, size_points
+from memviz.population.filters import is_true
+from memviz.population.intervals import N_RESAMPLES, Estimate
+from memviz.population.ngrams import Frequencies
+from memviz.sweeps.results import Sweep
+from memviz.sweeps.task import SLIDING
+
+K = M = 32
+SEED = 0
+_KEY = ["model", "row", "mode", "k"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the claims are judged on."""
+
+    sweeps: tuple[Sweep, ...]
+    n_parameters: dict[str, int]
+    """The final weights of training seed 0 of each size, ascending."""
+    seeds: tuple[str, ...]
+    """Final weights of every training seed of that family, by size and seed."""
+    every: pd.DataFrame
+    """Sequences of all models, all sweeps together."""
+    frequencies: Frequencies | None
+    """Of the true tokens."""
+    n_resamples: int = N_RESAMPLES
+
+    @property
+    def models(self) -> list[str]:
+        return list(self.n_parameters)
+
+    @cached_property
+    def sequences(self) -> pd.DataFrame:
+        """Of the models of `n_parameters`."""
+        return self.every[self.every["model"].isin(self.n_parameters)]
+
+    @property
+    def sliding_contexts(self) -> list[int]:
+        """Every k of the sliding curve."""
+        sliding = self.sequences["mode"].eq(SLIDING) & self.sequences["on_context_curve"].astype(bool)
+        return sorted(self.sequences.loc[sliding, "k"].unique().tolist()) or [K]
+
+    @cached_property
+    def trained(self) -> pd.DataFrame:
+        """Sequences of the bucketed rows that were trained on."""
+        planted = self.sequences["bucket"].ge(1) & self.sequences["background"].eq(False)
+        return self.sequences[is_true(planted)]
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """One line a size and bucketed row that was trained on, at K and M."""
+        return size_points(self.trained, M, K)
+
+    @cached_property
+    def points_with_held_out(self) -> pd.DataFrame:
+        """The same of all bucketed rows, those of bucket 0 among them."""
+        points = size_points(self.sequences, M, K)
+        return points[is_true(points["background"].eq(False))]
+
+    def of_largest(self, sequences: pd.DataFrame) -> pd.DataFrame:
+        return sequences[sequences["model"] == self.models[-1]]
+
+    def aligned(self, model: str, k: int = K, entropy: bool = True) -> Aligned:
+        """The trained rows of a model from the first sweep that has them. Raises InputError."""
+        key, reasons = (model, k, entropy), []
+        if key in self._kept:
+            return self._kept[key]
+        for sweep in self.sweeps:
+            try:
+                found = align(sweep, model, k, SLIDING, M, self.frequencies, entropy=entropy)
+            except InputError as error:
+                reasons.append(str(error))
+                continue
+            found = found.where(np.isin(found.rows, self.trained["row"].unique()))
+            if k == K:  # asked for again and again
+                self._kept[key] = found
+            return found
+        raise InputError("; ".join(dict.fromkeys(reasons)))
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, int, bool], Aligned]:
+        return {}
+
+
+def material_of(
+    sweeps: Sequence[Sweep], frequencies: Frequencies | None = None, n_resamples: int = N_RESAMPLES
+) -> Material:
+    """Sweeps of one source of rows, as one. Raises InputError where they differ, or are not in float32."""
+    if not sweeps:
+        raise InputError("there is no sweep to judge the claims on: name one")
+    for name, values in (
+        ("sources of rows", {sweep.manifest["request"]["rows"]["source"] for sweep in sweeps}),
+        ("precisions", {sweep.manifest["request"]["dtype"] for sweep in sweeps} | {"float32"}),
+    ):
+        if len(values) > 1:
+            raise InputError(f"the claims need one of each, float32, but there are several {name}: {sorted(values)}")
+    about = {each["name"]: each for sweep in sweeps for each in sweep.manifest["models"]}
+    n_parameters = {name: n for sweep in sweeps for name, n in parameters_of(sweep).items()}
+    final = final_weights(about.values())
+    ladder: dict[str, str] = {}
+    for each in sorted(final, key=lambda each: (n_parameters[each["name"]], each["name"])):
+        if each["seed"] == 0:
+            ladder.setdefault(size_name(each), each["name"])
+    if not ladder:
+        raise InputError("the sweep has no final weights of training seed 0: sweep the models at the end of training")
+    seeds = sorted(
+        (each for each in final if size_name(each) in ladder),
+        key=lambda each: (list(ladder).index(size_name(each)), each["seed"]),
+    )
+    every = pd.concat([sweep.sequences for sweep in sweeps], ignore_index=True)
+    longest = every.sort_values("m", ascending=False, kind="stable").drop_duplicates(_KEY).sort_index()
+    names = tuple(each["name"] for each in seeds)
+    return Material(
+        tuple(sweeps), {name: n_parameters[name] for name in ladder.values()}, names, longest, frequencies, n_resamples
+    )
+
+
+def size_name(about: dict[str, Any]) -> str:
+    """Name of a model's size, from what a manifest says of it."""
+    return about["size"] or about["name"]
+
+
+def final_weights(about: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The models at the end of training, of the family with the most sizes."""
+    families: dict[str, list[dict[str, Any]]] = {}
+    for each in about:
+        if each["step"] is None or each["step"] == each["n_steps"]:
+            families.setdefault(each["family"] or "", []).append(each)
+    return max(families.values(), key=lambda found: len({size_name(each) for each in found}), default=[])
+
+
+Found = tuple[Estimate, Null | None]
+Statistic = Callable[[Material], Found]
+"""Raises InputError where the sweeps have nothing for it."""

@@ -1,0 +1,132 @@
+"""The Boundary page's tables: rows aligned at the boundary, curves and differences, computed once a view."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from memviz.population import GROUPS, Aligned, align, boundary_curves, boundary_differences, members
+from memviz.population.aligned import EDGE, TABLE_GROUPS
+from memviz.population.first_view import CURVES, DIFFERENCES, computed_before
+from memviz.population.reported import DIRECTIONS, reported_frequencies
+from memviz.ui.boundary.counts import Counted
+from memviz.ui.population.view import SweepView
+
+PERMILLE = 1000.0
+
+
+def sizes_of(view: SweepView) -> list[int]:
+    """Context sizes k with an index before the boundary that has a distribution."""
+    curves = [curve for curve in view.sweep.manifest["curves"] if curve["mode"] == "sliding"]
+    return sorted({k for curve in curves for k in curve["k"] if k > 1})
+
+
+def has_positions(view: SweepView, k: int) -> bool:
+    """Whether entropies are known at every index; a packed sweep keeps them at one k."""
+    about = view.sweep.manifest
+    return "positions" in about["tables"] and ("packed" not in about or k == view.task.context_at)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the sweep")
+def _aligned(
+    _view: SweepView, asked: tuple[Any, ...], model: str, k: int, _counted: Counted | None, of: str
+) -> Aligned:
+    found = _counted and _counted.of[model]
+    given = {"generated" if found and found.generated else "frequencies": found}
+    aligned = align(_view.sweep, model, k, m=_view.m, entropy=has_positions(_view, k), **given)  # type: ignore[arg-type]
+    passing = _view.filters.apply(_view.rows)["row"]
+    return aligned.where(np.isin(aligned.rows, passing))
+
+
+def aligned_of(view: SweepView, model: str, k: int, found: Counted | None) -> Aligned:
+    """The rows of a view under one model. Raises InputError where the sweep lacks them."""
+    return _aligned(view, view.asked, model, k, found, found.key if found else "")
+
+
+@st.cache_data(max_entries=200, max_size="64MB", show_spinner="Resampling rows")
+def _curves(_aligned: Aligned, asked: tuple[Any, ...], model: str, k: int, quantity: str, counted: str) -> pd.DataFrame:
+    return boundary_curves(_aligned, quantity)
+
+
+def curves_of(view: SweepView, aligned: Aligned, quantity: str, found: Counted | None) -> pd.DataFrame:
+    """Means by index for each group, with intervals and the null's band."""
+    known = computed_before(view.sweep, view.filters, aligned.model, aligned.k, aligned.m, quantity, CURVES)
+    if known is not None:
+        return known
+    return _curves(aligned, view.asked, aligned.model, aligned.k, quantity, _key(quantity, found))
+
+
+def _key(quantity: str, found: Counted | None) -> str:
+    """Entropies are the same whatever was counted."""
+    return found.key if found and quantity.startswith("frequency") else ""
+
+
+def moved_of(aligned: Aligned, quantity: str) -> tuple[int, dict[str, np.ndarray]] | None:
+    """Each group's (k + M,) means as chosen with the edge moved; None where too few positions were decoded for it."""
+    if aligned.match.shape[1] < aligned.m + EDGE:
+        return None
+    chosen = {group: members(aligned, group, EDGE) for group in GROUPS}
+    return EDGE, {group: aligned.of(quantity)[mask].mean(axis=0) for group, mask in chosen.items() if mask.any()}
+
+
+@st.cache_data(max_entries=200, show_spinner="Resampling rows")
+def _differences(
+    _aligned: list[Aligned], asked: tuple[Any, ...], model: str, sizes: tuple[int, ...], quantity: str, counted: str
+) -> pd.DataFrame:
+    return boundary_differences(_aligned, quantity)
+
+
+def differences_of(view: SweepView, aligned: list[Aligned], quantity: str, found: Counted | None) -> pd.DataFrame:
+    """Index k minus index k - 1 by group. Raises InputError where the quantity is unknown there."""
+    one = aligned[0]
+    if len(aligned) == 1:
+        known = computed_before(view.sweep, view.filters, one.model, one.k, one.m, quantity, DIFFERENCES)
+        if known is not None:
+            return known
+    sizes = tuple(each.k for each in aligned)
+    return _differences(aligned, view.asked, one.model, sizes, quantity, _key(quantity, found))
+
+
+def readable(table: pd.DataFrame, view: SweepView, kind: str) -> pd.DataFrame:
+    """A table of differences to read: values with intervals, in nats or permille."""
+    scale = PERMILLE if kind == "frequency" else 1
+
+    def with_interval(name: str) -> list[str]:
+        columns = ((scale * table[f"{name}{end}"]).tolist() for end in ("", "_low", "_high"))
+        return [_interval(*values) for values in zip(*columns, strict=True)]
+
+    return pd.DataFrame(
+        {
+            "model": [view.names[model] for model in table["model"]],
+            "k": table["k"],
+            "group": [f"{group}, {TABLE_GROUPS[group]}" for group in table["group"]],
+            "n": table["n"],
+            "difference": with_interval("jump"),
+            "less all rows": with_interval("above"),
+            "selection alone": with_interval("null"),
+            "edge moved, less all rows": with_interval("edge_above"),
+            "n there": table["n_edge"],
+            "reported": [DIRECTIONS.get((kind, group), "–") for group in table["group"]],
+        }
+    )
+
+
+_REPORTED_COLUMNS = ["context", "continuation", "jump"]
+
+
+def reported() -> pd.DataFrame:
+    """The study's own 1-gram frequencies to read, one line a model, in billions of occurrences."""
+    found = reported_frequencies()
+    found["cell"] = [f"{a:.2f} → {b:.2f}, {jump:+.2f}" for a, b, jump in found[_REPORTED_COLUMNS].to_numpy()]
+    table = found.pivot(index="model", columns="group", values="cell").loc[found["model"].unique()]
+    return table[list(GROUPS)].rename(columns=lambda group: f"{group}, {GROUPS[group]}").reset_index()
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:+.2f}" if math.isnan(low) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"

@@ -1,0 +1,87 @@
+"""What stands on every page, and what begins with the first one."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+
+import streamlit as st
+
+from memviz.errors import InputError
+from memviz.settings import settings
+from memviz.ui.common.process import default_model, session, worker
+
+WARM_UP_SECONDS = 1.5
+"""After the first script run, so that importing torch does not hold up the drawing of its page."""
+
+
+def guard_settings() -> None:
+    """Stop with one sentence where the settings cannot be used."""
+    try:
+        settings()
+    except InputError as error:
+        st.error(str(error))
+        st.stop()
+
+
+def set_style() -> None:
+    """What Streamlit's settings do not reach: room, widths, contrast of code in captions, where the focus is."""
+    st.html(
+        "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
+        ".st-key-unseen{display:none}[data-testid=stMetricLabel] p{font-size:.8rem}"
+        ".st-key-measures td:nth-child(3){min-width:26rem}.st-key-measures td:nth-child(4){min-width:9rem}"
+        "[class*=st-key-glossary] table{table-layout:fixed}[class*=st-key-glossary] :is(th,td):nth-child(1){width:19%}"
+        "[class*=st-key-glossary] :is(th,td):nth-child(3){width:9%}"
+        "[class*=st-key-glossary] :is(th,td):nth-child(4){width:22%}"
+        "[class*=st-key-glossary] td{white-space:normal;overflow-wrap:break-word}"
+        "[data-testid=stCaptionContainer] code{color:inherit;background:none}"
+        "[data-testid=stSidebarNavLink]:focus-visible{outline:2px solid light-dark(#1f4e9c,#9dbcf0)}"
+        "[data-testid=stButtonGroup] [data-selected=true] p,[data-testid=stSliderThumbValue] p"
+        "{color:light-dark(#1f4e9c,#9dbcf0)}"
+        "@media (max-width:640px){.st-key-cards [data-testid=stColumn]"
+        "{flex:1 1 calc(50% - .5rem);min-width:calc(50% - .5rem)}}</style>"
+    )
+
+
+@st.cache_resource(scope="session", on_release=lambda session_id: worker().leave(session_id), show_spinner=False)
+def _attendance(session_id: str) -> str:
+    return session_id
+
+
+def attend() -> None:
+    """Let the worker know when this session's connection is gone."""
+    _attendance(session())
+
+
+def show_state() -> None:
+    """Device, models in memory and the queue, at the foot of the sidebar."""
+    with st.sidebar:
+        backend = worker().backend
+        resident = ", ".join(backend.residents.names()) if backend else ""
+        n_active = worker().n_active
+        lines = [
+            f"{settings().dtype} · {backend.device.type if backend else settings().device}",
+            f"in memory: {resident}" if resident else "no model in memory",
+            "queue empty" if not n_active else f"{n_active} in the queue",
+        ]
+        st.caption("  \n".join(lines))
+
+
+def _load_default() -> None:
+    from memviz.ui.server.rehearsal import open_examples
+
+    open_examples()
+    worker().prepare(default_model())
+
+
+@cache
+def _warm_up_later() -> None:
+    timer = threading.Timer(WARM_UP_SECONDS, _load_default)
+    timer.daemon = True
+    timer.start()
+
+
+def warm_up() -> None:
+    """Once the first page is drawn: open the gallery, then load and measure the suite's largest model, behind it."""
+    if settings().warm_up:
+        _warm_up_later()

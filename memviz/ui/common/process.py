@@ -1,0 +1,90 @@
+"""The one store and worker of this process, and what is read once for all of its visitors."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from memviz.catalog import EMBEDDED, Card, Model, find_model, known_models, read_card
+from memviz.demo.index import SUITE
+from memviz.demo.samples import Samples
+from memviz.gallery import open_store
+from memviz.jobs import Worker
+from memviz.records import Run
+from memviz.settings import settings
+from memviz.store import Store, request_hash
+from memviz.tasks.trace import TraceTask, result_key, stored_run, tokenizer_of
+from memviz.tokenizer import Tokenizer
+
+
+@cache
+def store() -> Store:
+    """The one store of this process."""
+    return open_store(settings())
+
+
+@cache
+def worker() -> Worker:
+    """The one worker of this process; its thread starts with the first job."""
+    return Worker(settings(), store())
+
+
+def session() -> str:
+    """The id of this browser session."""
+    context = get_script_run_ctx()
+    return context.session_id if context else "none"
+
+
+@cache
+def samples() -> Samples | None:
+    """The suite's training rows, or None where the suite is not there."""
+    try:
+        return Samples()
+    except OSError:
+        return None
+
+
+@cache
+def bundled_models() -> list[Model]:
+    """The suite's models: whole runs before checkpoints, first seeds before others, large before small."""
+    found = [model for model in known_models(settings()) if model.index == SUITE]
+    return sorted(found, key=lambda m: (m.step != m.n_steps, m.seed, -(m.n_parameters or 0), -(m.step or 0), m.name))
+
+
+def default_model() -> str:
+    """What a first visitor sees: the suite's largest model, or the embedded one where the suite is not there."""
+    return next((model.name for model in bundled_models()), EMBEDDED[0].name)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _tokenizer(name: str, weights: str) -> Tokenizer:
+    card = read_card(find_model(name, settings()), settings())
+    assert card is not None and card.weights == weights
+    return tokenizer_of(card, settings())
+
+
+def tokenizer(card: Card) -> Tokenizer:
+    """The tokenizer of a prepared model, read once."""
+    return _tokenizer(card.name, card.weights)
+
+
+def device_kind(dtype: str) -> str:
+    """The kind of device in a result's key; only asked of the engine where the key depends on it."""
+    if dtype == "float32":
+        return ""
+    from memviz.engine.devices import choose_device
+
+    return choose_device(settings().device).type
+
+
+def stored(task: TraceTask, card: Card) -> Run | None:
+    """The stored result of a task."""
+    return stored_run(store(), result_key(task, card, device_kind(task.dtype)))
+
+
+def hash_of(task: Any) -> str:
+    """The name of a task in a link, and of its job."""
+    return request_hash(task.request())

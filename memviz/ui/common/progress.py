@@ -1,0 +1,81 @@
+"""Jobs on a page: progress, polled while they are active, and the button that cancels them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from memviz.jobs import Job, Question, Status
+from memviz.ui.common.clicks import clicked
+from memviz.ui.common.process import session, worker
+from memviz.ui.common.texts import escaped, told
+
+POLL_SECONDS = 0.5
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def watch(job: Job, title: str, cancel: bool = False, unit: str = "positions") -> None:
+    """Progress of a job, polled while it is active; then the whole page once."""
+    if not job.active:
+        st.rerun(scope="app")
+    ahead = worker().place(job) if job.status == Status.QUEUED else 0
+    stage = f"{ahead} before it in the queue" if ahead else job.stage
+    share = min(1.0, job.done / job.total) if job.total else 0.0
+    st.progress(share, text=escaped(f"{title}: {stage}"))
+    columns = st.columns([1, 2, 4], vertical_alignment="center")
+    if cancel:
+        if clicked(columns[0], "Cancel", f"cancel-{job.id}", icon=":material/stop_circle:"):
+            worker().cancel(job)
+        if st.session_state.get(f"kept-{job.id}") != job.kept:  # whoever else watches has changed it
+            st.session_state[f"keep-{job.id}"] = st.session_state[f"kept-{job.id}"] = job.kept
+        columns[1].toggle("Go on when nobody watches", key=f"keep-{job.id}", on_change=_keep, args=(job,))
+    columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done:,} of {job.total:,} {unit}" if job.total else ""))
+
+
+def _keep(job: Job) -> None:
+    job.kept = st.session_state[f"kept-{job.id}"] = st.session_state[f"keep-{job.id}"]
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def watch_several(jobs: list[Job], n: int, key: str) -> None:
+    """Progress of some of n models' jobs in one line, with one button that cancels them; the page once one ends."""
+    if any(not job.active for job in jobs):
+        st.rerun(scope="app")
+    now = next((job for job in jobs if job.status == Status.RUNNING), jobs[0])
+    ahead = worker().place(now) if now.status == Status.QUEUED else 0
+    stage = f"{ahead} before it in the queue" if ahead else now.stage
+    share = (n - len(jobs) + (now.done / now.total if now.total else 0)) / n
+    progress, button = st.columns([8, 1.3], vertical_alignment="center")
+    progress.progress(min(1.0, share), text=escaped(f"{now.model}: {stage} · {n - len(jobs)} of {n} models done"))
+    if clicked(button, "Cancel", key, icon=":material/stop_circle:", width="stretch"):
+        for job in jobs:
+            worker().cancel(job)
+        st.rerun(scope="app")
+
+
+def offer_jobs(tasks: Sequence[Question], missing: Sequence[Question], verb: str, words: str, key: str) -> bool:
+    """Progress of the jobs under way, else why some failed and the button that asks for what is missing.
+
+    True while a job is under way. Jobs that just ended have saved their results before they are asked.
+    """
+    active = [job for job in map(_job, tasks) if job is not None and job.active]
+    for job in active:
+        job.attend(session())
+        watch(job, f"{words} of {job.model}", cancel=True, unit="rows, points or epochs")
+    if active or not missing:
+        return bool(active)
+    for job in [job for job in map(_job, missing) if job is not None]:
+        if job.status == Status.FAILED:
+            st.error(f"{escaped(job.model)}: {told(job.error or 'the job failed')}")
+        if job.status == Status.CANCELLED:
+            st.info(f"{words} of {escaped(job.model)} was cancelled; states that were read are kept.")
+    if clicked(st, verb, key, type="primary"):
+        for task in missing:
+            worker().ask(task, session())
+        st.rerun()
+    return False
+
+
+def _job(task: Question) -> Job | None:
+    return worker().job(task.hash)

@@ -1,0 +1,74 @@
+"""A traced prompt on a page: asked for, its result or how to get it, and where it came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from memviz.catalog import Card
+from memviz.jobs import Status
+from memviz.records import Run
+from memviz.tasks.trace import TraceTask, result_key, run_hash
+from memviz.ui.common.links import PageLink, keep_request
+from memviz.ui.common.lookup import ensure_index
+from memviz.ui.common.process import device_kind, session, stored, worker
+from memviz.ui.common.progress import watch
+from memviz.ui.common.texts import escaped, told
+
+
+def seen() -> set[str]:
+    """Hashes of the requests whose outcome this session has been shown, or is shown by another part of the page."""
+    return st.session_state.setdefault("runs_seen", set())
+
+
+def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
+    """Key and result of a task; where there is none, shows its job or how to start it, and stops the page here.
+
+    The job is asked before the store, for a job that just ended has already saved its result.
+    """
+    job = worker().job(run_hash(task))
+    seen().add(run_hash(task))
+    if job and job.active:
+        seen().discard(run_hash(task))
+        job.attend(session())
+        watch(job, f"{task.model} is decoding {task.n_steps} tokens", cancel=True)
+        st.stop()
+    found = stored(task, card)
+    if found:
+        return result_key(task, card, device_kind(task.dtype)), found
+    if job and job.status == Status.FAILED:
+        st.error(told(job.error or "the job failed"))
+    elif job and job.status == Status.CANCELLED:
+        st.info("Cancelled; nothing was kept. Press **Run** to start again.")
+    else:
+        st.info("Not computed yet: press **Run**. Opening a page or a link never starts work.")
+    st.stop()
+
+
+def note(task: TraceTask, provenance: dict[str, Any]) -> str:
+    """Where a result came from, in one line."""
+    versions = provenance["versions"]
+    job = worker().job(run_hash(task))
+    origin = "computed just now" if job and job.computed else "from the store"
+    return (
+        f"{origin} · "
+        f"{escaped(provenance['label'])} · revision {provenance['revision']} · weights {provenance['weights'][:19]} · "
+        f"{provenance['dtype']} · {provenance['device']} · {provenance['seconds']:.2f} s · "
+        f"{provenance['created'][:16]} UTC · "
+        f"torch {versions['torch']} · transformers {versions['transformers']}"
+    )
+
+
+def run(task: TraceTask, card: Card, link: PageLink[TraceTask] | None = None) -> None:
+    """What the Run button does: start or join the job, and put the request into the address, or into a page's link.
+
+    A stored result is shown as it is, for reading never waits in the queue.
+    """
+    if stored(task, card) is None:
+        worker().submit(task, session())
+    ensure_index(task.model)
+    if link:
+        link.keep(task)
+    else:
+        keep_request(task)

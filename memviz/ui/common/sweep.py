@@ -1,0 +1,49 @@
+"""Which sweep a page is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from memviz.settings import settings
+from memviz.sweeps import Sweep
+from memviz.sweeps.kept import SHIPPED, kept_sweeps
+from memviz.sweeps.rowset import SUITE
+from memviz.ui.common.doors import PAGES
+from memviz.ui.common.links import CHOSEN_LENGTH, keep_chosen, newly_chosen
+from memviz.ui.common.widgets import forget_unknown
+
+
+def name_of(sweep: Sweep) -> str:
+    """What a link calls a sweep."""
+    return "suite" if sweep.folder == SHIPPED else sweep.folder.name[:CHOSEN_LENGTH]
+
+
+def title_of(sweep: Sweep) -> str:
+    """A sweep in words."""
+    about, task = sweep.manifest, sweep.task
+    rows = "the bundled corpus" if task.rows.source == SUITE else task.rows.path.name
+    when = about["provenance"]["created"][:16].replace("T", " ")
+    words = f"{len(task.models)} models, {about['rows']['n']:,} rows of {rows}"
+    return f"Bundled suite: {words}" if sweep.folder == SHIPPED else f"{words} · {when}"
+
+
+def choose_sweep(where: Any) -> Sweep:
+    """The sweep that a page is about; where there is none, says how to make one and stops the page here."""
+    found = {name_of(sweep): sweep for sweep in kept_sweeps(settings())}
+    if not found:
+        st.info(
+            "There is no finished sweep yet. A sweep asks many rows of many models; its tables are what these pages "
+            "draw. Run one on the Sweeps page, or with `memviz sweep`."
+        )
+        st.page_link(PAGES / "sweeps.py", label="Run a sweep", icon=":material/play_circle:")
+        st.stop()
+    asked = newly_chosen("sweep", found, "sweep")
+    if asked:
+        st.session_state["sweep"] = asked
+    forget_unknown("sweep", list(found))
+    names = {name: title_of(sweep) for name, sweep in found.items()}
+    chosen = where.selectbox("Sweep", list(found), format_func=lambda n: names[n], key="sweep", persist_state="session")
+    keep_chosen("sweep", chosen)
+    return found[chosen]

@@ -1,0 +1,16 @@
+"""Texts of unknown origin as Markdown."""
+
+from __future__ import annotations
+
+import re
+
+
+def escaped(text: str) -> str:
+    """A text of unknown origin so that Markdown shows it as it stands."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!~|<>:$^=&])", r"\\\1", text)
+
+
+def told(error: object) -> str:
+    """What an error says, which may quote what others wrote, with nothing but its own `code` read as Markdown."""
+    parts = re.split("(`[^`]*`)", str(error))
+    return "".join(part if place % 2 else escaped(part) for place, part in enumerate(parts))

@@ -1,0 +1,150 @@
+"""Choosing a training row: the line that names it, and the browser of all rows behind it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from memviz.demo.samples import SHOWN, SIZES, Samples, Wish
+from memviz.measures.glossary import explain
+from memviz.measures.score import LEVELS
+from memviz.measures.templates import CLASSES
+from memviz.sweeps import RowSet
+from memviz.tokenizer import Tokenizer
+from memviz.ui.common.keeping import offer_keeping
+from memviz.ui.common.process import samples
+from memviz.ui.common.texts import escaped
+from memviz.ui.common.widgets import open_expander
+
+ROW = "A row of the training data"
+"""What the list of texts calls training rows."""
+
+
+def known_row(model: str) -> int:
+    """The row a first visitor sees."""
+    rows = samples()
+    return rows.known_row(model) if rows else 0
+
+
+def prompt_of_row(row: int, own: Tokenizer) -> Sequence[int] | str:
+    """A row's token ids as in training for a model that reads them, else its text, which is then said."""
+    rows = samples()
+    assert rows is not None
+    if own.hash == rows.tokenizer.hash:
+        return rows.data.ids[row].tolist()
+    st.caption("Its text is split anew by this model's tokenizer: the tokens are not those of the suite's training.")
+    return rows.texts[row]
+
+
+def show_row(row: int, page: str) -> None:
+    """Name the chosen row, with a button for another and the browser of all of them."""
+    rows = samples()
+    assert rows is not None
+    wish = _wish(page)
+    about, button = st.columns([6, 1.3], vertical_alignment="center")
+    seen = {0: "held out: no model of the suite has read it", 1: "seen once in training"}
+    n_seen = int(rows.data.bucket[row])
+    model = st.session_state[f"{page}_model"]
+    share = rows.matches(model, 32)[row] / 32
+    about.markdown(
+        f"**Row {row}** · {escaped(rows.data.domain[row])} · {escaped(rows.titles[row])} · "
+        f"{seen.get(n_seen, f'seen {n_seen} times in training')} · :gray-badge[{rows.class_of(row)}]"
+        + ("" if math.isnan(share) else f" · {escaped(model)}: M {share:.2f} at 32 + 32"),
+        help=explain("class"),
+    )
+    button.button(
+        "Surprise me",
+        icon=":material/casino:",
+        width="stretch",
+        help="Another row, drawn at random from those that fit the filters below.",
+        on_click=_surprise,
+        args=(page,),
+        key=f"{page}_surprise",
+    )
+    box = open_expander("Choose among the training rows: by domain, exposures, score or text", f"{page}_open_rows")
+    if box:
+        with box:
+            _browse(rows, wish, page)
+
+
+def open_row(row: int, page: str) -> None:
+    """Make a row the page's prompt."""
+    st.session_state[f"{page}_row"] = row
+    st.session_state[f"{page}_source"] = ROW
+
+
+def _surprise(page: str) -> None:
+    rows = samples()
+    found = rows.find(_wish(page)).tolist() if rows else []
+    if found:
+        open_row(random.choice(found), page)
+
+
+def _wish(page: str) -> Wish:
+    """What the browser's filters say; all rows where it has not been opened."""
+    rows = samples()
+    model, named = st.session_state.get(f"{page}_model", ""), st.session_state.get(f"{page}_rows_model")
+    known = rows.models if rows else []
+    scored = next((name for name in (named, model, *known[::-1]) if name in known), "")
+    said = {
+        name: st.session_state.get(f"{page}_rows_{name}") or ()
+        for name in ("domains", "exposures", "levels", "classes")
+    }
+    m = st.session_state.get(f"{page}_rows_m") or 32
+    text = st.session_state.get(f"{page}_rows_text") or ""
+    return Wish(model=scored, m=m, text=text, **{name: tuple(values) for name, values in said.items()})
+
+
+def _browse(rows: Samples, wish: Wish, page: str) -> None:
+    keep: dict[str, Any] = {"persist_state": "session"}
+    st.session_state.setdefault(f"{page}_rows_model", wish.model)
+    st.session_state.setdefault(f"{page}_rows_m", wish.m)
+    first, second = st.columns([1.4, 1]), st.columns([1.4, 1, 1.4])
+    first[0].pills("Exposures", rows.exposure_labels, selection_mode="multi", key=f"{page}_rows_exposures", **keep)
+    first[1].pills("Domain", rows.domains, selection_mode="multi", key=f"{page}_rows_domains", **keep)
+    second[0].selectbox("Scores of", rows.models[::-1], key=f"{page}_rows_model", **keep)
+    second[1].selectbox("Continuation of the score", SIZES, key=f"{page}_rows_m", **keep)
+    second[2].text_input("Search in the text", key=f"{page}_rows_text", placeholder="any words", **keep)
+    third = st.columns([1.4, 1, 1.4])
+    third[0].pills(f"Score level of {wish.model}", LEVELS, selection_mode="multi", key=f"{page}_rows_levels", **keep)
+    third[1].pills("Class", CLASSES, selection_mode="multi", key=f"{page}_rows_classes", help=explain("class"), **keep)
+    found = rows.find(wish)
+    listed = rows.listed(found, wish)
+
+    def take() -> None:
+        chosen = st.session_state[key]["selection"]["rows"]
+        if chosen:
+            open_row(int(listed["row"].iloc[chosen[0]]), page)
+
+    key = f"{page}_rows_{hash(wish)}"  # a selection is by place in the list, so another list has another one
+    st.dataframe(
+        listed,
+        hide_index=True,
+        height=320,
+        on_select=take,
+        selection_mode="single-row",
+        key=key,
+        column_config={
+            "row": st.column_config.NumberColumn(format="%d", width=60),
+            "domain": st.column_config.TextColumn(width=75),
+            "document": st.column_config.TextColumn(width=150),
+            "exposures": st.column_config.TextColumn(width=110),
+            "class": st.column_config.TextColumn(width=90, help=explain("class")),
+            "score": st.column_config.NumberColumn(f"M, m = {wish.m}", format="%.2f", width=85),
+            "text": st.column_config.TextColumn(width="large"),
+        },
+    )
+    drawn = f"{SHOWN} of them, drawn at random, are listed" if len(found) > SHOWN else "all are listed"
+    n_scored = len(rows.scores) // max(1, len(rows.models))
+    st.caption(
+        f"{len(found):,} of {rows.n_rows:,} rows fit; {drawn}. M is the memorization score after the row's first 32 "
+        f"tokens. {n_scored:,} rows were scored: every row of a bucket, and a sample of the background, the rows that "
+        "were never meant to repeat; choosing a level leaves the others out."
+    )
+    if len(found):
+        with st.popover("Keep these rows", icon=":material/bookmark_add:"):
+            offer_keeping(RowSet(rows=tuple(found.tolist())), "chosen among the training rows", f"{page}-rows")

@@ -1,0 +1,57 @@
+"""What the widgets of several pages have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from memviz.ui.common.texts import told
+
+KEEP: dict[str, Any] = {"persist_state": "session"}
+"""What the widget says stays when the visitor comes back to the page."""
+BOUND: dict[str, Any] = {"bind": "query-params"}
+"""What the widget says stands in the address."""
+_MOMENT = 0.15
+"""Seconds."""
+
+
+def set_defaults(page: str, values: Mapping[str, Any]) -> None:
+    """What a page's widgets say before anybody chose anything."""
+    for name, value in values.items():
+        st.session_state.setdefault(f"{page}_{name}", value)
+
+
+def forget_unknown(key: str, options: Sequence[Any]) -> None:
+    """Drop a choice made under another sweep that this one does not have."""
+    said = st.session_state.get(key)
+    if isinstance(said, list):
+        if any(value not in options for value in said):
+            st.session_state[key] = [value for value in said if value in options]
+    elif said is not None and said not in options:
+        del st.session_state[key]
+
+
+def open_expander(label: str, key: str) -> DeltaGenerator | None:
+    """An expander to fill, or None while it is closed: what nobody looks at is neither computed nor sent."""
+    box = st.expander(label, key=key, on_change="rerun")
+    return box if box.open else None
+
+
+def draw_so_far(page: str) -> None:
+    """Where a page opens, give the browser a moment for what is on its first screen before all the rest comes.
+
+    Figures that come together are drawn in one go, which takes a second where there are ten.
+    """
+    if not st.session_state.get(f"{page}_drawn"):
+        st.session_state[f"{page}_drawn"] = True
+        time.sleep(_MOMENT)
+
+
+def refuse(error: Exception) -> NoReturn:
+    """Show one sentence about input that cannot be used, and stop the page here."""
+    st.error(told(error))
+    st.stop()

@@ -1,0 +1,72 @@
+"""The Dynamics page's tables: one a model of a sweep, and their notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from memviz.maps import GROUPS, Dynamics, DynamicsTask, Scope, dynamics_key, dynamics_table, stored_dynamics
+from memviz.ui.common.process import device_kind, store
+from memviz.ui.population.view import SweepView
+
+
+def tasks_of(view: SweepView) -> list[DynamicsTask]:
+    """One a model, ascending, of the rows that a view passes."""
+    scope = Scope(str(view.sweep.folder), view.task.context_at, view.m, filters=view.filters, dtype=view.task.dtype)
+    return [DynamicsTask(model, scope) for model in view.models]
+
+
+def found_of(view: SweepView, tasks: Sequence[DynamicsTask]) -> dict[str, Dynamics]:
+    """What the store holds, by model. Raises InputError where the sweep lacks one."""
+    keys = _keys(view, tasks)
+    found = {model: _read(key) if store().has(key) else None for model, key in keys.items()}
+    return {model: each for model, each in found.items() if each is not None}
+
+
+def _keys(view: SweepView, tasks: Sequence[DynamicsTask]) -> dict[str, str]:
+    return {task.model: dynamics_key(task, view.sweep, device_kind(task.scope.dtype)) for task in tasks}
+
+
+@st.cache_resource(max_entries=16, show_spinner="Reading the dynamics")
+def _read(key: str) -> Dynamics | None:
+    return stored_dynamics(store(), key)
+
+
+def tables_of(view: SweepView, found: Mapping[str, Dynamics]) -> dict[str, pd.DataFrame]:
+    """Long tables by the model's label."""
+    keys = _keys(view, tasks_of(view))
+    return {view.names[model]: _table(each, keys[model]) for model, each in found.items()}
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _table(_found: Dynamics, key: str) -> pd.DataFrame:
+    return dynamics_table(_found)
+
+
+def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """All models' tables as one, the model in front."""
+    parts = []
+    for name, table in tables.items():
+        part = table.copy()
+        part.insert(0, "model", name)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def n_words(found: Mapping[str, Dynamics], view: SweepView, v: int) -> str:
+    """Rows of each group behind the lines, a model at a time."""
+    said = []
+    for model, each in found.items():
+        counts = ", ".join(f"{int(n):,} {group}" for group, n in zip((*GROUPS, "in all"), each.n_rows[v], strict=True))
+        said.append(f"{view.names[model]}: {counts}")
+    return "; ".join(said)
+
+
+def sampled_words(found: Mapping[str, Dynamics]) -> str:
+    """How the rows that are compared were chosen."""
+    each = next(iter(found.values()))
+    n, passing = int(each.n_rows[0, -1]), int(each.n_passing)
+    drawn = "all that pass" if n == passing else f"drawn at random (seed 0) of {passing:,} that pass"
+    return f"{n:,} rows ({drawn}) in {int(each.n_units):,} groups of near-duplicates"

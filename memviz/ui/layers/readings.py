@@ -1,0 +1,80 @@
+"""The rows of Inside the model: one a model, with its reading at every layer or its job, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from memviz.catalog import Card
+from memviz.errors import InputError
+from memviz.figures.glyphs import segments
+from memviz.jobs import Status
+from memviz.measures.lens import NEVER, LensReading, LensScores
+from memviz.tasks.ladder import LadderTask, Reader
+from memviz.tasks.lens import LensTask, lens_key, lens_of, stored_lens
+from memviz.ui.common.process import device_kind, store
+from memviz.ui.common.texts import escaped, told
+from memviz.ui.several import ModelRow, rows_of
+
+MODES = {"teacher_forced": "teacher-forced", "free_running": "free-running"}
+READS = {
+    "teacher_forced": "the model reads context and truth",
+    "free_running": "the model reads context and what it wrote",
+}
+
+
+@dataclass(frozen=True)
+class LayersRow(ModelRow[LensTask, LensReading]):
+    """One model with its reading at every layer."""
+
+    @property
+    def reading(self) -> LensReading:
+        assert self.result is not None
+        return self.result
+
+    @property
+    def n_context(self) -> int:
+        return len(self.task.context_ids)
+
+    def scores(self, mode: str) -> LensScores:
+        return self.reading.free_running if mode == "free_running" else self.reading.teacher_forced
+
+    def words(self, token_ids: Sequence[int] | np.ndarray) -> list[str]:
+        """Tokens as text that can be seen."""
+        return ["".join(segments(piece)) for piece in self.tokenizer.pieces(token_ids)]
+
+
+def layers_rows(task: LadderTask, readers: Sequence[Reader]) -> list[LayersRow]:
+    """Every model as it is now. Raises InputError where the prompt does not fit one of them."""
+    rows = rows_of([lens_of(one) for one in task.tasks], readers, _stored, LayersRow)
+    for row in rows:
+        if row.refusal:
+            raise InputError(f"{row.model.name}: {row.refusal}")
+    return rows
+
+
+def _stored(task: LensTask, card: Card) -> LensReading | None:
+    return stored_lens(store(), lens_key(task, card, device_kind(task.dtype)))
+
+
+def say_failures(rows: Sequence[LayersRow]) -> None:
+    """A sentence for each model whose job failed."""
+    for row in rows:
+        if row.result is None and row.job and row.job.status == Status.FAILED:
+            st.error(f"{escaped(row.model.name)}: {told(row.job.error or 'the job failed')}")
+
+
+def said_of(row: LayersRow, mode: str) -> str:
+    """A reading in a sentence."""
+    scores = row.scores(mode)
+    commit, last = scores.commit, len(scores.rank) - 1
+    right = commit[commit != NEVER]
+    matches = int((row.reading.generated_ids == row.reading.true_ids).sum())
+    said = f"**{escaped(row.model.name)}** reproduces {matches} of {len(commit)} tokens of the continuation. "
+    said += f"Read {MODES[mode]}, its last layer holds the true token at {len(right)} of {len(commit)} positions"
+    if not len(right):
+        return f"{said}."
+    return f"{said}; half of these are held from layer {np.median(right):g} of {last} on (median commit layer)."

@@ -1,0 +1,56 @@
+"""The drawn map: its step in the address, its selection in the session."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from memviz.figures.maps import Colour, Pane, component_css, component_js, map_data
+from memviz.ui.common.components import Component
+from memviz.ui.population.view import SweepView
+
+MAP = Component("memviz_map", component_css, component_js)
+SELECTED = "map_selected"
+"""In the session: which sweep a selection is of, and its row numbers."""
+
+
+def selected_rows(view: SweepView) -> np.ndarray | None:
+    """Row numbers that were selected on this sweep, ascending; None where nothing is."""
+    said = st.session_state.get(SELECTED)
+    return said[1] if said is not None and said[0] == view.key else None
+
+
+def keep_selection(view: SweepView, rows: list[int]) -> None:
+    """Rows that were caught become the selection; none end it."""
+    if rows:
+        st.session_state[SELECTED] = (view.key, np.array(rows, np.int64))
+    else:
+        st.session_state.pop(SELECTED, None)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _map_data(_panes: Sequence[Pane], colour: Colour, at: int | str | None, _rows: np.ndarray | None, key: Any) -> Any:
+    return map_data(_panes, colour, at, _rows)
+
+
+def map_component(panes: Sequence[Pane], colour: Colour, view: SweepView, key: str) -> None:
+    """Draw the map; the step goes into the address, the selection into the session.
+
+    What a new frame begins with is kept as it was, so that the data stay the same and are not sent again.
+    """
+    if key not in st.session_state:
+        step = st.query_params.get("step", "")
+        at: int | str | None = int(step) if re.fullmatch("-?[0-9]{1,6}", step) else step or None
+        st.session_state[f"{key}_start"] = (at, selected_rows(view))
+    paths = [None if pane.path is None else pane.path.xy.tobytes() for pane in panes]
+    at, rows = st.session_state[f"{key}_start"]
+    data = _map_data(panes, colour, at, rows, (key, paths, None if rows is None else rows.tobytes()))
+    chosen = MAP.draw(data, key, selected=None, step=None)
+    if chosen.get("step") is not None:
+        st.query_params["step"] = str(chosen["step"])
+    if chosen.get("selected") is not None:
+        keep_selection(view, chosen["selected"])

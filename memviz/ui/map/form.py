@@ -1,0 +1,121 @@
+"""What the Map page's widgets ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memviz.catalog import Card
+from memviz.maps import MOST_POINTS, N_POINTS, MapTask, Scope, last_layer, spread_steps
+from memviz.records import BEFORE_NORM
+from memviz.ui.common.models import card_of
+from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.view import SweepView
+
+ALONE = "none"
+
+
+LAST, BEFORE, EMBEDDING = "last", "last, before the final norm", "embedding"
+
+
+SIZES = (2_000, N_POINTS, 25_000, MOST_POINTS)
+
+
+STEP_COUNTS = (8, 16, 32)
+
+
+REDUCERS = {"pca": "PCA", "umap": "UMAP"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the widgets say: one or two models, and everything a map of them depends on."""
+
+    models: tuple[str, ...]
+    cards: tuple[Card, ...]
+    layers: tuple[int | None, ...]
+    """Of each model; None is the last after the final norm."""
+    scope: Scope
+    steps: tuple[int, ...]
+    reducer: str
+
+    def tasks(self, reducer: str) -> list[MapTask]:
+        """One a model. Raises InputError."""
+        return [
+            MapTask(model, self.scope, layer, self.steps, reducer)
+            for model, layer in zip(self.models, self.layers, strict=True)
+        ]
+
+
+def choose(view: SweepView, where: Sequence[Any]) -> Asked:
+    """The widgets that say what to map; models that must be got ready first stop the page here. Raises InputError."""
+    names = view.names
+    forget_unknown("of", view.models)
+    model = where[0].selectbox(
+        "Model", view.models, len(view.models) - 1, format_func=lambda n: names[n], key="of", **BOUND
+    )
+    others = [ALONE, *(each for each in view.models if each != model)]
+    forget_unknown("beside", others)
+    other = where[1].selectbox("Beside it", others, format_func=lambda n: names.get(n, n), key="beside", **BOUND)
+    models = (model,) if other == ALONE else (model, other)
+    cards = tuple(card_of(each) for each in models)
+    depths = [last_layer(card) for card in cards]
+    options = [LAST, BEFORE, *map(str, range(depths[0] - 1, 0, -1)), EMBEDDING]
+    forget_unknown("layer", options)
+    layer = where[2].selectbox(
+        "Layer", options, key="layer", help="Of a second model, the layer at the same share of its depth.", **BOUND
+    )
+    counts = sorted({min(n, view.m) for n in STEP_COUNTS})
+    forget_unknown("steps", counts)
+    n_steps = where[3].selectbox(
+        "Steps", counts, key="steps", help="Decoding steps in one map, evenly spread, first and last.", **BOUND
+    )
+    most = where[4].selectbox(
+        "Points",
+        SIZES,
+        SIZES.index(N_POINTS),
+        format_func=lambda n: f"{n:,}",
+        key="points",
+        help="Rows times steps, at most.",
+        **BOUND,
+    )
+    reducer = where[5].segmented_control(
+        "Reducer",
+        list(REDUCERS),
+        format_func=lambda name: REDUCERS[name],
+        default="pca",
+        required=True,
+        key="reducer",
+        **BOUND,
+    )
+    steps = spread_steps(view.m, n_steps)
+    scope = Scope(
+        str(view.sweep.folder),
+        view.task.context_at,
+        view.m,
+        filters=view.filters,
+        n_rows=None if most == N_POINTS else min(most // len(steps), n_passing(view, model)),
+        dtype=view.task.dtype,
+    )
+    return Asked(models, cards, tuple(layer_at(layer, depths[0], depth) for depth in depths), scope, steps, reducer)
+
+
+def layer_at(said: str, of_first: int, last: int) -> int | None:
+    """The layer of a model with `last` layers at the depth that is said of the first one's.
+
+    The last one by its number would be the state after the final norm: a layer within is the one before it.
+    """
+    special = {LAST: None, BEFORE: BEFORE_NORM, EMBEDDING: 0}
+    if said in special:
+        return special[said]
+    layer = max(1, round(int(said) * last / of_first))
+    return layer if layer < last else BEFORE_NORM
+
+
+def n_passing(view: SweepView, model: str) -> int:
+    """Rows of a view that a map can show: those that pass and were asked for m tokens after k."""
+    sequences = view.sequences
+    condition = (sequences["model"] == model) & (sequences["mode"] == "sliding")
+    condition &= (sequences["k"] == view.task.context_at) & (sequences["m"] >= view.m)
+    return len(view.filters.apply(sequences[condition]))

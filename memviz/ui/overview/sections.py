@@ -1,0 +1,118 @@
+"""The Overview page's sections: a live example, doors to every page, models, machine and cache."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import streamlit as st
+
+from memviz.catalog import find_model, known_models, read_card
+from memviz.export import linked_view
+from memviz.gallery import Example
+from memviz.measures.score import longest_common_prefix, memorization_score
+from memviz.settings import settings
+from memviz.tasks.trace import task_from
+from memviz.ui.common.doors import DOORS, PAGES
+from memviz.ui.common.links import find_task
+from memviz.ui.common.process import bundled_models, store, stored, tokenizer, worker
+from memviz.ui.common.runs import note
+from memviz.ui.common.strip import linked_component, selection
+from memviz.ui.common.texts import escaped
+
+N_COLUMNS = 4
+
+
+def show_live(example: Example) -> None:
+    """A shipped run as the Trace page draws it, and the way there."""
+    task = find_task(task_from, str(example.query["run"]))
+    card = task and read_card(find_model(task.model, settings()), settings())
+    run = stored(task, card) if task and card else None
+    if not (task and card and run):
+        st.info("The example that ships with memviz cannot be read here; **Trace** makes a new one.")
+        return
+    m = run.trace.n_continuation
+    head, door = st.columns([5, 1.4], vertical_alignment="center")
+    n_matching = int(longest_common_prefix(run.trace)[0])
+    head.markdown(
+        f"**{escaped(task.model)}**, {escaped(example.prompt)}: {n_matching} of {m} tokens "
+        f"reproduced from the first on, M = {float(memorization_score(run.trace)[0]):.2f}. "
+        "Hover or use the arrow keys; the lower curve is the model's uncertainty."
+    )
+    door.page_link(PAGES / "trace.py", label="Open in Trace", icon=":material/timeline:", query_params=example.query)
+    linked_component({**linked_view(run, tokenizer(card)), **selection()}, key="overview")
+    st.caption(note(task, run.provenance))
+
+
+def show_doors() -> None:
+    """Every page with the question it answers."""
+    others = DOORS[1:]
+    for start in range(0, len(others), N_COLUMNS):
+        for column, door in zip(st.columns(N_COLUMNS), others[start : start + N_COLUMNS], strict=False):
+            with column.container(border=True, height="stretch"):
+                st.page_link(PAGES / f"{door.name}.py", label=f"**{door.title}**", icon=f":material/{door.icon}:")
+                st.caption(door.question)
+
+
+def show_models() -> None:
+    """Every model that can be asked for, and whether it can be run at once."""
+    bundled = {model.name for model in bundled_models()}
+    lines = [
+        {
+            "model": model.name,
+            "state": "ready" if read_card(model, settings()) else "bundled" if model.name in bundled else "to be added",
+            "parameters": model.n_parameters,
+            "licence": model.licence,
+            "training data": model.corpus,
+        }
+        for model in known_models(settings())
+    ]
+    lines.sort(key=lambda line: line["state"] == "to be added")
+    st.dataframe(
+        lines,
+        hide_index=True,
+        height=330,
+        column_config={"parameters": st.column_config.NumberColumn(format="compact")},
+    )
+    n_ready = sum(line["state"] == "ready" for line in lines)
+    st.caption(
+        f"{n_ready} of {len(lines)} are ready. Others are fetched with `memviz models add NAME`, and your own "
+        "are offered from the folders in `MEMVIZ_MODEL_ROOTS`; opening a page never fetches anything."
+    )
+
+
+def show_machine() -> None:
+    """Device, memory, queue and what the cache holds."""
+    backend, stats, memory = worker().backend, store().stats(), psutil.virtual_memory()
+    lines = [
+        ("device", _device_words() if backend else f"{settings().device}, chosen with the first run"),
+        ("precision", settings().dtype),
+        ("memory free", f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB"),
+        ("models in memory", ", ".join(backend.residents.names()) if backend else ""),
+        ("queue", f"{worker().n_active} under way or waiting" if worker().n_active else "empty"),
+        ("stored results", f"{stats.n_results:,}, {stats.n_bytes / 1e6:,.0f} of at most {stats.limit / 1e6:,.0f} MB"),
+    ]
+    lines += [("beside them in the cache", ", ".join(_others(str(settings().cache))))]
+    st.table([{"": name, "value": value or "none"} for name, value in lines], border="horizontal", hide_index=True)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _others(cache: str) -> list[str]:
+    """Every folder of the cache but that of the results, with its size."""
+    n_bytes: Counter[str] = Counter()
+    for folder, _, files in os.walk(cache):
+        part = Path(folder).relative_to(cache).parts[:1]
+        for file in files if part and part != ("results",) else ():
+            with suppress(OSError):  # removed meanwhile
+                n_bytes[part[0]] += os.lstat(Path(folder, file)).st_size
+    return [f"{name} {n / 1e6:,.1f} MB" for name, n in n_bytes.most_common() if n > 50_000]
+
+
+def _device_words() -> str:
+    from memviz.engine.devices import device_name, free_memory  # torch is loaded by now
+
+    device = worker().backend.device
+    return device_name(device) + (f", {free_memory(device) / 1e9:.1f} GB free" if device.type != "cpu" else "")

@@ -1,0 +1,116 @@
+"""Tables of a view, computed once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from memviz.demo.suite import read_data
+from memviz.errors import InputError
+from memviz.measures.score import LEVELS
+from memviz.population import (
+    SizeFit,
+    Transition,
+    context_points,
+    continuation_points,
+    covered,
+    row_weights,
+    size_fits,
+    size_points,
+    strata_of,
+    summary,
+    transition,
+)
+from memviz.ui.population.view import HELD_OUT, SweepView
+
+
+def points(view: SweepView, curve: str) -> pd.DataFrame:
+    """One line a sequence and size of a curve: size, continuation, sliding or anchored. Raises InputError."""
+    sequences, task = view.sequences, view.task
+    sequences = view.filters.apply(sequences[sequences["model"].isin(view.models)])
+    if curve == "continuation":
+        return continuation_points(sequences)
+    if curve == "size":
+        return size_points(sequences, view.m, task.context_at)
+    return context_points(sequences, curve, task.continuation_at)
+
+
+@st.cache_data(max_entries=300, max_size="64MB", show_spinner="Counting")
+def _table(_view: SweepView, asked: tuple[Any, ...], curve: str, keys: tuple[str, ...]) -> pd.DataFrame:
+    return summary(points(_view, curve), keys, _weights(_view))
+
+
+def _weights(view: SweepView) -> pd.Series | None:
+    return None if view.population == "swept" else row_weights(view.rows, strata_of(read_data()), view.population)
+
+
+def covered_words(view: SweepView) -> str:
+    """How much of a stated population the rows looked at can speak for; nothing for the rows as swept."""
+    if view.population == "swept":
+        return ""
+    share = covered(view.filters.apply(view.rows), strata_of(read_data()), view.population)
+    return f", of which the strata of these rows are {share:.0%}; nothing is said of the others"
+
+
+def table_of(view: SweepView, curve: str, *keys: str) -> pd.DataFrame | None:
+    """A summary of a view's curve by columns, or None where the sweep lacks it; models ascending."""
+    try:
+        found = _table(view, view.asked, curve, keys)
+    except InputError:
+        return None
+    return found.sort_values("model", key=lambda names: names.map(view.models.index), kind="stable", ignore_index=True)
+
+
+def floor_of(view: SweepView, curve: str, *keys: str) -> pd.DataFrame | None:
+    """The same of the held-out rows; None where the sweep has none, or shows nothing else."""
+    if view.filters.parts == (HELD_OUT,) or not len(view.floor.filters.apply(view.rows)):
+        return None
+    return table_of(view.floor, curve, *keys)
+
+
+def with_held_out(view: SweepView) -> SweepView:
+    """The view with its held-out rows, each row once: for figures that show them as a bucket of their own."""
+    parts = view.filters.parts and (*view.filters.parts, HELD_OUT)
+    return replace(view, filters=replace(view.filters, parts=parts), population="swept")
+
+
+@st.cache_data(max_entries=100, show_spinner="Fitting")
+def _fits(_view: SweepView, asked: tuple[Any, ...]) -> list[SizeFit]:
+    return size_fits(points(_view, "size"), _view.n_parameters, _weights(_view))
+
+
+def fit_of(view: SweepView, quantity: str) -> SizeFit | None:
+    """The fit to draw: a power law of a share where there is one, a straight line of the mean score."""
+    try:
+        found = {fit.kind: fit for fit in _fits(view, view.asked) if fit.quantity == quantity}
+    except InputError:
+        return None
+    return found.get("power" if quantity == "full" else "linear") or found.get("linear")
+
+
+@st.cache_data(max_entries=100, show_spinner="Counting")
+def _transition(_view: SweepView, asked: tuple[Any, ...], smaller: str, larger: str) -> Transition:
+    return transition(points(_view, "size"), smaller, larger)
+
+
+def transition_of(view: SweepView, smaller: str, larger: str) -> Transition:
+    """How levels change from one model of a view to another."""
+    return _transition(view, view.asked, smaller, larger)
+
+
+def table_of_transition(found: Transition) -> pd.DataFrame:
+    """One line a cell."""
+    cells = [(i, j) for i in range(len(LEVELS)) for j in range(len(LEVELS))]
+    return pd.DataFrame(
+        {
+            "smaller": found.smaller,
+            "larger": found.larger,
+            "level_smaller": [LEVELS[i] for i, _ in cells],
+            "level_larger": [LEVELS[j] for _, j in cells],
+            "n": [int(found.counts[cell]) for cell in cells],
+            "share_of_row": [float(found.shares[cell]) for cell in cells],
+        }
+    )

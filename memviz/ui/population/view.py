@@ -1,0 +1,167 @@
+"""A sweep as the population pages look at it: which of its rows and models, at which continuation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from memviz.measures.glossary import explain
+from memviz.population import POPULATIONS, Choices, Filters, Population, choices, labels_of, parameters_of
+from memviz.sweeps import Sweep, SweepTask
+from memviz.sweeps.rowset import SUITE
+from memviz.sweeps.tables import lengths_of
+from memviz.ui.common import frames
+from memviz.ui.common.keeping import offer_keeping, rows_among
+from memviz.ui.common.sweep import choose_sweep
+from memviz.ui.common.widgets import BOUND, forget_unknown
+
+HELD_OUT = "held-out"
+
+
+WEIGHTINGS: dict[Population, str] = {"swept": "As swept", "rows": "Unique rows", "exposures": "Stream exposures"}
+
+
+@dataclass(frozen=True)
+class SweepView:
+    """A sweep as a page looks at it. Tables are computed once for each different view."""
+
+    sweep: Sweep
+    filters: Filters
+    models: tuple[str, ...]
+    """Ascending by parameters."""
+    population: Population
+    m: int
+
+    @cached_property
+    def key(self) -> str:
+        """What tells this sweep's numbers from every other one's."""
+        content = json.dumps(self.sweep.manifest, sort_keys=True)
+        return f"{self.sweep.folder} {hashlib.sha256(content.encode()).hexdigest()}"
+
+    @property
+    def asked(self) -> tuple[str, str, tuple[str, ...], Population, int]:
+        """Everything a table depends on."""
+        return self.key, repr(self.filters), self.models, self.population, self.m
+
+    @property
+    def task(self) -> SweepTask:
+        return self.sweep.task
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        return labels_of(self.sweep)
+
+    @cached_property
+    def n_parameters(self) -> dict[str, int]:
+        return {model: n for model, n in parameters_of(self.sweep).items() if model in self.models}
+
+    @property
+    def sequences(self) -> pd.DataFrame:
+        return _sequences(self.sweep, self.key)
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        return _rows(self.sweep, self.key)
+
+    @property
+    def floor(self) -> SweepView:
+        """The held-out rows of the same kind, each once."""
+        held_out = replace(self.filters, parts=(HELD_OUT,), buckets=(), classes=())
+        return replace(self, filters=held_out, population="swept")
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
+def _sequences(_sweep: Sweep, key: str) -> pd.DataFrame:
+    columns = _sweep.manifest["tables"]["sequences"]["columns"]
+    return _sweep.read("sequences", [name for name in columns if name not in ("matches", "generated_ids")])
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
+def _rows(_sweep: Sweep, key: str) -> pd.DataFrame:
+    return _sweep.read("rows")
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _choices(_sweep: Sweep, key: str) -> Choices:
+    return choices(_sweep.read("rows", [n for n in _sweep.manifest["tables"]["rows"]["columns"] if n != "ids"]))
+
+
+def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
+    """The widgets above a population page, all of them in the address; also the line below, for the page's own."""
+    bar = st.columns([5, 2.2, 1.5, 1.5], vertical_alignment="bottom")
+    sweep = choose_sweep(bar[0])
+    start = SweepView(sweep, Filters(), tuple(parameters_of(sweep)), "swept", 0)
+    lengths = lengths_of(sweep.task)
+    forget_unknown("m", lengths)
+    usual = sweep.task.continuation_at if sweep.task.continuation_at in lengths else lengths[-1]
+    chooser = bar[1].popover("Rows and models", width="stretch", icon=":material/filter_list:")
+    with chooser:
+        filters = _choose_filters(_choices(sweep, start.key))
+        models = list(start.models)
+        forget_unknown("models", models)
+        said = st.multiselect("Models", models, models, key="models", **BOUND)
+    m = bar[2].selectbox("Continuation m", lengths, lengths.index(usual), key="m", **BOUND)
+    with bar[3]:
+        frames.choose_picture()
+    line = st.container(horizontal=True, vertical_alignment="bottom")
+    population: Population = "swept"
+    if with_weights and sweep.task.rows.source == SUITE:
+        said_of = " ".join(f"{WEIGHTINGS[name]}: {POPULATIONS[name]}." for name in WEIGHTINGS)
+        population = line.segmented_control(
+            "Weighting",
+            list(WEIGHTINGS),
+            format_func=lambda name: WEIGHTINGS[name],
+            default="swept",
+            required=True,
+            key="weight",
+            help=f"{explain('weighting')} {said_of}",
+            **BOUND,
+        )
+    view = SweepView(sweep, filters, tuple(model for model in models if model in said), population, m)
+    if not view.models:
+        st.info("Choose at least one model under **Rows and models**.")
+        st.stop()
+    passing = filters.apply(view.rows)["row"]
+    if not len(passing):
+        st.info("No row passes these filters: take some away under **Rows and models**.")
+        st.stop()
+    with chooser:
+        offer_keeping(rows_among(sweep.task.rows, passing), words_of(view), "view")
+    return view, line
+
+
+def _choose_filters(known: Choices) -> Filters:
+    shown: dict[str, tuple[str, Sequence[Any], list[Any], str | None]] = {
+        "parts": ("Part of the corpus", known.parts, [part for part in known.parts if part != HELD_OUT], None),
+        "domains": ("Domain", known.domains, [], None),
+        "buckets": ("Planned exposures", [str(bucket) for bucket in known.buckets], [], None),
+        "classes": ("Recite, reconstruct, recollect", known.classes, [], explain("class")),
+        "templates": ("Template", known.templates, [], "Rows that repeat themselves, or count upwards."),
+    }
+    said: dict[str, tuple[Any, ...]] = {}
+    for name, (label, options, default, help_) in shown.items():
+        if len(options) > 1:
+            forget_unknown(name, options)
+            chosen = st.pills(
+                label, options, selection_mode="multi", wrap=True, default=default, help=help_, key=name, **BOUND
+            )
+            said[name] = tuple(int(value) for value in chosen) if name == "buckets" else tuple(chosen)
+    st.caption("Nothing chosen in a line: everything passes.")
+    return Filters(**said)
+
+
+def words_of(view: SweepView) -> str:
+    """How many rows are looked at, of how many, and which."""
+    passing, filters = len(view.filters.apply(view.rows)), view.filters
+    said = [*filters.parts, *filters.domains, *filters.classes]
+    said += [f"template: {', '.join(filters.templates)}"] if filters.templates else []
+    said += [f"{', '.join(map(str, filters.buckets))} exposures"] if filters.buckets else []
+    return f"{passing:,} of {len(view.rows):,} rows" + (f" ({', '.join(said)})" if said else "")

@@ -1,0 +1,139 @@
+"""What stands on the Predictor page: cards, figures, the study's numbers, and what the predictor is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from memviz.errors import MemvizError
+from memviz.figures.predicted import METHOD_WORDS
+from memviz.measures.glossary import GLOSSARY, explain
+from memviz.population.reported import SOURCE, reported_accuracies
+from memviz.predictor.known import Known, rename
+from memviz.predictor.task import fit_task_from
+from memviz.sweeps.running import duration
+from memviz.ui.common.frames import offer_table, show_figure, title_line
+from memviz.ui.common.links import CHOSEN_LENGTH
+from memviz.ui.common.texts import told
+from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.predictor.evaluation import Evaluation
+from memviz.ui.predictor.fit_form import fit_command
+
+FEW = ("predictor", "boosting", "logistic", "position")
+"""Methods drawn as curves before anybody chose any."""
+
+
+CARDS = ("token_accuracy", "full_accuracy", "auroc", "average_precision", "brier", "divergence_error")
+
+
+def words_of(view: Evaluation) -> str:
+    """n, sampling, unit and prevalence of what is shown."""
+    line, known = view.metrics.iloc[0], view.known
+    rows = known.about["data"]["rows"]
+    return (
+        f"{line['n']:,} test rows in {line['n_units']:,} groups of near-duplicates ({rows['train']:,} to train on, "
+        f"{rows['validation']:,} to validate; whole groups, drawn by a hash, the same for every model) · "
+        f"**{line['prevalence']:.1%} of the test positions are hits** · greedy, free-running, k = {known.k}, "
+        f"m = {view.m} · intervals: 95 %, over groups; another fit or training run would differ by more"
+    )
+
+
+def show_cards(view: Evaluation) -> None:
+    """The predictor's numbers, each beside the best baseline's."""
+    for column, metric in zip(st.container(key="cards").columns(len(CARDS)), CARDS, strict=True):
+        line, best = view.value(metric), view.best_baseline(metric)
+        form = ".1f" if metric == "divergence_error" else ".3f"
+        value = "–" if line is None else f"{line['value']:{form}}"
+        column.metric(
+            GLOSSARY[metric].label,
+            value,
+            None if best is None else f"baseline {best[1]:{form}}",
+            delta_color="off",
+            delta_arrow="off",
+            help=explain(metric)
+            + ("" if line is None else f" Interval [{line['low']:{form}}, {line['high']:{form}}].")
+            + ("" if best is None else f" Below, the best baseline: {METHOD_WORDS[best[0]]}."),
+            border=True,
+        )
+
+
+def show(
+    figure: Callable[[], go.Figure], title: str, name: str, table: pd.DataFrame, note: str, missing: str = ""
+) -> None:
+    """A figure in its frame with title, note and the table behind it; `missing` where there is nothing to draw."""
+    nothing = missing or "This predictor's evaluation does not have it."
+    show_figure(figure() if len(table) else None, table, title, name, None, note, nothing)
+
+
+def head(title: str, name: str, table: pd.DataFrame) -> None:
+    """A frame's title, and the table behind it as files."""
+    files = title_line(f"**{title}**")
+    if len(table):
+        with files.popover("Data", icon=":material/download:"):
+            offer_table(table, name)
+
+
+def choose_methods() -> list[str]:
+    """Which methods the curves draw."""
+    known = [name for name in METHOD_WORDS if name not in ("majority", "all_miss")]
+    forget_unknown("methods", known)
+    said = st.pills(
+        "Curves of", known, selection_mode="multi", default=list(FEW), format_func=lambda name: METHOD_WORDS[name],
+        wrap=True, key="methods", help=f"{explain('baseline')} {explain('oracle')}", **BOUND,
+    )  # fmt: skip
+    return [name for name in METHOD_WORDS if name in (said or ())]
+
+
+def reported_beside(view: Evaluation) -> pd.DataFrame:
+    """The study's accuracies and ours, a line a model."""
+    ours = view.sizes[view.sizes["method"] == "predictor"]
+    parts = []
+    for metric in ("token_accuracy", "full_accuracy"):
+        found = ours[ours["metric"] == metric].pivot_table(index="model", columns="m", values="value", sort=False)
+        theirs = reported_accuracies().pivot_table(index="model", columns="m", values=metric, sort=False)
+        for source, each in (("this page", found.loc[view.models]), (SOURCE, theirs)):
+            named = each.add_prefix(f"{'token' if metric == 'token_accuracy' else 'full'}, m = ")
+            parts.append(named.assign(source=source))
+    token = pd.concat([parts[0], parts[1]])
+    full = pd.concat([parts[2], parts[3]]).drop(columns="source")
+    joined = token.join(full).reset_index()
+    return joined[["source", "model", *(name for name in joined.columns if name not in ("source", "model"))]]
+
+
+def show_about(view: Evaluation) -> None:
+    """What the predictor is: features, parameters, seconds, versions, and how to load or repeat it."""
+    offer_name(view.known)
+    about = view.known.about
+    features, seconds = about["features"], about["seconds"]
+    hidden = f"hidden state of {features['hidden']} numbers, " if features["hidden"] else ""
+    lines = {
+        "features of a token": hidden + ", ".join(features["statistics"]),
+        "parameters": f"{about['n_parameters']:,}",
+        "epochs": f"{len(about['epochs'])}, kept the one with the smallest validation loss",
+        "temperature": f"{about['temperature']:.2f}, fitted on the validation part",
+        "fitted in": f"{duration(seconds['fitting'])}, after {duration(seconds['reading'])} of reading",
+        "hits in training rows": f"{about['data']['prevalence']['train']:.1%}",
+        "made": about["created"],
+        "versions": ", ".join(f"{name} {version}" for name, version in about["versions"].items()),
+        "id": about["id"][:CHOSEN_LENGTH],
+    }
+    st.table([{"": name, "value": value} for name, value in lines.items()], border="horizontal", hide_index=True)
+    st.caption("The same from the command line, with the folder of the sweep it was fitted on:")
+    st.code(fit_command(fit_task_from(about["request"] | {"sweep": "SWEEP"})), language=None, wrap_lines=True)
+
+
+def offer_name(known: Known) -> None:
+    """A field that names a predictor fitted here; those that come with memviz keep theirs."""
+    if known.shipped:
+        return
+    given = st.text_input("Name of this predictor", known.name, placeholder="a name", key=f"name-{known.id[:12]}")
+    if given.strip() != known.name:
+        try:
+            rename(known, given)
+        except MemvizError as error:
+            st.error(told(error))
+            return
+        st.rerun()

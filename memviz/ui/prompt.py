@@ -1,0 +1,135 @@
+"""The prompt form of the pages about one prompt: text, context and continuation, what they say, and their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from memviz.errors import InputError
+from memviz.passages import PASSAGES
+from memviz.tasks.trace import MAX_TEXT_BYTES, TraceTask
+from memviz.tokenizer import Tokenizer
+from memviz.ui.common.models import card_of
+from memviz.ui.common.process import default_model, samples, tokenizer
+from memviz.ui.common.texts import told
+from memviz.ui.common.training_rows import ROW, known_row, prompt_of_row, show_row
+from memviz.ui.common.widgets import KEEP, set_defaults
+
+OWN_TEXT = "Text of your own"
+INPUTS = ("source", "row", "text", "context", "continuation")
+"""The widgets that make a prompt; their keys begin with the page."""
+
+
+@dataclass(frozen=True)
+class PromptForm:
+    """What the form of a page says."""
+
+    page: str
+    source: str
+    n_context: int | None
+    n_steps: int | None
+
+    def show(self) -> None:
+        """Below the form: the training row and the way to others, or the text area with its upload."""
+        if self.source == ROW:
+            show_row(st.session_state[f"{self.page}_row"], self.page)
+        elif self.source == OWN_TEXT:
+            key = f"{self.page}_text"
+            most = MAX_TEXT_BYTES // 1_000_000
+            given = st.file_uploader("A .txt file", type="txt", max_upload_size=most, key=f"{self.page}_upload")
+            _take_upload(given, key)
+            st.text_area("Text", key=key, height=140, placeholder="Paste or type a passage.", **KEEP)
+
+    def prompt(self, own: Tokenizer) -> str | Sequence[int]:
+        """The text, or the token ids of a training row where the model reads them."""
+        if self.source == ROW:
+            return prompt_of_row(st.session_state[f"{self.page}_row"], own)
+        return PASSAGES.get(self.source) or st.session_state.get(f"{self.page}_text", "")
+
+    def sizes(self, with_context: bool = True) -> tuple[int, int]:
+        """Tokens of context and continuation. Raises InputError for a size that cannot be used."""
+        n_context = within("Context", self.n_context, 1, MAX_TEXT_BYTES) if with_context else 1
+        return int(n_context), int(within("Continuation", self.n_steps, 1, MAX_TEXT_BYTES))
+
+
+def set_prompt_defaults(page: str, **others: Any) -> None:
+    """What the form says before anybody chose anything: the row a first visitor sees."""
+    model = default_model()
+    prompt = {"source": _sources()[0], "row": known_row(model), "context": 32, "continuation": 32}
+    set_defaults(page, {"model": model, **prompt, **others})
+
+
+def choose_prompt(page: str, where: Sequence[Any]) -> PromptForm:
+    """The widgets of a page's form: where the text comes from, and how it is divided; `where` has a place for each."""
+    source = where[0].selectbox("Text", _sources(), key=f"{page}_source", **KEEP)
+    n_context = where[1].number_input("Context", step=1, key=f"{page}_context", **KEEP)
+    n_steps = where[2].number_input("Continuation", step=1, key=f"{page}_continuation", **KEEP)
+    return PromptForm(page, source, n_context, n_steps)
+
+
+def fill_prompt(page: str, task: TraceTask) -> None:
+    """Let a page's form, and the model it is about, say what a task asks."""
+    card = card_of(task.model)
+    own = tokenizer(card)
+    ids = [*task.context_ids, *(task.continuation_ids or ())][len(card.leading_ids) :]
+    text = own.to_bytes(ids).decode("utf-8", "replace")
+    source = next((title for title, passage in PASSAGES.items() if passage.startswith(text)), OWN_TEXT)
+    row = _row_of(ids, text, own) if source == OWN_TEXT else None
+    said = {
+        "model": task.model,
+        "source": source if row is None else ROW,
+        "context": max(1, len(task.context_ids) - len(card.leading_ids)),
+        "continuation": task.n_steps,
+    }
+    if row is not None:
+        said["row"] = row
+    elif source == OWN_TEXT:
+        said["text"] = text
+    for name, value in said.items():
+        st.session_state[f"{page}_{name}"] = value
+
+
+def said_prompt(page: str) -> dict[str, Any]:
+    """What a page's form says, by widget; what it never said is left out."""
+    return {name: st.session_state[f"{page}_{name}"] for name in INPUTS if f"{page}_{name}" in st.session_state}
+
+
+def take_prompt(page: str, said: dict[str, Any]) -> None:
+    """Let a page's form say what another one says."""
+    for name, value in said.items():
+        st.session_state[f"{page}_{name}"] = value
+
+
+def within(label: str, value: float | None, low: float, high: float) -> float:
+    """A typed number. Raises InputError where it is outside its limits; the widgets themselves take any."""
+    if value is None or not low <= value <= high:
+        raise InputError(
+            f"{label} is {'empty' if value is None else f'{value:,}'}: give a number from {low:,} to {high:,}"
+        )
+    return value
+
+
+def _sources() -> list[str]:
+    return [*([ROW] if samples() else []), *PASSAGES, OWN_TEXT]
+
+
+def _row_of(ids: list[int], text: str, own: Tokenizer) -> int | None:
+    """The training row that a request's ids, or its text under another tokenizer, are the start of."""
+    rows = samples()
+    if rows is None:
+        return None
+    return rows.row_of(ids) if own.hash == rows.tokenizer.hash else rows.row_of_text(text)
+
+
+def _take_upload(given: Any, text_key: str) -> None:
+    """Put an uploaded text into a text area, once; says so where it is not UTF-8."""
+    if given is None or st.session_state.get(f"{text_key}_from") == given.file_id:
+        return
+    try:
+        st.session_state[text_key] = given.getvalue().decode("utf-8-sig")
+        st.session_state[f"{text_key}_from"] = given.file_id
+    except UnicodeDecodeError as error:
+        st.error(f"{told(given.name)} is not UTF-8 (byte {error.start}): save it as UTF-8")
