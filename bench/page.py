@@ -28,7 +28,7 @@ from memviz.catalog import find_model, read_card
 from memviz.passages import PASSAGES
 from memviz.settings import load_settings
 from memviz.store import Store
-from memviz.tasks.trace import run_hash, task_of_text, tokenizer_of
+from memviz.tasks.trace import task_of_text, tokenizer_of
 
 MODEL = "smollm2-135m"
 EMPTY = 'import streamlit as st\n\nst.title("Empty")\n'
@@ -51,8 +51,8 @@ def stored_trace(cache: Path) -> str:
     card = read_card(find_model(MODEL, settings), settings)
     assert card is not None
     task = task_of_text(text, card, tokenizer_of(card, settings), 24, 40, True, dtype=settings.dtype)
-    Store(cache / "results", settings.cache_limit).put_request(run_hash(task), task.request())
-    return run_hash(task)
+    Store(cache / "results", settings.cache_limit).put_request(task.hash, task.request())
+    return task.hash
 
 
 def drawn(page: Page, url: str, selector: str) -> float:

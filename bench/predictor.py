@@ -34,6 +34,7 @@ from memviz.settings import load_settings
 from memviz.store import Store
 from memviz.sweeps import read_sweep
 from memviz.sweeps.states import texts_of
+from memviz.tasks.base import Context
 
 K, M = 32, 64
 N_PROMPTS = 40
@@ -105,10 +106,11 @@ def main() -> None:
     parser.add_argument("--tune", nargs="?", const=",".join(CONFIGURATIONS), help="Names of CONFIGURATIONS, or all.")
     asked = parser.parse_args()
     settings = load_settings()
-    backend, store = Backend(settings), Store(settings.cache / "results", settings.cache_limit)
+    context = Context(settings, Store(settings.cache / "results", settings.cache_limit))
+    backend = context.backend
     parts = ("train", "validation")
     start = time.perf_counter()
-    data = read_data(read_sweep(asked.sweep), asked.model, K, M, backend, store, parts=parts)
+    data = read_data(read_sweep(asked.sweep), asked.model, K, M, context, parts=parts)
     sizes = [len(data.places(name)) for name in parts]
     print(
         f"{asked.model}: {sizes[0]:,} training and {sizes[1]:,} validation rows x {M} tokens, share of hits "

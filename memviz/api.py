@@ -12,23 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from memviz import export
-from memviz.catalog import find_model, known_models, read_card
+from memviz.catalog import known_models, read_card
 from memviz.gallery import open_store
 from memviz.records import Run
 from memviz.settings import settings
-from memviz.store import Store
-from memviz.sweeps import RowSet, Sweep, SweepTask, read_sweep, run_sweep
+from memviz.sweeps import RowSet, Sweep, read_sweep, run_sweep
 from memviz.sweeps.running import BATCH
-from memviz.tasks.base import Report, Say
-from memviz.tasks.trace import TraceTask, run_trace, task_of_text, tokenizer_of
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
+from memviz.sweeps.task import SweepRequest
+from memviz.tasks.base import Context, Report, Say, answer, ready
+from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
 
 __all__ = ["RowSet", "Sweep", "Traced", "models", "read_sweep", "sweep", "trace"]
 
@@ -45,14 +42,8 @@ class Traced:
 
 
 @cache
-def _backend() -> Backend:
-    from memviz.engine.backend import Backend
-
-    return Backend(settings())
-
-
-def _store() -> Store:
-    return open_store(settings())
+def _context() -> Context:
+    return Context(settings(), open_store(settings()))
 
 
 def models() -> pd.DataFrame:
@@ -77,11 +68,9 @@ def trace(
 
     Raises InputError, Failure.
     """
-    from memviz.engine.preparing import prepare
-
     if (text is None) == (context_ids is None):
         raise ValueError("give either a text or context_ids")
-    card = prepare(find_model(model, settings()), settings())
+    card = ready(model, _context())
     tokenizer = tokenizer_of(card, settings())
     if text is not None:
         task = task_of_text(text, card, tokenizer, n_context, n_continuation, **options)
@@ -89,7 +78,7 @@ def trace(
         truth = None if continuation_ids is None else tuple(map(int, continuation_ids))
         n_steps = n_continuation or (32 if truth is None else len(truth))
         task = TraceTask(model, tuple(map(int, context_ids or ())), truth, n_steps, **options)
-    _, run, _ = run_trace(task, _backend(), _store())
+    run = answer(task, _context()).result
     measures = pd.Series(export.measures_of(run.trace, tokenizer), dtype="float64")
     return Traced(export.table(run, tokenizer), measures, run)
 
@@ -104,9 +93,12 @@ def sweep(
     batch: int = BATCH,
     **options: Any,
 ) -> Sweep:
-    """Run a sweep into the folder `out`, or go on with it; options as `SweepTask` has them. Raises as `run_sweep`."""
-    task = SweepTask(tuple(models), rows or RowSet(), **options)
-    return run_sweep(task, _backend(), _store(), Path(out).resolve(), report, say or _tell, batch)
+    """Run a sweep into the folder `out`, or go on with it; options as `SweepRequest` has them.
+
+    Raises as `run_sweep`.
+    """
+    task = SweepRequest(tuple(models), rows or RowSet(), **options)
+    return run_sweep(task, _context().telling(report, say or _tell), Path(out).resolve(), batch)
 
 
 def _tell(stage: str) -> None:

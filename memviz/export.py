@@ -14,7 +14,8 @@ import pandas as pd
 
 from memviz.corpus import Kind
 from memviz.corpus.attribution import Counts, Tokens
-from memviz.figures.linked import N_LISTED, Marks, Pieces, Track, linked_data
+from memviz.figures.linked import N_LISTED, Marks, Pieces, linked_data
+from memviz.figures.tracks import Track
 from memviz.measures import compute_all
 from memviz.measures.boundary import entropy_curve
 from memviz.measures.changepoints import change_points

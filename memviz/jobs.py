@@ -9,49 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from memviz.errors import MemvizError, sentence
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.sweeps import SweepTask, run_sweep, sweep_hash
-from memviz.sweeps.kept import sweep_folder
-from memviz.tasks.base import Report, Say
-from memviz.tasks.trace import IndexTask, TraceTask, run_hash, run_trace
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
+from memviz.tasks.base import Context, Task, answer
 
 log = logging.getLogger(__name__)
 GRACE_SECONDS = 30.0
 """A session may lose its connection and come back within this time before its jobs are given up."""
 KEPT_SECONDS = 600.0
 """Ended jobs are remembered this long, for the sessions that wait for them."""
-
-
-def index_key(name: str) -> str:
-    """The key of the job that builds an index."""
-    return f"index {name}"
-
-
-@dataclass(frozen=True)
-class Errand:
-    """Work without a model that a page needs done, such as counting; what it finds, it keeps in the store itself."""
-
-    run: Callable[[Settings, Report, Say], object]
-
-
-class Question(Protocol):
-    """A frozen request about a model whose result lies in the store."""
-
-    @property
-    def model(self) -> str: ...
-
-    @property
-    def hash(self) -> str: ...
-
-    def run(self, backend: Backend, store: Store, report: Report, say: Say) -> tuple[str, object, bool]:
-        """Key, result, and whether it was stored before."""
 
 
 class Status(StrEnum):
@@ -72,10 +41,8 @@ class Job:
 
     id: int
     key: str
-    task: TraceTask | SweepTask | IndexTask | Errand | Question | None
-    """None for getting a model ready."""
-    model: str
-    """The model, the number of them, the index, or what the errand is for."""
+    """The task's hash."""
+    task: Task[Any]
     status: Status = Status.QUEUED
     stage: str = "waiting"
     done: int = 0
@@ -88,10 +55,6 @@ class Job:
     """Whether the result was computed for this job, rather than found in the store."""
     kept: bool = False
     """Goes on without any session."""
-    load: bool = True
-    """Whether a model that is got ready is also loaded and measured, so that its first run starts at once."""
-    drafts: tuple[TraceTask, ...] = ()
-    """Runs that were asked for before this one, whose output is offered to it as a draft."""
     started: float | None = None
     ended: float | None = None
     _sessions: set[str] = field(default_factory=set)
@@ -158,38 +121,31 @@ class Worker:
         """Of the session served last, before it was: who comes after a while starts there, with no credit or debt."""
         self.backend: Any = None
 
-    def submit(self, task: TraceTask, session: str, drafts: Sequence[TraceTask] = ()) -> Job:
+    def ask(self, task: Task[Any], session: str | None = None) -> Job:
         """The job of a task: the one under way where an equal one is, else a new one at the end of the queue."""
-        return self._enter(run_hash(task), task, task.model, session, drafts=tuple(drafts))
-
-    def ask(self, task: Question, session: str) -> Job:
-        """The job of a question, whose key is its hash."""
-        return self._enter(task.hash, task, task.model, session)
-
-    def prepare(self, model: str, session: str | None = None, load: bool = True) -> Job:
-        """The job that gets a model ready for pages to use; kept, for every later visitor needs it."""
-        return self._enter(f"prepare {model}", None, model, session, kept=True, load=load)
-
-    def index(self, name: str, session: str | None = None) -> Job:
-        """The job that builds an index; kept, for every later visitor needs it."""
-        return self._enter(index_key(name), IndexTask(name), name, session, kept=True)
-
-    def sweep(self, task: SweepTask, session: str) -> Job:
-        """The job of a sweep, whose key is its hash; kept, for it takes long, and cancelling loses a batch at most."""
-        return self._enter(sweep_hash(task), task, f"{len(task.models)} models", session, kept=True)
-
-    def errand(self, key: str, name: str, errand: Errand, session: str) -> Job:
-        """The job of an errand: the one under way where one has the same key."""
-        return self._enter(key, errand, name, session)
+        with self._changed:
+            job = self._jobs.get(task.hash)
+            if job is None or not job.active or job.given_up:
+                self._forget_old()
+                job = self._jobs[task.hash] = Job(next(self._ids), task.hash, task, kept=task.kept)
+                log.info("job %d queued: %s", job.id, task.kind)
+            if session is not None:
+                job.attend(session)
+                self._turns[session] = max(self._turns.get(session, 0), self._turn)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="memviz-worker", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+            return job
 
     def job(self, key: str) -> Job | None:
-        """The job of a run hash, under way or ended a while ago."""
+        """The job of a task's hash, under way or ended a while ago."""
         return self._jobs.get(key)
 
     def jobs_of(self, session: str) -> list[Job]:
-        """The runs a session waits for or has waited for, oldest first; ended ones are forgotten after a while."""
+        """What a session waits for or has waited for, oldest first; ended jobs are forgotten after a while."""
         with self._changed:
-            return [j for j in self._jobs.values() if session in j._sessions and isinstance(j.task, TraceTask)]
+            return [job for job in self._jobs.values() if session in job._sessions]
 
     def place(self, job: Job) -> int:
         """Jobs before this one as the queue stands, the running one included."""
@@ -210,6 +166,11 @@ class Worker:
                 self._end(job, Status.CANCELLED)
 
     @property
+    def device(self) -> tuple[str, str] | None:
+        """Kind and name of the engine's device, None before it has started."""
+        return None if self.backend is None else self.backend.where
+
+    @property
     def n_active(self) -> int:
         with self._changed:
             return sum(job.active for job in self._jobs.values())
@@ -220,30 +181,6 @@ class Worker:
             for job in self._jobs.values():
                 job.leave(session)
             self._turns.pop(session, None)
-
-    def _enter(
-        self,
-        key: str,
-        task: TraceTask | SweepTask | IndexTask | Errand | Question | None,
-        model: str,
-        session: str | None,
-        **options: Any,
-    ) -> Job:
-        with self._changed:
-            job = self._jobs.get(key)
-            if job is None or not job.active or job.given_up:
-                self._forget_old()
-                job = self._jobs[key] = Job(next(self._ids), key, task, model, **options)
-                kind = "prepare" if task is None else type(task).__name__.removesuffix("Task").lower()
-                log.info("job %d queued: %s", job.id, kind)
-            if session is not None:
-                job.attend(session)
-                self._turns[session] = max(self._turns.get(session, 0), self._turn)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="memviz-worker", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
-            return job
 
     def _forget_old(self) -> None:
         now = time.monotonic()
@@ -305,30 +242,12 @@ class Worker:
         log.info("job %d %s after %.2f s", job.id, status.value, job.seconds)
 
     def _run(self, job: Job) -> None:
-        if isinstance(job.task, (IndexTask, Errand)):
-            job.task.run(self._settings, job.report, job.say)
-            return
+        context = Context(self._settings, self._store, job.report, job.say, start=lambda: self._engine(job))
+        job.result, _, was_stored = answer(job.task, context)
+        job.computed = not was_stored
+
+    def _engine(self, job: Job) -> Any:
         if self.backend is None:
             job.say("starting the engine")
             self.backend = self._make_backend()
-        if job.task is None:
-            from memviz.catalog import find_model
-            from memviz.engine.preparing import prepare
-
-            card = prepare(find_model(job.model, self._settings), self._settings, job.say)
-            if not job.load:
-                return
-            job.say("loading it")
-            loaded = self.backend.load(card, self._settings.dtype)
-            job.say("measuring its numerical noise")
-            self.backend.logit_noise(loaded)
-        elif isinstance(job.task, SweepTask):
-            folder = sweep_folder(job.task, self._settings)
-            run_sweep(job.task, self.backend, self._store, folder, job.report, job.say)
-            job.result = job.key
-        elif isinstance(job.task, TraceTask):
-            job.result, _, was_stored = run_trace(job.task, self.backend, self._store, job.report, job.say, job.drafts)
-            job.computed = not was_stored
-        else:
-            job.result, _, was_stored = job.task.run(self.backend, self._store, job.report, job.say)
-            job.computed = not was_stored
+        return self.backend

@@ -32,6 +32,7 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._added = self._tokenizer.get_added_tokens_decoder()
         self.leading_ids = list(leading_ids)
+        self._pieces: dict[int, Piece] = {}
 
     @cached_property
     def _byte_of(self) -> dict[str, int] | None:
@@ -65,6 +66,12 @@ class Tokenizer:
 
     def piece(self, token_id: int) -> Piece:
         """What one token stands for. An id outside the vocabulary gets its number as its name."""
+        found = self._pieces.get(token_id)
+        if found is None:
+            found = self._pieces[token_id] = self._piece(token_id)
+        return found
+
+    def _piece(self, token_id: int) -> Piece:
         name = self._tokenizer.id_to_token(token_id)
         added = self._added.get(token_id)
         if name is None:

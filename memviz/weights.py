@@ -135,3 +135,18 @@ def weight_identity(folder: Path, config: dict[str, Any]) -> str:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return f"sha256:{digest.hexdigest()}"
+
+
+_DEPTHS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_WIDTHS = ("hidden_size", "n_embd", "d_model")
+
+
+def depth_and_width(folder: Path) -> tuple[int | None, int | None]:
+    """Number of layers and coordinates of a state as `config.json` says, None where it does not. Raises InputError."""
+    config = read_json(folder / "config.json")
+    config = config.get("text_config") or config
+
+    def said(names: tuple[str, ...]) -> int | None:
+        return next((config[name] for name in names if isinstance(config.get(name), int)), None)
+
+    return said(_DEPTHS), said(_WIDTHS)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.errors import InputError
-from memviz.figures.ladder import ladder_data, standalone_html
+from memviz.figures.ladder import LADDER, ladder_data
 from memviz.settings import settings
 from memviz.tasks.ladder import LadderTask, share_tokens, tasks_of
 from memviz.ui import several
@@ -94,7 +94,7 @@ def rest() -> None:
             "JSON": (lambda: files.ladder_document(task, done), f"{name}.json"),
             "CSV": (lambda: files.ladder_table(done).to_csv(index=False), f"{name}.csv"),
             "Parquet": (lambda: files.ladder_table(done).to_parquet(index=False), f"{name}.parquet"),
-            "HTML": (lambda: standalone_html({**view, **state()}, title), f"{name}.html"),
+            "HTML": (lambda: LADDER.page({**view, **state()}, title), f"{name}.html"),
             "Token ids": files.packed(ids, name),
         }
         offer_files(export, makers, lines, "compare")

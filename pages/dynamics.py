@@ -36,7 +36,7 @@ labels = {pair_name(*pair): pair for pair in PAIRS}
 chosen = line[3].multiselect("Pairs", list(labels), [pair_name(*pair) for pair in USUAL], key="pairs", **BOUND)
 tasks = tasks_of(view)
 try:
-    found = found_of(view, tasks)
+    found = found_of(tasks)
 except InputError as error:
     ui.refuse(error)
 missing = [task for task in tasks if task.model not in found]

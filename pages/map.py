@@ -5,9 +5,8 @@ import streamlit as st
 from memviz import ui
 from memviz.errors import InputError
 from memviz.figures.maps import COLOURS, Pane
-from memviz.maps import map_key
+from memviz.ui.common.answers import keys_of
 from memviz.ui.common.frames import offer_table
-from memviz.ui.common.process import device_kind
 from memviz.ui.common.progress import offer_jobs
 from memviz.ui.common.widgets import BOUND
 from memviz.ui.map import component, form, report
@@ -29,7 +28,7 @@ line = st.columns([1.5, 1.5, 1.7, 0.9, 1.1, 1.5, 1.6], vertical_alignment="botto
 try:
     asked = form.choose(view, line)
     tasks = {reducer: asked.tasks(reducer) for reducer in form.REDUCERS}
-    held = {reducer: stored_maps(view, each) for reducer, each in tasks.items()}
+    held = {reducer: stored_maps(each) for reducer, each in tasks.items()}
 except InputError as error:
     ui.refuse(error)
 colour = line[6].selectbox("Colour", list(COLOURS), format_func=lambda name: COLOURS[name], key="colour", **BOUND)
@@ -49,7 +48,7 @@ maps = [found for found in held[reducer] if found is not None]
 if len(maps) < len(asked.models):
     st.stop()
 
-keys = [map_key(task, view.sweep, device_kind(task.scope.dtype)) for task in tasks[reducer]]
+keys = keys_of(tasks[reducer])
 try:
     frames = framed(view, maps, keys)
 except InputError as error:

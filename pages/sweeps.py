@@ -4,7 +4,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.errors import InputError
-from memviz.sweeps import sweep_command, sweep_hash, sweep_task_from
+from memviz.sweeps import SweepTask, sweep_command
 from memviz.ui.common.links import linked_task
 from memviz.ui.sweeps.form import choose_task
 from memviz.ui.sweeps.state import show_kept, show_task, start, words_of
@@ -13,7 +13,7 @@ st.title("Sweeps")
 st.markdown(
     "Ask many rows of many models, at many sizes of context and continuation; the other pages draw the answers."
 )
-linked = linked_task(sweep_task_from, "sweep")
+linked = linked_task(SweepTask, "sweep")
 if linked:
     st.markdown(f"**This sweep:** {ui.escaped(words_of(linked))}")
     show_task(linked)
@@ -31,7 +31,7 @@ else:
                 start(task)
                 st.rerun()
             st.caption(
-                f"Results are kept under {sweep_hash(task)[:12]}. A sweep can be cancelled, or the server stopped, at "
+                f"Results are kept under {task.hash[:12]}. A sweep can be cancelled, or the server stopped, at "
                 "any time: what was computed is kept, and the same sweep goes on from there."
             )
         except InputError as error:

@@ -7,7 +7,7 @@ import streamlit as st
 from memviz import ui
 from memviz.errors import InputError
 from memviz.export import command, document, ids_file, linked_view, table
-from memviz.figures.linked import standalone_html
+from memviz.figures.linked import TRACE
 from memviz.figures.splitting import N_SHOWN, split_data
 from memviz.measures import MEASURES, compute_all
 from memviz.measures.display import format_value
@@ -16,7 +16,6 @@ from memviz.passages import PASSAGES
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import look_up
-from memviz.ui.common.process import hash_of
 from memviz.ui.common.strip import linked_component, selection
 from memviz.ui.common.widgets import KEEP
 from memviz.ui.compare.elsewhere import offer_others
@@ -69,14 +68,14 @@ if form.source in PASSAGES:
             show_passages(task_for, card)
 try:
     task = linked or task_of(prompt, card, tokenizer, form, decoding)
-    task.check(card)
+    task.check([card])
 except InputError as error:
     other_runs(None)
     ui.refuse(error)
 if ui.pressed("trace_run"):
     ui.run(task, card, LINK)
 
-other_runs(hash_of(task))
+other_runs(task.hash)
 show_forecast(task, card)
 key, run = ui.result_of(task, card)
 
@@ -120,7 +119,7 @@ def results() -> None:
             "JSON": (lambda: json.dumps(document(run, tokenizer, counts(), said), allow_nan=False), f"{name}.json"),
             "CSV": (lambda: table(run, tokenizer, counts(), said).to_csv(index=False), f"{name}.csv"),
             "Parquet": (lambda: table(run, tokenizer, counts(), said).to_parquet(index=False), f"{name}.parquet"),
-            "HTML": (lambda: standalone_html({**view, **selection()}, title), f"{name}.html"),
+            "HTML": (lambda: TRACE.page({**view, **selection()}, title), f"{name}.html"),
             "Token ids": (lambda: ids_file(task), f"{name}.ids.json"),
         }
         offer_files(export, files, command(task, f"{name}.ids.json"), "export")

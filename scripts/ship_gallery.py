@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,15 +26,10 @@ from playwright.sync_api import Browser, ViewportSize  # noqa: E402
 from support.chromium import DRAWN, chromium  # noqa: E402
 from support.serving import start_server  # noqa: E402
 
-from memviz.catalog import card_folder, find_model, ship_card  # noqa: E402
+from memviz.catalog import find_model, ship_card  # noqa: E402
 from memviz.demo.samples import Samples  # noqa: E402
-from memviz.engine.backend import Backend  # noqa: E402
-from memviz.engine.preparing import prepare  # noqa: E402
 from memviz.gallery import GALLERY, Example  # noqa: E402
 from memviz.maps import DynamicsTask, MapTask, Scope, SimilarityTask  # noqa: E402
-from memviz.maps.dynamics import run_dynamics  # noqa: E402
-from memviz.maps.making import run_map  # noqa: E402
-from memviz.maps.similarity import run_similarity  # noqa: E402
 from memviz.measures import compute_all  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
@@ -43,10 +39,10 @@ from memviz.settings import load_settings, quiet_libraries  # noqa: E402
 from memviz.store import Store  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
 from memviz.sweeps.kept import SHIPPED  # noqa: E402
+from memviz.tasks.base import Context, Task, answer, ready  # noqa: E402
 from memviz.tasks.ladder import LadderTask, choices, tasks_of  # noqa: E402
-from memviz.tasks.lens import lens_of, run_lens  # noqa: E402
-from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids  # noqa: E402
-from memviz.tokenizer import Tokenizer  # noqa: E402
+from memviz.tasks.lens import lens_of  # noqa: E402
+from memviz.tasks.trace import TraceTask, task_of_ids, tokenizer_of  # noqa: E402
 
 WORK = ROOT / "build" / "gallery"
 """Where results are kept between runs of this script."""
@@ -66,15 +62,16 @@ QUALITY = 60
 class Maker:
     """What examples are made with."""
 
-    backend: Backend
-    store: Store
-    """Where results come to be, hidden states among them."""
+    context: Context
+    """Its store is where results come to be, hidden states among them."""
     shipped: Store
     """Where those that pages show are copied to."""
     samples: Samples
 
-    def keep(self, key: str) -> None:
-        found = self.store.get(key)
+    def keep(self, task: Task[Any]) -> None:
+        """Answer a task and copy what was kept."""
+        key = answer(task, self.context).key
+        found = self.context.store.get(key)
         assert found is not None
         arrays, about = found
         if "scope" in about["request"]:  # where it lay here is nobody's business
@@ -82,18 +79,17 @@ class Maker:
         self.shipped.put(key, arrays, about)
 
     def task(self, model: str, row: int) -> TraceTask:
-        card = prepare(find_model(model, self.backend.settings), self.backend.settings)
+        card = ready(model, self.context)
         return task_of_ids(self.samples.data.ids[row].tolist(), card, K, M)
 
     def trace(self, model: str, row: int) -> tuple[TraceTask, Run]:
         task = self.task(model, row)
-        self.shipped.put_request(run_hash(task), task.request())
-        key, run, _ = run_trace(task, self.backend, self.store)
-        self.keep(key)
-        return task, run
+        self.shipped.put_request(task.hash, task.request())
+        self.keep(task)
+        return task, answer(task, self.context).result
 
     def values(self, model: str, row: int) -> dict[str, float]:
-        run = run_trace(self.task(model, row), self.backend, self.store)[1]
+        run = answer(self.task(model, row), self.context).result
         return {name: float(each[0]) for name, each in compute_all(run.trace).items()}
 
     def words(self, row: int) -> str:
@@ -177,28 +173,25 @@ def trace_examples(maker: Maker) -> list[Example]:
         task, run = maker.trace(LARGEST, row)
         values = {key: float(each[0]) for key, each in compute_all(run.trace).items()}
         words = note.format(**values, m=M, exposures=bucket[row]).replace(": -", ": \N{MINUS SIGN}")
-        query = {"run": run_hash(task)[:16], **further}
+        query = {"run": task.hash[:16], **further}
         made.append(Example(name, title, words, "trace", query, LARGEST, maker.words(row), finding))
     return made
 
 
 def ladder(maker: Maker, row: int, axis: str) -> LadderTask:
     """The row under every size, or under every step of the size that has several, traced."""
-    models = [find_model(name, maker.backend.settings) for name in maker.samples.models]
+    models = [find_model(name, maker.context.settings) for name in maker.samples.models]
     choice = next(
         c for c in choices(models)
         if c.axis == axis and not any(m.seed for m in c.models)
     )  # fmt: skip
-    cards = [prepare(model, maker.backend.settings) for model in choice.models]
-    readers = [
-        (card, Tokenizer(card_folder(m, maker.backend.settings), card.leading_ids))
-        for card, m in zip(cards, choice.models, strict=True)
-    ]
+    cards = [ready(model.name, maker.context) for model in choice.models]
+    readers = [(card, tokenizer_of(card, maker.context.settings)) for card in cards]
     task = LadderTask(tasks_of(maker.samples.data.ids[row].tolist(), readers, K, M, "float32"), choice.axis)
     maker.shipped.put_request(task.hash, task.request())
     for one in task.tasks:
-        maker.shipped.put_request(run_hash(one), one.request())
-        maker.keep(run_trace(one, maker.backend, maker.store)[0])
+        maker.shipped.put_request(one.hash, one.request())
+        maker.keep(one)
     return task
 
 
@@ -213,7 +206,7 @@ def compare_examples(maker: Maker) -> list[Example]:
     by_step = readable(samples, rows[~is_template(samples, rows)])[0]
     sizes, steps = ladder(maker, by_size, "size"), ladder(maker, by_step, "step")
     for one in sizes.tasks:
-        maker.keep(run_lens(lens_of(one), maker.backend, maker.store)[0])
+        maker.keep(lens_of(one))
     along = [f"{matched(samples, one.model)[by_step] / M:.2f}" for one in steps.tasks]
     ends = f"{large[by_size] / M:.2f} under {LARGEST}, {small[by_size] / M:.2f} under {SMALLEST}"
     return [
@@ -242,11 +235,11 @@ def space_examples(maker: Maker) -> list[Example]:
     scope = Scope(str(sweep.folder), K, M, filters=trained)
     rows = Scope(str(sweep.folder), K, M, filters=trained, n_rows=MAP_POINTS // 8)
     for model in (SMALLEST, LARGEST):
-        maker.keep(run_map(MapTask(model, rows), maker.backend, maker.store)[0])
-    maker.keep(run_map(MapTask(LARGEST, rows, reducer="umap"), maker.backend, maker.store)[0])
-    maker.keep(run_similarity(SimilarityTask((LARGEST, SMALLEST), scope), maker.backend, maker.store)[0])
+        maker.keep(MapTask(model, rows))
+    maker.keep(MapTask(LARGEST, rows, reducer="umap"))
+    maker.keep(SimilarityTask((LARGEST, SMALLEST), scope))
     for model in sweep.task.models:
-        maker.keep(run_dynamics(DynamicsTask(model, scope), maker.backend, maker.store)[0])
+        maker.keep(DynamicsTask(model, scope))
     which = f"{MAP_POINTS // 8} of the trained rows, 8 steps"
     return [
         Example(
@@ -331,12 +324,12 @@ def _picture(browser: Browser, url: str, example: Example, dark: bool, scratch: 
 def main() -> None:
     quiet_libraries()
     settings = load_settings(cache=WORK, offline=True, dtype="float32")
-    samples = Samples()
+    context, samples = Context(settings, Store(WORK / "results", 10**10)), Samples()
     for name in samples.models:
-        ship_card(prepare(find_model(name, settings), settings))
+        ship_card(ready(name, context))
     shutil.rmtree(GALLERY / "store", ignore_errors=True)
-    store, shipped = Store(WORK / "results", 10**10), Store(GALLERY / "store", 10**9)
-    maker = Maker(Backend(settings), store, shipped, samples)
+    shipped = Store(GALLERY / "store", 10**9)
+    maker = Maker(context, shipped, samples)
     made = [*trace_examples(maker), *compare_examples(maker), *space_examples(maker), *population_examples()]
     shipped.close()
     (GALLERY / "gallery.json").write_text(json.dumps([asdict(each) for each in made], indent=1) + "\n", "utf-8")

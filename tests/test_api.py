@@ -29,7 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cli(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     cli = CommandLine(home, tmp_path, capsys, monkeypatch)
-    for remembered in (settings, api._backend):
+    for remembered in (settings, api._context):
         remembered.cache_clear()
     lines = [{"ids": list(range(6 + n, 36 + n)), "score": n} for n in range(5)]
     cli.write("rows.jsonl", "\n".join(map(json.dumps, lines)) + "\nnonsense\n")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.model_folders import TEXT, write_model
+from support.tasks import context_of
 
 from memviz.catalog import find_model
 from memviz.corpus.attribution import Counts
@@ -21,7 +22,8 @@ from memviz.measures import MEASURES
 from memviz.records import Decoding, Run
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks.trace import TraceTask, run_trace, task_of_text, tokenizer_of
+from memviz.tasks.base import answer
+from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
 from memviz.tokenizer import Tokenizer
 
 
@@ -35,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     backend, store, tokenizer = Backend(settings), Store(home / "results", 2**30), tokenizer_of(card, settings)
     task = task_of_text(TEXT, card, tokenizer, 6, 8)
     open_task = TraceTask("tiny", task.context_ids, None, 4)
-    run, open_run = (run_trace(one, backend, store)[1] for one in (task, open_task))
+    run, open_run = (answer(one, context_of(backend, store)).result for one in (task, open_task))
     return SimpleNamespace(task=task, run=run, open_task=open_task, open_run=open_run, tokenizer=tokenizer)
 
 

@@ -15,8 +15,9 @@ from memviz.catalog import CARD, SUITE_MODELS, find_model, read_card, ship_card
 from memviz.gallery import GALLERY, Example, examples, open_store
 from memviz.measures import compute_all
 from memviz.settings import Settings, load_settings
-from memviz.tasks.ladder import ladder_from
-from memviz.tasks.trace import result_key, stored_run, task_from
+from memviz.tasks.base import Context, stored, task_from
+from memviz.tasks.ladder import LadderTask
+from memviz.tasks.trace import TraceTask
 from memviz.ui.common import every_page
 from memviz.ui.server import rehearsal
 
@@ -40,10 +41,8 @@ def test_every_finding_has_its_steps_and_every_example_its_pictures() -> None:
 @pytest.mark.parametrize("example", TRACES, ids=lambda example: example.name)
 def test_a_run_is_there_and_the_note_says_its_numbers(example: Example, settings: Settings) -> None:
     store = open_store(settings)
-    task = task_from(store.get_request(str(example.query["run"])) or {})
-    card = read_card(find_model(task.model, settings), settings)
-    assert card is not None
-    run = stored_run(store, result_key(task, card, "cpu"))
+    task = task_from(store.get_request(str(example.query["run"])) or {}, TraceTask)
+    run = stored(task, Context(settings, store))
     assert run is not None and run.provenance["dtype"] == "float32"
     values = {name: float(value[0]) for name, value in compute_all(run.trace).items()}
     said = {
@@ -66,10 +65,8 @@ LADDERS = [example for example in examples() if example.page == "compare"]
 def test_a_comparison_is_there_and_the_note_says_its_scores(example: Example, settings: Settings) -> None:
     store = open_store(settings)
     scores = {}
-    for task in ladder_from(store.get_request(str(example.query["run"])) or {}).tasks:
-        card = read_card(find_model(task.model, settings), settings)
-        assert card is not None
-        run = stored_run(store, result_key(task, card, "cpu"))
+    for task in task_from(store.get_request(str(example.query["run"])) or {}, LadderTask).tasks:
+        run = stored(task, Context(settings, store))
         assert run is not None
         scores[task.model] = float((run.trace.generated_ids == run.trace.continuation_ids).mean())
     named = re.findall(r"(\d\.\d\d) under (suite-[\d.]+m)", example.note)

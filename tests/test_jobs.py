@@ -14,10 +14,12 @@ import pytest
 from memviz import jobs
 from memviz.demo import index as corpora
 from memviz.errors import InputError
-from memviz.jobs import Job, Status, Worker, index_key
+from memviz.jobs import Job, Status, Worker
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks.trace import TraceTask, run_hash
+from memviz.tasks.base import Answer, Context
+from memviz.tasks.preparing import IndexTask
+from memviz.tasks.trace import TraceTask
 
 
 class Engine:
@@ -30,18 +32,19 @@ class Engine:
         self.passes = threading.Semaphore(0)
         self.fail: Exception | None = None
 
-    def run_trace(self, task: TraceTask, backend: object, store: Store, report: Callable, say: Callable, drafts=()):
+    def answer(self, task: TraceTask, context: Context) -> Answer[None]:
+        context.backend  # noqa: B018 - starts it
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             self.ran.append(task.context_ids[0])
-            say("decoding")
+            context.say("decoding")
             if self.fail:
                 raise self.fail
             for step in range(task.n_steps):
                 self.passes.acquire()
-                report(step + 1, task.n_steps)
-            return "f" * 64, None, False
+                context.report(step + 1, task.n_steps)
+            return Answer("f" * 64, None, False)
         finally:
             self.at_once -= 1
 
@@ -49,7 +52,7 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     stand_in = Engine()
-    monkeypatch.setattr(jobs, "run_trace", stand_in.run_trace)
+    monkeypatch.setattr(jobs, "answer", stand_in.answer)
     return stand_in
 
 
@@ -75,18 +78,18 @@ def ended(job: Job) -> Callable[[], bool]:
 
 
 def test_a_job_reports_its_progress_and_ends_with_its_key(worker: Worker, engine: Engine) -> None:
-    job = worker.submit(task(1, 3), "anna")
+    job = worker.ask(task(1, 3), "anna")
     until(lambda: job.status == Status.RUNNING and job.stage == "decoding")
     engine.passes.release()
     until(lambda: (job.done, job.total) == (1, 3))
     engine.passes.release(2)
     until(ended(job))
     assert (job.status, job.result, job.done) == (Status.DONE, "f" * 64, 3)
-    assert worker.job(run_hash(task(1, 3))) is job
+    assert worker.job(task(1, 3).hash) is job
 
 
 def test_one_at_a_time_in_order_with_a_place_in_the_queue(worker: Worker, engine: Engine) -> None:
-    queued = [worker.submit(task(n), "anna") for n in range(3)]
+    queued = [worker.ask(task(n), "anna") for n in range(3)]
     until(lambda: engine.ran == [0])
     assert [worker.place(job) for job in queued] == [0, 1, 2]
     assert worker.n_active == 3
@@ -96,11 +99,11 @@ def test_one_at_a_time_in_order_with_a_place_in_the_queue(worker: Worker, engine
 
 
 def test_equal_requests_join_and_ended_ones_run_again(worker: Worker, engine: Engine) -> None:
-    first, second = worker.submit(task(1), "anna"), worker.submit(task(1), "ben")
+    first, second = worker.ask(task(1), "anna"), worker.ask(task(1), "ben")
     assert first is second
     engine.passes.release()
     until(ended(first))
-    third = worker.submit(task(1), "anna")
+    third = worker.ask(task(1), "anna")
     assert third is not first
     engine.passes.release()
     until(ended(third))
@@ -108,7 +111,7 @@ def test_equal_requests_join_and_ended_ones_run_again(worker: Worker, engine: En
 
 
 def test_cancel_ends_a_running_job_at_its_next_report_and_a_queued_one_unrun(worker: Worker, engine: Engine) -> None:
-    running, waiting, last = (worker.submit(task(n, 50), "anna") for n in range(3))
+    running, waiting, last = (worker.ask(task(n, 50), "anna") for n in range(3))
     until(lambda: engine.ran == [0])
     waiting.cancel()
     running.cancel()
@@ -123,7 +126,7 @@ def test_cancel_ends_a_running_job_at_its_next_report_and_a_queued_one_unrun(wor
 
 
 def test_a_queued_job_is_cancelled_while_another_runs(worker: Worker, engine: Engine) -> None:
-    running, waiting = worker.submit(task(1, 2), "anna"), worker.submit(task(2, 2), "ben")
+    running, waiting = worker.ask(task(1, 2), "anna"), worker.ask(task(2, 2), "ben")
     until(lambda: engine.ran == [1])
     worker.cancel(waiting)
     assert waiting.status == Status.CANCELLED and running.status == Status.RUNNING
@@ -136,8 +139,8 @@ def test_a_job_ends_when_its_last_session_is_gone_and_not_before(
     worker: Worker, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.05)
-    job = worker.submit(task(1, 50), "anna")
-    worker.submit(task(1, 50), "ben")
+    job = worker.ask(task(1, 50), "anna")
+    worker.ask(task(1, 50), "ben")
     until(lambda: job.status == Status.RUNNING)
     worker.leave("anna")
     time.sleep(0.1)
@@ -158,7 +161,7 @@ def test_a_job_ends_when_its_last_session_is_gone_and_not_before(
 
 def test_a_kept_job_goes_on_alone(worker: Worker, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.0)
-    job = worker.submit(task(1, 2), "anna")
+    job = worker.ask(task(1, 2), "anna")
     job.kept = True
     worker.leave("anna")
     time.sleep(0.02)
@@ -168,9 +171,9 @@ def test_a_kept_job_goes_on_alone(worker: Worker, engine: Engine, monkeypatch: p
 
 
 def test_a_session_finds_its_own_runs_again(worker: Worker, engine: Engine) -> None:
-    mine, joined = worker.submit(task(1), "anna"), worker.submit(task(2), "ben")
-    worker.submit(task(2), "anna")
-    worker.submit(task(3), "ben")
+    mine, joined = worker.ask(task(1), "anna"), worker.ask(task(2), "ben")
+    worker.ask(task(2), "anna")
+    worker.ask(task(3), "ben")
     assert worker.jobs_of("anna") == [mine, joined]
     engine.passes.release(3)
     until(ended(mine))
@@ -187,18 +190,17 @@ def test_an_index_is_built_once_without_an_engine(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(corpora, "build_suite_index", build)
     worker = Worker(Settings(cache=tmp_path), Store(tmp_path / "results", 10**6), make_backend=lambda: 1 / 0)
-    job = worker.index("suite", "anna")
-    assert worker.index("suite", "ben") is job or not job.active
+    job = worker.ask(IndexTask("suite"), "anna")
+    assert worker.ask(IndexTask("suite"), "ben") is job or not job.active
     until(ended(job))
     assert (job.status, job.kept, job.done, job.total) == (Status.DONE, True, 5, 10)
-    assert built[0] == tmp_path and worker.job(index_key("suite")) is not None
-    assert worker.jobs_of("anna") == [], "no run of a prompt"
+    assert built[0] == tmp_path and worker.job(IndexTask("suite").hash) is not None
 
 
 def test_sessions_take_turns(worker: Worker, engine: Engine) -> None:
-    mine = [worker.submit(task(n), "anna") for n in range(4)]
+    mine = [worker.ask(task(n), "anna") for n in range(4)]
     until(lambda: engine.ran == [0])
-    hers = worker.submit(task(10), "ben")
+    hers = worker.ask(task(10), "ben")
     engine.passes.release(5)
     until(lambda: not any(job.active for job in (*mine, hers)))
     assert engine.ran == [0, 10, 1, 2, 3]
@@ -207,11 +209,11 @@ def test_sessions_take_turns(worker: Worker, engine: Engine) -> None:
 def test_a_job_that_goes_on_alone_keeps_its_place(worker: Worker, engine: Engine) -> None:
     engine.passes.release(2)
     for n in range(2):
-        job = worker.submit(task(n), "anna")
+        job = worker.ask(task(n), "anna")
         until(ended(job))
-    first = worker.submit(task(10), "anna")
+    first = worker.ask(task(10), "anna")
     until(lambda: engine.ran == [0, 1, 10])
-    joined, alone = worker.submit(task(11), "ben"), worker.submit(task(12), "carl")
+    joined, alone = worker.ask(task(11), "ben"), worker.ask(task(12), "carl")
     joined.attend("dora")
     alone.kept = True
     worker.leave("ben")
@@ -222,13 +224,13 @@ def test_a_job_that_goes_on_alone_keeps_its_place(worker: Worker, engine: Engine
 
 
 def test_what_a_session_ran_before_is_neither_credit_nor_debt(worker: Worker, engine: Engine) -> None:
-    earlier = [worker.submit(task(n), "anna") for n in range(10)]
+    earlier = [worker.ask(task(n), "anna") for n in range(10)]
     engine.passes.release(10)
     until(lambda: not any(job.active for job in earlier))
-    bens = [worker.submit(task(n), "ben") for n in range(20, 24)]
+    bens = [worker.ask(task(n), "ben") for n in range(20, 24)]
     until(lambda: engine.ran[10:] == [20])
-    annas = [worker.submit(task(n), "anna") for n in range(30, 32)]
-    places = {job.task.context_ids[0]: worker.place(job) for job in (*bens, *annas)}  # type: ignore[union-attr]
+    annas = [worker.ask(task(n), "anna") for n in range(30, 32)]
+    places = {job.task.context_ids[0]: worker.place(job) for job in (*bens, *annas)}
     engine.passes.release(6)
     until(lambda: not any(job.active for job in (*bens, *annas)))
     assert engine.ran[10:] == [20, 21, 30, 22, 31, 23]
@@ -239,28 +241,28 @@ def test_an_error_is_kept_as_one_sentence_and_the_worker_goes_on(
     worker: Worker, engine: Engine, tmp_path: Path
 ) -> None:
     engine.fail = InputError("token id 7 is outside the vocabulary")
-    job = worker.submit(task(1), "anna")
+    job = worker.ask(task(1), "anna")
     until(ended(job))
     assert (job.status, job.error) == (Status.FAILED, "token id 7 is outside the vocabulary")
     engine.fail = ZeroDivisionError("division by zero")
-    job = worker.submit(task(2), "anna")
+    job = worker.ask(task(2), "anna")
     until(ended(job))
     assert job.error == "something went wrong (ZeroDivisionError); the server's log says where"
     full = OSError(errno.ENOSPC, "No space left on device"), RuntimeError("I/O error: No space left (os error 28)")
     for engine.fail in full:
-        job = worker.submit(task(4), "anna")
+        job = worker.ask(task(4), "anna")
         until(ended(job))
         assert job.error is not None and job.error.startswith("no space left on a disk: free space")
     engine.fail = FileNotFoundError(errno.ENOENT, "No such file or directory", str(tmp_path / "sweeps" / "x"))
-    job = worker.submit(task(5), "anna")
+    job = worker.ask(task(5), "anna")
     until(ended(job))
     assert job.error == f"{tmp_path}/sweeps/x cannot be used ({os.strerror(2)}): if it was removed, start again"
     engine.fail = FileNotFoundError(errno.ENOENT, "No such file or directory", "/elsewhere")
-    job = worker.submit(task(6), "anna")
+    job = worker.ask(task(6), "anna")
     until(ended(job))
     assert job.error == f"/elsewhere cannot be used ({os.strerror(2)}): if it was removed, start again"
     engine.fail = None
-    job = worker.submit(task(3), "anna")
+    job = worker.ask(task(3), "anna")
     engine.passes.release()
     until(ended(job))
     assert job.status == Status.DONE
@@ -276,10 +278,10 @@ def test_a_worker_that_cannot_start_its_engine_says_so_and_tries_again(tmp_path:
         return object()
 
     worker = Worker(Settings(cache=tmp_path), Store(tmp_path / "results", 10**6), make_backend=make)
-    job = worker.submit(task(1), "anna")
+    job = worker.ask(task(1), "anna")
     until(ended(job))
     assert job.error == "device cuda is not there"
     engine.passes.release()
-    job = worker.submit(task(1), "anna")
+    job = worker.ask(task(1), "anna")
     until(ended(job))
     assert job.status == Status.DONE

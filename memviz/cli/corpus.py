@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,25 +50,29 @@ def _tokenizer(model: str) -> Tokenizer:
 def build(
     model: Annotated[str, typer.Option(help="A prepared model; its tokenizer splits the texts.")],
     input: Annotated[
-        list[Path], typer.Option(help="A file or folder: text, .jsonl, .parquet, .npy, .bin. Repeatable.")
+        list[Path], typer.Option(help="A file or folder: text, .jsonl, .csv, .parquet, .npy, .bin. Repeatable.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the index; finished shards in it are used again.")],
     name: Annotated[str | None, typer.Option(help="Name of the index [the folder's].")] = None,
-    text_column: Annotated[str, typer.Option(help="Of .jsonl and .parquet.")] = "text",
-    ids_column: Annotated[str, typer.Option(help="Token ids of .jsonl and .parquet, taken instead of text.")] = "ids",
-    dtype: Annotated[str, typer.Option(help="Of .bin: uint8, uint16, uint32, int32 or int64.")] = "uint16",
+    text_column: Annotated[str, typer.Option(help="Of .jsonl, .csv, .tsv and .parquet.")] = "text",
+    ids_column: Annotated[str, typer.Option(help="Token ids of the same, taken instead of text.")] = "ids",
+    dtype: Annotated[
+        str | None, typer.Option(help="Of .bin: uint8, uint16, uint32, int32 or int64 [recognised, and said].")
+    ] = None,
     separator: Annotated[int | None, typer.Option(help="Id between documents of .bin and 1-d .npy.")] = None,
+    pad_id: Annotated[int | None, typer.Option(help="Id that fills rows of ids up; they are cut there.")] = None,
     shard_tokens: Annotated[int | None, typer.Option(help="Tokens of one shard; fewer need less memory.")] = None,
 ) -> None:
     """Index a corpus of your own; what cannot be read is listed and counted."""
     from memviz.corpus import build as build_index
-    from memviz.corpus.documents import SHARD_TOKENS, Origins, Reading, document_shards, input_files
+    from memviz.corpus.documents import SHARD_TOKENS, Origins, document_shards, input_files
+    from memviz.rows.layout import Layout
 
     if shard_tokens is not None and shard_tokens < 1:
         raise InputError(f"--shard-tokens is {shard_tokens}: give at least 1")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is no folder: name a folder")
-    reading = Reading(text_column, ids_column, dtype, separator)
+    layout = Layout(text_column, ids_column, dtype=dtype, separator=separator, pad_id=pad_id)
     tokenizer = _tokenizer(model)
     left_out, n_reused = 0, 0
 
@@ -84,7 +89,8 @@ def build(
     os.environ["TOKENIZERS_PARALLELISM"] = "true"  # nothing forks here
     files = input_files(input, refuse)
     origins = Origins()
-    shards = document_shards(files, tokenizer, origins, refuse, reading, shard_tokens or SHARD_TOKENS)
+    note = partial(typer.echo, err=True)
+    shards = document_shards(files, tokenizer, origins, refuse, layout, shard_tokens or SHARD_TOKENS, note)
     manifest = build_index(
         out, name or out.resolve().name, tokenizer.hash, tokenizer.n_ids, shards, origins.table, report
     )

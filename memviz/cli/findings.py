@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memviz.catalog import find_model
-from memviz.cli.shared import check_out, say, store
+from memviz.cli.shared import check_out, context_for, say
 from memviz.disk import write_text
 from memviz.errors import InputError
-from memviz.settings import ROOT, Settings, load_settings
+from memviz.settings import ROOT, load_settings
 
 if TYPE_CHECKING:
     from memviz.corpus import Corpus
+    from memviz.tasks.base import Context
 
 CLAIMS = ROOT / "docs" / "claims.toml"
 
@@ -27,7 +28,6 @@ def findings(
 ) -> None:
     """Judge the claims on finished sweeps, and write what comes out."""
     from memviz.demo.suite import read_data
-    from memviz.engine.backend import Backend
     from memviz.findings.claims import read_claims
     from memviz.findings.evidence import judge
     from memviz.findings.evidence.geometry import Spaces, statistics_of
@@ -36,23 +36,23 @@ def findings(
     from memviz.findings.evidence.prediction import statistics_of as of_predictors
     from memviz.findings.pictures import pictures
     from memviz.findings.report import document as document_of
-    from memviz.population.ngrams import frequencies
+    from memviz.population.ngrams import FrequencyTask
     from memviz.population.weighting import strata_of
     from memviz.predictor.known import known_predictors
     from memviz.sweeps import read_sweep
     from memviz.sweeps.rowset import SUITE
+    from memviz.tasks.base import answer
 
     if out is not None:
         check_out(out)
     listed, sweeps, settings = read_claims(claims), [read_sweep(folder) for folder in sweep], load_settings()
-    material = material_of(sweeps)
-    corpus = _corpus(material.models[-1], index, settings)
+    material, context = material_of(sweeps), context_for(settings)
+    corpus = _corpus(material.models[-1], index, context)
     if corpus is not None:
         say("counting n-grams")
-        counted = frequencies(sweeps[0], corpus, store(settings))
-        material = material_of(sweeps, counted)
+        material = material_of(sweeps, answer(FrequencyTask(sweeps[0], corpus), context).result)
     is_suite = sweeps[0].task.rows.source == SUITE
-    statistics = STATISTICS | statistics_of(Spaces(Backend(settings), store(settings), say))
+    statistics = STATISTICS | statistics_of(Spaces(context))
     statistics |= of_predictors(known_predictors(settings))
     verdicts, strata = judge(listed, material, statistics), strata_of(read_data()) if is_suite else None
     if out is None:
@@ -65,22 +65,23 @@ def findings(
     write_text(out, document_of(verdicts, material, strata, {name: f"{out.stem}/{name}.svg" for name in drawn}))
 
 
-def _corpus(model: str, index: Path | None, settings: Settings) -> Corpus | None:
+def _corpus(model: str, index: Path | None, context: Context) -> Corpus | None:
     """The index of what the models were trained on, built where it is the suite's; None where there is none."""
     from memviz.cli.corpus import _tokenizer
     from memviz.corpus import Corpus
     from memviz.corpus.known import index_folder, index_of
     from memviz.demo.index import SUITE
-    from memviz.tasks.trace import IndexTask
+    from memviz.tasks.base import answer
+    from memviz.tasks.preparing import IndexTask
 
     if index is not None:
         return Corpus.open(index, _tokenizer(model).hash)
     try:
-        found = find_model(model, settings)
+        found = find_model(model, context.settings)
         tokenizer = _tokenizer(model)
     except InputError as error:
         typer.echo(f"n-grams are not counted: {error}", err=True)
         return None
-    if found.index == SUITE and not (index_folder(SUITE, settings) / "manifest.json").is_file():
-        IndexTask(SUITE).run(settings, lambda done, total: None, say)
-    return index_of(found, tokenizer, settings)
+    if found.index == SUITE and not (index_folder(SUITE, context.settings) / "manifest.json").is_file():
+        answer(IndexTask(SUITE), context)
+    return index_of(found, tokenizer, context.settings)

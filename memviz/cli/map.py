@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from memviz import disk
-from memviz.cli.shared import check_out, say, store
+from memviz.cli.shared import check_out, context_for, say
 from memviz.cli.sweep import _numbers, _words
 from memviz.settings import load_settings
 
@@ -43,6 +43,7 @@ def project(
     """Lay a model's hidden states out in the plane: coordinates as Parquet, quality figures as JSON."""
     from memviz.maps import NO_GROUPS, MapTask, Scope, figures_of, table_of
     from memviz.population.filters import Filters
+    from memviz.tasks.base import answer
 
     table_file, figures_file = (out.with_name(f"{out.name.removesuffix('.parquet')}{end}") for end in _ENDS)
     for path in (table_file, figures_file):
@@ -61,13 +62,9 @@ def project(
         dtype=dtype or settings.dtype,
     )
     task = MapTask(model, scope, layer, _numbers("--step", step), reducer, seed, neighbours)
-    found_sweep = scope.sweep()
-
-    from memviz.engine.backend import Backend  # torch takes seconds, and most bad input is found without it
-
-    kept = store(settings)
-    key, found, _ = task.run(Backend(settings), kept, lambda done, total: None, say)
-    stored = kept.get(key)
+    found_sweep, context = scope.sweep(), context_for(settings)
+    key, found, _ = answer(task, context)
+    stored = context.store.get(key)
     table, said = table_of(found, found_sweep), figures_of(task, found, found_sweep, stored[1] if stored else {})
     if not found.silhouettes.known:
         say(NO_GROUPS)

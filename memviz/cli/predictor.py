@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from memviz.catalog import find_model, read_card
-from memviz.cli.shared import check_out, prepared, read_text, say, store
+from memviz.cli.shared import check_out, context_for, read_text
 from memviz.disk import new_file, write_text
 from memviz.errors import InputError
 from memviz.settings import Settings, load_settings
+from memviz.tasks.base import answer, ready
 from memviz.tasks.trace import DEFAULT_CONTEXT
 
 app = typer.Typer(help="Predict which tokens of a continuation are memorized.")
@@ -57,12 +57,9 @@ def fit(
         for model in _words(models, found.task.models)
         for name in _words(setting, SETTINGS)
     ]
-
-    from memviz.engine.backend import Backend  # torch takes seconds, and most bad input is found without it
-
-    backend, done = Backend(settings), []
+    context, done = context_for(settings), []
     for task in tasks:
-        _, known, was_fitted = task.run(backend, store(settings), lambda done, total: None, say)
+        _, known, was_fitted = answer(task, context)
         done.append(known)
         if name:
             rename(known, name)
@@ -115,8 +112,7 @@ def evaluate(
 
 def _evaluations(sweep: Path | None, models: str, setting: str, predictor: str | None, transfer: bool) -> Any:
     from memviz.predictor import SETTINGS, known_predictors
-    from memviz.predictor.data import weights_of
-    from memviz.predictor.running import evaluate_on
+    from memviz.predictor.judging import evaluate_on
     from memviz.sweeps import read_sweep
 
     settings = load_settings()
@@ -129,14 +125,11 @@ def _evaluations(sweep: Path | None, models: str, setting: str, predictor: str |
         names = {each.model for each in usable} if models == ALL else set(_words(models, ()))
         yield from (each.tables() for each in usable if each.model in names)
         return
-
-    from memviz.engine.backend import Backend
-
-    found, backend = read_sweep(sweep), Backend(settings)
+    found, context = read_sweep(sweep), context_for(settings)
     for model in _words(models, found.task.models):
         for each in usable:
-            if transfer or each.weights == weights_of(found, model):
-                yield evaluate_on(each, found, model, backend, store(settings), say=say)
+            if transfer or each.weights == found.weights_of(model):
+                yield evaluate_on(each, found, model, context)
 
 
 def _report(tables: Any) -> str:
@@ -198,15 +191,15 @@ def apply(
     """Trace one prompt greedily, and say how likely each generated token is the true one."""
     from memviz.cli.tracing import _task_of_ids
     from memviz.predictor import SETTINGS, predict
-    from memviz.tasks.trace import run_trace, task_of_text, tokenizer_of
+    from memviz.tasks.trace import task_of_text, tokenizer_of
 
     if (text_file is None) == (ids_file is None):
         raise InputError("give either --text-file or --ids-file")
     if out is not None:
         check_out(out)
     settings = load_settings()
-    found = find_model(model, settings)
-    card = read_card(found, settings) or prepared(found, settings)
+    its = context_for(settings)
+    card = ready(model, its)
     tokenizer = tokenizer_of(card, settings)
     if ids_file is not None:
         task = _task_of_ids(read_text(ids_file), str(ids_file), model, continuation, {})
@@ -215,10 +208,7 @@ def apply(
         task = task_of_text(read_text(text_file), card, tokenizer, context or DEFAULT_CONTEXT, continuation)
     n_context = len(task.context_ids) - len(card.leading_ids)
     chosen = _chosen(card, settings, _words(setting, SETTINGS), predictor, transfer, n_context)
-
-    from memviz.engine.backend import Backend
-
-    _, run, _ = run_trace(task, Backend(settings), store(settings), say=say)
+    run = answer(task, its).result
     said = {name: predict(known, run.trace, card)[0] for name, known in chosen.items()}
     ids = run.trace.generated_ids[0].tolist()
     if out is not None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import typer
 
-from memviz.catalog import Card, Model
 from memviz.errors import InputError
 from memviz.gallery import open_store
 from memviz.settings import Settings
 from memviz.store import Store
+from memviz.tasks.base import Context
 from memviz.tasks.trace import MAX_TEXT_BYTES
 
 
@@ -27,10 +27,9 @@ def store(settings: Settings) -> Store:
     return open_store(settings)
 
 
-def prepared(model: Model, settings: Settings) -> Card:
-    from memviz.engine.preparing import prepare  # torch takes seconds, and most bad input is found without it
-
-    return prepare(model, settings, say)
+def context_for(settings: Settings) -> Context:
+    """What tasks run with. torch takes seconds: the engine is started when something has to be computed."""
+    return Context(settings, store(settings), say=say)
 
 
 def read_text(path: Path) -> str:

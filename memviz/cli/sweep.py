@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from memviz.cli.shared import say, store
+from memviz.cli.shared import context_for
 from memviz.errors import InputError
 from memviz.settings import Settings, load_settings
-from memviz.sweeps.rowset import SUITE, RowSet, read_row_set
+from memviz.sweeps.rowset import NEAR_DUPLICATES, SUITE, RowSet, read_row_set
 from memviz.sweeps.running import BATCH, MALFORMED, run_sweep
-from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepTask
+from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepRequest
 
 NONE = "none"
 
@@ -38,7 +38,8 @@ def sweep(
     models: Annotated[str, typer.Option(help="Names of `memviz models`, separated by commas.")],
     out: Annotated[Path, typer.Option(help="Folder of the tables; a sweep that was left there goes on.")],
     data: Annotated[
-        str, typer.Option(help="suite, a file (.npy, .jsonl, .csv, .parquet), or the name of a saved row set.")
+        str,
+        typer.Option(help="suite, a file (.npy, .bin, .jsonl, .csv, .tsv, .parquet), or a name of `memviz data`."),
     ] = SUITE,
     contexts: Annotated[str, typer.Option(help="k of the context curve, or none.")] = _shown(CONTEXTS),
     context_mode: Annotated[str, typer.Option(help="sliding, anchored, or both with a comma.")] = SLIDING,
@@ -57,6 +58,13 @@ def sweep(
     id_column: Annotated[str | None, typer.Option(help="What a file calls its rows.")] = None,
     labels: Annotated[str | None, typer.Option(help="Further columns of a file to carry along.")] = None,
     labels_file: Annotated[Path | None, typer.Option(help="A .npy of one label a row, beside rows in .npy.")] = None,
+    ids_dtype: Annotated[str | None, typer.Option(help="Width of a .bin file's ids [recognised, and said].")] = None,
+    separator: Annotated[int | None, typer.Option(help="Id between documents of a .bin or 1-d .npy.")] = None,
+    pad_id: Annotated[int | None, typer.Option(help="Id that fills rows of ids up; they are cut there.")] = None,
+    window: Annotated[int | None, typer.Option(help="Cut rows into windows of so many tokens, the rows then.")] = None,
+    groups: Annotated[
+        str, typer.Option(help="near-duplicates, or none: every row stands for itself.")
+    ] = NEAR_DUPLICATES,
     positions: Annotated[bool, typer.Option(help="Also write one row a position.")] = False,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     batch: Annotated[int, typer.Option(help="Rows decoded together; another number computes all anew.")] = BATCH,
@@ -76,8 +84,13 @@ def sweep(
         "id_column": id_column,
         "labels": _words(labels),
         "labels_file": str(labels_file.resolve()) if labels_file else None,
+        "ids_dtype": ids_dtype,
+        "separator": separator,
+        "pad_id": pad_id,
+        "window": window,
+        "groups": groups,
     }
-    task = SweepTask(
+    task = SweepRequest(
         models=_words(models),
         rows=_row_set(data, filters, settings),
         contexts=_numbers("--contexts", contexts),
@@ -88,16 +101,15 @@ def sweep(
         dtype=dtype or settings.dtype,
         positions=positions,
     )
-
-    from memviz.engine.backend import Backend  # torch takes seconds, and most bad input is found without it
-
     folder = out.resolve()
-    manifest = run_sweep(task, Backend(settings), store(settings), folder, say=say, batch=batch).manifest
+    manifest = run_sweep(task, context_for(settings), folder, batch).manifest
     about, made = manifest["rows"], manifest["provenance"]
     typer.echo(
         f"{about['n']:,} rows, {len(task.models)} models: {manifest['tables']['sequences']['n_rows']:,} sequences in "
         f"{folder}; {made['batches_computed']:,} batches computed, {made['batches_reused']:,} from before"
     )
+    for said in about["read_as"]:
+        typer.echo(f"read as: {said}")
     if about["n_malformed"]:
         typer.echo(
             f"{about['n_malformed']:,} of {about['n_read']:,} rows cannot be used: {folder / MALFORMED} says why"

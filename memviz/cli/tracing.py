@@ -8,18 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from memviz.catalog import find_model, read_card
-from memviz.cli.shared import check_out, prepared, read_text, say, store
+from memviz.catalog import find_model
+from memviz.cli.shared import check_out, context_for, read_text
 from memviz.disk import write_text
 from memviz.errors import InputError
 from memviz.records import Decoding
 from memviz.settings import load_settings
+from memviz.tasks.base import answer, ready
 from memviz.tasks.trace import (
     DEFAULT_CONTEXT,
     DEFAULT_CONTINUATION,
     TraceTask,
     check_text,
-    run_trace,
     task_of_text,
     tokenizer_of,
 )
@@ -67,7 +67,7 @@ def trace(
         options["decoding"] = Decoding(**sampling, bar_eos=bar_eos)  # type: ignore[arg-type]
     except ValueError as error:
         raise InputError(str(error)) from None
-    found = find_model(model, settings)
+    find_model(model, settings)  # a name that is none is refused before any file is read
     if text_file is not None:
         text = read_text(text_file)
         check_text(text)
@@ -76,17 +76,16 @@ def trace(
         assert ids_file is not None
         task_of_ids = _task_of_ids(read_text(ids_file), str(ids_file), model, continuation, options)
 
-    card = read_card(found, settings) or prepared(found, settings)
+    its = context_for(settings)
+    card = ready(model, its)
     tokenizer = tokenizer_of(card, settings)
     task = task_of_ids or task_of_text(
         text, card, tokenizer, context or DEFAULT_CONTEXT, continuation, not decode_only, **options
     )
-    task.check(card)
 
-    from memviz.engine.backend import Backend
     from memviz.export import document
 
-    _, run, _ = run_trace(task, Backend(settings), store(settings), say=say)
+    run = answer(task, its).result
     write_text(out.resolve(), json.dumps(document(run, tokenizer), allow_nan=False, indent=1) + "\n")
 
 

@@ -8,6 +8,7 @@ import logging
 import math
 import platform
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -58,16 +59,20 @@ class Backend:
                 log.warning("%s", error)
             return noise
 
-    def provenance(self, loaded: Loaded, seconds: float) -> dict[str, Any]:
-        """What is shown beside a result and never hashed."""
+    @property
+    def where(self) -> tuple[str, str]:
+        """The device's kind, and the device in words."""
+        return self.device.type, device_name(self.device)
+
+    def provenance(
+        self, models: Mapping[str, str], dtype: str, seconds: float, libraries: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """What is shown beside a result and never hashed. models: what is said of those it is about."""
         return {
-            "model": loaded.card.name,
-            "label": loaded.card.label,
-            "revision": loaded.card.revision,
-            "weights": loaded.card.weights,
-            "dtype": loaded.dtype,
-            "device": device_name(loaded.device),
-            "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
+            **models,
+            "dtype": dtype,
+            "device": self.where[1],
+            "versions": {name: version(name) for name in ("torch", "transformers", "numpy", *libraries)},
             "seconds": round(seconds, 3),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +9,10 @@ from pathlib import Path
 
 import psutil
 import torch
-from filelock import FileLock, Timeout
 
-from memviz.disk import refusing
+from memviz.engine.turns import turn
 from memviz.errors import Failure
 from memviz.settings import Settings
-
-log = logging.getLogger(__name__)
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -83,22 +79,5 @@ def device_lock(settings: Settings, device: torch.device, waiting: Callable[[], 
 
     Raises Failure where the lock cannot be written.
     """
-    folder = settings.cache / "locks"
-    with refusing(settings.cache):
-        folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{device.type}.lock")
-    said = False
-    while True:
-        try:
-            with refusing(settings.cache):
-                lock.acquire(timeout=0.5)
-            break
-        except Timeout:
-            if not said:
-                log.info("waiting for another memviz process to leave device %s", device.type)
-            said = True
-            waiting()
-    try:
+    with turn(settings.cache, device.type, waiting):
         yield
-    finally:
-        lock.release()

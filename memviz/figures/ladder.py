@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from memviz.figures.component import Component, digest
 from memviz.figures.glyphs import segments
+from memviz.figures.source import Source, digest
 from memviz.figures.tracks import Series, Track, drawn_track, entropy_track, numbers, surprisals
 from memviz.measures.ladder import Ladder, Mode, character_spans, ladder_of
 from memviz.records import Piece, Scores, Target, Trace
@@ -22,7 +22,7 @@ FORMAT = 1
 METRICS = ("p", "entropy")
 N_LISTED = 6
 """Alternatives listed per model and position."""
-LADDER = Component("ladder/ladder", ("trace/trace", "ladder/ladder"))
+LADDER = Source("ladder/ladder", ("trace/trace", "ladder/ladder"))
 MODES: tuple[Mode, ...] = ("free_running", "teacher_forced")
 
 
@@ -184,6 +184,3 @@ def step_data(rungs: Sequence[Rung], exposures: np.ndarray | None, n_steps: int 
         points.append({"row": place, "step": rung.step, "score": float(one.score[0]), "logprob": mean, "seen": seen})
     steps = None if exposures is None else np.sort(exposures).tolist()
     return {"points": points, "exposures": steps, "n_steps": n_steps, "said": said}
-
-
-component_css, component_js, standalone_html = LADDER.css, LADDER.js, LADDER.page

@@ -12,8 +12,8 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from memviz.figures.component import FOLDER, Component, digest
 from memviz.figures.glyphs import segments
+from memviz.figures.source import Source, digest
 from memviz.figures.tracks import Series, Track, drawn_track, entropy_track, numbers, surprisals
 from memviz.records import Piece, Scores, Target, Trace
 
@@ -21,7 +21,7 @@ FORMAT = 1
 MODES = ("free_running", "teacher_forced")
 FILLS = ("match", "entropy", "surprisal", "rank", "margin")
 N_LISTED = 20  # alternatives listed per position
-TRACE = Component("trace/trace", ("trace/trace",))
+TRACE = Source("trace/trace", ("trace/trace",))
 
 
 class Pieces(TypedDict):
@@ -149,7 +149,3 @@ def _stretch(
         "top": [table.of(ids) for ids in top_ids],
         "top_surprisal": [surprisals(values) for values in top],
     }
-
-
-component_css, component_js, standalone_html = TRACE.css, TRACE.js, TRACE.page
-COMPONENT = FOLDER / "trace"

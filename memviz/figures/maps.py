@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from memviz.figures.component import Component, digest
 from memviz.figures.palette import palette
+from memviz.figures.source import Source, digest
 from memviz.measures.score import LEVELS
 
 Colour = Literal["level", "score", "domain", "exposures", "entropy", "step", "loop"]
@@ -37,7 +37,7 @@ CONTINUOUS: dict[str, tuple[float, float, str]] = {
 """Low and high end of the scale, and its unit; steps run to the map's last one."""
 N_SHADES = 32
 """Of a continuous scale."""
-MAP = Component("map/map", ("map/map",))
+MAP = Source("map/map", ("map/map",))
 _PLACES = 65535
 
 
@@ -187,6 +187,3 @@ def _palettes() -> dict[str, Any]:
         own = palette(mode)
         found[mode] = {"categorical": own.categorical, "sequential": own.sequential, "muted": own.muted}
     return found
-
-
-component_css, component_js = MAP.css, MAP.js

@@ -282,7 +282,7 @@ def boundary_figure(
 ) -> go.Figure:
     """Means around the start of the continuation, a line a group with its interval; t = 0 is the first position.
 
-    curves: of `boundary_curves`, times `scale`. null: band of independent hits. minus_all: less the mean of all rows.
+    curves: of `boundary_curves`, times `scale`. null: band of selection alone. minus_all: less the mean of all rows.
     moved: positions by which the edge is moved, and each group's means by index as then chosen.
     """
     traces: list[go.Scatter] = []
@@ -303,7 +303,7 @@ def boundary_figure(
             traces.append(_band(at, low, high, hue, 0.2, group))
             if null and mine["null"].notna().any():
                 traces.append(_band(at, of(mine["null_low"]), of(mine["null_high"]), colours.muted, 0.16, group))
-                traces.append(_quiet(at, of(mine["null"]), hue, "dot", group, "independent hits"))
+                traces.append(_quiet(at, of(mine["null"]), hue, "dot", group, "selection alone"))
         traces.append(
             go.Scatter(
                 x=at,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from memviz.figures.component import Component, digest
 from memviz.figures.glyphs import segments
+from memviz.figures.source import Source, digest
 from memviz.records import Piece
 
-SPLIT = Component("split/split", ("split/split",))
+SPLIT = Source("split/split", ("split/split",))
 N_SHOWN = 800
 """Tokens drawn at most; the border can be moved among them."""
 
@@ -27,6 +27,3 @@ def split_data(pieces: Sequence[Piece], n_tokens: int, n_context: int, n_continu
         "context": n_context,
         "continuation": n_continuation,
     }
-
-
-split_css, split_js = SPLIT.css, SPLIT.js

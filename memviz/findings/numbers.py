@@ -159,7 +159,7 @@ def _boundary(found: Material) -> str:
     parts = [
         "The study reports, for its own models, that n-gram frequency rises for memorized sequences and falls for\n"
         "unmemorized ones, and that entropy does the opposite. Above all: the jump minus that of all rows. Null: what\n"
-        "independent hits give for it, with the band of groups of this size. Moved edge: the jump 8 positions later,\n"
+        "selection alone gives for it, with the band of groups of this size. Moved edge: the jump 8 positions later,\n"
         "of the rows chosen there, minus that of all rows there. Medium: 0.4 ≤ M < 0.6, for exactly half is rare.\n"
         "Last, all contexts of the largest model together, clustered by row.\n"
     ]

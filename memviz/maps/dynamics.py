@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.maps.gathering import KeptStates, batches, choose, kept_states, together
-from memviz.maps.making import about, checked_card
 from memviz.maps.pairs import Pairs, apart, course
 from memviz.maps.records import GROUPS, LAST_CONTEXT, MEASURES, PAIRS, STATES, VARIANTS, Dynamics, Separation
-from memviz.maps.scope import Scope, scope_from
-from memviz.maps.task import result_key
+from memviz.maps.scope import Scope, ScopedTask
 from memviz.population.intervals import percentiles
-from memviz.records import BEFORE_NORM, from_arrays, to_arrays
-from memviz.store import Store, request_hash
-from memviz.sweeps.results import Sweep
-from memviz.tasks.base import Report, Say
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
+from memviz.records import BEFORE_NORM
+from memviz.tasks.base import Context, Report
 
 _NORMS = ("norm", "norm_low", "norm_high")
 _SEPARATING = [PAIRS.index(pair) for pair in (("memorized",) * 2, ("unmemorized",) * 2, ("memorized", "unmemorized"))]
@@ -35,8 +28,14 @@ MOST_ROWS = 3_000
 
 
 @dataclass(frozen=True)
-class DynamicsTask:
-    """One model's states of a scope's rows at every step, at the last layer. Raises InputError for fields of no use."""
+class DynamicsTask(ScopedTask[Dynamics]):
+    """One model's states of a scope's rows at every step, at the last layer. Raises InputError for fields of no use.
+
+    `report(done, total)` counts rows read, then steps.
+    """
+
+    kind = "dynamics"
+    record = Dynamics
 
     model: str
     scope: Scope
@@ -45,72 +44,20 @@ class DynamicsTask:
         if self.scope.n_rows is not None and self.scope.n_rows > MOST_ROWS:
             raise InputError(f"{self.scope.n_rows:,} rows were asked for: at most {MOST_ROWS:,} are compared")
 
-    def request(self) -> dict[str, Any]:
-        """The task as plain JSON, from which `dynamics_task_from` makes an equal one."""
-        return {"task": "dynamics", "model": self.model, "scope": self.scope.request()}
-
     @property
-    def hash(self) -> str:
-        """The name of a link and of the job."""
-        return request_hash(self.request())
+    def versions(self) -> dict[str, int]:
+        return {"dynamics": FORMAT}
 
-    def run(self, backend: Backend, store: Store, report: Report, say: Say) -> tuple[str, Dynamics, bool]:
-        """As `run_dynamics`."""
-        return run_dynamics(self, backend, store, report, say)
-
-
-def dynamics_task_from(request: dict[str, Any]) -> DynamicsTask:
-    """The task of a stored request. Raises InputError where it is of another kind or format."""
-    try:
-        if request["task"] != "dynamics":
-            raise KeyError(request["task"])
-        return DynamicsTask(request["model"], scope_from(request["scope"]))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"this stored request is no decoding dynamics ({error})") from None
-
-
-def dynamics_key(task: DynamicsTask, sweep: Sweep, device_kind: str) -> str:
-    """The key of a result. Raises InputError where the sweep does not have the model."""
-    return result_key(task, task.scope, (task.model,), sweep, device_kind, dynamics=FORMAT)
-
-
-def stored_dynamics(store: Store, key: str) -> Dynamics | None:
-    """A result from the store, or None where it must be computed."""
-    found = store.get(key)
-    try:
-        return None if found is None else from_arrays(Dynamics, found[0])
-    except (TypeError, ValueError):
-        store.delete(key)
-        return None
-
-
-def run_dynamics(
-    task: DynamicsTask,
-    backend: Backend,
-    store: Store,
-    report: Report = lambda done, total: None,
-    say: Say = lambda stage: None,
-) -> tuple[str, Dynamics, bool]:
-    """Key, result, and whether it was stored before; `report` counts rows read, then steps.
-
-    Raises InputError, Failure, and what `report` raises to cancel.
-    """
-    sweep, start = task.scope.sweep(), time.perf_counter()
-    key = dynamics_key(task, sweep, backend.device.type)
-    found = stored_dynamics(store, key)
-    if found:
-        return key, found, True
-    card = checked_card(task.model, sweep, backend, say)
-    chosen = choose(task.scope, sweep, task.model, MOST_ROWS)
-    layers = together(card, BEFORE_NORM)
-    with TemporaryFile(dir=backend.settings.cache) as file:
-        read = batches(chosen, layers, backend, store, report, say)
-        index = task.scope.k + np.arange(LAST_CONTEXT, task.scope.m)
-        states = kept_states(read, len(chosen.places), index, layers, file)
-        say("comparing sequences step by step")
-        made = dynamics_of(states, 2 * chosen.group + chosen.loop, chosen.units, chosen.n_passing, report)
-    store.put(key, to_arrays(made), about(task.request(), card, backend, time.perf_counter() - start))
-    return key, made, False
+    def compute(self, cards: Sequence[Card], context: Context) -> Dynamics:
+        chosen = choose(self.scope, self.scope.sweep(), self.model, MOST_ROWS)
+        layers = together(cards[0], BEFORE_NORM)
+        with TemporaryFile(dir=context.settings.cache) as file:
+            read = batches(chosen, layers, context)
+            index = self.scope.k + np.arange(LAST_CONTEXT, self.scope.m)
+            states = kept_states(read, len(chosen.places), index, layers, file)
+            context.say("comparing sequences step by step")
+            strata = 2 * chosen.group + chosen.loop
+            return dynamics_of(states, strata, chosen.units, chosen.n_passing, context.report)
 
 
 def dynamics_of(

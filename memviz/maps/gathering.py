@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import numpy as np
 
@@ -14,16 +14,10 @@ from memviz.errors import InputError
 from memviz.maps.scope import Scope
 from memviz.measures.templates import repeating
 from memviz.records import BEFORE_NORM, States
-from memviz.store import Store
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.states import Texts, states_of, texts_of
-from memviz.tasks.base import Report, Say
-from memviz.weights import read_json
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
-
-_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+from memviz.tasks.base import Context
+from memviz.weights import depth_and_width
 
 
 @dataclass(frozen=True)
@@ -101,12 +95,10 @@ def choose(scope: Scope, sweep: Sweep, model: str, most: int) -> Chosen:
 
 def last_layer(card: Card) -> int:
     """The number of a model's last layer, from its configuration. Raises InputError where it does not say."""
-    config = read_json(Path(card.folder) / "config.json")
-    config = config.get("text_config") or config
-    found = next((config[name] for name in _LAYERS if isinstance(config.get(name), int)), None)
+    found, _ = depth_and_width(Path(card.folder))
     if found is None:
         raise InputError(f"the configuration of {card.name} does not say how many layers it has: name the layer")
-    return int(found)
+    return found
 
 
 def checked_layer(card: Card, layer: int | None) -> int:
@@ -126,14 +118,10 @@ def together(card: Card, layer: int) -> tuple[int, ...]:
     return (last, BEFORE_NORM) if layer in (last, BEFORE_NORM) else (layer,)
 
 
-def batches(
-    chosen: Chosen, layers: tuple[int, ...], backend: Backend, store: Store, report: Report, say: Say
-) -> Iterator[tuple[np.ndarray, States]]:
+def batches(chosen: Chosen, layers: tuple[int, ...], context: Context) -> Iterator[tuple[np.ndarray, States]]:
     """Numbers (b,) among the chosen rows and their states, p = k + m, batch by batch."""
     scope = chosen.scope
-    for places, states in states_of(
-        chosen.texts, chosen.places, layers, scope.dtype, backend, store, scope.free_running, report, say
-    ):
+    for places, states in states_of(chosen.texts, chosen.places, layers, scope.dtype, context, scope.free_running):
         yield np.searchsorted(chosen.places, places), states
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from memviz.catalog import Card
 from memviz.errors import InputError
+from memviz.maps.layout import PROJECTION
 from memviz.population.filters import Filters
+from memviz.store.keys import request_of
 from memviz.sweeps.results import Sweep, read_sweep
+from memviz.tasks.base import Device, Task, result_key
 from memviz.weights import BYTES_PER_PARAMETER
+
+R = TypeVar("R", covariant=True)
 
 
 def check_seed(seed: int) -> None:
@@ -49,19 +56,46 @@ class Scope:
         """Raises InputError where the folder holds none."""
         return read_sweep(self.folder)
 
-    def request(self) -> dict[str, Any]:
-        """Plain JSON, from which `scope_from` makes an equal one."""
-        return asdict(self)
-
     def identity(self, sweep: Sweep) -> dict[str, Any]:
         """What of it decides a result: the sweep's own request and rows in place of where it lies."""
         manifest = sweep.manifest
         about = {"request": manifest["request"], "rows": manifest["rows"]["sha256"], "engine": manifest.get("engine")}
-        return {name: value for name, value in self.request().items() if name != "folder"} | {"sweep": about}
+        return {name: value for name, value in request_of(self).items() if name != "folder"} | {"sweep": about}
 
 
-def scope_from(request: dict[str, Any]) -> Scope:
-    """Raises KeyError, TypeError or InputError where it is none."""
-    values = {f.name: request[f.name] for f in fields(Scope)}
-    filters = {name: tuple(each) for name, each in values["filters"].items()}
-    return Scope(**values | {"filters": Filters(**filters)})
+class ScopedTask(Task[R]):
+    """A question about the states of a scope's rows. Its key needs the sweep, and no model."""
+
+    on_device = False
+    keyed_by_cards = False
+    libraries = ("scipy", "umap-learn", "numba")
+    if TYPE_CHECKING:
+
+        @property
+        def scope(self) -> Scope: ...
+
+    @property
+    def precision(self) -> str:
+        return self.scope.dtype
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Numbers that rise when its own numbers change."""
+        return {}
+
+    def check(self, cards: Sequence[Card]) -> None:
+        """Raise InputError where a model's weights are not those that were swept."""
+        sweep = self.scope.sweep()
+        for card in cards:
+            if card.weights != sweep.weights_of(card.name):
+                raise InputError(f"{card.name} has other weights than when {sweep.folder} was made: sweep it again")
+
+    def key(self, cards: Sequence[Card], device: Device) -> str:
+        """What was asked, the sweep's identity in place of its folder, weights as swept in place of names.
+
+        Raises InputError where the sweep does not have a model.
+        """
+        sweep = self.scope.sweep()
+        asked = {name: value for name, value in self.request().items() if name not in ("model", "models", "scope")}
+        asked |= {"scope": self.scope.identity(sweep), "weights": [sweep.weights_of(name) for name in self.model_names]}
+        return result_key(asked, self.precision, device, projection=PROJECTION, **self.versions)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.maps.gathering import alone, batches, checked_layer, choose, gather, together
-from memviz.maps.making import about, checked_card
 from memviz.maps.records import LAST_CONTEXT, Agreement, Similarity
-from memviz.maps.scope import Scope, scope_from
-from memviz.maps.task import result_key, spread_steps
+from memviz.maps.scope import Scope, ScopedTask
+from memviz.maps.task import spread_steps
 from memviz.measures.geometry import (
     MOST_ROWS,
     N_NEIGHBOURS,
@@ -24,20 +22,20 @@ from memviz.measures.geometry import (
     linear_cka,
     representational_similarity,
 )
-from memviz.records import from_arrays, to_arrays
-from memviz.store import Store, request_hash
-from memviz.sweeps.results import Sweep
-from memviz.tasks.base import Report, Say
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
+from memviz.tasks.base import Context
 
 N_SIMILAR_STEPS = 4
 
 
 @dataclass(frozen=True)
-class SimilarityTask:
-    """Two models' states of the same rows at some steps. Raises InputError for fields of no use."""
+class SimilarityTask(ScopedTask[Similarity]):
+    """Two models' states of the same rows at some steps. Raises InputError for fields of no use.
+
+    `report(done, total)` counts the rows of one model, then of the other.
+    """
+
+    kind = "similarity"
+    record = Similarity
 
     models: tuple[str, str]
     scope: Scope
@@ -58,81 +56,33 @@ class SimilarityTask:
     def model(self) -> str:
         return " and ".join(self.models)
 
-    def request(self) -> dict[str, Any]:
-        """The task as plain JSON, from which `similarity_task_from` makes an equal one."""
-        values = {name: list(getattr(self, name)) for name in ("models", "layers", "steps")}
-        return {"task": "similarity", **values, "scope": self.scope.request()}
-
     @property
-    def hash(self) -> str:
-        """The name of a link and of the job."""
-        return request_hash(self.request())
+    def model_names(self) -> tuple[str, ...]:
+        return self.models
 
-    def run(self, backend: Backend, store: Store, report: Report, say: Say) -> tuple[str, Similarity, bool]:
-        """As `run_similarity`."""
-        return run_similarity(self, backend, store, report, say)
+    def check(self, cards: Sequence[Card]) -> None:
+        super().check(cards)
+        for card, layer in zip(cards, self.layers, strict=True):
+            checked_layer(card, layer)
 
-
-def similarity_task_from(request: dict[str, Any]) -> SimilarityTask:
-    """The task of a stored request. Raises InputError where it is of another kind or format."""
-    try:
-        values = {name: tuple(request[name]) for name in ("models", "layers", "steps")}
-        return SimilarityTask(scope=scope_from(request["scope"]), **values)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"this stored request is no comparison of models ({error})") from None
-
-
-def similarity_key(task: SimilarityTask, sweep: Sweep, device_kind: str) -> str:
-    """The key of a result. Raises InputError where the sweep does not have a model."""
-    return result_key(task, task.scope, task.models, sweep, device_kind)
-
-
-def stored_similarity(store: Store, key: str) -> Similarity | None:
-    """A result from the store, or None where it must be computed."""
-    found = store.get(key)
-    try:
-        return None if found is None else from_arrays(Similarity, found[0])
-    except (TypeError, ValueError):
-        store.delete(key)
-        return None
+    def compute(self, cards: Sequence[Card], context: Context) -> Similarity:
+        sweep, states, rows = self.scope.sweep(), [], []
+        for card, wanted in zip(cards, self.layers, strict=True):
+            layer = checked_layer(card, wanted)
+            chosen = choose(self.scope, sweep, card.name, MOST_ROWS)
+            index = self.scope.k + np.array(self.steps)
+            read = batches(chosen, together(card, layer), context)
+            states.append(gather(read, len(chosen.places), index, layer)[0])
+            rows.append(chosen.rows)
+        if not np.array_equal(rows[0], rows[1]):
+            raise InputError(f"{self.model} were not asked about the same rows: sweep them together")
+        once = alone(chosen.units)  # permuted rows would tear near-duplicates apart
+        return _compare(states[0][:, once], states[1][:, once], np.array(self.steps, np.int32), context)
 
 
-def run_similarity(
-    task: SimilarityTask,
-    backend: Backend,
-    store: Store,
-    report: Report = lambda done, total: None,
-    say: Say = lambda stage: None,
-) -> tuple[str, Similarity, bool]:
-    """Key, result, and whether it was stored before; `report` counts the rows of one model, then of the other.
-
-    Raises InputError, Failure, and what `report` raises to cancel.
-    """
-    sweep, start = task.scope.sweep(), time.perf_counter()
-    key = similarity_key(task, sweep, backend.device.type)
-    found = stored_similarity(store, key)
-    if found:
-        return key, found, True
-    states, rows = [], []
-    for model, wanted in zip(task.models, task.layers, strict=True):
-        card = checked_card(model, sweep, backend, say)
-        layer = checked_layer(card, wanted)
-        chosen = choose(task.scope, sweep, model, MOST_ROWS)
-        index = task.scope.k + np.array(task.steps)
-        read = batches(chosen, together(card, layer), backend, store, report, say)
-        states.append(gather(read, len(chosen.places), index, layer)[0])
-        rows.append(chosen.rows)
-    if not np.array_equal(rows[0], rows[1]):
-        raise InputError(f"{task.model} were not asked about the same rows: sweep them together")
-    once = alone(chosen.units)  # permuted rows would tear near-duplicates apart
-    made = _compare(states[0][:, once], states[1][:, once], np.array(task.steps, np.int32), report, say)
-    store.put(key, to_arrays(made), about(task.request(), card, backend, time.perf_counter() - start))
-    return key, made, False
-
-
-def _compare(a: np.ndarray, b: np.ndarray, steps: np.ndarray, report: Report, say: Say) -> Similarity:
+def _compare(a: np.ndarray, b: np.ndarray, steps: np.ndarray, context: Context) -> Similarity:
     """(s, n, d) and (s, n, e) states of the same rows. Raises InputError for too few rows."""
-    say("comparing the two spaces")
+    context.say("comparing the two spaces")
     measures: dict[str, Callable[..., Permuted]] = {
         "cka": linear_cka,
         "knn_overlap": knn_overlap,
@@ -145,8 +95,8 @@ def _compare(a: np.ndarray, b: np.ndarray, steps: np.ndarray, report: Report, sa
                 found[name].append(measure(a[number], b[number]))
             except ValueError as error:
                 raise InputError(str(error)) from None
-            report(0, 0)
-        report(number + 1, len(steps))
+            context.report(0, 0)
+        context.report(number + 1, len(steps))
     values = {name: _agreement(each) for name, each in found.items()}
     numbers = (a.shape[1], N_NEIGHBOURS, N_PERMUTATIONS)
     n, q, n_permutations = (np.array(each, np.int32) for each in numbers)

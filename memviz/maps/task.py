@@ -1,23 +1,23 @@
-"""The request of a map."""
+"""The map of one model's hidden states: rows chosen, states gathered, laid out, judged."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from memviz.catalog import Card
 from memviz.errors import InputError
-from memviz.maps.layout import PROJECTION, UMAP
-from memviz.maps.records import LAST_CONTEXT, EmbeddingMap
-from memviz.maps.scope import Scope, check_seed, scope_from
-from memviz.records import BEFORE_NORM, from_arrays
-from memviz.store import Store, request_hash
-from memviz.sweeps.results import Sweep
-from memviz.tasks.base import ENGINE, Report, Say
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
+from memviz.maps.gathering import Chosen, alone, batches, checked_layer, choose, gather, together
+from memviz.maps.layout import UMAP, fit_basis, nearest, quality, umap_layout, warm_up
+from memviz.maps.layout.judging import n_judged_neighbours
+from memviz.maps.records import LAST_CONTEXT, EmbeddingMap, Silhouettes
+from memviz.maps.scope import Scope, ScopedTask, check_seed
+from memviz.measures.geometry import silhouette
+from memviz.records import BEFORE_NORM
+from memviz.tasks.base import Context, Say
 
 REDUCERS = ("pca", "umap")
 N_POINTS, MOST_POINTS = 10_000, 50_000
@@ -32,8 +32,14 @@ def spread_steps(m: int, n: int = N_STEPS) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class MapTask:
-    """A map of one model's states at one layer and some decoding steps. Raises InputError for fields of no use."""
+class MapTask(ScopedTask[EmbeddingMap]):
+    """A map of one model's states at one layer and some decoding steps. Raises InputError for fields of no use.
+
+    `report(done, total)` counts rows read, then points whose neighbours are known, then epochs.
+    """
+
+    kind = "map"
+    record = EmbeddingMap
 
     model: str
     scope: Scope
@@ -71,64 +77,79 @@ class MapTask:
                 "take fewer of either"
             )
 
-    def request(self) -> dict[str, Any]:
-        """The task as plain JSON, from which `map_task_from` makes an equal one."""
-        values = {name: getattr(self, name) for name in ("model", "layer", "reducer", "seed", "n_neighbours")}
-        return {"task": "map", **values, "steps": list(self.steps), "scope": self.scope.request()}
-
     @property
-    def hash(self) -> str:
-        """The name of a link and of the job."""
-        return request_hash(self.request())
+    def versions(self) -> dict[str, int]:
+        return {"umap": UMAP} if self.reducer == "umap" else {}
 
-    def run(self, backend: Backend, store: Store, report: Report, say: Say) -> tuple[str, EmbeddingMap, bool]:
-        """As `memviz.maps.making.run_map`."""
-        from memviz.maps.making import run_map
+    def check(self, cards: Sequence[Card]) -> None:
+        super().check(cards)
+        checked_layer(cards[0], self.layer)
 
-        return run_map(self, backend, store, report, say)
+    def compute(self, cards: Sequence[Card], context: Context) -> EmbeddingMap:
+        card, layer = cards[0], checked_layer(cards[0], self.layer)
+        chosen = choose(self.scope, self.scope.sweep(), self.model, N_POINTS // len(self.steps))
+        if len(chosen.places) * len(self.steps) > MOST_POINTS:
+            raise InputError(
+                f"{len(chosen.places):,} rows at {len(self.steps)} steps are more than {MOST_POINTS:,} points: "
+                "take fewer of either"
+            )
+        if self.reducer == "umap":
+            warm_up()  # it compiles while states are read
+        return self._made(chosen, card, layer, context)
+
+    def _made(self, chosen: Chosen, card: Card, layer: int, context: Context) -> EmbeddingMap:
+        steps, n = np.array(self.steps, np.int32), len(chosen.places)
+        index = self.scope.k + steps
+        found = batches(chosen, together(card, layer), context)
+        states, entropy = gather(found, n, index, layer)
+        points = states.reshape(-1, states.shape[2])
+        basis, reduced, xy, judged = _laid_out(points, self, context)
+        match = np.concatenate([np.ones((n, 1), bool), chosen.match], axis=1)[:, steps + 1]
+        return EmbeddingMap(
+            row=np.tile(chosen.rows, len(steps)),
+            step=np.repeat(steps, n),
+            xy=xy,
+            hits=np.tile(chosen.hits, len(steps)),
+            match=match.T.ravel(),
+            entropy=entropy.ravel(),
+            loop=np.tile(chosen.loop, len(steps)),
+            m=np.array(self.scope.m, np.int32),
+            layer=np.array(layer, np.int32),
+            n_passing=np.array(chosen.n_passing, np.int32),
+            basis=basis,
+            reduced=reduced if self.reducer == "umap" else None,
+            quality=judged,
+            silhouettes=silhouettes(states, steps, chosen.group, chosen.units, context.say),
+        )
 
 
-def map_task_from(request: dict[str, Any]) -> MapTask:
-    """The task of a stored request. Raises InputError where it is of another kind or format."""
+def _laid_out(points: np.ndarray, task: MapTask, context: Context) -> tuple[Any, ...]:
+    """Basis, (p, c) coordinates along it, (p, 2) places, quality. Raises InputError for points of no use."""
     try:
-        names = ("model", "layer", "reducer", "seed", "n_neighbours")
-        values = {name: request[name] for name in names} | {"steps": tuple(request["steps"])}
-        return MapTask(scope=scope_from(request["scope"]), **values)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"this stored request is no map ({error})") from None
+        wanted = max(task.n_neighbours - 1, n_judged_neighbours(len(points)))
+        context.say("finding neighbours")
+        neighbours = nearest(points, wanted, context.report)
+        basis = fit_basis(points)
+        reduced = basis.project(points)
+        xy = np.zeros((len(points), 2), np.float32)
+        xy[:, : reduced.shape[1]] = reduced[:, :2]
+        if task.reducer == "umap":
+            context.say("laying out with UMAP")
+            xy = umap_layout(neighbours.first(task.n_neighbours - 1), xy, task.seed, report=context.report)
+        context.say("judging the map")
+        return basis, reduced, xy, quality(points, xy, neighbours)
+    except InputError as error:
+        raise InputError(str(error)) from None
 
 
-def weights_of(sweep: Sweep, model: str) -> str:
-    """Weight identity of a model when it was swept. Raises InputError where the sweep does not have it."""
-    known = {each["name"]: each["weights"] for each in sweep.manifest["models"]}
-    if model not in known:
-        raise InputError(f"{sweep.folder} has no model {model!r}: it has {', '.join(known)}")
-    return known[model]
+def silhouettes(states: np.ndarray, steps: np.ndarray, group: np.ndarray, units: np.ndarray, say: Say) -> Silhouettes:
+    """Of memorized, half-memorized and unmemorized rows at each of s steps, from (s, n, d) states in full space.
 
-
-def result_key(task: Any, scope: Scope, models: tuple[str, ...], sweep: Sweep, device_kind: str, **further: Any) -> str:
-    """The key of a result: what was asked, the sweep's identity, weights, ENGINE, PROJECTION, below float32 the device.
-
-    `task` has a `request`, of which neither the models' names nor the sweep's folder count.
+    One row of each group of near-duplicates: shuffled labels would tear these apart.
     """
-    asked = {name: value for name, value in task.request().items() if name not in ("model", "models", "scope")}
-    where = {} if scope.dtype == "float32" else {"device": device_kind}
-    weights = [weights_of(sweep, model) for model in models]
-    versions = {"weights": weights, "engine": ENGINE, "projection": PROJECTION}
-    return request_hash(asked | {"scope": scope.identity(sweep)} | versions | where | further)
-
-
-def map_key(task: MapTask, sweep: Sweep, device_kind: str) -> str:
-    """The key of a map; needs no model and no torch. Raises InputError where the sweep does not have the model."""
-    further = {"umap": UMAP} if task.reducer == "umap" else {}
-    return result_key(task, task.scope, (task.model,), sweep, device_kind, **further)
-
-
-def stored_map(store: Store, key: str) -> EmbeddingMap | None:
-    """A map from the store, or None where it must be made."""
-    found = store.get(key)
-    try:
-        return None if found is None else from_arrays(EmbeddingMap, found[0])
-    except (TypeError, ValueError):
-        store.delete(key)
-        return None
+    say("comparing groups in full space")
+    inside = alone(units) & (group < 3)
+    found = [silhouette(each[inside], group[inside]) for each in states]
+    names = ("value", "null_mean", "null_low", "null_high")
+    numbers = {name: np.array([getattr(each, name) for each in found], np.float32) for name in names}
+    return Silhouettes(step=steps, n=np.array([each.n for each in found], np.int32), **numbers)

@@ -214,14 +214,15 @@ def _chances(between: np.ndarray, q: int) -> np.ndarray:
 def representational_similarity(a: np.ndarray, b: np.ndarray, n_permutations: int = N_PERMUTATIONS) -> Permuted:
     """Spearman correlation of the pairwise cosine distances of the same rows, -1 to 1, and with rows shuffled.
 
-    Kriegeskorte et al. 2008. Raises ValueError for fewer than 3 rows. Constant distances give NaN.
+    Kriegeskorte et al. 2008. Distances that rounding alone tells apart are tied. Raises ValueError for fewer than 3
+    rows. Constant distances give NaN.
     """
     a, b = _same_rows(a, b, 3, "representational similarity")
     upper = np.triu_indices(len(a), 1)
     ranks = []
     for points in (a, b):
         unit = unit_vectors(points.astype(np.float64))
-        values = rankdata(1 - (unit @ unit.T)[upper])
+        values = _ranks(1 - (unit @ unit.T)[upper])
         values -= values.mean()
         length = np.sqrt(np.square(values).sum())
         if not length > 0:
@@ -231,6 +232,15 @@ def representational_similarity(a: np.ndarray, b: np.ndarray, n_permutations: in
         ranks.append(square + square.T)
     found = _products(ranks[0], ranks[1], permutations(len(a), n_permutations)) / 2
     return _permuted(found[0], found[1:], len(a))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks of distances, the mean of their ranks for those that follow each other more closely than rounding tells."""
+    order = np.argsort(values, kind="stable")
+    apart = np.diff(values[order]) > _EQUALLY_FAR * float(values.max(initial=0))
+    level = np.empty(len(values))
+    level[order] = np.concatenate([[0], np.cumsum(apart)])
+    return rankdata(level)
 
 
 def _same_rows(a: np.ndarray, b: np.ndarray, least: int, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ that repeat or count on), recollection of the rest.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,13 +27,17 @@ def repeating(ids: np.ndarray) -> np.ndarray:
     They may start anywhere in its first half, and up to two tokens may follow them.
     """
     n, length = ids.shape
-    found = np.zeros(n, bool)
+    found, columns = np.zeros(n, bool), np.ascontiguousarray(ids.T)
     for period in range(1, length // 2 + 1):
-        same = ids[:, period:] == ids[:, :-period]
         for n_trimmed in range(_TRIMMED + 1):
-            start = min(length // 2 - 1, length - n_trimmed - 2 * period)
-            if start >= 0:
-                found |= same[:, start : length - n_trimmed - period].all(axis=1)
+            end = length - n_trimmed
+            start = min(length // 2 - 1, end - 2 * period)
+            if start < 0:
+                continue
+            maybe = np.flatnonzero((columns[end - 1] == columns[end - 1 - period]) & ~found)  # few rows, and cheap
+            if len(maybe):
+                rows = ids[maybe]
+                found[maybe] = (rows[:, start + period : end] == rows[:, start : end - period]).all(axis=1)
     return found
 
 
@@ -53,11 +58,22 @@ def incrementing(text: str) -> bool:
     return False
 
 
+def templates_of(ids: Sequence[np.ndarray], text_of: Callable[[np.ndarray], str]) -> list[str]:
+    """Of `TEMPLATES`, for each row of (length,) token ids; `text_of` gives what ids stand for."""
+    found = np.full(len(ids), "none", dtype=object)
+    lengths = np.array([len(row) for row in ids])
+    for length in np.unique(lengths[lengths > 1]):
+        same = np.flatnonzero(lengths == length)
+        found[same[repeating(np.stack([ids[row] for row in same]))]] = "repeating"
+    for row in np.flatnonzero(found == "none"):
+        if incrementing(text_of(ids[row])):
+            found[row] = "incrementing"
+    return found.tolist()
+
+
 def template_of(ids: np.ndarray, text: str) -> str:
     """Of `TEMPLATES`, for (length,) token ids and the text they stand for."""
-    if len(ids) > 1 and repeating(ids[None])[0]:
-        return "repeating"
-    return "incrementing" if incrementing(text) else "none"
+    return templates_of([ids], lambda row: text)[0]
 
 
 def memorization_class(n_duplicates: int | None, is_template: bool) -> str | None:

@@ -28,7 +28,7 @@ from memviz.population.curves import (
 from memviz.population.filters import Choices, Filters, choices
 from memviz.population.fits import SizeFit, size_fits
 from memviz.population.intervals import Estimate, estimate, resampled_sums, wilson
-from memviz.population.ngrams import Frequencies, frequencies, stored_frequencies
+from memviz.population.ngrams import CountTask, Frequencies, FrequencyTask
 from memviz.population.transitions import Transition, memorized_only_by, rows_of_cell, transition, transitions
 from memviz.population.weighting import POPULATIONS, Population, covered, row_weights, strata_of
 
@@ -38,9 +38,11 @@ __all__ = [
     "QUANTITIES",
     "Aligned",
     "Choices",
+    "CountTask",
     "Estimate",
     "Filters",
     "Frequencies",
+    "FrequencyTask",
     "Population",
     "SizeFit",
     "Transition",
@@ -53,7 +55,6 @@ __all__ = [
     "covered",
     "difference",
     "estimate",
-    "frequencies",
     "labels_of",
     "members",
     "memorized_only_by",
@@ -63,7 +64,6 @@ __all__ = [
     "rows_of_cell",
     "size_fits",
     "size_points",
-    "stored_frequencies",
     "strata_of",
     "summary",
     "transition",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from memviz.errors import InputError
+from memviz.population.curves import STRATUM_OF
+from memviz.population.intervals import design_units
 from memviz.population.ngrams import Frequencies
 from memviz.sweeps.results import Sweep
 
@@ -41,11 +43,13 @@ class Aligned:
     rows: np.ndarray
     """(n,) int64 row numbers, ascending."""
     units: np.ndarray
-    """(n,) int64 group of near-duplicates."""
+    """(n,) int64, as `design_units` gives them."""
     match: np.ndarray
     """(n, M) bool."""
     values: Mapping[str, np.ndarray]
     """Key of `QUANTITIES` -> (n, k + M) float64, NaN where undefined."""
+    unseen: Aligned | None = None
+    """Rows that these weights have read at most once, from which the null of M = 0 takes its hit rates."""
 
     def of(self, quantity: str) -> np.ndarray:
         """(n, k + M) values of a quantity. Raises InputError where it was not brought along."""
@@ -76,6 +80,7 @@ def align(
     free-running entropy is known at indices k - 1 and k only, and has no null. Raises InputError.
     """
     names = ["row", "group", "start", "m", "matches", "entropy_before", "entropy_at"]
+    names += STRATUM_OF
     condition = [("model", "==", model), ("mode", "==", mode), ("k", "==", k)]
     found = sweep.read("sequences", names, condition)
     found = found[found["m"] >= m].sort_values("row")
@@ -92,7 +97,10 @@ def align(
             raise InputError(f"these frequencies are not of {model} at k = {k}, {mode}: count them anew")
         for n in counted.orders:
             values[name.format(n)] = counted.of(n, rows)[:, first : first + k + n_decoded]
-    return Aligned(model, mode, k, m, rows, found["group"].to_numpy(np.int64), match, values)
+    units = design_units(found["group"].to_numpy(), *(found[name].to_numpy() for name in STRATUM_OF))
+    every = Aligned(model, mode, k, m, rows, units, match, values)
+    unseen = found["bucket"].le(1).fillna(False).to_numpy(bool)
+    return replace(every, unseen=every.where(unseen)) if unseen.any() else every
 
 
 def _entropies(sweep: Sweep, condition: list, rows: np.ndarray, p: int) -> dict[str, np.ndarray] | None:

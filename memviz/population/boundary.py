@@ -1,12 +1,13 @@
 """Entropy and n-gram frequency around the start of a continuation, by group, against what selection alone would give.
 
 measures.md, rule 1: a group chosen by its hits is also chosen by what makes hits easy. Every figure carries the null
-band of independent hits, the moved edge, and the difference from all rows.
+band of selection alone, the moved edge, and the difference from all rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -15,17 +16,19 @@ import pandas as pd
 from memviz.errors import InputError
 from memviz.population.aligned import EDGE, GROUPS, HIT_SHARE, TABLE_GROUPS, Aligned, bins_of, members
 from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles
-from memviz.population.selection import Selected, at_hits_and_misses, band, hit_rates, mixed
+from memviz.population.selection import Selected, at_hits_and_misses, band, coded, hit_rates, mixed
 
 ALL = "all"
-_NULL = ("null", "null_low", "null_high", "null_mean_low", "null_mean_high")
+_NULL = ("null", "null_low", "null_high", "null_mean_low", "null_mean_high", "detectable")
+_DETECTED = (NormalDist().inv_cdf(0.8) + NormalDist().inv_cdf(0.975)) / NormalDist().inv_cdf(0.975)
+"""A shift of so many half widths of a 95 % band lies beyond it in 80 % of samples."""
 
 
 def boundary_curves(aligned: Aligned, quantity: str, n_resamples: int = N_RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """One line a group (and "all") and index: the figure of one model and quantity.
 
     Columns: group, index (0 at the first context token), t (index - k), n, n_units, mean, low, high, null (expected of
-    a group of independent hits), null_low, null_high, all_rows. NaN where undefined; null NaN for "all".
+    a group by selection alone), null_low, null_high, all_rows. NaN where undefined; null NaN for "all".
     """
     values, k, m = aligned.of(quantity), aligned.k, aligned.m
     known = ~np.isnan(values).any(axis=0)
@@ -38,20 +41,20 @@ def boundary_curves(aligned: Aligned, quantity: str, n_resamples: int = N_RESAMP
         with np.errstate(divide="ignore", invalid="ignore"):
             means[name] = np.where(known, part[:, :-1] / part[:, -1:], np.nan)
     raw = bins_of(aligned, quantity, 0)
-    at, found = slice(k, k + m), None
+    at, found = slice(k, k + m), {}
     if raw is not None:
-        bins = _codes(raw)
-        rates = hit_rates(bins, aligned.match[:, :m], aligned.units, n_resamples, seed)
-        found = at_hits_and_misses(shown[:, at], bins, rates, aligned.units, n_resamples, seed)
+        hits = _Hits(raw, aligned.match[:, :m], aligned.units)
+        unseen = None if aligned.unseen is None else _hits_of(aligned.unseen, quantity, 0, m)
+        found = _expected(shown[:, at], hits, unseen, n_resamples, seed)
     tables = []
     for name, mask in member.items():
         low, high = percentiles(means[name][1:])
         n, n_units = int(mask.sum()), len(np.unique(aligned.units[mask]))
         null = null_low = null_high = np.full(p, np.nan)
-        if name != ALL and found is not None:
+        if name in found:
             anywhere = np.broadcast_to(shown.var(axis=0), means[ALL].shape)  # outside, any rows will do
             expected = Selected(means[ALL].copy(), anywhere.copy())
-            expected.mean[:, at], expected.variance[:, at] = mixed(found, HIT_SHARE[name])
+            expected.mean[:, at], expected.variance[:, at] = mixed(found[name], HIT_SHARE[name])
             null, (null_low, null_high) = expected.mean[0], band(expected, n_units, len(np.unique(aligned.units)), seed)
         columns_of = {"index": np.arange(p), "t": np.arange(p) - k, "n": n, "n_units": n_units}
         columns_of |= {"mean": means[name][0], "low": low, "high": high}
@@ -60,9 +63,40 @@ def boundary_curves(aligned: Aligned, quantity: str, n_resamples: int = N_RESAMP
     return pd.concat(tables, ignore_index=True)
 
 
-def _codes(bins: np.ndarray) -> np.ndarray:
-    """Bins numbered from 0, those that occur."""
-    return np.unique(bins, return_inverse=True)[1].reshape(bins.shape)
+class _Hits(NamedTuple):
+    """What decides groups: n rows at t positions."""
+
+    bins: np.ndarray
+    """(n, t) as `bins_of` gives them."""
+    match: np.ndarray
+    """(n, t) bool."""
+    units: np.ndarray
+
+    def first(self) -> _Hits:
+        """The first position alone."""
+        return _Hits(self.bins[:, :1], self.match[:, :1], self.units)
+
+
+def _hits_of(aligned: Aligned, quantity: str, start: int, m: int) -> _Hits | None:
+    bins = bins_of(aligned, quantity, start)
+    return None if bins is None else _Hits(bins, aligned.match[:, start : start + m], aligned.units)
+
+
+def _expected(
+    values: np.ndarray, hits: _Hits, unseen: _Hits | None, n_resamples: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Group -> `at_hits_and_misses` of (n, t) values.
+
+    M = 0 takes its hit rates from rows that the weights have not learnt, where such are known: among recited rows hits
+    no longer depend on how easy a token is, and what selects M = 0 would be missed.
+    """
+    near, codes = coded(hits.bins, *([] if unseen is None else [unseen.bins]))
+    rates = hit_rates(codes[0], hits.match, near, hits.units, n_resamples, seed)
+    found = dict.fromkeys(TABLE_GROUPS, at_hits_and_misses(values, codes[0], rates, hits.units, n_resamples, seed))
+    if unseen is not None:
+        rates = hit_rates(codes[1], unseen.match, near, unseen.units, n_resamples, seed + 1)
+        found["unmemorized"] = at_hits_and_misses(values, codes[0], rates, hits.units, n_resamples, seed)
+    return found
 
 
 class _Jumps(NamedTuple):
@@ -73,11 +107,13 @@ class _Jumps(NamedTuple):
     before: np.ndarray
     """(n,) value at index k - 1."""
     units: np.ndarray
-    bins: np.ndarray | None
-    """(n, m) as `bins_of` gives them; None where unknown."""
     match: np.ndarray
     """(n, m) bool."""
     member: dict[str, np.ndarray]
+    hits: _Hits | None
+    """At the first position; None where the bins are unknown."""
+    unseen: _Hits | None
+    """The same of rows that the weights have not learnt."""
 
 
 def _jumps(aligned: Aligned, quantity: str, start: int) -> _Jumps | None:
@@ -86,8 +122,17 @@ def _jumps(aligned: Aligned, quantity: str, start: int) -> _Jumps | None:
     if aligned.match.shape[1] < start + aligned.m or np.isnan(values[:, edge - 1 : edge + 1]).any() or not edge:
         return None
     member = {name: members(aligned, name, start) for name in TABLE_GROUPS}
-    match = aligned.match[:, start : start + aligned.m]
-    return _Jumps(values[:, edge], values[:, edge - 1], aligned.units, bins_of(aligned, quantity, start), match, member)
+    hits = _hits_of(aligned, quantity, start, aligned.m)
+    unseen = None if aligned.unseen is None else _hits_of(aligned.unseen, quantity, start, aligned.m)
+    return _Jumps(
+        values[:, edge],
+        values[:, edge - 1],
+        aligned.units,
+        aligned.match[:, start : start + aligned.m],
+        member,
+        hits and hits.first(),
+        unseen and unseen.first(),
+    )
 
 
 def _pooled(parts: Sequence[_Jumps | None]) -> _Jumps | None:
@@ -95,13 +140,17 @@ def _pooled(parts: Sequence[_Jumps | None]) -> _Jumps | None:
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
-    coded = [part.bins for part in known if part.bins is not None]
-    bins = np.concatenate(coded) if len(coded) == len(known) else None
     member = {name: np.concatenate([part.member[name] for part in known]) for name in TABLE_GROUPS}
     at, before, units, match = (
         np.concatenate([getattr(part, name) for part in known]) for name in ("at", "before", "units", "match")
     )
-    return _Jumps(at, before, units, bins, match, member)
+    hits, unseen = (_together([getattr(part, name) for part in known]) for name in ("hits", "unseen"))
+    return _Jumps(at, before, units, match, member, hits, unseen)
+
+
+def _together(parts: Sequence[_Hits | None]) -> _Hits | None:
+    known = [part for part in parts if part is not None]
+    return None if len(known) < len(parts) else _Hits(*(np.concatenate(each) for each in zip(*known, strict=True)))
 
 
 def boundary_differences(
@@ -111,7 +160,8 @@ def boundary_differences(
 
     Columns: model, k ("32" or "8+16+32"), group, n (row and k pairs), n_units, jump, jump_low, jump_high, all_rows,
     above, above_low, above_high (jump minus all rows), null, null_low, null_high (of `above` in a group of this size,
-    by selection alone), null_mean_low, null_mean_high (of the null's expectation alone),
+    by selection alone), null_mean_low, null_mean_high (of the null's expectation alone), detectable (shift beyond the
+    null that 80 % of samples would show), n_unseen (units whose hit rates the null of M = 0 takes; 0: those of all),
     edge, edge_low, edge_high (jump at k + 8 of the group chosen on positions 8 to m + 7; NaN where too few decoded),
     edge_above, edge_above_low, edge_above_high (that minus all rows there), n_edge (its pairs),
     fall, fall_low, fall_high (jump minus edge). Raises InputError for what cannot be pooled.
@@ -131,6 +181,7 @@ def boundary_differences(
         line: dict[str, object] = {"model": aligned[0].model, "k": "+".join(str(each.k) for each in aligned)}
         n_edge = 0 if moved is None else int(moved.member[group].sum())
         line |= {"group": group, "n": n, "n_units": n_units, "n_edge": n_edge, "all_rows": jump[0] - above[0]}
+        line["n_unseen"] = 0 if here.unseen is None else len(np.unique(here.unseen.units))
         spans = {"jump": jump, "above": above, "edge": edge, "edge_above": edge_above, "fall": jump - edge}
         for name, drawn in spans.items():
             low, high = percentiles(drawn[1:])
@@ -150,19 +201,20 @@ def _jump_of(jumps: _Jumps, group: str, n_resamples: int, seed: int) -> tuple[np
 
 
 def _null_of(jumps: _Jumps, group: str, n_units: int, n_resamples: int, seed: int) -> dict[str, float]:
-    """What independent hits would give for `above`, in a group of so many units."""
+    """What selection alone would give for `above`, in a group of so many units."""
     mask = jumps.member[group]
-    if jumps.bins is None or (group not in HIT_SHARE and not mask.any()):
+    if jumps.hits is None or (group not in HIT_SHARE and not mask.any()):
         return dict.fromkeys(_NULL, float("nan"))
     share = HIT_SHARE[group] if group in HIT_SHARE else float(jumps.match[mask].mean())
-    bins = _codes(jumps.bins)
-    rates = hit_rates(bins, jumps.match, jumps.units, n_resamples, seed)
-    values = np.stack([jumps.at, jumps.at - jumps.before], axis=1)
-    found = at_hits_and_misses(values, bins[:, [0, 0]], rates, jumps.units, n_resamples, seed)
+    # both values are chosen by the hit at the boundary, so the one hit rate serves both
+    hits = _Hits(*(np.repeat(each, 2, axis=1) for each in jumps.hits[:2]), jumps.units)
+    unseen = jumps.unseen and _Hits(*(np.repeat(each, 2, axis=1) for each in jumps.unseen[:2]), jumps.unseen.units)
+    found = _expected(np.stack([jumps.at, jumps.at - jumps.before], axis=1), hits, unseen, n_resamples, seed)[group]
     at, difference = (Selected(*(each[:, [i]] for each in mixed(found, share))) for i in range(2))
     every = drawn_sums(np.stack([jumps.at, np.ones(len(jumps.at))], axis=1), jumps.units, n_resamples, seed)
     above = Selected(at.mean - every[:, :1] / every[:, 1:], difference.variance)
     low, high = band(above, n_units, len(np.unique(jumps.units)), seed)
     mean_low, mean_high = percentiles(above.mean[1:, 0])
-    ends = zip(_NULL, (above.mean[0, 0], low[0], high[0], mean_low, mean_high), strict=True)
+    shift = _DETECTED * (high[0] - low[0]) / 2
+    ends = zip(_NULL, (above.mean[0, 0], low[0], high[0], mean_low, mean_high, shift), strict=True)
     return {name: float(end) for name, end in ends}

@@ -12,13 +12,24 @@ import pandas as pd
 
 from memviz.errors import InputError
 from memviz.measures.score import LEVELS, level_of
-from memviz.population.intervals import N_RESAMPLES, Estimate, estimate, percentiles, resampled_sums, wilson
+from memviz.population.intervals import (
+    N_RESAMPLES,
+    Estimate,
+    design_effect,
+    design_units,
+    estimate,
+    percentiles,
+    resampled_sums,
+    wilson,
+)
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.task import SLIDING
 
 Quantity = Literal["mean", "full"]
 """Mean score M, or the share of sequences with M = 1."""
 ABOUT = ("domain", "bucket", "background", "template", "memorization_class")
+STRATUM_OF = ("domain", "bucket", "background")
+"""Columns whose values the suite's rows were drawn by: a fixed number of each."""
 _KEY = ["model", "row", "group", "mode", "k"]
 _MATCHES = re.compile(r"n_matches_(\d+)")
 
@@ -54,7 +65,8 @@ def labels_of(sweep: Sweep) -> dict[str, str]:
 def size_points(sequences: pd.DataFrame, m: int = 32, k: int = 32, mode: str = SLIDING) -> pd.DataFrame:
     """One line a model and row, only rows that every model was asked: the same rows throughout.
 
-    Columns: model, row, group, mode, k, m, n_hits, score (0 to 1), level (0 to 4), and those of `ABOUT`.
+    Columns: model, row, group (the unit, as `design_units` gives it), mode, k, m, n_hits, score (0 to 1),
+    level (0 to 4), and those of `ABOUT`.
     Raises InputError where the sweep has no such m, k or mode.
     """
     chosen = sequences[_is(sequences, mode) & (sequences["k"] == k)]
@@ -89,6 +101,7 @@ def _points(chosen: pd.DataFrame, m: int) -> pd.DataFrame:
         raise InputError(f"the sweep has no scores at m = {m} here; it has m = {_listed(_lengths(chosen))}")
     found = chosen.loc[chosen[name].notna(), [*_KEY, name, *ABOUT]].rename(columns={name: "n_hits"})
     n_hits = found["n_hits"].to_numpy(np.int64)
+    found["group"] = design_units(found["group"].to_numpy(), *(found[name].to_numpy() for name in STRATUM_OF))
     return found.assign(m=m, n_hits=n_hits, score=n_hits / m, level=level_of(n_hits, m)).reset_index(drop=True)
 
 
@@ -138,6 +151,7 @@ def summary(
         effective = total**2 / (in_unit**2).sum(axis=0)  # Kish: n where all units weigh the same
         mean = of_unit[:, :n_lines].sum(axis=0) / total
     full = (points["n_hits"] == points["m"]).to_numpy()
+    indices = [np.flatnonzero(line == place) for place in range(n_lines)]
     columns: dict[str, Any] = {"n": lines.size().to_numpy(), "n_units": lines["group"].nunique().to_numpy()}
     columns |= {"mean": mean, "mean_low": low, "mean_high": high}
     columns["n_full"] = np.bincount(line, full, n_lines).astype(np.int64)
@@ -145,7 +159,9 @@ def summary(
     for name, member in shown.items():
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.minimum(np.bincount(line, weight * member, n_lines) / total, 1)
-        columns |= dict(zip((name, f"{name}_low", f"{name}_high"), (share, *wilson(share, effective)), strict=True))
+        effect = [design_effect(member[here], points["group"].to_numpy()[here]) for here in indices]
+        ends = wilson(share, effective / np.array(effect))
+        columns |= dict(zip((name, f"{name}_low", f"{name}_high"), (share, *ends), strict=True))
     names = lines.size().reset_index()[list(keys)]
     return pd.concat([names, pd.DataFrame(columns)], axis=1)
 

@@ -1,4 +1,7 @@
-"""Intervals over units: Wilson for shares, the percentile bootstrap for everything that is a function of sums."""
+"""Intervals over units: Wilson for shares, the percentile bootstrap for everything that is a function of sums.
+
+Rows of a designed sample are a fixed number of each stratum, so units are drawn within strata (measures.md, rule 7).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 
 N_RESAMPLES = 2000
 LEVEL = 0.95
 _AT_ONCE = 2**22
 """Draws of one batch: 32 MB of counts."""
-_KEPT = 2**24
-"""Draws that are kept for the next question about as many units: 32 MB, four times."""
+_KEPT = 2**23
+"""Draws of a stratum that are kept for the next question about as many units: 16 MB at most."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,39 @@ class Estimate:
     """Units (groups of near-duplicates) among them."""
 
 
+STRATUM = 2**40
+"""A unit's number is its group of near-duplicates plus its stratum times this; stratum 0 is no stratum of its own."""
+_LEAST = 2
+"""Units of a stratum, at least, that say how much it varies; smaller ones are drawn together."""
+
+
+def design_units(group: np.ndarray, *by: np.ndarray) -> np.ndarray:
+    """(n,) int64 units of n rows from their (n,) groups of near-duplicates, stratified by further (n,) columns.
+
+    A group is of the stratum of its first row. Rows whose columns are missing, and groups whose stratum has fewer
+    than 2, are of stratum 0.
+    """
+    table = pd.DataFrame({str(i): values for i, values in enumerate(by)})
+    numbered = table.groupby(list(table.columns), dropna=True, sort=True).ngroup()
+    stratum = numbered.fillna(-1).to_numpy(np.int64) + 1
+    names, first, place = np.unique(np.asarray(group, np.int64), return_index=True, return_inverse=True)
+    of_group = stratum[first]
+    of_group[np.bincount(of_group)[of_group] < _LEAST] = 0
+    return (names + STRATUM * of_group)[place]
+
+
+def design_effect(member: np.ndarray, units: np.ndarray) -> float:
+    """Variance of a share of (n,) rows drawn within strata, in variances of one drawn from all; at most 1.
+
+    A stratum's own share is taken half a row from 0 and 1, or a stratum that was always right would vary nothing.
+    """
+    strata, place = np.unique(units // STRATUM, return_inverse=True)
+    n, n_in = len(member), np.bincount(place)
+    share, whole = (np.bincount(place, member) + 0.5) / (n_in + 1), (member.sum() + 0.5) / (n + 1)
+    found = float((n_in * share * (1 - share)).sum() / (n * whole * (1 - whole)))
+    return min(found, 1.0) if len(strata) > 1 else 1.0
+
+
 def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the 95 % Wilson interval of shares of n (need not be whole); NaN for n = 0."""
     share, n = np.asarray(share, np.float64), np.asarray(n, np.float64)
@@ -43,41 +80,47 @@ def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def resampled_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = 0) -> np.ndarray:
     """(n_resamples, s) sums of the columns of (n, s) values over units drawn with replacement, in batches.
 
-    units (n,): rows of one unit are drawn together. The same units and seed give the same draws, whatever the values.
+    units (n,): rows of one unit are drawn together; those of `design_units` within their stratum, one fewer than it has
+    and each weighing so much more (Rao and Wu 1988), for a resample of all would vary too little. The same units and
+    seed give the same draws, whatever the values.
     """
     order = np.argsort(units, kind="stable")
     starts = np.flatnonzero(np.diff(units[order], prepend=units.min(initial=0) - 1))
     n_units = len(starts)
     sums = np.add.reduceat(np.asarray(values, np.float64)[order], starts, axis=0) if n_units else values
     found = np.zeros((n_resamples, values.shape[1]))
-    at = 0
-    for counts in _counts(n_units, n_resamples, seed) if n_units else ():
-        found[at : at + len(counts)] = counts.astype(np.float64) @ sums
-        at += len(counts)
+    strata = units[order][starts] // STRATUM
+    for i, stratum in enumerate(np.unique(strata)):
+        here = np.flatnonzero(strata == stratum)
+        n, at = len(here), 0
+        n_drawn = n - 1 if stratum else n
+        for counts in _counts(n, n_drawn, n_resamples, (seed, i)):
+            found[at : at + len(counts)] += counts.astype(np.float64) @ sums[here] * (n / n_drawn)
+            at += len(counts)
     return found
 
 
-def _counts(n_units: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """(b, n_units) how often each unit is drawn, b resamples at a time."""
+def _counts(n_units: int, n_drawn: int, n_resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:
+    """(b, n_units) how often each unit is among `n_drawn`, b resamples at a time."""
     if n_units * n_resamples > _KEPT:
-        yield from _drawn_anew(n_units, n_resamples, seed)
+        yield from _drawn_anew(n_units, n_drawn, n_resamples, seed)
         return
-    every, size = _drawn_once(n_units, n_resamples, seed), max(1, _AT_ONCE // n_units)
+    every, size = _drawn_once(n_units, n_drawn, n_resamples, seed), max(1, _AT_ONCE // n_units)
     for start in range(0, n_resamples, size):
         yield every[start : start + size]
 
 
-@lru_cache(maxsize=4)
-def _drawn_once(n_units: int, n_resamples: int, seed: int) -> np.ndarray:
+@lru_cache(maxsize=64)
+def _drawn_once(n_units: int, n_drawn: int, n_resamples: int, seed: tuple[int, int]) -> np.ndarray:
     """(n_resamples, n_units) counts: drawing them takes longer than all that is done with them."""
-    return np.concatenate(list(_drawn_anew(n_units, n_resamples, seed)))
+    return np.concatenate(list(_drawn_anew(n_units, n_drawn, n_resamples, seed)))
 
 
-def _drawn_anew(n_units: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
+def _drawn_anew(n_units: int, n_drawn: int, n_resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:
     generator, size = np.random.default_rng(seed), max(1, _AT_ONCE // n_units)
     for start in range(0, n_resamples, size):
         n = min(size, n_resamples - start)
-        drawn = generator.integers(0, n_units, (n, n_units))
+        drawn = generator.integers(0, n_units, (n, n_drawn))
         drawn += np.arange(n)[:, None] * n_units
         yield np.bincount(drawn.ravel(), minlength=n * n_units).reshape(n, n_units).astype(np.uint16)
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from memviz.catalog import Card, find_model
 from memviz.corpus import Corpus, Kind
 from memviz.corpus.index import UNDEFINED
+from memviz.corpus.known import index_of
+from memviz.demo.index import SUITE
 from memviz.errors import InputError
-from memviz.store import Store, request_hash
-from memviz.sweeps.results import Sweep
-from memviz.tasks.base import Report
+from memviz.sweeps.results import Sweep, read_sweep
+from memviz.tasks.base import Context, Device, Task, answer, ready
+from memviz.tasks.preparing import Errand, IndexTask
+from memviz.tasks.trace import tokenizer_of
 
 ORDERS = (1, 2, 3)
 FORMAT = 1
@@ -51,117 +56,137 @@ class Frequencies:
         return np.where(counts < 0, np.nan, counts / max(self.n_tokens, 1))
 
 
-def frequencies(
-    sweep: Sweep,
-    corpus: Corpus,
-    store: Store,
-    report: Report = lambda done, total: None,
-    kind: Kind = "other",
-    until_step: int | None = None,
-    generated: Generated | None = None,
-    orders: Sequence[int] = ORDERS,
-) -> Frequencies:
-    """Counts for every row of a sweep, kept in the store: milliseconds a row the first time, then at once.
+@dataclass(frozen=True)
+class Counts:
+    """What is kept of an answer; all else is in the question."""
 
-    Indices are those of the row. `kind` "other": own copies removed (rows that share 16 tokens with the row).
-    `generated` (model, mode, k): of the context and what that model wrote after it; then indices count from the first
-    context token. `report(done, total)` counts rows and may raise to stop.
+    counts: np.ndarray
+
+
+@dataclass(frozen=True)
+class FrequencyTask(Task[Frequencies]):
+    """Counts for every row of a sweep: milliseconds a row the first time, then at once; `report` counts rows.
+
+    Raises InputError where the sweep has not kept the tokens.
     """
-    asked = _Asked(sweep, corpus, kind, until_step, generated, tuple(orders))
-    found = asked.stored(store)
-    if found is None:
-        store.put(asked.key, {"counts": asked.count(report)}, {"request": asked.request})
-        found = asked.stored(store)
-    if found is None:  # the store may be too small for it
-        found = asked.count(report)
-    return asked.result(found)
 
+    kind = "frequencies"
+    record = Counts
+    on_device = False
+    keyed_by_cards = False
+    sweep: Sweep
+    corpus: Corpus
+    copies: Kind = "other"
+    """Which occurrences count; "other": own copies removed (rows that share 16 tokens with the row)."""
+    until_step: int | None = None
+    generated: Generated | None = None
+    """Count the context and what that model wrote after it; then indices count from the first context token."""
+    orders: tuple[int, ...] = ORDERS
 
-def stored_frequencies(
-    sweep: Sweep,
-    corpus: Corpus,
-    store: Store,
-    kind: Kind = "other",
-    until_step: int | None = None,
-    generated: Generated | None = None,
-    orders: Sequence[int] = ORDERS,
-) -> Frequencies | None:
-    """The same where it is in the store already, else None."""
-    asked = _Asked(sweep, corpus, kind, until_step, generated, tuple(orders))
-    found = asked.stored(store)
-    return None if found is None else asked.result(found)
+    @property
+    def model(self) -> str:
+        return self.corpus.manifest.name
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        return ()
 
-class _Asked:
-    """One question: which tokens, of which rows, in which stream; and the key of its answer."""
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Of the rows it is about. Raises InputError."""
+        return tokens_of(self.sweep, self.generated)
 
-    def __init__(
-        self,
-        sweep: Sweep,
-        corpus: Corpus,
-        kind: Kind,
-        until_step: int | None,
-        generated: Generated | None,
-        orders: tuple[int, ...],
-    ) -> None:
-        self.corpus, self.kind, self.until_step, self.generated, self.orders = (
-            corpus, kind, until_step, generated, orders
-        )  # fmt: skip
-        rows = sweep.rows.sort_values("row")
-        self.rows = rows["row"].to_numpy(np.int64)
-        self.truth = [np.asarray(ids, np.int64) for ids in rows["ids"]]
-        self.texts = self.truth
-        if generated is not None:
-            self._generated(sweep, generated)
-        about = corpus.manifest
-        self.request: dict[str, Any] = {
-            "task": "frequencies",
+    def request(self) -> dict[str, Any]:
+        """The very tokens and shards in place of where they lie."""
+        about = self.corpus.manifest
+        return {
+            "task": self.kind,
             "format": FORMAT,
             "index": [about.name, about.tokenizer_hash, about.rows, [entry.key for entry in about.shards]],
-            "kind": kind,
-            "until_step": until_step,
-            "orders": list(orders),
-            "truth": _digest(self.truth),
-            "texts": _digest(self.texts),
+            "kind": self.copies,
+            "until_step": self.until_step,
+            "orders": list(self.orders),
+            "truth": _digest(self.tokens.truth),
+            "texts": _digest(self.tokens.texts),
         }
-        self.key = request_hash(self.request)
 
-    def _generated(self, sweep: Sweep, generated: Generated) -> None:
-        model, mode, k = generated
-        found = sweep.read(
-            "sequences",
-            ["row", "start", "generated_ids"],
-            [("model", "==", model), ("mode", "==", mode), ("k", "==", k)],
-        )
-        found = found.dropna(subset="generated_ids")  # a packed sweep keeps them of one k
-        if found.empty:
-            raise InputError(f"the sweep has not kept what {model} wrote at k = {k}, {mode}: choose another k")
-        truth = dict(zip(self.rows.tolist(), self.truth, strict=True))
-        found = found.sort_values("row")
-        self.rows = found["row"].to_numpy(np.int64)
-        self.truth = [truth[row] for row in self.rows.tolist()]
-        self.texts = [
-            np.concatenate([ids[start : start + k], np.asarray(written, np.int64)])
-            for ids, start, written in zip(self.truth, found["start"], found["generated_ids"], strict=True)
-        ]
+    def key(self, cards: Sequence[Card], device: Device) -> str:
+        return self.hash
 
-    def stored(self, store: Store) -> np.ndarray | None:
-        found = store.get(self.key)
-        return None if found is None else found[0].get("counts")
+    def compute(self, cards: Sequence[Card], context: Context) -> Counts:
+        truth, texts, n = self.tokens.truth, self.tokens.texts, len(self.tokens.rows)
+        counts = np.full((n, len(self.orders), max(map(len, texts), default=0)), UNDEFINED, np.int64)
+        for i, (text, true) in enumerate(zip(texts, truth, strict=True)):
+            context.report(i, n)
+            own = self.corpus.own_rows(true) if self.copies == "other" else ()
+            counts[i, :, : len(text)] = self.corpus.counts(text, self.orders, self.copies, self.until_step, own)
+        context.report(n, n)
+        return Counts(counts)
 
-    def count(self, report: Report) -> np.ndarray:
-        counts = np.full((len(self.rows), len(self.orders), max(map(len, self.texts), default=0)), UNDEFINED, np.int64)
-        for i, (text, truth) in enumerate(zip(self.texts, self.truth, strict=True)):
-            report(i, len(self.rows))
-            own = self.corpus.own_rows(truth) if self.kind == "other" else ()
-            counts[i, :, : len(text)] = self.corpus.counts(text, self.orders, self.kind, self.until_step, own)
-        report(len(self.rows), len(self.rows))
-        return counts
+    def unpack(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Frequencies:
+        n_tokens, name = _tokens_until(self.corpus, self.until_step), self.corpus.manifest.name
+        return Frequencies(self.tokens.rows, self.orders, arrays["counts"], n_tokens, self.copies, name, self.generated)
 
-    def result(self, counts: np.ndarray) -> Frequencies:
-        n_tokens = _tokens_until(self.corpus, self.until_step)
-        name = self.corpus.manifest.name
-        return Frequencies(self.rows, self.orders, counts, n_tokens, self.kind, name, self.generated)
+
+@dataclass(frozen=True)
+class CountTask(Errand):
+    """Several counts of one sweep, in the index of one of its models; the suite's is built where it is not yet."""
+
+    kind = "count"
+    kept = False
+    sweep: str
+    """Its folder."""
+    model: str
+    """Whose training data are counted in."""
+    asked: tuple[tuple[str, int | None, Generated | None], ...]
+    """Copies, last step and generations of each, as `FrequencyTask` has them."""
+
+    def compute(self, cards: Sequence[Card], context: Context) -> str:
+        """Raises InputError, Failure."""
+        sweep, model = read_sweep(self.sweep), find_model(self.model, context.settings)
+        tokenizer = tokenizer_of(ready(self.model, context), context.settings)
+        if model.index == SUITE and index_of(model, tokenizer, context.settings) is None:
+            answer(IndexTask(SUITE), context)
+        corpus = index_of(model, tokenizer, context.settings)
+        for i, (copies, until_step, generated) in enumerate(self.asked if corpus else ()):
+            context.say("counting n-grams" + (f", {i + 1} of {len(self.asked)}" if len(self.asked) > 1 else ""))
+            assert corpus is not None
+            answer(FrequencyTask(sweep, corpus, copies, until_step, generated), context)  # type: ignore[arg-type]
+        return self.hash
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What is counted of n rows."""
+
+    rows: np.ndarray
+    """(n,) row numbers, ascending."""
+    truth: list[np.ndarray]
+    """Each row's own tokens, by which its copies are known."""
+    texts: list[np.ndarray]
+    """Each row's tokens that are counted."""
+
+
+def tokens_of(sweep: Sweep, generated: Generated | None) -> Tokens:
+    """The tokens of a sweep's rows. Raises InputError where it has not kept what a model wrote."""
+    table = sweep.rows.sort_values("row")
+    rows, truth = table["row"].to_numpy(np.int64), [np.asarray(ids, np.int64) for ids in table["ids"]]
+    if generated is None:
+        return Tokens(rows, truth, truth)
+    model, mode, k = generated
+    condition = [("model", "==", model), ("mode", "==", mode), ("k", "==", k)]
+    found = sweep.read("sequences", ["row", "start", "generated_ids"], condition)
+    found = found.dropna(subset="generated_ids").sort_values("row")  # a packed sweep keeps them of one k
+    if found.empty:
+        raise InputError(f"the sweep has not kept what {model} wrote at k = {k}, {mode}: choose another k")
+    by_row = dict(zip(rows.tolist(), truth, strict=True))
+    rows = found["row"].to_numpy(np.int64)
+    truth = [by_row[row] for row in rows.tolist()]
+    texts = [
+        np.concatenate([ids[start : start + k], np.asarray(written, np.int64)])
+        for ids, start, written in zip(truth, found["start"], found["generated_ids"], strict=True)
+    ]
+    return Tokens(rows, truth, texts)
 
 
 def _digest(texts: Sequence[np.ndarray]) -> str:

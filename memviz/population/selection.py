@@ -1,7 +1,7 @@
-"""What choosing rows by their hits does by itself: hits that depend on one quantity and on nothing else.
+"""What choosing rows by their hits does by itself: hits that depend on one quantity and on the position alone.
 
-measures.md, rule 1: with h = P(hit | bin), pooled over positions, a value f has mean E[f h] / E[h] at a hit and
-E[f (1 - h)] / E[1 - h] at a miss.
+measures.md, rule 1: with h_t = P(hit at t | bin), a value f at t has the mean E[f h_t] / E[h_t] at a hit and
+E[f (1 - h_t)] / E[1 - h_t] at a miss. Pooled over positions h would be wrong: hits of free-running decoding decay.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 
 from memviz.population.intervals import drawn_sums, percentiles
 
+SMOOTHING = 0.4
+"""Standard deviation, in bins, of the normal kernel that smooths h_t over its bins."""
 _CELLS = 2**24
 """Cells of one matrix of columns: 128 MB."""
 
@@ -25,15 +27,32 @@ class Selected(NamedTuple):
     """(1 + n_resamples, t), of one row."""
 
 
-def hit_rates(bins: np.ndarray, match: np.ndarray, units: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
-    """(1 + n_resamples, n_bins) P(hit | bin) from (n, m) bins and matches; 0 for a bin that was not drawn."""
-    n, m = bins.shape
-    n_bins = int(bins.max(initial=0)) + 1
-    place = np.repeat(np.arange(n), m) * n_bins + bins.ravel()
-    seen = np.bincount(place, minlength=n * n_bins).reshape(n, n_bins)
-    hit = np.bincount(place, match.ravel(), n * n_bins).reshape(n, n_bins)
-    drawn = drawn_sums(np.concatenate([hit, seen], axis=1), units, n_resamples, seed)
-    return drawn[:, :n_bins] / np.maximum(drawn[:, n_bins:], 1)
+def coded(*bins: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(c, c) kernel between the bins that occur in any of several arrays, and the arrays as numbers of those bins.
+
+    Bins are ordered whole numbers; -inf, none at all, counts as the one below the lowest.
+    """
+    levels, codes = np.unique(np.concatenate([each.ravel() for each in bins]), return_inverse=True)
+    if len(levels) > 1 and np.isneginf(levels[0]):
+        levels[0] = levels[1] - 1
+    near = np.exp(-(((levels[:, None] - levels) / SMOOTHING) ** 2) / 2) if len(levels) > 1 else np.ones((1, 1))
+    parts = np.split(codes.ravel(), np.cumsum([each.size for each in bins])[:-1])
+    return near, [part.reshape(each.shape) for part, each in zip(parts, bins, strict=True)]
+
+
+def hit_rates(
+    codes: np.ndarray, match: np.ndarray, near: np.ndarray, units: np.ndarray, n_resamples: int, seed: int
+) -> np.ndarray:
+    """(1 + n_resamples, t, c) P(hit at t | bin) from (n, t) bins and matches, smoothed by the kernel `near` (c, c)."""
+    (n, t), c = codes.shape, len(near)
+    rates = np.zeros((1 + n_resamples, t, c))
+    for place in range(t):
+        seen = np.zeros((n, c))
+        seen[np.arange(n), codes[:, place]] = 1
+        both = np.concatenate([seen * match[:, [place]], seen], axis=1)
+        drawn = drawn_sums(both, units, n_resamples, seed)
+        rates[:, place] = (drawn[:, :c] @ near) / np.maximum(drawn[:, c:] @ near, np.finfo(float).tiny)
+    return rates
 
 
 def at_hits_and_misses(
@@ -41,9 +60,9 @@ def at_hits_and_misses(
 ) -> np.ndarray:
     """(2, 1 + n_resamples, 2, t): at a hit and at a miss, the mean of (n, t) values and of their squares.
 
-    bins (n, t), `rates` as `hit_rates` gives them. NaN where no hit, or no miss, can be.
+    bins (n, t), `rates` as `hit_rates` gives them, of these or of other rows. NaN where no hit, or no miss, can be.
     """
-    (n, t), n_bins = values.shape, rates.shape[1]
+    (n, t), n_bins = values.shape, rates.shape[2]
     at_once = max(1, _CELLS // max(1, 3 * n_bins * n))
     parts = []
     for first in range(0, t, at_once):
@@ -53,8 +72,8 @@ def at_hits_and_misses(
             np.put_along_axis(columns[power], code[..., None], (value**power)[..., None], axis=2)
         flat = columns.transpose(2, 0, 1, 3).reshape(n, -1)
         sums = drawn_sums(flat, units, n_resamples, seed).reshape(-1, 3, len(value), n_bins)
-        hit = np.einsum("bptc,bc->bpt", sums, rates)
-        miss = np.einsum("bptc,bc->bpt", sums, 1 - rates)
+        here = rates[:, first : first + at_once]
+        hit, miss = (np.einsum("bptc,btc->bpt", sums, each) for each in (here, 1 - here))
         with np.errstate(divide="ignore", invalid="ignore"):
             parts.append(np.stack([each[:, 1:] / each[:, :1] for each in (hit, miss)]))
     return np.concatenate(parts, axis=3)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from memviz.errors import InputError
 from memviz.measures.score import LEVELS
-from memviz.population.intervals import N_RESAMPLES, Estimate, estimate, wilson
+from memviz.population.intervals import N_RESAMPLES, Estimate, design_effect, estimate, wilson
 
 N_LEVELS = len(LEVELS)
 
@@ -65,7 +65,8 @@ def transition(
     ones = np.eye(N_LEVELS**2)[cell]
     n, n_units = len(both), len(np.unique(units))
     share = float(kept_of(ones.sum(axis=0)))
-    low, high = wilson(np.array(share), _effective(units))
+    kept = both["smaller"].to_numpy() == both["larger"].to_numpy()
+    low, high = wilson(np.array(share), _effective(units) / design_effect(kept, units))
     return Transition(
         smaller,
         larger,

@@ -2,9 +2,9 @@
 
 No torch outside functions, no Streamlit. docs/predictor.md defines settings, measures and baselines.
 
-    task = fit_task(read_sweep(folder), "suite-1.8m", "causal")   # a frozen question: hash, run, a job like any other
-    task.run(backend, store, report, say)                         # writes fit_folder(...), goes on where it stopped
-    epochs_of(fit_folder(task, settings))                         # loss and validation curves, also while it runs
+    task = fit_task(read_sweep(folder), "suite-1.8m", "causal")   # a task like any other
+    answer(task, context)                                         # writes task.folder(...), goes on where it stopped
+    epochs_of(task.folder(settings))                              # loss and validation curves, also while it runs
     known = known_predictors(settings)                            # those of the cache, newest first, then the shipped
     tables = known[0].tables()                                    # metrics, curves, calibration, ... as DataFrames
     of_model = predictors_for(card, settings)                     # setting -> the one to use for a model
@@ -19,7 +19,7 @@ from memviz.predictor.evaluation import METRICS
 from memviz.predictor.known import Known, epochs_of, known_predictors, predictors_for, read_known
 from memviz.predictor.presets import PRESETS, SETTINGS
 from memviz.predictor.tables import TABLES, Tables
-from memviz.predictor.task import FitTask, expected_seconds, fit_folder, fit_task, fit_task_from
+from memviz.predictor.task import FitTask, expected_seconds, fit_task
 
 __all__ = [
     "METHODS",
@@ -34,9 +34,7 @@ __all__ = [
     "Tables",
     "epochs_of",
     "expected_seconds",
-    "fit_folder",
     "fit_task",
-    "fit_task_from",
     "known_predictors",
     "objection",
     "part_of",

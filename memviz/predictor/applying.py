@@ -69,10 +69,10 @@ def predict_context(
 ) -> np.ndarray:
     """(n, m) float32 P(generated token will be the true one), before anything is generated: one pass over the context.
 
-    context_ids: (n, k) with the tokenizer's leading tokens in front. Only for the context setting. Raises
+    context_ids: (n, k) with the tokenizer's leading tokens in front. Only for the context setting. The caller holds the
+    device. Raises
     InputError.
     """
-    from memviz.engine.devices import device_lock
     from memviz.predictor.features import Inputs
     from memviz.predictor.network.artifact import load
     from memviz.predictor.network.reading import read_contexts
@@ -81,8 +81,7 @@ def predict_context(
         raise InputError(f"the {known.setting} setting reads what is generated: use a predictor of the context setting")
     n_leading = len(card.leading_ids)
     _check(known, card, context_ids.shape[1] - n_leading)
-    with device_lock(backend.settings, backend.device, lambda: None):
-        read = read_contexts(backend.load(card, dtype), context_ids)
+    read = read_contexts(backend.load(card, dtype), context_ids)
     hidden = None if read.hidden is None else read.hidden[:, n_leading:]
     return load(known.folder).probability(Inputs(read.k - n_leading, hidden, read.statistics[:, n_leading:]))
 

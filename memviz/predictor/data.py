@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
-from memviz.catalog import find_model, read_card
+from memviz.catalog import find_model
+from memviz.corpus.known import index_of, seen_until
 from memviz.errors import InputError
+from memviz.population.ngrams import FrequencyTask
 from memviz.predictor.features import NGRAMS, STATISTICS, Inputs
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.states import states_of, texts_of
 from memviz.sweeps.task import SLIDING
-from memviz.tasks.base import Report, Say
+from memviz.tasks.base import Context, answer, ready
 from memviz.tasks.trace import tokenizer_of
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
-    from memviz.store import Store
+from memviz.weights import depth_and_width
 
 PARTS = ("train", "validation", "test")
 SHARES = (0.70, 0.15, 0.15)
@@ -89,14 +88,11 @@ def read_data(
     model: str,
     k: int,
     m: int,
-    backend: Backend,
-    store: Store,
+    context: Context,
     hidden: bool = True,
     ngrams: bool = False,
     n_rows: int | None = None,
     parts: tuple[str, ...] = PARTS,
-    report: Report = lambda done, total: None,
-    say: Say = lambda stage: None,
 ) -> PredictorData:
     """Rows of a sweep with their states from the store or the model. n_rows: so many, drawn by a hash.
 
@@ -108,7 +104,7 @@ def read_data(
     part = part_of(units)
     wanted = np.flatnonzero(np.isin(part, [PARTS.index(name) for name in parts]))
     wanted = _drawn(wanted, texts.rows, n_rows)
-    layer, width = _last_layer(model, sweep, backend, say)
+    layer, width = _last_layer(model, sweep, context)
     n_bytes = 2 * len(wanted) * (k + m) * width
     if hidden and n_bytes > MOST_BYTES:
         fit = MOST_BYTES // (n_bytes // len(wanted))
@@ -118,7 +114,7 @@ def read_data(
         )
     kept, statistics, places = [], [], []
     dtype = sweep.task.dtype
-    for found, states in states_of(texts, wanted, (layer,), dtype, backend, store, True, report, say):
+    for found, states in states_of(texts, wanted, (layer,), dtype, context):
         places.append(found)
         statistics.append(np.stack([getattr(states, name) for name in STATISTICS], axis=2))
         if hidden:
@@ -129,7 +125,7 @@ def read_data(
         raise InputError(f"the sweep has no rows of {model} in the parts {', '.join(parts)}")
     numbers = np.concatenate(statistics).astype(np.float32)
     if ngrams:
-        counts = _ngrams(sweep, model, k, m, texts.rows[chosen], backend, store, say)
+        counts = _ngrams(sweep, model, k, m, texts.rows[chosen], context)
         numbers = np.concatenate([numbers, counts], axis=2)
     return PredictorData(
         model=model,
@@ -151,47 +147,30 @@ def _drawn(wanted: np.ndarray, rows: np.ndarray, n_rows: int | None) -> np.ndarr
     return np.sort(wanted[sorted(range(len(wanted)), key=order.__getitem__)[:n_rows]])
 
 
-def _last_layer(model: str, sweep: Sweep, backend: Backend, say: Say) -> tuple[int, int]:
+def _last_layer(model: str, sweep: Sweep, context: Context) -> tuple[int, int]:
     """Number and width of a model's last layer. Raises InputError where the sweep was made with other weights."""
-    from memviz.engine.devices import device_lock
-    from memviz.engine.preparing import prepare
-    from memviz.engine.states import n_layers
-
-    card = prepare(find_model(model, backend.settings), backend.settings, say)
-    if card.weights != weights_of(sweep, model):
+    card = ready(model, context)
+    if card.weights != sweep.weights_of(model):
         raise InputError(f"the sweep was made with other weights of {model} than those of now: run the sweep again")
-    with device_lock(backend.settings, backend.device, lambda: None):
-        loaded = backend.load(card, sweep.task.dtype)
-    return n_layers(loaded), int(loaded.model.config.get_text_config().hidden_size)
+    depth, width = depth_and_width(Path(card.folder))
+    if depth is None or width is None:
+        raise InputError(f"the configuration of {model} does not say how many layers it has, or how wide they are")
+    return depth, width
 
 
-def weights_of(sweep: Sweep, model: str) -> str:
-    """Weight identity of one of a sweep's models. Raises InputError where it has none of this name."""
-    found = {about["name"]: about["weights"] for about in sweep.manifest["models"]}
-    if model not in found:
-        raise InputError(f"the sweep was not made with {model!r}: it has {', '.join(found)}")
-    return str(found[model])
-
-
-def _ngrams(
-    sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray, backend: Backend, store: Store, say: Say
-) -> np.ndarray:
+def _ngrams(sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray, context: Context) -> np.ndarray:
     """(n, k + m, 2) float32 log(1 + count) of the generated 1- and 2-grams, own copies removed; 0 for none.
 
     A checkpoint's counts are of what it had read.
     """
-    from memviz.corpus.known import index_of, seen_until
-    from memviz.population.ngrams import frequencies
-
-    found = find_model(model, backend.settings)
-    card = read_card(found, backend.settings)
-    corpus = None if card is None else index_of(found, tokenizer_of(card, backend.settings), backend.settings)
+    found = find_model(model, context.settings)
+    corpus = index_of(found, tokenizer_of(ready(model, context), context.settings), context.settings)
     if corpus is None:
         raise InputError(f"n-gram features need the index of what {model} was trained on: build it, or leave them out")
-    say("counting n-grams")
-    orders = tuple(range(1, len(NGRAMS) + 1))
-    until = seen_until(found.step, found.n_steps)
-    counted = frequencies(sweep, corpus, store, until_step=until, generated=(model, SLIDING, k), orders=orders)
+    context.say("counting n-grams")
+    orders, until = tuple(range(1, len(NGRAMS) + 1)), seen_until(found.step, found.n_steps)
+    asked = FrequencyTask(sweep, corpus, until_step=until, generated=(model, SLIDING, k), orders=orders)
+    counted = answer(asked, context).result
     counts = counted.counts[np.searchsorted(counted.rows, rows)][:, :, : k + m]
     return np.log1p(np.maximum(counts, 0)).transpose(0, 2, 1).astype(np.float32)
 

@@ -7,14 +7,17 @@ import json
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import field, fields, is_dataclass
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from memviz.errors import InputError
 
+R = TypeVar("R")
+LATER, ASIDE = "later", "aside"
+"""Marks in the metadata of a field."""
 HASH = re.compile(r"[0-9a-f]{64}")
 PREFIX = re.compile(r"[0-9a-f]{8,64}")
 
@@ -39,25 +42,70 @@ def request_hash(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json("request", request).encode()).hexdigest()
 
 
+def later(default: Any) -> Any:
+    """A field of a request that came after others had been stored: at its default it is left out, and so it is read."""
+    return field(default=default, metadata={LATER: True})
+
+
+def aside(default: Any) -> Any:
+    """A field that changes speed and no number: in no request, and of no account where two are compared."""
+    return field(default=default, compare=False, repr=False, metadata={ASIDE: True})
+
+
+def request_of(record: Any) -> dict[str, Any]:
+    """A frozen record as plain JSON, nested records too, from which `record_of` makes an equal one."""
+    asked = [each for each in fields(record) if ASIDE not in each.metadata]
+    values = {each.name: getattr(record, each.name) for each in asked}
+    left_out = {each.name for each in asked if LATER in each.metadata and values[each.name] == each.default}
+    return {name: _plain(value) for name, value in values.items() if name not in left_out}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return request_of(value)
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 @cache
-def _checks(kind: type) -> Mapping[str, TypeAdapter[Any]]:
-    hints = {name: hint for name, hint in get_type_hints(kind).items() if not is_dataclass(hint)}
-    return types.MappingProxyType({n: TypeAdapter(hint, config=ConfigDict(strict=True)) for n, hint in hints.items()})
+def _hints(kind: type) -> Mapping[str, Any]:
+    """Field -> the kind of record it holds, or what checks its value."""
+    hints = get_type_hints(kind)
+    asked = [each.name for each in fields(kind) if ASIDE not in each.metadata]
+    strict = ConfigDict(strict=True)
+    return types.MappingProxyType(
+        {n: hints[n] if is_dataclass(hints[n]) else TypeAdapter(hints[n], config=strict) for n in asked}
+    )
 
 
-def request_fields(kind: type, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain fields of a frozen request from stored JSON, whose lists are tuples there; nested ones are left out.
+def record_of(kind: type[R], request: Mapping[str, Any]) -> R:
+    """The frozen record of stored JSON, whose lists are tuples there; a `later` field that is missing has its default.
 
-    Raises KeyError for a field that is missing, TypeError for one of another type.
+    Raises KeyError for another field that is missing, TypeError for one of another type and for one that is unknown,
+    and what the record itself raises.
     """
-    names = _checks(kind)
-    found = {name: tuple(value) if isinstance(value := request[name], list) else value for name in names}
-    for name, check in names.items():
-        try:
-            check.validate_python(found[name])
-        except ValidationError:
-            raise TypeError(f"{name} is {request[name]!r:.60}") from None
-    return found
+    hints = _hints(kind)
+    unknown = sorted(set(request) - set(hints))
+    if unknown:
+        raise TypeError(f"{unknown[0]:.60} is unknown")
+    came_later = {each.name for each in fields(kind) if LATER in each.metadata}  # type: ignore[arg-type]
+    return kind(
+        **{name: _read(name, hints[name], request[name]) for name in hints if name in request or name not in came_later}
+    )
+
+
+def _read(name: str, hint: Any, value: Any) -> Any:
+    if isinstance(hint, type) and isinstance(value, Mapping):
+        return record_of(hint, value)
+    try:
+        if isinstance(hint, type):
+            raise TypeError(name)
+        return hint.validate_python(_tuples(value))
+    except (TypeError, ValidationError):
+        raise TypeError(f"{name} is {value!r:.60}") from None
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def checked_key(key: str) -> str:

@@ -1,73 +1,150 @@
 """Groups of near-duplicate rows: rows joined, directly or through others, by a shared run of tokens.
 
-Rows shorter than such a run are joined where they are equal.
+Rows shorter than such a run are joined where they are equal. Hashes of all runs are written once, into buckets on disk
+by their first bits; each bucket is then sorted by itself, so that time is linear and memory does not grow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 
+from memviz.errors import InputError
+
 WINDOW = 16
 """Rows that share this many tokens in a row count as near-duplicates."""
-WINDOWS_AT_ONCE = 2**22
+AT_ONCE = 2**21
+"""Hashes that are sorted in memory before they are written."""
+IN_BUCKET = 2**22
+"""Hashes of a bucket, about."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIERS = np.random.default_rng(0).integers(1, 2**63, WINDOW, np.uint64) * np.uint64(2) + np.uint64(1)
+Block = tuple[np.ndarray, np.ndarray]
+"""(t,) ids of some rows, one after the other, and (n,) how many each has."""
 
 
-def _hashes(ids: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
-    """(length - 15,) uint64 of each run of 16 tokens; two different ones agree by a chance of about 2^-60.
+def hashes_of(ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(w,) uint64 of each run of 16 tokens and (w,) its row; different runs agree by a chance of about 2^-60.
 
     A shorter row is one run, of itself and what no row has.
     """
-    absent = np.full(max(0, WINDOW - len(ids)), -1, np.int64)
-    mixed = np.concatenate([ids, absent]).astype(np.uint64) * _MIX
+    room = np.maximum(lengths, WINDOW)
+    row = np.repeat(np.arange(len(room)), room)
+    filled = np.full(len(row), -1, np.int64)
+    starts = room.cumsum() - room
+    filled[np.arange(len(ids)) + np.repeat(starts - (lengths.cumsum() - lengths), lengths)] = ids
+    mixed = filled.astype(np.uint64) * _MIX
     mixed ^= mixed >> np.uint64(29)
     mixed *= _MIX
-    windows = np.lib.stride_tricks.sliding_window_view(mixed, WINDOW)
-    return (windows * multipliers).sum(axis=1, dtype=np.uint64)
+    n = len(mixed) - WINDOW + 1
+    hashes = np.zeros(max(n, 0), np.uint64)
+    for place, multiplier in enumerate(_MULTIPLIERS):
+        hashes += mixed[place : place + n] * multiplier
+    whole = row[:n] == row[WINDOW - 1 :]
+    return hashes[whole], row[:n][whole]
 
 
-def near_duplicate_groups(read: Callable[[], Iterable[np.ndarray]], n: int, n_windows: int) -> np.ndarray:
-    """(n,) int64: for each row the smallest row it is joined with.
+def near_duplicate_groups(
+    blocks: Iterable[Block], n: int, n_windows: int, folder: Path, watch: Callable[[float], None] = lambda part: None
+) -> np.ndarray:
+    """(n,) int64, a file of `folder`: for each row the smallest row it is joined with.
 
-    `read` gives the rows' ids anew; it is called once for every `WINDOWS_AT_ONCE` of the `n_windows` runs, so that
-    memory holds 8 bytes a row besides.
+    `n_windows` is about how many runs the rows have. `watch` is told how much is done, from 0 to 1. Raises InputError
+    where the disk has no room, OSError.
     """
-    multipliers = np.random.default_rng(0).integers(1, 2**63, WINDOW, np.uint64) * np.uint64(2) + np.uint64(1)
-    label = np.arange(n)
-    n_parts = max(1, -(-n_windows // WINDOWS_AT_ONCE))
-    for part in range(n_parts):
-        found = list(_of_part(read(), multipliers, part, n_parts))
-        if not found:
-            continue
-        hashes = np.concatenate([hashes for _, hashes in found])
-        rows = np.repeat([row for row, _ in found], [len(hashes) for _, hashes in found])
-        order = np.argsort(hashes, kind="stable")
-        hashes, rows = hashes[order], rows[order]
-        same = np.flatnonzero((hashes[1:] == hashes[:-1]) & (rows[1:] != rows[:-1]))
-        _join(label, rows[same], rows[same + 1])
+    label = np.memmap(folder / "labels", np.int64, "w+", shape=(n,))
+    for start in range(0, n, AT_ONCE):
+        label[start : start + AT_ONCE] = np.arange(start, min(n, start + AT_ONCE))
+    buckets = _Buckets(folder, n, n_windows)
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    n_waiting = first = 0
+    for ids, lengths in blocks:
+        hashes, row = hashes_of(ids, lengths)
+        waiting.append((hashes, row + first))
+        n_waiting, first = n_waiting + len(hashes), first + len(lengths)
+        if n_waiting >= AT_ONCE:
+            buckets.add(*_joined(label, waiting))
+            waiting, n_waiting = [], 0
+        watch(0.5 * first / n)
+    if waiting:
+        buckets.add(*_joined(label, waiting))
+    for bucket in range(buckets.n):
+        _joined(label, [buckets.take(bucket)])
+        watch(0.5 + 0.5 * (bucket + 1) / buckets.n)
+    for start in range(0, n, AT_ONCE):
+        roots_of(label, np.arange(start, min(n, start + AT_ONCE)))
     return label
 
 
-def _of_part(
-    rows: Iterable[np.ndarray], multipliers: np.ndarray, part: int, n_parts: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Row and those of its hashes that belong to one part."""
-    for row, ids in enumerate(rows):
-        hashes = np.unique(_hashes(ids, multipliers))
-        yield row, hashes[(hashes >> np.uint64(33)) % np.uint64(n_parts) == part]
+def _joined(label: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Join rows of equal hashes; the hashes, rising, each once with the first of its rows."""
+    hashes = np.concatenate([part[0] for part in parts])
+    order = np.argsort(hashes, kind="stable")
+    hashes, rows = hashes[order], np.concatenate([part[1] for part in parts])[order].astype(np.int64)
+    again = hashes[1:] == hashes[:-1]
+    _join(label, rows[1:][again], rows[:-1][again])
+    first = np.concatenate([[True], ~again]) if len(hashes) else np.zeros(0, bool)
+    return hashes[first], rows[first]
 
 
 def _join(label: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
-    """Lower labels, in place, until both ends of every edge carry the same."""
-    while True:
-        lowest = np.minimum(label[left], label[right])
-        before = label.copy()
-        for end in (left, right):
-            np.minimum.at(label, before[end], lowest)
-            np.minimum.at(label, end, lowest)
-        while (label[label] != label).any():
-            label[:] = label[label]
-        if (label == before).all():
-            return
+    """Hang the larger root of every pair onto the smaller, in place, until both have the same."""
+    while len(left):
+        a, b = roots_of(label, left), roots_of(label, right)
+        differ = a != b
+        left, right, a, b = left[differ], right[differ], a[differ], b[differ]
+        np.minimum.at(label, np.maximum(a, b), np.minimum(a, b))
+
+
+def roots_of(label: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(r,) the last row that labels lead to from each of (r,) rows, which are then labelled so."""
+    roots = label[rows]
+    while not np.array_equal(up := label[roots], roots):
+        roots = up
+    label[rows] = roots
+    return roots
+
+
+class _Buckets:
+    """Hashes with their rows on disk, by the first bits of the hash."""
+
+    def __init__(self, folder: Path, n_rows: int, n_windows: int) -> None:
+        self.folder, self._row_type = folder, np.dtype(np.uint32 if n_rows < 2**32 else np.int64)
+        self._bits = max(0, (n_windows // IN_BUCKET).bit_length())
+        needed, free = n_windows * (8 + self._row_type.itemsize), shutil.disk_usage(folder).free
+        if needed > free:
+            raise InputError(
+                f"finding near-duplicates among {n_rows:,} rows takes about {needed / 1e9:.1f} GB in {folder.parent}; "
+                f"{free / 1e9:.1f} GB are free: make room, or leave it out with --groups none"
+            )
+
+    @property
+    def n(self) -> int:
+        return 2**self._bits
+
+    def add(self, hashes: np.ndarray, rows: np.ndarray) -> None:
+        """Rising hashes."""
+        ends = (
+            np.searchsorted(hashes >> np.uint64(64 - self._bits), np.arange(self.n), "right")
+            if self._bits
+            else [len(hashes)]
+        )
+        start = 0
+        for bucket, end in enumerate(ends):
+            if end > start:
+                for name, values in (("hashes", hashes), ("rows", rows.astype(self._row_type))):
+                    with (self.folder / f"{name}-{bucket}").open("ab") as file:
+                        file.write(values[start:end].data)
+            start = end
+
+    def take(self, bucket: int) -> tuple[np.ndarray, np.ndarray]:
+        """What is in a bucket, which is emptied."""
+        found = []
+        for name, kind in (("hashes", np.dtype(np.uint64)), ("rows", self._row_type)):
+            path = self.folder / f"{name}-{bucket}"
+            found.append(np.fromfile(path, kind) if path.exists() else np.zeros(0, kind))
+            path.unlink(missing_ok=True)
+        return found[0], found[1]

@@ -1,35 +1,74 @@
-"""Sweeps that pages find by themselves: the one that comes with the suite, and those kept in the cache."""
+"""Sweeps that are kept: the one that comes with the suite, and those of the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from memviz.catalog import find_model, read_card
+from memviz.catalog import Card, find_model, read_card
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.store.keys import HASH
 from memviz.sweeps.results import MANIFEST, Sweep, read_sweep
 from memviz.sweeps.rowset import file_times
-from memviz.sweeps.task import SweepTask, sweep_hash
-from memviz.tasks.base import ENGINE
+from memviz.sweeps.running import run_sweep
+from memviz.sweeps.task import SweepRequest
+from memviz.tasks.base import ENGINE, Context, Device, Task
 
 SHIPPED = SUITE_FOLDER / "sweep"
 """Folder of the bundled suite's own sweep."""
 
 
-def sweep_folder(task: SweepTask, settings: Settings) -> Path:
-    """Where the cache keeps a sweep, finished or not."""
-    return settings.cache / "sweeps" / sweep_hash(task)
+@dataclass(frozen=True)
+class SweepTask(SweepRequest, Task[Sweep]):
+    """A sweep whose tables lie in a folder of the cache; each batch of rows has a key of its own in the store.
 
+    Its job goes on alone, for it takes long, and loses a batch at most where it is cancelled.
+    """
 
-def finished_sweep(task: SweepTask, settings: Settings) -> Sweep | None:
-    """The result of a request in the cache, where it can be read."""
-    with suppress(InputError):
-        return read_sweep(sweep_folder(task, settings))
-    return None
+    kind = "sweep"
+    kept = True
+    on_device = False
+    keyed_by_cards = False
+
+    @property
+    def model(self) -> str:
+        return f"{len(self.models)} models"
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        return self.models
+
+    def folder(self, settings: Settings) -> Path:
+        """Where the cache keeps it, finished or not."""
+        return settings.cache / "sweeps" / self.hash
+
+    def finished(self, settings: Settings) -> Sweep | None:
+        """Its result, where it can be read; it may be `outdated`."""
+        with suppress(InputError):
+            return read_sweep(self.folder(settings))
+        return None
+
+    def key(self, cards: Sequence[Card], device: Device) -> str:
+        return self.hash
+
+    def find(self, key: str, cards: Sequence[Card], context: Context) -> Sweep | None:
+        """Its result, where it would come out the same today."""
+        found = self.finished(context.settings)
+        return None if found is None or outdated(found, context.settings) else found
+
+    def held(self, key: str, context: Context) -> AbstractContextManager[object]:
+        """`run_sweep` holds the folder."""
+        return nullcontext()
+
+    def compute(self, cards: Sequence[Card], context: Context) -> Sweep:
+        return run_sweep(self, context, self.folder(context.settings))
+
+    def keep(self, key: str, record: Sweep, cards: Sequence[Card], context: Context) -> Sweep:
+        return record
 
 
 def outdated(sweep: Sweep, settings: Settings) -> str | None:

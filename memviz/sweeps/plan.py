@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memviz.sweeps.task import ANCHORED, SLIDING, SweepTask
+from memviz.sweeps.task import ANCHORED, SLIDING, SweepRequest
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ class Plan:
     skipped: tuple[Skipped, ...]
 
 
-def n_needed(task: SweepTask) -> int:
+def n_needed(task: SweepRequest) -> int:
     """Tokens of a row that a sweep looks at, at most."""
     longest = [k + task.continuation_at for k in task.contexts] + [task.context_at + m for m in task.continuations]
     return max(longest)
 
 
-def plan(task: SweepTask, lengths: Mapping[int, int]) -> Plan:
+def plan(task: SweepRequest, lengths: Mapping[int, int]) -> Plan:
     """What to ask of rows of given lengths (tokens -> rows of so many).
 
     A pair (k, m) that no row is long enough for is left out of its curve; the curve's rows are those long enough for

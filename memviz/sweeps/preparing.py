@@ -1,9 +1,9 @@
-"""A sweep's rows on disk: read once, checked, cut to what the sweep needs, sampled, grouped; memory holds a block."""
+"""A sweep's rows on disk: read once, checked, cut to what the sweep needs, sampled, grouped; memory holds blocks."""
 
 from __future__ import annotations
 
 import hashlib
-import uuid
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,13 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from memviz.demo.stream import TrainingData
-from memviz.demo.suite import read_data
+from memviz import disk
 from memviz.errors import InputError
-from memviz.measures.templates import memorization_class, template_of
+from memviz.measures.templates import memorization_class
+from memviz.rows.layout import Note, Record, Refuse
+from memviz.rows.workers import Workers, templates
 from memviz.sweeps.duplicates import WINDOW, near_duplicate_groups
-from memviz.sweeps.reading import Record, Refuse, read_records
-from memviz.sweeps.rowset import SUITE, RowSet
+from memviz.sweeps.labels import Kinds, label_values
+from memviz.sweeps.progress import Stage
+from memviz.sweeps.rowset import NO_GROUPS, RowSet
+from memviz.sweeps.sources import Fact, Source
 from memviz.sweeps.tables import ROW_COLUMNS, schema_of
 from memviz.tokenizer import Tokenizer
 
@@ -28,7 +31,8 @@ ROWS = "rows.parquet"
 LOOKED_AT = 512
 """First tokens of a row that decide its group, template and class, more where the sweep needs more."""
 _BLOCK = 1024
-Fact = dict[str, Any]
+_LATER = ("group", "template", "memorization_class")
+"""Columns that need all rows, or the tokenizer, and are added when the rows are chosen."""
 Watch = Callable[[int], None]
 """Called with the number of rows read so far; raises to cancel."""
 
@@ -49,7 +53,9 @@ class PreparedRows:
     n_cut: int
     """Rows longer than the sweep needs, whose end was left off."""
     labels: dict[str, str]
-    """Label -> "number" or "text"."""
+    """Label -> one of `LABEL_TYPES`."""
+    read_as: tuple[str, ...] = ()
+    """What was recognised in the file rather than asked for."""
 
     def batches(self, size: int) -> Iterator[pa.Table]:
         """The rows in order, `size` at a time."""
@@ -66,223 +72,201 @@ def prepare_rows(
     n_vocabulary: int,
     refuse: Refuse,
     watch: Watch = lambda n_read: None,
+    say: Note = lambda said: None,
 ) -> PreparedRows:
     """Write the rows of a row set to `target`, each cut to its first `n_needed` tokens; the cut changes no group.
 
-    `refuse` hears of each malformed row. Raises InputError where nothing usable is left, OSError.
+    `refuse` hears of each malformed row, `say` how far it is and what was recognised. Raises InputError where nothing
+    usable is left, Failure.
     """
-    all_rows = target.with_name(f".rows-{uuid.uuid4().hex}.tmp")
-    chosen = target.with_name(f".rows-{uuid.uuid4().hex}.tmp")
-    try:
-        reading = _Reading(rows, refuse, tokenizer, n_vocabulary)
-        numeric = _write_all(reading, all_rows, max(n_needed, LOOKED_AT), watch)
-        places = _places(rows, all_rows, reading)
-        prepared = _write_chosen(rows, all_rows, chosen, places, n_needed, tokenizer, numeric, reading)
-        chosen.replace(target)
+    with (
+        disk.refusing(target.parent),
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=".rows-", suffix=".tmp") as aside,
+        Workers(tokenizer) as workers,
+    ):
+        source = Source(rows, refuse, say, tokenizer, n_vocabulary)
+        work = _Preparing(rows, source, workers, Path(aside), n_needed, watch, say)
+        prepared = work.run()
+        (work.aside / ROWS).replace(target)
         return PreparedRows(path=target, **prepared)
-    finally:
-        all_rows.unlink(missing_ok=True)
-        chosen.unlink(missing_ok=True)
 
 
-class _Reading:
-    """The usable rows of a source as token ids with their facts, counted as they are read."""
+class _Preparing:
+    """One preparation under way; its files lie in a folder of its own, which is removed."""
 
-    def __init__(self, rows: RowSet, refuse: Refuse, tokenizer: Tokenizer, n_vocabulary: int) -> None:
-        self.rows, self._refuse, self._tokenizer, self._n_vocabulary = rows, refuse, tokenizer, n_vocabulary
-        self.n_read = 0
-        self.n_malformed = 0
-        self.first_problem: str | None = None
+    def __init__(
+        self, rows: RowSet, source: Source, workers: Workers, aside: Path, n_needed: int, watch: Watch, say: Note
+    ) -> None:
+        self.rows, self.source, self.workers, self.aside = rows, source, workers, aside
+        self.n_needed, self.watch, self.say = n_needed, watch, say
+        self.kinds = Kinds(rows.label_names)
+        self.n_windows = 0
 
-    def __iter__(self) -> Iterator[tuple[Record, np.ndarray, Fact]]:
-        if self.rows.source == SUITE:
-            yield from self._suite()
+    def run(self) -> dict[str, Any]:
+        self._write_all()
+        places = self._places()
+        n = self._n_usable if places is None else len(places)
+        row_of = np.memmap(self.aside / "row-numbers", np.int64, "w+", shape=(n,))
+        group = self._groups(places, n, row_of)
+        found = self._write_chosen(places, n, group, row_of)
+        return found | {
+            "n": n,
+            "n_read": self.source.n_read,
+            "n_malformed": self.source.n_malformed,
+            "labels": self.kinds.found(),
+            "read_as": tuple(self.source.read_as),
+        }
+
+    @property
+    def _all_rows(self) -> Path:
+        return self.aside / "all.parquet"
+
+    @property
+    def _n_usable(self) -> int:
+        return self.source.n_read - self.source.n_malformed
+
+    def _write_all(self) -> None:
+        """Write every usable row, labels as text."""
+        columns = {name: column for name, column in ROW_COLUMNS.items() if name not in _LATER}
+        schema = schema_of(columns, dict.fromkeys(self.rows.label_names, "text"))
+        stage = Stage("reading the rows", self.say)
+        n_kept = max(self.n_needed, LOOKED_AT)
+        with pq.ParquetWriter(self._all_rows, schema) as writer:
+            for block in self.source.blocks(self.workers):
+                table = self._table(block, schema, n_kept)
+                lengths = table["ids"].combine_chunks().value_lengths().to_numpy()
+                self.n_windows += int(np.maximum(1, lengths - WINDOW + 1).sum())
+                writer.write_table(table)
+                self.watch(self.source.n_read)
+                stage.at(self.source.part)
+        if self._n_usable:
             return
-        waiting: list[Record] = []
-        for record in read_records(self.rows, self._leave_out):
-            self.n_read += 1
-            waiting.append(record)
-            if len(waiting) == _BLOCK:
-                yield from self._checked(waiting)
-                waiting = []
-        yield from self._checked(waiting)
-
-    def _leave_out(self, line: int, problem: str) -> None:
-        self.n_read += 1
-        self._count(line, problem)
-
-    def _count(self, line: int, problem: str) -> None:
-        self.n_malformed += 1
-        self.first_problem = self.first_problem or f"line {line} {problem}"
-        self._refuse(line, problem)
-
-    def _checked(self, records: list[Record]) -> Iterator[tuple[Record, np.ndarray, Fact]]:
-        texts = [record.content for record in records if isinstance(record.content, str)]
-        split = iter(self._tokenizer.encode_all(texts))
-        for record in records:
-            ids = np.array(next(split), np.int64) if isinstance(record.content, str) else record.content
-            if not len(ids):
-                self._count(record.line, "has no tokens")
-            elif int(ids.max()) >= self._n_vocabulary:
-                self._count(record.line, f"has id {int(ids.max())}, the models' are 0 to {self._n_vocabulary - 1}")
-            else:
-                yield record, ids, {}
-
-    def _suite(self) -> Iterator[tuple[Record, np.ndarray, Fact]]:
-        data = read_data()
-        for row in np.flatnonzero(_passing(self.rows, data)).tolist():
-            self.n_read += 1
-            ids = data.ids[row].astype(np.int64)
-            facts = {
-                "domain": str(data.domain[row]),
-                "bucket": int(data.bucket[row]),
-                "background": bool(data.background[row]),
-                "document": int(data.document[row]),
-            }
-            yield Record(row, row + 1, ids), ids, facts
-
-
-def _passing(rows: RowSet, data: TrainingData) -> np.ndarray:
-    """(n_rows,) bool: rows of the corpus that pass the filters. Raises InputError for a value the corpus has not."""
-    checks: list[tuple[str, tuple[Any, ...], np.ndarray]] = [
-        ("domain", rows.domains, np.unique(data.domain)),
-        ("bucket", rows.buckets, np.unique(data.bucket)),
-        ("document", rows.documents, np.arange(len(data.documents))),
-    ]
-    for name, wanted, present in checks:
-        missing = sorted(set(wanted) - set(present.tolist()))
-        if missing:
-            known = f"0 to {len(present) - 1}" if name == "document" else ", ".join(map(str, present))
-            raise InputError(f"the bundled corpus has no {name} {missing[0]}: it has {known}")
-    passing = np.ones(len(data.ids), bool)
-    for wanted, values in ((rows.domains, data.domain), (rows.buckets, data.bucket), (rows.documents, data.document)):
-        if wanted:
-            passing &= np.isin(values, wanted)
-    if rows.parts:
-        part = np.where(data.background, "background", np.where(data.bucket == 0, "held-out", "planted"))
-        passing &= np.isin(part, rows.parts)
-    return passing
-
-
-_LATER = ("group", "template", "memorization_class")
-"""Columns that need all rows, or the tokenizer, and are added when the rows are chosen."""
-
-
-def _number(value: str | float) -> float | None:
-    try:
-        return float(value)
-    except ValueError:
-        return None
-
-
-def _write_all(reading: _Reading, path: Path, n_kept: int, watch: Watch) -> list[bool]:
-    """Write every usable row, labels as text; whether all values of each label are numbers."""
-    names = reading.rows.label_names
-    columns = {name: column for name, column in ROW_COLUMNS.items() if name not in _LATER}
-    schema = schema_of(columns, dict.fromkeys(names, "text"))
-    numeric = [True] * len(names)
-    block: list[Fact] = []
-    with pq.ParquetWriter(path, schema) as writer:
-
-        def flush() -> None:
-            writer.write_table(pa.Table.from_pylist(block, schema))
-            block.clear()
-            watch(reading.n_read)
-
-        for record, ids, facts in reading:
-            line = {"row": record.row, "row_id": record.row_id, "n_tokens": len(ids), "ids": ids[:n_kept], **facts}
-            for column, (name, value) in enumerate(zip(names, record.labels, strict=True)):
-                if value is not None and value != "":
-                    numeric[column] &= _number(value) is not None
-                    line[f"label_{name}"] = str(value)
-            block.append(line)
-            if len(block) == _BLOCK:
-                flush()
-        flush()
-    if reading.n_read == reading.n_malformed:
-        if not reading.n_read:
-            raise InputError(f"{reading.rows.source} has no rows that pass: choose others")
+        if not self.source.n_read:
+            raise InputError(f"{self.rows.source} has no rows that pass: choose others")
+        said = "".join(f"; {each}" for each in self.source.read_as)
         raise InputError(
-            f"{reading.rows.source}: none of its {reading.n_read} rows can be used; {reading.first_problem}"
+            f"{self.rows.source}: none of its {self.source.n_read} rows can be used; {self.source.first_problem}{said}"
         )
-    return numeric
+
+    def _table(self, block: list[tuple[Record, Fact]], schema: pa.Schema, n_kept: int) -> pa.Table:
+        records = [record for record, _ in block]
+        ids = [record.content[:n_kept] for record in records]
+        labels = [
+            [None if label is None or label == "" else str(label) for label in record.labels] for record in records
+        ]
+        values: dict[str, Any] = {
+            "row": [record.row for record in records],
+            "row_id": [record.row_id for record in records],
+            "n_tokens": [len(record.content) for record in records],
+            "ids": _lists(np.concatenate(ids).astype(np.int32), np.array([len(each) for each in ids])),
+        }
+        for place, name in enumerate(self.rows.label_names):
+            values[f"label_{name}"] = [label[place] for label in labels]
+            self.kinds.look_at(name, values[f"label_{name}"])
+        arrays = [
+            values[field.name] if field.name == "ids"
+            else pa.array(values.get(field.name) or [facts.get(field.name) for _, facts in block], field.type)
+            for field in schema
+        ]  # fmt: skip
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    def _places(self) -> np.ndarray | None:
+        """Places in the file of the rows that were asked for, ascending; None for all. Raises InputError."""
+        rows, n = self.rows, self._n_usable
+        if not rows.rows and (rows.sample is None or rows.sample == n):
+            return None
+        places = np.arange(n)
+        if rows.rows:
+            numbers = pq.read_table(self._all_rows, columns=["row"])["row"].to_numpy()
+            places = np.flatnonzero(np.isin(numbers, rows.rows))
+            missing = sorted(set(rows.rows) - set(numbers[places].tolist()))
+            if missing:
+                raise InputError(f"{rows.source} has no usable row {missing[0]} among those that pass: leave it out")
+        if rows.sample is not None:
+            if rows.sample > len(places):
+                raise InputError(f"a sample of {rows.sample} was asked for, {len(places)} rows pass: ask for fewer")
+            places = np.sort(np.random.default_rng(rows.seed).choice(places, rows.sample, replace=False))
+        return places
+
+    def _groups(self, places: np.ndarray | None, n: int, row_of: np.ndarray) -> np.ndarray | None:
+        """(n,) place of the first near-duplicate; None where every row stands for itself. Fills in the row numbers."""
+        start = 0
+
+        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            nonlocal start
+            for block in _blocks(self._all_rows, places):
+                row_of[start : start + len(block)] = block["row"].to_numpy()
+                start += len(block)
+                self.watch(self.source.n_read)
+                yield _flat(block)
+
+        if self.rows.groups == NO_GROUPS:
+            for _ in blocks():
+                pass
+            return None
+        stage = Stage("looking for near-duplicates", self.say)
+        n_windows = -(-self.n_windows * n // self._n_usable)
+        return near_duplicate_groups(blocks(), n, n_windows, self.aside, stage.at)
+
+    def _write_chosen(
+        self, places: np.ndarray | None, n: int, group: np.ndarray | None, row_of: np.ndarray
+    ) -> dict[str, Any]:
+        """Write the chosen rows with their groups and templates; hash, lengths and number of those cut."""
+        digest, start, n_cut = hashlib.sha256(), 0, 0
+        lengths: Counter[int] = Counter()
+        schema = schema_of(ROW_COLUMNS, self.kinds.found())
+        stage = Stage("looking for templates", self.say)
+        with pq.ParquetWriter(self.aside / ROWS, schema, compression="zstd") as writer:
+            for block, found in self.workers.map(templates, _blocks(self._all_rows, places), _flat):
+                stop = start + len(block)
+                ids, held = _cut(*_flat(block), self.n_needed)
+                lengths.update(held.tolist())
+                n_cut += int((block["n_tokens"].to_numpy() > held).sum())
+                rows = row_of[start:stop]
+                _add_to(digest, rows, ids, held)
+                copies = block["bucket"].to_pylist()
+                values: dict[str, Any] = {
+                    "ids": _lists(ids, held),
+                    "group": rows if group is None else row_of[group[start:stop]],
+                    "template": found,
+                    "memorization_class": [
+                        memorization_class(c, t != "none") for c, t in zip(copies, found, strict=True)
+                    ],
+                }
+                for name, kind in self.kinds.found().items():
+                    values[f"label_{name}"] = label_values(block[f"label_{name}"].to_pylist(), kind)
+                arrays = [
+                    pa.array(values[field.name], field.type) if field.name in values else block[field.name]
+                    for field in schema
+                ]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                start = stop
+                self.watch(self.source.n_read)
+                stage.at(start / n)
+        return {"sha256": digest.hexdigest(), "lengths": dict(sorted(lengths.items())), "n_cut": n_cut}
 
 
-def _places(rows: RowSet, path: Path, reading: _Reading) -> np.ndarray | None:
-    """Places in the file of the rows that were asked for, ascending; None for all. Raises InputError."""
-    n = reading.n_read - reading.n_malformed
-    if not rows.rows and (rows.sample is None or rows.sample == n):
-        return None
-    places = np.arange(n)
-    if rows.rows:
-        numbers = pq.read_table(path, columns=["row"])["row"].to_numpy()
-        places = np.flatnonzero(np.isin(numbers, rows.rows))
-        missing = sorted(set(rows.rows) - set(numbers[places].tolist()))
-        if missing:
-            raise InputError(f"{rows.source} has no usable row {missing[0]} among those that pass: leave it out")
-    if rows.sample is not None:
-        if rows.sample > len(places):
-            raise InputError(f"a sample of {rows.sample} was asked for, {len(places)} rows pass: ask for fewer")
-        places = np.sort(np.random.default_rng(rows.seed).choice(places, rows.sample, replace=False))
-    return places
+def _lists(ids: np.ndarray, lengths: np.ndarray) -> pa.ListArray:
+    offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(ids.astype(np.int32)))
 
 
-def _write_chosen(
-    rows: RowSet,
-    source: Path,
-    target: Path,
-    places: np.ndarray | None,
-    n_needed: int,
-    tokenizer: Tokenizer,
-    numeric: list[bool],
-    reading: _Reading,
-) -> dict[str, Any]:
-    """Write the chosen rows with their groups and templates; what `PreparedRows` says of them."""
-    kinds = {name: "number" if each else "text" for name, each in zip(rows.label_names, numeric, strict=True)}
-    lengths: Counter[int] = Counter()
-    for block in _blocks(source, places):
-        lengths.update(block["ids"].combine_chunks().value_lengths().to_pylist())
-    cut: Counter[int] = Counter()
-    for length, count in lengths.items():
-        cut[min(length, n_needed)] += count
-    n = sum(lengths.values())
-    n_windows = sum(max(1, length - WINDOW + 1) * count for length, count in lengths.items())
-    group = near_duplicate_groups(lambda: _ids_of(source, places), n, n_windows)
-    row_of = np.concatenate([block["row"].to_numpy() for block in _blocks(source, places)])
-    digest, start, n_cut = hashlib.sha256(), 0, 0
-    schema = schema_of(ROW_COLUMNS, kinds)
-    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for block in _blocks(source, places):
-            stop = start + len(block)
-            whole = [np.array(each, np.int64) for each in block["ids"].to_pylist()]
-            ids = [each[:n_needed] for each in whole]
-            place = block.schema.get_field_index("ids")
-            block = block.set_column(place, block.schema.field(place), pa.array(ids, block.schema.field(place).type))
-            for row, each in zip(block["row"].to_pylist(), ids, strict=True):
-                digest.update(np.array([row, len(each)]).tobytes() + each.tobytes())
-            n_cut += sum(n > len(each) for n, each in zip(block["n_tokens"].to_pylist(), ids, strict=True))
-            texts = [tokenizer.to_bytes(each).decode("utf-8", "replace") for each in whole]
-            templates = [template_of(each, text) for each, text in zip(whole, texts, strict=True)]
-            copies = block["bucket"].to_pylist()
-            classes = [memorization_class(c, t != "none") for c, t in zip(copies, templates, strict=True)]
-            for name, kind in kinds.items():
-                if kind == "number":  # arrow would refuse what Python reads, such as spaces around it
-                    place = block.schema.get_field_index(f"label_{name}")
-                    values = [None if each is None else float(each) for each in block.column(place).to_pylist()]
-                    block = block.set_column(place, f"label_{name}", pa.array(values, pa.float64()))
-            for name, values in zip(_LATER, (row_of[group[start:stop]], templates, classes), strict=True):
-                block = block.append_column(name, pa.array(values, schema.field(name).type))
-            writer.write_table(block.select(schema.names).cast(schema))
-            start = stop
-    return {
-        "n": n,
-        "sha256": digest.hexdigest(),
-        "lengths": dict(sorted(cut.items())),
-        "n_read": reading.n_read,
-        "n_malformed": reading.n_malformed,
-        "n_cut": n_cut,
-        "labels": kinds,
-    }
+def _flat(block: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """(t,) ids of a block's rows, one after the other, and (n,) how many each has."""
+    lists = block["ids"].combine_chunks()
+    return lists.flatten().to_numpy().astype(np.int64), lists.value_lengths().to_numpy().astype(np.int64)
+
+
+def _cut(ids: np.ndarray, lengths: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same with no more than the first `most` ids of each row."""
+    place = np.arange(len(ids)) - np.repeat(lengths.cumsum() - lengths, lengths)
+    return ids[place < most], np.minimum(lengths, most)
+
+
+def _add_to(digest: Any, rows: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> None:
+    ends = lengths.cumsum()
+    for row, length, end in zip(rows.tolist(), lengths.tolist(), ends.tolist(), strict=True):
+        digest.update(np.array([row, length]).tobytes() + ids[end - length : end].tobytes())
 
 
 def _blocks(path: Path, places: np.ndarray | None) -> Iterator[pa.Table]:
@@ -297,8 +281,3 @@ def _blocks(path: Path, places: np.ndarray | None) -> Iterator[pa.Table]:
                 block = block.take(pa.array(places[first:last] - (start - batch.num_rows)))
             if len(block):
                 yield block
-
-
-def _ids_of(path: Path, places: np.ndarray | None) -> Iterator[np.ndarray]:
-    for block in _blocks(path, places):
-        yield from (np.array(ids, np.int64) for ids in block["ids"].to_pylist())

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from memviz import disk
 from memviz.errors import InputError
-from memviz.sweeps.task import SweepTask, sweep_task_from
+from memviz.store.keys import record_of
+from memviz.sweeps.task import SweepRequest
 
 MANIFEST = "manifest.json"
 FORMAT = 2
@@ -32,8 +33,16 @@ class Sweep:
     manifest: dict[str, Any]
 
     @property
-    def task(self) -> SweepTask:
-        return sweep_task_from(self.manifest["request"])
+    def task(self) -> SweepRequest:
+        """What was asked."""
+        return _asked(self.manifest)
+
+    def weights_of(self, model: str) -> str:
+        """Weight identity of one of its models as it was swept. Raises InputError where it has none of this name."""
+        found = {about["name"]: about["weights"] for about in self.manifest["models"]}
+        if model not in found:
+            raise InputError(f"{self.folder} has no model {model!r}: it has {', '.join(found)}")
+        return str(found[model])
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -55,9 +64,14 @@ class Sweep:
             raise InputError(f"{self.folder} has no table {table!r}; it has {', '.join(self.manifest['tables'])}{hint}")
         path = self.folder / self.manifest["tables"][table]["file"]
         try:
-            return pq.read_table(path, columns=columns and list(columns), filters=filters).to_pandas()
+            found = pq.read_table(path, columns=columns and list(columns), filters=filters)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}): run the sweep again") from None
+        frame = found.to_pandas()
+        for name in found.column_names:
+            if name.startswith("label_") and found[name].null_count and pa.types.is_integer(found[name].type):
+                frame[name] = found[name].to_pandas(integer_object_nulls=True)  # floats would lose digits
+        return frame
 
 
 def read_sweep(folder: Path | str) -> Sweep:
@@ -75,12 +89,16 @@ def read_sweep(folder: Path | str) -> Sweep:
         raise InputError(f"{path} cannot be read ({error}): run the sweep again") from None
 
 
+def _asked(content: dict[str, Any]) -> SweepRequest:
+    return record_of(SweepRequest, {name: value for name, value in content["request"].items() if name != "task"})
+
+
 _MODEL = {"name", "weights", "n_parameters", "size", "step", "n_steps", "seed"}
 
 
 def _check(content: dict[str, Any]) -> None:
     """Raise ValueError, KeyError, TypeError or AttributeError for a manifest that pages could not draw from."""
-    sweep_task_from(content["request"])
+    _asked(content)
     for name, table in content["tables"].items():
         if name not in TABLES or table["file"] != f"{name}.parquet":
             raise ValueError(f"table {name!r:.60} is in file {table['file']!r:.60}")

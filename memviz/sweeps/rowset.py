@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from memviz import disk
 from memviz.errors import InputError
+from memviz.rows.layout import Layout
+from memviz.rows.reading import ARRAYS, KINDS, kind_of
 from memviz.settings import Settings
-from memviz.store.keys import request_fields
+from memviz.store.keys import later, record_of, request_of
 
 SUITE = "suite"
 PARTS = ("held-out", "planted", "background")
-KINDS = (".npy", ".jsonl", ".csv", ".parquet")
+NEAR_DUPLICATES, NO_GROUPS = "near-duplicates", "none"
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,79}")
 
@@ -30,7 +32,7 @@ class RowSet:
     """
 
     source: str = SUITE
-    """"suite", or the path of a file of one of `KINDS`."""
+    """"suite", or the path of a file of one of `rows.reading.KINDS`, perhaps packed."""
     domains: tuple[str, ...] = ()
     buckets: tuple[int, ...] = ()
     """Planned exposures; background rows have one."""
@@ -51,6 +53,16 @@ class RowSet:
     """Further columns to carry along, as `label_<name>`."""
     labels_file: str | None = None
     """A .npy of one label a row, beside rows that come as .npy."""
+    ids_dtype: str | None = later(None)
+    """Of the ids in a .bin file; None: as its header, the file beside it or its content shows."""
+    separator: int | None = later(None)
+    """Id between the documents of a stream of ids."""
+    pad_id: int | None = later(None)
+    """Id that fills rows of ids up; they are cut there."""
+    window: int | None = later(None)
+    """Rows are cut into windows of so many tokens, which are the rows then."""
+    groups: str = later(NEAR_DUPLICATES)
+    """near-duplicates, or none: every row stands for itself."""
 
     def __post_init__(self) -> None:
         if self.sample is not None and self.sample < 1:
@@ -65,17 +77,35 @@ class RowSet:
             raise InputError(f"row {negative[0]} was asked for: rows are numbered from 0")
         if len(set(self.labels)) < len(self.labels):
             raise InputError(f"a label is named twice among {', '.join(self.labels)}: name each once")
+        if self.groups not in (NEAR_DUPLICATES, NO_GROUPS):
+            raise InputError(f"groups {self.groups!r} are unknown: use {NEAR_DUPLICATES} or {NO_GROUPS}")
+        layout = self.layout  # which checks itself
         if self.source == SUITE:
-            if self.labels or self.labels_file or self.id_column:
-                raise InputError("labels and row ids are columns of a file; rows of the bundled corpus have none")
-        elif any((self.domains, self.buckets, self.parts, self.documents)):
+            if layout != Layout():
+                raise InputError(
+                    "columns, labels, widths, padding and windows are of a file; rows of the bundled corpus have none"
+                )
+            return
+        if any((self.domains, self.buckets, self.parts, self.documents)):
             raise InputError("domain, bucket, part and document choose rows of the bundled corpus: leave them out")
-        elif self.path.suffix.lower() not in KINDS:
+        kind = kind_of(self.path)
+        if kind is None:
             raise InputError(f"{self.source} is none of {', '.join(KINDS)}: convert it to one of them")
-        elif self.path.suffix.lower() == ".npy" and (self.labels or self.id_column):
-            raise InputError("a .npy has no columns: give labels in a .npy of their own")
-        elif self.path.suffix.lower() != ".npy" and self.labels_file:
+        if kind in ARRAYS and (self.labels or self.id_column):
+            raise InputError(
+                f"a {kind} has no columns: give labels in a .npy of their own, beside rows that come as .npy"
+            )
+        if kind != ".npy" and self.labels_file:
             raise InputError("a file of labels goes with rows that come as .npy: name a column instead")
+
+    @property
+    def layout(self) -> Layout:
+        """How the file is laid out, as far as it is known. Raises InputError."""
+        named = {
+            name: getattr(self, name) for name in ("text_column", "ids_column", "id_column", "labels", "labels_file")
+        }
+        asked = {name: getattr(self, name) for name in ("separator", "pad_id", "window")}
+        return Layout(**named, **asked, dtype=self.ids_dtype)
 
     @property
     def path(self) -> Path:
@@ -87,7 +117,7 @@ class RowSet:
 
     def request(self) -> dict[str, Any]:
         """The record as plain JSON, from which `row_set_from` makes an equal one."""
-        return json.loads(json.dumps(asdict(self)))
+        return request_of(self)
 
 
 def file_times(rows: RowSet) -> dict[str, list[int]]:
@@ -104,7 +134,7 @@ def file_times(rows: RowSet) -> dict[str, list[int]]:
 def row_set_from(request: dict[str, Any]) -> RowSet:
     """The record of a stored request. Raises InputError where it is of another format."""
     try:
-        return RowSet(**request_fields(RowSet, request))
+        return record_of(RowSet, request)
     except (KeyError, TypeError) as error:
         raise InputError(f"this row set cannot be read by this version of memviz ({error})") from None
 

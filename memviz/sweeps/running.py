@@ -5,25 +5,28 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from memviz import disk
-from memviz.catalog import Card, card_folder, find_model
+from memviz.catalog import Card, find_model
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.errors import InputError
-from memviz.records import Prompts, Survey, from_arrays, to_arrays
-from memviz.store import Store, request_hash
+from memviz.records import Prompts, Survey
+from memviz.settings import Settings
+from memviz.store.keys import request_of
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
 from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
+from memviz.sweeps.progress import SECONDS_BETWEEN, duration
 from memviz.sweeps.results import MANIFEST, Sweep, TableFile, read_sweep, table_file, write_manifest
 from memviz.sweeps.rowset import SUITE, file_times
 from memviz.sweeps.tables import (
@@ -35,50 +38,34 @@ from memviz.sweeps.tables import (
     sequence_columns,
     sequences,
 )
-from memviz.sweeps.task import SweepTask, sweep_command
-from memviz.tasks.base import ENGINE, Report, Say
+from memviz.sweeps.task import SweepRequest, sweep_command
+from memviz.tasks.base import ENGINE, Context, Device, Task, answer, ready, result_key
+from memviz.tasks.trace import tokenizer_of
 from memviz.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
-    from memviz.engine.loading import Loaded
 
 log = logging.getLogger(__name__)
 BATCH = 128
 """Rows decoded together, and lost at most when the process is killed. Another number computes all anew."""
 MALFORMED = "malformed.txt"
-_SECONDS_BETWEEN = 0.5
 
 
-def run_sweep(
-    task: SweepTask,
-    backend: Backend,
-    store: Store,
-    folder: Path,
-    report: Report = lambda done, total: None,
-    say: Say = lambda stage: None,
-    batch: int = BATCH,
-) -> Sweep:
+def run_sweep(task: SweepRequest, context: Context, folder: Path, batch: int = BATCH) -> Sweep:
     """Run a sweep into a folder, or go on where one was left; batches in the store are not computed again.
 
     `report(done, total)` counts tokens to be read. Raises InputError, Failure, OSError,
     and whatever `report` and `say` raise to cancel.
     """
-    from memviz.engine.preparing import prepare
-
     if batch < 1:
         raise InputError(f"a batch of {batch} rows was asked for: give at least 1")
-    cards = [prepare(find_model(name, backend.settings), backend.settings, say) for name in task.models]
-    tokenizer = _tokenizer(task, cards, backend)
+    cards = [ready(name, context) for name in task.models]
+    tokenizer = _tokenizer(task, cards, context.settings)
     with _folder_held(folder):
-        return _Run(task, backend, store, folder, cards, tokenizer, report, say, batch).run()
+        return _Run(task, context, folder, cards, tokenizer, batch).run()
 
 
-def _tokenizer(task: SweepTask, cards: list[Card], backend: Backend) -> Tokenizer:
+def _tokenizer(task: SweepRequest, cards: list[Card], settings: Settings) -> Tokenizer:
     """The tokenizer that all models of a sweep share. Raises InputError where they do not, or do not fit the sizes."""
-    found = [
-        Tokenizer(card_folder(find_model(c.name, backend.settings), backend.settings), c.leading_ids) for c in cards
-    ]
+    found = [tokenizer_of(card, settings) for card in cards]
     for card, other in zip(cards[1:], found[1:], strict=True):
         if other.hash != found[0].hash or card.leading_ids != cards[0].leading_ids:
             raise InputError(f"{card.name} and {cards[0].name} split texts differently: sweep them one by one")
@@ -120,23 +107,54 @@ def _may_be_used(folder: Path) -> bool:
     return all(name in ours or name.startswith(".") for name in names)
 
 
+@dataclass(frozen=True)
+class SurveyTask(Task[Survey]):
+    """What one model says of a batch of prompts; part of a sweep, kept for other sweeps that ask the same."""
+
+    kind = "survey"
+    record = Survey
+    card: Card
+    dtype: str
+    prompts: Prompts
+
+    @property
+    def model(self) -> str:
+        return self.card.name
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The sweep has got it ready."""
+        return ()
+
+    def request(self) -> dict[str, Any]:
+        return {"task": self.kind, "model": self.model}
+
+    def key(self, cards: Sequence[Card], device: Device) -> str:
+        """The very tokens asked, in place of how they were chosen."""
+        context_ids, truth = self.prompts.context_ids, self.prompts.continuation_ids
+        assert truth is not None
+        digest = hashlib.sha256(str((context_ids.shape, truth.shape)).encode())
+        digest.update(context_ids.tobytes() + truth.tobytes())
+        asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "prompts": digest.hexdigest()}
+        return result_key(asked, self.dtype, device)
+
+    def compute(self, cards: Sequence[Card], context: Context) -> Survey:
+        """The device is held for one batch only, so that others who want it wait no longer than that."""
+        from memviz.engine.tracing import survey
+
+        loaded, noise = context.loaded(self.card, self.dtype)
+        return survey(loaded, self.prompts, noise, context.report)
+
+
 class _Run:
     """One sweep under way."""
 
     def __init__(
-        self,
-        task: SweepTask,
-        backend: Backend,
-        store: Store,
-        folder: Path,
-        cards: list[Card],
-        tokenizer: Tokenizer,
-        report: Report,
-        say: Say,
-        batch: int,
+        self, task: SweepRequest, context: Context, folder: Path, cards: list[Card], tokenizer: Tokenizer, batch: int
     ) -> None:
-        self.task, self.backend, self.store, self.folder = task, backend, store, folder
-        self.cards, self.tokenizer, self.report, self.say, self.batch = cards, tokenizer, report, say, batch
+        self.task, self.context, self.folder = task, context, folder
+        self.cards, self.tokenizer, self.batch = cards, tokenizer, batch
+        self.store, self.report, self.say = context.store, context.report, context.say
         self.start = time.monotonic()
         self.n_computed = self.n_reused = 0
         self.done = self.total = self.computed_tokens = 0
@@ -146,7 +164,6 @@ class _Run:
 
     def run(self) -> Sweep:
         self._refuse_other_sweeps()
-        self.say("reading the rows")
         self.files = file_times(self.task.rows)
         malformed = self.folder / MALFORMED
         with disk.new_file(malformed) as new, new.open("w", encoding="utf-8") as lines:
@@ -158,6 +175,7 @@ class _Run:
                 min(card.vocab_size for card in self.cards),
                 lambda line, problem: print(f"line {line}: {problem}", file=lines),
                 lambda n_read: self.report(0, 0),
+                self.say,
             )
         if rows.n_malformed:
             self.say(f"{rows.n_malformed:,} of {rows.n_read:,} rows cannot be used; {malformed} names them")
@@ -186,7 +204,7 @@ class _Run:
             request = read_sweep(self.folder).manifest["request"]
         except InputError:
             return
-        if request != self.task.request():
+        if request != {"task": "sweep", **request_of(self.task)}:
             raise InputError(f"{self.folder} holds another sweep: name a new folder")
 
     def _write_tables(self, rows: PreparedRows, what: Plan, places: ExitStack) -> dict[str, TableFile]:
@@ -230,46 +248,21 @@ class _Run:
 
     def _survey(self, card: Card, prompts: Prompts) -> Survey:
         assert prompts.continuation_ids is not None
-        n_tokens = prompts.context_ids.size + 2 * prompts.continuation_ids.size
-        key = survey_key(card, self.task.dtype, self.backend.device.type, prompts)
-        survey = stored_survey(self.store, key)
-        if survey is not None:
-            self.n_reused += 1
-        else:
-            survey, was_stored = self._compute(card, prompts, key)
-            self.n_reused += was_stored
-            self.n_computed += not was_stored
+        n_tokens, before = prompts.context_ids.size + 2 * prompts.continuation_ids.size, self.done
+        context = self.context.telling(lambda done, total: self.report(min(before + done, self.total), self.total))
+        _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts), context)
+        self.n_reused += was_stored
+        if not was_stored:
+            self.n_computed += 1
+            self.computing_seconds += time.perf_counter() - context.started
+            self.computed_tokens += n_tokens
         self.done += n_tokens
         self.report(self.done, self.total)
         return survey
 
-    def _compute(self, card: Card, prompts: Prompts, key: str) -> tuple[Survey, bool]:
-        """What a model says of a batch, and whether another process computed it while this one waited."""
-        from memviz.engine.devices import device_lock
-        from memviz.engine.tracing import survey as ask
-
-        # for one batch only, so that others who want the device wait no longer than that
-        with device_lock(self.backend.settings, self.backend.device, lambda: self.report(self.done, self.total)):
-            found = stored_survey(self.store, key)
-            if found is not None:
-                return found, True
-            loaded, noise = self._loaded(card)
-            start, before = time.monotonic(), self.done
-            found = ask(
-                loaded, prompts, noise, lambda done, total: self.report(min(before + done, self.total), self.total)
-            )
-            self.computing_seconds += time.monotonic() - start
-            self.computed_tokens += prompts.context_ids.size + 2 * found.generated_ids.size
-        self.store.put(key, to_arrays(found), {"request": {"task": "survey", "model": card.name}, "engine": ENGINE})
-        return found, False
-
-    def _loaded(self, card: Card) -> tuple[Loaded, float]:
-        loaded = self.backend.load(card, self.task.dtype)
-        return loaded, self.backend.logit_noise(loaded)
-
     def _say_progress(self, card: Card, condition: Condition, n_done: int, n_rows: int) -> None:
         now = time.monotonic()
-        if now - self.last_said < _SECONDS_BETWEEN:
+        if now - self.last_said < SECONDS_BETWEEN:
             return
         self.last_said = now
         left = ""
@@ -289,7 +282,7 @@ class _Run:
         }
         tables = {"rows": rows.n} | {name: file.n_rows for name, file in files.items()}
         return {
-            "request": self.task.request(),
+            "request": {"task": "sweep", **request_of(self.task)},
             "command": sweep_command(self.task, str(self.folder)),
             "rows": {
                 "n": rows.n,
@@ -297,6 +290,7 @@ class _Run:
                 "n_read": rows.n_read,
                 "n_malformed": rows.n_malformed,
                 "n_cut": rows.n_cut,
+                "read_as": list(rows.read_as),
                 "files": self.files,
                 "lengths": {str(length): count for length, count in rows.lengths.items()},
             },
@@ -318,42 +312,13 @@ class _Run:
                 "batch": self.batch,
                 "seconds": round(time.monotonic() - self.start, 3),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "device": self.backend.device.type,
+                "device": self.context.device.kind,
                 "versions": {name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")},
             },
         }
 
     def _about_model(self, card: Card) -> dict[str, Any]:
-        model = find_model(card.name, self.backend.settings)
+        model = find_model(card.name, self.context.settings)
         facts = {name: getattr(model, name) for name in ("family", "size", "step", "n_steps", "seed")}
         known = {name: getattr(card, name) for name in ("name", "label", "revision", "weights", "n_parameters")}
         return known | facts | {"dtype": self.task.dtype, "leading_ids": card.leading_ids}
-
-
-def survey_key(card: Card, dtype: str, device_kind: str, prompts: Prompts) -> str:
-    """The key of a batch: weights, ENGINE, dtype, below float32 the kind of device, and the very tokens asked."""
-    assert prompts.continuation_ids is not None
-    digest = hashlib.sha256(str((prompts.context_ids.shape, prompts.continuation_ids.shape)).encode())
-    digest.update(prompts.context_ids.tobytes() + prompts.continuation_ids.tobytes())
-    where = {} if dtype == "float32" else {"device": device_kind}
-    asked = {"task": "survey", "weights": card.weights, "engine": ENGINE, "dtype": dtype, "prompts": digest.hexdigest()}
-    return request_hash(asked | where)
-
-
-def stored_survey(store: Store, key: str) -> Survey | None:
-    """A batch from the store, or None where it must be computed."""
-    found = store.get(key)
-    if found is None:
-        return None
-    try:
-        return from_arrays(Survey, found[0])
-    except (KeyError, TypeError, ValueError):
-        store.delete(key)
-        return None
-
-
-def duration(seconds: float) -> str:
-    """A time left in words, no finer than it is known."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

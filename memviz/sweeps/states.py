@@ -5,19 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from memviz.catalog import Card, find_model
+from memviz.catalog import Card
 from memviz.errors import InputError
-from memviz.records import States, from_arrays, to_arrays
-from memviz.store import Store, request_hash
+from memviz.records import States
 from memviz.sweeps.results import Sweep
-from memviz.tasks.base import ENGINE, Report, Say
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
+from memviz.tasks.base import Context, Device, Task, answer, ready, result_key
 
 BATCH = 128
 """Rows read together and kept together, counted from the first row of the sweep's condition."""
@@ -60,60 +56,62 @@ def states_of(
     wanted: np.ndarray,
     layers: Sequence[int],
     dtype: str,
-    backend: Backend,
-    store: Store,
+    context: Context,
     free_running: bool = True,
-    report: Report = lambda done, total: None,
-    say: Say = lambda stage: None,
 ) -> Iterator[tuple[np.ndarray, States]]:
     """Places (b,) in `texts.rows` and their states, p = k + m without the tokenizer's leading tokens, in order.
 
     wanted: (w,) places in `texts.rows`. Whole batches of `BATCH` rows are computed and kept, so that another choice of
-    rows finds them. Raises InputError, Failure, and whatever `report` raises to cancel.
+    rows finds them; `report` counts rows. Raises InputError, Failure, and whatever `report` raises to cancel.
     """
-    from memviz.engine.devices import device_lock
-    from memviz.engine.preparing import prepare
-    from memviz.engine.states import read_states
-
-    card = prepare(find_model(texts.model, backend.settings), backend.settings, say)
+    card = ready(texts.model, context)
     ids = texts.generated_ids if free_running else texts.true_ids
     wanted = np.unique(wanted)
     done, total, n_leading = 0, len(wanted), len(card.leading_ids)
+    part = context.telling(lambda *_: context.report(0, 0))
     for batch in np.unique(wanted // BATCH):
         places = np.arange(batch * BATCH, min((batch + 1) * BATCH, len(ids)))
         asked = np.concatenate([np.tile(np.array(card.leading_ids, np.int64), (len(places), 1)), ids[places]], axis=1)
-        key = states_key(card, dtype, backend.device.type, asked, layers)
-        states = stored_states(store, key)
-        if states is None:
-            with device_lock(backend.settings, backend.device, lambda: report(0, 0)):
-                states = stored_states(store, key)  # another process may have computed it while this one waited
-                if states is None:
-                    say(f"reading hidden states of {card.name}")
-                    loaded = backend.load(card, dtype)
-                    states = read_states(loaded, asked, tuple(layers), lambda *_: report(0, 0))
-                    about = {"request": {"task": "states", "model": card.name}, "engine": ENGINE}
-                    store.put(key, to_arrays(states), about)
+        context.say(f"reading hidden states of {card.name}")
+        states = answer(StatesTask(card, dtype, asked, tuple(layers)), part).result
         inside = wanted[wanted // BATCH == batch]
         yield inside, states.rows(inside - places[0], n_leading)
         done += len(inside)
-        report(done, total)
+        context.report(done, total)
 
 
-def states_key(card: Card, dtype: str, device_kind: str, ids: np.ndarray, layers: Sequence[int]) -> str:
-    """The key of a batch: weights, ENGINE, dtype, below float32 the kind of device, layers, and the very tokens."""
-    tokens = hashlib.sha256(str(ids.shape).encode() + ids.tobytes()).hexdigest()
-    where = {} if dtype == "float32" else {"device": device_kind}
-    asked = {"task": "states", "weights": card.weights, "engine": ENGINE, "dtype": dtype, "layers": list(layers)}
-    return request_hash(asked | {"tokens": tokens} | where)
+@dataclass(frozen=True)
+class StatesTask(Task[States]):
+    """Hidden states of a batch of rows; part of another task, kept for those that read the same rows."""
 
+    kind = "states"
+    record = States
+    card: Card
+    dtype: str
+    ids: np.ndarray
+    """(n, p) int64."""
+    layers: tuple[int, ...]
 
-def stored_states(store: Store, key: str) -> States | None:
-    """A batch from the store, or None where it must be computed."""
-    found = store.get(key)
-    if found is None:
-        return None
-    try:
-        return from_arrays(States, found[0])
-    except (KeyError, TypeError, ValueError):
-        store.delete(key)
-        return None
+    @property
+    def model(self) -> str:
+        return self.card.name
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """It is ready."""
+        return ()
+
+    def request(self) -> dict[str, Any]:
+        return {"task": self.kind, "model": self.model}
+
+    def key(self, cards: Sequence[Card], device: Device) -> str:
+        """The very tokens read, in place of how they were chosen."""
+        tokens = hashlib.sha256(str(self.ids.shape).encode() + self.ids.tobytes()).hexdigest()
+        asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "layers": list(self.layers)}
+        return result_key(asked | {"tokens": tokens}, self.dtype, device)
+
+    def compute(self, cards: Sequence[Card], context: Context) -> States:
+        from memviz.engine.states import read_states
+
+        loaded = context.backend.load(self.card, self.dtype)
+        return read_states(loaded, self.ids, self.layers, context.report)

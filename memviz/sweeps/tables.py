@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from memviz.records import Survey
+from memviz.sweeps.labels import LABEL_TYPES
 from memviz.sweeps.plan import Condition
-from memviz.sweeps.task import SweepTask
+from memviz.sweeps.task import SweepRequest
 
 Column = tuple[pa.DataType, str]
-LABEL_TYPES = {"number": pa.float64(), "text": pa.string()}
 
 _ABOUT_ROW: dict[str, Column] = {
     "row_id": (pa.string(), "what the file calls the row; null without"),
@@ -73,12 +73,12 @@ POSITION_COLUMNS: dict[str, Column] = {
 }
 
 
-def lengths_of(task: SweepTask) -> list[int]:
+def lengths_of(task: SweepRequest) -> list[int]:
     """Every m that a sweep gives the number of matches for."""
     return sorted({*task.continuations, *([task.continuation_at] if task.contexts else [])})
 
 
-def sequence_columns(task: SweepTask) -> dict[str, Column]:
+def sequence_columns(task: SweepRequest) -> dict[str, Column]:
     """Columns of the table of one row a sequence, model, mode and k."""
     lengths = lengths_of(task)
     matches = {

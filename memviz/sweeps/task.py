@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from memviz.errors import InputError
-from memviz.store import request_hash
-from memviz.store.keys import request_fields
-from memviz.sweeps.rowset import RowSet, row_set_from
+from memviz.sweeps.rowset import NEAR_DUPLICATES, RowSet
 from memviz.weights import BYTES_PER_PARAMETER
 
 SLIDING, ANCHORED = "sliding", "anchored"
@@ -18,7 +16,7 @@ AT = 32
 
 
 @dataclass(frozen=True)
-class SweepTask:
+class SweepRequest:
     """Curves over context and continuation size for some models on some rows. Raises InputError for unusable fields."""
 
     models: tuple[str, ...]
@@ -62,26 +60,8 @@ class SweepTask:
         if self.dtype not in BYTES_PER_PARAMETER:
             raise InputError(f"dtype {self.dtype!r} is unknown: use one of {', '.join(BYTES_PER_PARAMETER)}")
 
-    def request(self) -> dict[str, Any]:
-        """The task as plain JSON, from which `sweep_task_from` makes an equal one."""
-        values = asdict(self) | {"rows": self.rows.request()}
-        return {"task": "sweep", **{n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}}
 
-
-def sweep_task_from(request: dict[str, Any]) -> SweepTask:
-    """The task of a stored request. Raises InputError where it is of another kind or format."""
-    try:
-        return SweepTask(**request_fields(SweepTask, request), rows=row_set_from(request["rows"]))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"this stored sweep cannot be read by this version of memviz ({error})") from None
-
-
-def sweep_hash(task: SweepTask) -> str:
-    """The hash of a request as asked, before anything is known of files: the name of a link and of a folder."""
-    return request_hash(task.request())
-
-
-def sweep_command(task: SweepTask, out: str = "sweep") -> str:
+def sweep_command(task: SweepRequest, out: str = "sweep") -> str:
     """The command line that repeats a sweep into a folder."""
     rows, words = task.rows, ["memviz", "sweep", "--models", ",".join(task.models), "--data", task.rows.source]
 
@@ -106,6 +86,11 @@ def sweep_command(task: SweepTask, out: str = "sweep") -> str:
         ("--ids-column", rows.ids_column, "ids"),
         ("--id-column", rows.id_column, None),
         ("--labels-file", rows.labels_file, None),
+        ("--ids-dtype", rows.ids_dtype, None),
+        ("--separator", rows.separator, None),
+        ("--pad-id", rows.pad_id, None),
+        ("--window", rows.window, None),
+        ("--groups", rows.groups, NEAR_DUPLICATES),
     ):
         if value != default:
             words += [option, str(value)]

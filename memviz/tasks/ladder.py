@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from memviz.catalog import Card, Model
 from memviz.errors import InputError
-from memviz.records import Piece
-from memviz.store import request_hash
-from memviz.tasks.trace import TraceTask, check_text, task_from, task_of_ids
+from memviz.records import Piece, Run
+from memviz.tasks.base import Context, Device, Task, answer, stored, task_from
+from memviz.tasks.trace import TraceTask, check_text, task_of_ids
 from memviz.tokenizer import Tokenizer
 
 Axis = Literal["size", "step", "hand"]
@@ -93,8 +94,10 @@ def choices(models: Iterable[Model]) -> list[Choice]:
 
 
 @dataclass(frozen=True)
-class LadderTask:
+class LadderTask(Task[tuple[Run, ...]]):
     """The same text under several models. Raises InputError for none, too many, or one twice."""
+
+    kind = "ladder"
 
     tasks: tuple[TraceTask, ...]
     """One a row, in order."""
@@ -110,20 +113,45 @@ class LadderTask:
             raise InputError("a comparison needs a text that goes on: give a continuation of at least 1 token")
 
     def request(self) -> dict[str, Any]:
-        """The task as plain JSON, from which `ladder_from` makes an equal one."""
-        return {"task": "ladder", "axis": self.axis, "rows": [task.request() for task in self.tasks]}
+        return {"task": self.kind, "axis": self.axis, "rows": [task.request() for task in self.tasks]}
+
+    @classmethod
+    def read(cls, request: Mapping[str, Any]) -> LadderTask:
+        if request["axis"] not in get_args(Axis):
+            raise TypeError(f"axis is {request['axis']!r:.60}")
+        return cls(tuple(task_from(row, TraceTask) for row in request["rows"]), request["axis"])
 
     @property
-    def hash(self) -> str:
-        """The name of a link."""
-        return request_hash(self.request())
+    def model(self) -> str:
+        return f"{len(self.tasks)} models"
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        return tuple(task.model for task in self.tasks)
 
-def ladder_from(request: dict[str, Any]) -> LadderTask:
-    """The task of a stored request. Raises InputError where it is of another kind or format."""
-    if request.get("task") != "ladder" or request.get("axis") not in get_args(Axis):
-        raise InputError("this stored request is no comparison of models: open it on the Trace page")
-    return LadderTask(tuple(task_from(row) for row in request.get("rows", ())), request["axis"])
+    @property
+    def drafted(self) -> tuple[TraceTask, ...]:
+        """Its tasks; each is offered what those before it wrote."""
+        return tuple(replace(task, drafts=self.tasks[:place]) for place, task in enumerate(self.tasks))
+
+    def key(self, cards: Sequence[Card], device: Device) -> str:
+        """There is no result but those of its tasks."""
+        return self.hash
+
+    def find(self, key: str, cards: Sequence[Card], context: Context) -> tuple[Run, ...] | None:
+        found = [stored(task, context) for task in self.tasks]
+        runs = tuple(run for run in found if run is not None)
+        return runs if len(runs) == len(found) else None
+
+    def held(self, key: str, context: Context) -> AbstractContextManager[object]:
+        """Each of its tasks holds the device by itself."""
+        return nullcontext()
+
+    def compute(self, cards: Sequence[Card], context: Context) -> tuple[Run, ...]:
+        return tuple(answer(task, context).result for task in self.drafted)
+
+    def keep(self, key: str, record: tuple[Run, ...], cards: Sequence[Card], context: Context) -> tuple[Run, ...]:
+        return record
 
 
 Reader = tuple[Card, Tokenizer]

@@ -1,34 +1,32 @@
-"""Frozen requests that run. The key of a result is the hash of what decides its numbers, and of nothing else."""
+"""The task that traces one prompt: what a model writes after a context, and every number behind it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from memviz.catalog import Card, card_folder, find_model, read_card
+from memviz.catalog import Card, card_folder, find_model
 from memviz.errors import InputError
-from memviz.records import Decoding, Prompts, Run, Trace, from_arrays, to_arrays
+from memviz.records import Decoding, Prompts, Run, Trace, from_arrays
 from memviz.settings import Settings
-from memviz.store import Store, request_hash
-from memviz.store.keys import request_fields
-from memviz.tasks.base import ENGINE, Report, Say
+from memviz.store.keys import aside
+from memviz.tasks.base import Context, Device, Task, result_key, stored
 from memviz.tokenizer import Tokenizer
 from memviz.weights import BYTES_PER_PARAMETER
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
 
 DEFAULT_CONTEXT, DEFAULT_CONTINUATION = 32, 32
 MAX_TEXT_BYTES = 2_000_000
 
 
 @dataclass(frozen=True)
-class TraceTask:
+class TraceTask(Task[Run]):
     """One prompt's decoding by one model. Raises InputError where a field cannot be used."""
+
+    kind = "trace"
+    record = Trace
 
     model: str
     """A catalog name, with its revision where one is meant."""
@@ -42,6 +40,8 @@ class TraceTask:
     dtype: str = "float32"
     all_layers: bool = False
     """Keep the hidden states of every layer rather than the last one's."""
+    drafts: tuple[TraceTask, ...] = aside(())
+    """Runs of other models; what those that are stored wrote after the same context is offered as guesses."""
 
     def __post_init__(self) -> None:
         if not self.context_ids:
@@ -55,18 +55,15 @@ class TraceTask:
         if self.dtype not in BYTES_PER_PARAMETER:
             raise InputError(f"dtype {self.dtype!r} is unknown: use one of {', '.join(BYTES_PER_PARAMETER)}")
 
-    def request(self) -> dict[str, Any]:
-        """The task as plain JSON, from which `task_from` makes an equal one."""
-        return {"task": "trace", **asdict(self)}
-
     @property
     def prompts(self) -> Prompts:
         truth = self.continuation_ids
         return Prompts(np.array([self.context_ids], np.int64), None if truth is None else np.array([truth], np.int64))
 
-    def check(self, card: Card) -> None:
+    def check(self, cards: Sequence[Card]) -> None:
         """Raise InputError where the prompt does not fit the model."""
-        k, limit = len(self.context_ids), card.n_positions
+        card, k = cards[0], len(self.context_ids)
+        limit = card.n_positions
         if limit is not None and k + self.n_steps > limit:
             raise InputError(
                 f"{k} context and {self.n_steps} continuation tokens are {k + self.n_steps}; "
@@ -82,108 +79,26 @@ class TraceTask:
                     f"whose ids are 0 to {card.vocab_size - 1}: was the text split by another model's tokenizer?"
                 )
 
+    def key(self, cards: Sequence[Card], device: Device) -> str:
+        asked = {name: value for name, value in self.request().items() if name != "model"}
+        barred = {"eos_ids": cards[0].eos_ids} if self.decoding.bar_eos else {}
+        return result_key(asked | {"weights": cards[0].weights}, self.dtype, device, **barred)
 
-@dataclass(frozen=True)
-class IndexTask:
-    """Building the n-gram index of the suite's corpus, once for all who ask about it."""
+    def compute(self, cards: Sequence[Card], context: Context) -> Trace:
+        from memviz.engine.tracing import trace
 
-    name: str
+        loaded, noise = context.loaded(cards[0], self.dtype)
+        context.say("decoding")
+        guesses = self._guesses(context)
+        return trace(loaded, self.prompts, self.n_steps, self.decoding, noise, self.all_layers, guesses, context.report)
 
-    def run(self, settings: Settings, report: Report, say: Say) -> None:
-        """Build it in the cache. Raises InputError, OSError, and whatever `report` raises to cancel."""
-        from memviz.demo.index import build_suite_index
+    def unpack(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Run:
+        return Run(from_arrays(Trace, arrays), about["provenance"])
 
-        say("indexing the training data")
-        build_suite_index(settings, report)
-
-
-def task_from(request: dict[str, Any]) -> TraceTask:
-    """The task of a stored request. Raises InputError where it is of another kind or format."""
-    try:
-        decoding = Decoding(**request_fields(Decoding, request["decoding"]))
-        return TraceTask(**request_fields(TraceTask, request), decoding=decoding)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"this stored request cannot be read by this version of memviz ({error})") from None
-
-
-def run_hash(task: TraceTask) -> str:
-    """The hash of a request as asked, before anything is known of the model's files: the name of a link."""
-    return request_hash(task.request())
-
-
-def result_key(task: TraceTask, card: Card, device_kind: str) -> str:
-    """The key of a result: ids, decoding, weight identity, dtype, ENGINE, and below float32 the kind of device."""
-    request = {name: value for name, value in task.request().items() if name != "model"}
-    where = {} if task.dtype == "float32" else {"device": device_kind}
-    barred = {"eos_ids": card.eos_ids} if task.decoding.bar_eos else {}
-    return request_hash({**request, "weights": card.weights, "engine": ENGINE, **where, **barred})
-
-
-def stored_run(store: Store, key: str) -> Run | None:
-    """A result from the store, or None where it must be computed."""
-    found = store.get(key)
-    if found is None:
-        return None
-    arrays, meta = found
-    try:
-        return Run(from_arrays(Trace, arrays), meta["provenance"])
-    except (KeyError, TypeError, ValueError):
-        store.delete(key)
-        return None
-
-
-def run_trace(
-    task: TraceTask,
-    backend: Backend,
-    store: Store,
-    report: Report = lambda done, total: None,
-    say: Say = lambda stage: None,
-    drafts: Sequence[TraceTask] = (),
-) -> tuple[str, Run, bool]:
-    """Key, result, and whether it was stored before; computes and stores it otherwise.
-
-    What other models wrote after the same context (`drafts`, where stored) is offered as guesses; it changes no number.
-    Raises InputError, Failure, and whatever `report` raises to cancel.
-    """
-    from memviz.engine.devices import device_lock
-    from memviz.engine.preparing import prepare
-    from memviz.engine.tracing import trace
-
-    card = prepare(find_model(task.model, backend.settings), backend.settings, say)
-    task.check(card)
-    key = result_key(task, card, backend.device.type)
-    names = {"model": card.name, "label": card.label, "revision": card.revision}
-    run = stored_run(store, key)
-    if run:
-        return key, Run(run.trace, run.provenance | names), True
-    with device_lock(backend.settings, backend.device, lambda: report(0, 0)):
-        run = stored_run(store, key)  # another process may have computed it while this one waited
-        if run:
-            return key, Run(run.trace, run.provenance | names), True
-        say(f"loading {card.name}")
-        loaded = backend.load(card, task.dtype)
-        report(0, 0)
-        say("measuring how far two right ways of computing differ")
-        noise = backend.logit_noise(loaded)
-        say("decoding")
-        start = time.perf_counter()
-        guesses = _guesses(task, drafts, backend, store)
-        result = trace(loaded, task.prompts, task.n_steps, task.decoding, noise, task.all_layers, guesses, report)
-        # the same weights may be in memory under another name
-        run = Run(result, backend.provenance(loaded, time.perf_counter() - start) | names)
-    store.put(key, to_arrays(result), {"request": task.request(), "provenance": run.provenance, "engine": ENGINE})
-    return key, run, False
-
-
-def _guesses(task: TraceTask, drafts: Sequence[TraceTask], backend: Backend, store: Store) -> list[list[int]]:
-    """What stored runs of the drafts wrote after the task's own context, the last one's first."""
-    found = []
-    for draft in reversed(drafts):
-        card = read_card(find_model(draft.model, backend.settings), backend.settings)
-        if card is not None and draft.context_ids == task.context_ids:
-            run = stored_run(store, result_key(draft, card, backend.device.type))
-            found += [] if run is None else [run.trace.generated_ids[0].tolist()]
-    return found
+    def _guesses(self, context: Context) -> list[list[int]]:
+        """What stored runs of the drafts wrote after the task's own context, the last one's first."""
+        usable = [draft for draft in reversed(self.drafts) if draft.context_ids == self.context_ids]
+        return [run.trace.generated_ids[0].tolist() for draft in usable if (run := stored(draft, context))]
 
 
 def tokenizer_of(card: Card, settings: Settings) -> Tokenizer:

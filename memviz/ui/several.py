@@ -16,12 +16,14 @@ from memviz.errors import InputError
 from memviz.jobs import Job, Status
 from memviz.records import Run
 from memviz.settings import settings
-from memviz.tasks.ladder import Choice, LadderTask, Reader, ascending, choices, ladder_from
+from memviz.tasks.base import Task
+from memviz.tasks.ladder import Choice, LadderTask, Reader, ascending, choices
 from memviz.tasks.lens import LensTask
 from memviz.tasks.trace import TraceTask
 from memviz.tokenizer import Tokenizer
+from memviz.ui.common.answers import stored
 from memviz.ui.common.links import PageLink
-from memviz.ui.common.process import bundled_models, hash_of, session, worker
+from memviz.ui.common.process import bundled_models, session, worker
 from memviz.ui.common.progress import watch_several
 from memviz.ui.common.runs import seen
 from memviz.ui.prompt import INPUTS, fill_prompt
@@ -29,7 +31,7 @@ from memviz.ui.prompt import INPUTS, fill_prompt
 PAGE = "compare"
 """What the keys of the widgets begin with on both pages."""
 HAND = "Chosen by hand"
-LINK = PageLink(PAGE, ("choice", "models", *INPUTS), "comparison", ladder_from)
+LINK = PageLink(PAGE, ("choice", "models", *INPUTS), "comparison", LadderTask)
 K = TypeVar("K", TraceTask, LensTask)
 R = TypeVar("R")
 W = TypeVar("W", bound="ModelRow[Any, Any]")
@@ -109,20 +111,19 @@ RunRow = ModelRow[TraceTask, Run]
 def rows_of(
     tasks: Sequence[K],
     readers: Sequence[Reader],
-    stored: Callable[[K, Card], R | None],
     row: Callable[..., W],
 ) -> list[W]:
     """A `row` a model as it is now; jobs are asked before the store, for one that just ended has saved its result."""
     rows = []
     for task, (card, own) in zip(tasks, readers, strict=True):
-        model, job = find_model(task.model, settings()), worker().job(hash_of(task))
+        model, job = find_model(task.model, settings()), worker().job(task.hash)
         rows.append(row(task, model, card, own, stored(task, card), job, _refusal(task, card)))
     return rows
 
 
-def _refusal(task: Any, card: Card) -> str:
+def _refusal(task: Task[Any], card: Card) -> str:
     try:
-        getattr(task, "whole", task).check(card)
+        task.check([card])
     except InputError as error:
         return str(error)
     return ""
@@ -130,18 +131,11 @@ def _refusal(task: Any, card: Card) -> str:
 
 def run_rows(task: LadderTask, rows: Sequence[ModelRow[Any, Any]]) -> None:
     """What the Run button does: every model without an answer is asked, in order; the link names the prompt."""
-    for place, row in enumerate(rows):
-        seen().add(hash_of(row.task))  # this page shows it
+    for row in rows:
+        seen().add(row.task.hash)  # this page shows it
         if row.result is None and not row.refusal:
-            _ask(row.task, task.tasks[:place])
+            worker().ask(row.task, session())
     LINK.keep(task)
-
-
-def _ask(task: Any, before: Sequence[TraceTask]) -> None:
-    if isinstance(task, TraceTask):
-        worker().submit(task, session(), before)
-    else:
-        worker().ask(task, session())
 
 
 def watch_rows(rows: Sequence[ModelRow[Any, Any]]) -> None:

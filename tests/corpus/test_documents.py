@@ -12,8 +12,9 @@ import pyarrow.parquet
 import pytest
 from support.model_folders import TEXT, TOKENIZERS
 
-from memviz.corpus.documents import Origins, Reading, document_shards, input_files
+from memviz.corpus.documents import Origins, document_shards, input_files
 from memviz.errors import InputError
+from memviz.rows.layout import Layout
 from memviz.tokenizer import Tokenizer
 
 N_IDS = 320
@@ -33,7 +34,9 @@ class Read:
         self.problems: list[str] = []
         origins = Origins()
         files = input_files(inputs, self.problems.append)
-        shards = document_shards(files, tokenizer, origins, self.problems.append, Reading(**options), n_tokens)
+        self.said: list[str] = []
+        layout = Layout(**options)
+        shards = document_shards(files, tokenizer, origins, self.problems.append, layout, n_tokens, self.said.append)
         self.shards = list(shards)
         self.ids = [
             part.tolist() for shard in self.shards for part in np.split(shard.tokens, np.cumsum(shard.n_tokens)[:-1])
@@ -48,19 +51,19 @@ def test_text_files_in_a_folder(tokenizer: Tokenizer, tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "a.txt").write_text(TEXT)
     (tmp_path / "b" / "c.md").write_bytes(b"\xef\xbb\xbfPeople")
-    (tmp_path / "d.csv").write_text("x")
+    (tmp_path / "d.cfg").write_text("x")
     (tmp_path / "e.txt").write_text("")
     (tmp_path / "f.txt").write_bytes(b"We\nthe\ncaf\xe9")
     read = Read(tokenizer, tmp_path)
     assert read.ids == [tokenizer.encode(TEXT), tokenizer.encode("People")]
     assert read.places == ["a.txt:1", "c.md:1"]
     assert read.problems == [
-        f"{tmp_path}/d.csv: not one of .txt, .md, .jsonl, .parquet, .npy, .bin; name the file itself to read it as "
-        "text",
+        f"{tmp_path}/d.cfg: not one of .txt, .md, .npy, .bin, .jsonl, .csv, .tsv, .parquet; name the file itself to "
+        "read it as text",
         f"{tmp_path}/f.txt:3: not UTF-8 (byte 10), so the file is left out",
         f"{tmp_path}/e.txt:1: has no tokens",
     ]
-    assert Read(tokenizer, tmp_path / "d.csv").ids == [tokenizer.encode("x")]
+    assert Read(tokenizer, tmp_path / "d.cfg").ids == [tokenizer.encode("x")]
 
 
 def test_lines_of_json(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -88,17 +91,18 @@ def test_lines_of_json(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert read.ids == [tokenizer.encode("We the"), [5, 6], tokenizer.encode("People")]
     assert read.places == ["a.jsonl:1", "a.jsonl:3", "a.jsonl:16"]
     told = {int(problem.split(":")[1]): problem.split(": ", 1)[1] for problem in read.problems}
-    assert sorted(told) == [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17] and len(read.problems) == 13
-    assert told[4].startswith("not JSON (Expecting property name")
-    assert told[5] == "a list, expected an object"
-    assert told[6] == told[14] == "no text in text and no ids in ids"
-    assert told[7] == told[8] == "ids is no list of whole numbers"
-    assert told[9] == "ids holds a number of more than 64 bits"
-    assert told[10] == f"has id {N_IDS}, the tokenizer's are 0 to {N_IDS - 1}"
-    assert told[11] == f"has id -1, the tokenizer's are 0 to {N_IDS - 1}"
+    assert sorted(told) == [2, *range(4, 16), 17] and len(read.problems) == 14
+    assert told[2] == "is empty"
+    assert told[4].startswith("is not JSON (Expecting property name")
+    assert told[5] == "is a list, expected an object"
+    assert told[6] == told[14] == "has neither 'ids' nor 'text'"
+    assert told[7] == told[8] == "'ids' is no list of whole numbers"
+    assert told[9] == "'ids' holds a number of more than 64 bits"
+    assert told[10].startswith(f"has id {N_IDS}, ids are 0 to {N_IDS - 1}: ")
+    assert told[11] == f"has id -1, ids are 0 to {N_IDS - 1}: where -1 fills rows up, --pad-id -1 cuts there"
     assert told[12] == "has no tokens"
-    assert told[13] == "text holds half of a surrogate pair"
-    assert told[17] == "not UTF-8 (byte 10 of the line)"
+    assert told[13] == "'text' is not UTF-8"
+    assert told[17].startswith("is not JSON ('utf-8' codec can't decode byte 0xff")
 
 
 def test_other_columns(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -115,9 +119,12 @@ def test_parquet(tokenizer: Tokenizer, tmp_path: Path) -> None:
     read = Read(tokenizer, tmp_path)
     assert read.ids == [tokenizer.encode("We"), tokenizer.encode("the"), [1, 2], [3]]
     assert read.places == ["a.parquet:1", "a.parquet:3", "b.parquet:1", "b.parquet:2"]
-    assert read.problems[0] == f"{tmp_path}/a.parquet:2: no text in text and no ids in ids"
-    assert read.problems[1] == f"{tmp_path}/c.parquet: has no column text or ids, only n"
-    assert read.problems[2].startswith(f"{tmp_path}/d.parquet: cannot be read (")
+    assert read.problems[0] == f"{tmp_path}/a.parquet:2: has neither 'ids' nor 'text'"
+    assert read.problems[1] == (
+        f"{tmp_path}/c.parquet has neither a column 'ids' nor 'text'; it has n: name the column with --ids-column or "
+        "--text-column"
+    )
+    assert read.problems[2].startswith(f"{tmp_path}/d.parquet cannot be read: ")
 
 
 def test_arrays_of_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -129,8 +136,11 @@ def test_arrays_of_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
     np.array([0, 5, 6, 0, 7], "<u2").tofile(tmp_path / "f.bin")
     read = Read(tokenizer, tmp_path)
     assert read.ids == [[1, 2, 0, 3, 0, 0, 4], [1, 2], [3, 4], [0, 5, 6, 0, 7]]
-    assert [problem.split(": ")[0] for problem in read.problems] == [f"{tmp_path}/{name}.npy" for name in "cde"]
-    assert read.problems[0].endswith("holds float64 of shape (1,), expected whole numbers in one or two dimensions")
+    assert [problem.split(" ")[0] for problem in read.problems] == [f"{tmp_path}/{name}.npy" for name in "cde"]
+    assert read.problems[0].endswith("holds float64 of shape (1,): expected whole numbers of shape (n, length)")
+    assert read.said == [
+        f"{tmp_path}/f.bin: f.bin is read as uint16, recognised by its ids: wider ones would lie outside the vocabulary"
+    ]
     read = Read(tokenizer, tmp_path / "a.npy", tmp_path / "f.bin", separator=0)
     assert read.ids == [[1, 2], [3], [4], [5, 6], [7]]
     assert read.places == ["a.npy:1", "a.npy:2", "a.npy:3", "f.bin:1", "f.bin:2"]
@@ -140,11 +150,12 @@ def test_the_type_of_raw_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
     np.array([1, 300, 2], "<u4").tofile(tmp_path / "a.bin")
     assert Read(tokenizer, tmp_path, dtype="uint32").ids == [[1, 300, 2]]
     (tmp_path / "a.bin").write_bytes(b"123")
-    assert Read(tokenizer, tmp_path).problems == [f"{tmp_path}/a.bin: its 3 bytes are no whole number of uint16 ids"]
+    (problem,) = Read(tokenizer, tmp_path).problems
+    assert problem.startswith(f"{tmp_path}/a.bin does not show how wide its ids are: ")
     (tmp_path / "a.bin").write_bytes(b"")
     assert len(Read(tokenizer, tmp_path).problems) == 1
     with pytest.raises(InputError, match="dtype 'float' is unknown: use one of uint8, uint16, uint32, int32, int64"):
-        Reading(dtype="float")
+        Layout(dtype="float")
 
 
 def test_shards_hold_whole_documents(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from memviz.figures.component import FOLDER, Component
 from memviz.figures.ladder import LADDER
 from memviz.figures.linked import TRACE
 from memviz.figures.maps import MAP
+from memviz.figures.source import FOLDER, Source
 from memviz.figures.splitting import SPLIT
 
 ALL = {"trace": TRACE, "ladder": LADDER, "map": MAP, "split": SPLIT}
@@ -23,7 +23,7 @@ FORBIDDEN = (
 
 
 @pytest.mark.parametrize("component", ALL.values(), ids=ALL)
-def test_modules_are_joined_after_those_they_import(component: Component) -> None:
+def test_modules_are_joined_after_those_they_import(component: Source) -> None:
     js = component.js()
     assert "import " not in js
     assert js.count("export default") == 1
@@ -43,8 +43,8 @@ def test_the_base_comes_before_what_is_built_on_it(tmp_path: Path, monkeypatch: 
     for name, source in sources.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.js").write_text(source, "utf-8")
-    monkeypatch.setattr("memviz.figures.component.FOLDER", tmp_path)
-    lines = [line for line in Component("a/top", ()).js().splitlines() if line]
+    monkeypatch.setattr("memviz.figures.source.FOLDER", tmp_path)
+    lines = [line for line in Source("a/top", ()).js().splitlines() if line]
     assert lines == [
         "export const zero = 0;",
         "export const one = zero + 1;",

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from support.traces import pieces_of, random_trace, small_trace
 
-from memviz.figures.component import FOLDER
 from memviz.figures.linked import (
     FILLS,
     MODES,
@@ -20,6 +19,7 @@ from memviz.figures.linked import (
     Track,
     linked_data,
 )
+from memviz.figures.source import FOLDER
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["<bos>", " a", " b", "c", "\n"]

@@ -125,11 +125,11 @@ def test_a_boundary_shows_groups_bands_and_the_place_where_the_continuation_star
     assert drawn["memorized, M = 1, n = 7"] == pytest.approx([8, 9, 10, 11, 12])
     assert drawn["all rows, n = 7"] == pytest.approx([18, 19, 20, 21, 22])
     assert not any("half" in name for name in drawn), "a group without rows is left out"
-    assert drawn["independent hits"] == pytest.approx([25] * 5)
+    assert drawn["selection alone"] == pytest.approx([25] * 5)
     assert figure.layout.shapes[0].x0 == -0.5
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert len(bands) == 4 and max(bands[0].y) == pytest.approx(22)
-    assert "independent hits" not in named(boundary_figure(curves(), "entropy", GROUPS, null=False))
+    assert "selection alone" not in named(boundary_figure(curves(), "entropy", GROUPS, null=False))
 
 
 def test_all_rows_are_taken_off_and_the_edge_can_be_moved() -> None:

@@ -39,7 +39,7 @@ def material(swept) -> Material:
 
 @pytest.fixture(scope="module")
 def spaces(swept) -> Spaces:
-    return Spaces(swept.lab.backend, swept.lab.store)
+    return Spaces(swept.lab.context())
 
 
 def states(swept, material: Material, model: str) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_what_cannot_be_computed_is_said(swept, material: Material, spaces: Spac
     sweep = material.sweeps[0]
     models = [each | {"weights": "another"} for each in sweep.manifest["models"]]
     changed = replace(material, sweeps=(Sweep(sweep.folder, sweep.manifest | {"models": models}),))
-    found = judge(CLAIMS, changed, statistics_of(Spaces(spaces.backend, spaces.store)))
+    found = judge(CLAIMS, changed, statistics_of(Spaces(spaces.context)))
     assert "other weights than when" in found[CLAIMS.index(verdicts["groups-cluster"].claim)].reason
 
 

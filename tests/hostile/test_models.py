@@ -13,6 +13,7 @@ import pytest
 from support.hostile import HTML, MODELS, NAMES, Evil, hostile_model, safetensors_bytes
 from support.model_folders import write_model
 from support.serving import ROOT
+from support.tasks import context_of
 
 from memviz.catalog import find_model, known_models, local_models, read_card
 from memviz.engine.backend import Backend
@@ -21,13 +22,14 @@ from memviz.errors import InputError
 from memviz.jobs import Status, Worker
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks.trace import TraceTask, run_trace
+from memviz.tasks.base import answer
+from memviz.tasks.trace import TraceTask
 
 
 def sentence_of(task: TraceTask, backend: Backend, store: Store) -> str:
     """What a visitor is told who presses Run."""
     worker = Worker(backend.settings, store, lambda: backend)
-    job = worker.submit(task, "a visitor")
+    job = worker.ask(task, "a visitor")
     worker._thread.join(0.01)  # type: ignore[union-attr]
     while job.active:
         worker._thread.join(0.02)  # type: ignore[union-attr]
@@ -123,7 +125,7 @@ def test_links_that_models_really_have(settings: Settings, backend: Backend, tmp
     (root / "snapshot").symlink_to(snapshot)
     for name in ("linked", "shared", "snapshot"):
         task = TraceTask(name, (7, 8, 9), (10, 11), 2)
-        assert run_trace(task, backend, store)[1].trace.generated_ids.shape == (1, 2)
+        assert answer(task, context_of(backend, store)).result.trace.generated_ids.shape == (1, 2)
 
 
 def test_models_without_weights_to_be_trusted_are_listed_with_the_reason(settings: Settings) -> None:

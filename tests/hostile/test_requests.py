@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from typing import Any
 
 import pytest
@@ -10,41 +10,50 @@ from support.hostile import HTML, MARKDOWN, NAMES
 from support.store import PLENTY
 
 from memviz.errors import InputError
-from memviz.maps import dynamics_task_from, map_task_from, similarity_task_from
-from memviz.predictor import fit_task_from
+from memviz.maps import DynamicsTask, MapTask, SimilarityTask
+from memviz.predictor import FitTask
+from memviz.predictor.forecast import ForecastTask
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.sweeps import RowSet, SweepTask, sweep_task_from
-from memviz.tasks.ladder import ladder_from
-from memviz.tasks.perturbation import perturbation_from
-from memviz.tasks.trace import TraceTask, task_from
+from memviz.sweeps import RowSet, SweepTask
+from memviz.tasks.base import Task, task_from
+from memviz.tasks.ladder import LadderTask
+from memviz.tasks.lens import LensTask
+from memviz.tasks.perturbation import PerturbationTask
+from memviz.tasks.trace import TraceTask
 from memviz.ui import escaped
 from memviz.ui.common.strip import selection
 
-READERS: list[Callable[[Any], Any]] = [
-    task_from,
-    sweep_task_from,
-    fit_task_from,
-    map_task_from,
-    dynamics_task_from,
-    similarity_task_from,
-    perturbation_from,
+KINDS: list[type[Task[Any]]] = [
+    TraceTask,
+    LadderTask,
+    LensTask,
+    PerturbationTask,
+    SweepTask,
+    MapTask,
+    DynamicsTask,
+    SimilarityTask,
+    FitTask,
+    ForecastTask,
 ]
 TRACE = TraceTask("m", (1, 2), (3,), 1).request()
 SWEEP = SweepTask(("m",), RowSet(rows=(1, 2))).request()
 
 
-@pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 @pytest.mark.parametrize("request_", [{}, [], None, 3, HTML, {"task": HTML}, {"task": ["trace"]}], ids=repr)
-def test_a_request_of_another_kind_is_refused(read: Callable[[Any], Any], request_: Any) -> None:
-    with pytest.raises(InputError, match="stored"):
-        read(request_)
+def test_a_request_of_another_kind_is_refused(kind: type[Task[Any]], request_: Any) -> None:
+    for read in (lambda: task_from(request_), lambda: task_from(request_, kind)):
+        with pytest.raises(InputError, match="stored"):
+            read()
+    with pytest.raises(InputError, match="stored request cannot be read"):
+        task_from({"task": kind.kind}, kind)
 
 
 def test_a_comparison_of_another_kind_is_refused() -> None:
     for request in ({}, {"rows": [TRACE], "axis": HTML}, {"rows": 3, "axis": "size"}, {"rows": [{}], "axis": "size"}):
         with pytest.raises(InputError):
-            ladder_from(request)
+            task_from({"task": "ladder"} | request, LadderTask)
 
 
 @pytest.mark.parametrize("value", [None, HTML, -1, 1.5, [HTML], [[1]], {"a": 1}, [1.5], [True], 10**400], ids=repr)
@@ -66,13 +75,12 @@ def test_a_sweep_of_the_wrong_types_is_refused(field: str, value: Any) -> None:
     if (field, value) == ("context_at", 3):
         return
     with pytest.raises(InputError):
-        sweep_task_from(SWEEP | {field: value})
+        task_from(SWEEP | {field: value}, SweepTask)
 
 
 def test_requests_are_read_as_they_were_written() -> None:
-    for read, request in ((task_from, TRACE), (sweep_task_from, SWEEP)):
-        assert read(request).request() == request
-        assert read(__import__("json").loads(__import__("json").dumps(request))).request() == read(request).request()
+    for request in (TRACE, SWEEP):
+        assert task_from(request).request() == request == json.loads(json.dumps(request))
 
 
 @pytest.mark.parametrize("name", [*NAMES, "", "0" * 7, "g" * 16, "0" * 65, "%", "_" * 8, "0' OR '1'='1"])

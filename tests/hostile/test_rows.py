@@ -15,11 +15,12 @@ from support.model_folders import write_model
 from memviz.catalog import find_model
 from memviz.engine.preparing import prepare
 from memviz.errors import InputError
+from memviz.rows.layout import File, Layout
+from memviz.rows.reading import read_records
 from memviz.settings import Settings
 from memviz.sweeps import RowSet, read_row_set, read_sweep, row_sets, save_row_set
 from memviz.sweeps.kept import SHIPPED, kept_sweeps, unfinished
 from memviz.sweeps.preparing import prepare_rows
-from memviz.sweeps.reading import read_records
 from memviz.tasks.trace import tokenizer_of
 
 
@@ -136,6 +137,6 @@ def test_a_small_parquet_file_that_unpacks_to_much_is_refused(tmp_path: Path, mo
     path = tmp_path / "packed.parquet"
     pq.write_table(pa.table({"text": ["a" * 100_000] * 40}), path, compression="zstd", use_dictionary=False)
     assert path.stat().st_size < 20_000
-    monkeypatch.setattr("memviz.sweeps.reading._MAX_CHUNK", 1_000_000)
+    monkeypatch.setattr("memviz.rows.tables.MOST_CHUNK", 1_000_000)
     with pytest.raises(InputError, match=r"unpacks to 4,0\d\d,\d+ bytes in one piece, more than 1,000,000: write it"):
-        list(read_records(RowSet(str(path)), lambda line, problem: None))
+        list(read_records(File(path, Layout(), 2**31, lambda line, problem: None, lambda said: None)))

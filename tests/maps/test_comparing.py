@@ -15,17 +15,15 @@ from memviz.maps import (
     SimilarityTask,
     place,
     register,
-    similarity_key,
-    similarity_task_from,
-    stored_similarity,
     trajectory,
 )
 from memviz.measures.geometry import knn_overlap, linear_cka
 from memviz.records import Decoding, Hidden, Prompts
+from memviz.tasks.base import stored, task_from
 
 
 def run(swept, task):
-    return task.run(swept.lab.backend, swept.lab.store, lambda *_: None, lambda _: None)[1]
+    return swept.lab.answer(task).result
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +75,7 @@ def test_a_turned_map_is_turned_back_by_the_points_that_both_have(found) -> None
 
 def test_two_models_are_compared_on_the_same_rows(swept) -> None:
     task = SimilarityTask(("tiny", "twin"), swept.scope, steps=(0, 7))
-    assert similarity_task_from(task.request()) == task
+    assert task_from(task.request()) == task
     found = run(swept, task)
     maps = [run(swept, MapTask(model, swept.scope, steps=(7,))) for model in task.models]
     np.testing.assert_array_equal(maps[0].row, maps[1].row)
@@ -86,7 +84,7 @@ def test_two_models_are_compared_on_the_same_rows(swept) -> None:
     assert found.cka.value[1] == pytest.approx(linear_cka(a, b, 1).value, abs=1e-3)
     assert found.knn_overlap.value[1] == pytest.approx(knn_overlap(a, b, 15, 1).value, abs=0.02)
     assert int(found.n) == 40 and found.rsa.value.shape == (2,)
-    assert stored_similarity(swept.lab.store, similarity_key(task, swept.sweep, "cpu")) is not None
+    assert stored(task, swept.lab.context()) is not None
     same = run(swept, SimilarityTask(("tiny", "tiny"), swept.scope, steps=(7,)))
     assert same.cka.value[0] == pytest.approx(1) and same.knn_overlap.value[0] == 1
     assert same.cka.null_high[0] < 0.9

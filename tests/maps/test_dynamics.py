@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from support.tasks import CPU
 
 from memviz.errors import InputError
 from memviz.maps import (
@@ -15,16 +16,14 @@ from memviz.maps import (
     STATES,
     VARIANTS,
     DynamicsTask,
-    dynamics_key,
     dynamics_table,
-    dynamics_task_from,
-    stored_dynamics,
 )
 from memviz.maps import dynamics as module
 from memviz.maps.dynamics import dynamics_of
 from memviz.maps.gathering import KeptStates
 from memviz.maps.pairs import course
 from memviz.population.intervals import resampled_sums
+from memviz.tasks.base import stored, task_from
 
 RNG = np.random.default_rng(11)
 N, S, D = 24, 4, 6
@@ -135,16 +134,16 @@ def test_table_has_a_line_for_everything(found) -> None:
 
 
 def test_a_tiny_models_dynamics_are_kept(swept, monkeypatch: pytest.MonkeyPatch) -> None:
-    lab, sweep, scope = swept
+    lab, _, scope = swept
     task = DynamicsTask("tiny", scope)
-    assert dynamics_task_from(task.request()) == task
+    assert task_from(task.request()) == task
     seen: list[tuple[int, int]] = []
-    key, found, was_stored = task.run(lab.backend, lab.store, lambda *pair: seen.append(pair), lambda _: None)
-    assert not was_stored and key == dynamics_key(task, sweep, "cpu") and seen[-1] == (9, 9)
+    key, found, was_stored = lab.answer(task, report=lambda *pair: seen.append(pair))
+    assert not was_stored and key == task.key([], CPU) and seen[-1] == (9, 9)
     assert found.n_rows[0, 3] == 40 and found.width == 32 and len(found.step) == 9
-    stored = stored_dynamics(lab.store, key)
-    assert stored is not None
-    np.testing.assert_array_equal(stored.value, found.value)
+    again = stored(task, lab.context())
+    assert again is not None
+    np.testing.assert_array_equal(again.value, found.value)
     assert found.norm[0, 0, 3, 0] != pytest.approx(found.norm[1, 0, 3, 0])  # before the norm, and after it
     with pytest.raises(InputError, match="at most 3,000 are compared"):
         DynamicsTask("tiny", type(scope)(scope.folder, n_rows=module.MOST_ROWS + 1))

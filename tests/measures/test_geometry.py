@@ -116,6 +116,13 @@ def test_representational_similarity_is_spearmans() -> None:
     assert representational_similarity(a, b, 10).value == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_turned_copy_of_few_states_is_the_same_space(dtype: type) -> None:
+    states = RNG.normal(size=(3, 8))[RNG.integers(0, 3, 60)].astype(dtype)
+    turn = np.linalg.qr(RNG.normal(size=(8, 8)))[0].astype(dtype)
+    assert representational_similarity(states, states @ turn, 10).value == pytest.approx(1)
+
+
 def test_silhouette_is_scikit_learns() -> None:
     points, labels = RNG.normal(size=(60, 5)), RNG.integers(0, 3, 60)
     points[labels == 1] += 2

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, bootstrap
 
-from memviz.population.intervals import drawn_sums, estimate, percentiles, resampled_sums, wilson
+from memviz.population.intervals import (
+    STRATUM,
+    design_effect,
+    design_units,
+    drawn_sums,
+    estimate,
+    percentiles,
+    resampled_sums,
+    wilson,
+)
 
 
 def mean(sums: np.ndarray) -> np.ndarray:
@@ -86,3 +95,36 @@ def test_thousands_of_rows_take_no_more_than_seconds() -> None:
     start = time.monotonic()
     resampled_sums(np.random.default_rng(0).random((3500, 60)), np.arange(3500))
     assert time.monotonic() - start < 10  # about half a second where nothing else runs
+
+
+# Strata
+
+
+def test_units_of_a_design_by_hand() -> None:
+    group = np.array([7, 7, 3, 9, 4, 5, 6])
+    domain = np.array(["b", "a", "a", "b", "a", "c", None], object)
+    units = design_units(group, domain)
+    # group 7 is of its first row's stratum b, with 9; c has one group alone, the last row no domain
+    assert (units // STRATUM).tolist() == [2, 2, 1, 2, 1, 0, 0]
+    assert (units % STRATUM).tolist() == group.tolist()
+
+
+def test_resamples_within_strata_vary_as_theory_says() -> None:
+    generator = np.random.default_rng(3)
+    sizes, means = [12, 40, 5], [0.0, 10.0, -4.0]
+    value = np.concatenate([generator.normal(mean, 1, n) for mean, n in zip(means, sizes, strict=True)])
+    stratum = np.repeat(["a", "b", "c"], sizes)
+    units = design_units(np.arange(len(value)), stratum)
+    sums = resampled_sums(np.stack([value, np.ones(len(value))], axis=1), units, 20_000, 1)
+    assert np.allclose(sums[:, 1], len(value))  # every stratum keeps its share
+    expected = sum(n * value[stratum == name].var(ddof=1) for name, n in zip("abc", sizes, strict=True))
+    assert sums[:, 0].var() == pytest.approx(expected, rel=0.04)
+    assert resampled_sums(value[:, None], np.arange(len(value)), 2_000, 1).var() > 10 * expected
+
+
+def test_the_effect_of_a_design_is_the_quotient_of_variances() -> None:
+    member = np.array([1] * 9 + [0] + [0] * 9 + [1], bool)
+    units = design_units(np.arange(20), np.repeat(["a", "b"], 10))
+    inside, whole = (9.5 / 11) * (1.5 / 11), (10.5 / 21) * (10.5 / 21)
+    assert design_effect(member, units) == pytest.approx(20 * inside / (20 * whole))
+    assert design_effect(member, np.arange(20)) == 1

@@ -7,8 +7,10 @@ import pytest
 from support.corpus import exposed
 
 from memviz.errors import InputError
-from memviz.population import align, frequencies, stored_frequencies
+from memviz.population import Frequencies, FrequencyTask, align
+from memviz.settings import Settings
 from memviz.store import Store
+from memviz.tasks.base import Context, answer, stored
 
 GENERATOR = np.random.default_rng(0)
 IDS = GENERATOR.integers(0, 6, (3, 128))
@@ -21,8 +23,13 @@ def corpus(tmp_path: Path):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store", 10**9)
+def context(tmp_path: Path) -> Context:
+    """Without an engine: nothing here needs one."""
+    return Context(Settings(cache=tmp_path), Store(tmp_path / "store", 10**9), start=lambda: pytest.fail("an engine"))
+
+
+def frequencies(sweep, corpus, context: Context, **asked) -> Frequencies:
+    return answer(FrequencyTask(sweep, corpus, **asked), context).result
 
 
 @pytest.fixture
@@ -31,8 +38,8 @@ def sweep(made_sweep, asked):
     return made_sweep(ids=IDS, asked=[asked("a", match)], n_parameters={"a": 5})
 
 
-def test_counts_are_those_of_looking_everywhere(sweep, corpus, store) -> None:
-    found = frequencies(sweep, corpus, store)
+def test_counts_are_those_of_looking_everywhere(sweep, corpus, context) -> None:
+    found = frequencies(sweep, corpus, context)
     n_tokens = 4 * 128
     for row in range(3):
         for j in (0, 5, 31, 32, 127):
@@ -43,56 +50,56 @@ def test_counts_are_those_of_looking_everywhere(sweep, corpus, store) -> None:
                 else:
                     ngram = IDS[row, j - n + 1 : j + 1].tolist()
                     assert value * n_tokens == pytest.approx(STREAM.count(ngram, "other", own=[row]))
-    stream = frequencies(sweep, corpus, store, kind="stream").of(1, np.array([1]))
+    stream = frequencies(sweep, corpus, context, copies="stream").of(1, np.array([1]))
     assert stream[0, 0] * n_tokens == pytest.approx(STREAM.count([int(IDS[1, 0])], "stream"))
     assert found.n_tokens == n_tokens and found.index == "test"
 
 
-def test_counted_once_then_read(sweep, corpus, store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert stored_frequencies(sweep, corpus, store) is None
-    seen = []
-    first = frequencies(sweep, corpus, store, lambda done, total: seen.append((done, total)))
+def test_counted_once_then_read(sweep, corpus, context, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, seen = FrequencyTask(sweep, corpus), []
+    assert stored(task, context) is None
+    first = answer(task, context.telling(lambda done, total: seen.append((done, total)))).result
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     monkeypatch.setattr(corpus, "counts", None)
-    for again in (frequencies(sweep, corpus, store), stored_frequencies(sweep, corpus, store)):
+    for again in (frequencies(sweep, corpus, context), stored(task, context)):
         np.testing.assert_array_equal(again.counts, first.counts)
-    assert stored_frequencies(sweep, corpus, store, kind="rows") is None
-    assert stored_frequencies(sweep, corpus, store, until_step=1) is None
+    assert stored(FrequencyTask(sweep, corpus, "rows"), context) is None
+    assert stored(FrequencyTask(sweep, corpus, until_step=1), context) is None
 
 
-def test_a_checkpoint_knows_what_it_has_seen(sweep, corpus, store) -> None:
-    found = frequencies(sweep, corpus, store, kind="stream", until_step=0)
+def test_a_checkpoint_knows_what_it_has_seen(sweep, corpus, context) -> None:
+    found = frequencies(sweep, corpus, context, copies="stream", until_step=0)
     assert found.counts[0, 0, 0] == STREAM.count([int(IDS[0, 0])], "stream", until=0)
     assert found.n_tokens == 128
 
 
-def test_generated_tokens_are_counted_without_the_row_s_own_copies(sweep, corpus, store) -> None:
-    found = frequencies(sweep, corpus, store, generated=("a", "sliding", 32))
+def test_generated_tokens_are_counted_without_the_row_s_own_copies(sweep, corpus, context) -> None:
+    found = frequencies(sweep, corpus, context, generated=("a", "sliding", 32))
     sequences = sweep.sequences.set_index("row")
     text = [*IDS[2, :32].tolist(), *sequences.loc[2, "generated_ids"].tolist()]
     for j in (3, 32, 40, 127):
         expected = STREAM.count(text[j - 1 : j + 1], "other", own=[2])
         assert found.counts[2, 1, j] == expected
-    aligned = align(sweep, "a", frequencies=frequencies(sweep, corpus, store), generated=found, entropy=False)
+    aligned = align(sweep, "a", frequencies=frequencies(sweep, corpus, context), generated=found, entropy=False)
     np.testing.assert_array_equal(aligned.of("frequency_1")[:, :32], aligned.of("frequency_1_generated")[:, :32])
     with pytest.raises(InputError, match="has not kept what a wrote at k = 8"):
-        frequencies(sweep, corpus, store, generated=("a", "sliding", 8))
+        frequencies(sweep, corpus, context, generated=("a", "sliding", 8))
     with pytest.raises(InputError, match="not of a at k = 32"):
         align(sweep, "a", frequencies=found, entropy=False)
 
 
-def test_an_anchored_context_begins_later(made_sweep, asked, corpus, store) -> None:
+def test_an_anchored_context_begins_later(made_sweep, asked, corpus, context) -> None:
     sweep = made_sweep(
         ids=IDS, asked=[asked("a", np.ones((3, 32), bool), k=8, start=88, mode="anchored")], n_parameters={"a": 5}
     )
-    found = frequencies(sweep, corpus, store)
+    found = frequencies(sweep, corpus, context)
     aligned = align(sweep, "a", k=8, mode="anchored", frequencies=found, entropy=False)
     np.testing.assert_array_equal(aligned.of("frequency_2"), found.of(2, np.arange(3))[:, 88:])
     assert aligned.match.all() and aligned.match.shape == (3, 32)
 
 
-def test_strangers_are_named(sweep, corpus, store) -> None:
-    found = frequencies(sweep, corpus, store, orders=(1,))
+def test_strangers_are_named(sweep, corpus, context) -> None:
+    found = frequencies(sweep, corpus, context, orders=(1,))
     with pytest.raises(InputError, match="row 7 were not counted"):
         found.of(1, np.array([0, 7]))
     with pytest.raises(InputError, match="counted are n = 1"):

@@ -19,7 +19,7 @@ K, M = 8, 16
 
 
 def read(lab: Lab, sweep: Sweep, model: str = "tiny", **options):
-    return read_data(sweep, model, K, M, lab.backend, lab.store, **options)
+    return read_data(sweep, model, K, M, lab.context(), **options)
 
 
 def test_a_group_is_in_one_part_and_parts_have_their_shares() -> None:
@@ -57,7 +57,7 @@ def test_near_duplicates_are_not_parted(lab: Lab, rows: list[list[int]]) -> None
 
 def test_states_statistics_and_labels_are_those_of_the_sweep(lab: Lab, sweep: Sweep, rows: list[list[int]]) -> None:
     found, texts = read(lab, sweep), texts_of(sweep, "tiny", K, M)
-    ((places, states),) = states_of(texts, np.arange(len(rows)), (2,), "float32", lab.backend, lab.store)
+    ((places, states),) = states_of(texts, np.arange(len(rows)), (2,), "float32", lab.context())
     np.testing.assert_array_equal(found.rows, texts.rows[places])
     assert found.inputs.hidden is not None
     np.testing.assert_array_equal(found.inputs.hidden, states.hidden[:, :, 0])

@@ -60,15 +60,15 @@ def test_what_was_computed_beforehand_is_what_would_be_computed() -> None:
 
 @pytest.mark.slow
 def test_packing_moves_a_boundary_by_less_than_a_hundredth_of_a_nat(tmp_path: Path) -> None:
-    from memviz.engine.backend import Backend
     from memviz.settings import load_settings
     from memviz.store import Store
     from memviz.sweeps import RowSet, SweepTask, run_sweep
+    from memviz.tasks.base import Context
 
     rows = RowSet(parts=("planted",), sample=80)
     task = SweepTask(("suite-0.3m",), rows, contexts=(8,), continuations=(40,), positions=True)
     settings = load_settings(cache=tmp_path / "cache")
-    whole = run_sweep(task, Backend(settings), Store(tmp_path / "cache" / "results", 10**9), tmp_path / "whole")
+    whole = run_sweep(task, Context(settings, Store(tmp_path / "cache" / "results", 10**9)), tmp_path / "whole")
     command = [sys.executable, str(ROOT / "scripts" / "ship_sweep.py"), str(tmp_path / "whole"), "--out"]
     subprocess.run([*command, str(tmp_path / "packed")], check=True, cwd=ROOT)
     tables = []

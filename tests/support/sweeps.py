@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from support.model_folders import VOCAB
+from support.tasks import context_of
 from support.tiny_models import plain_generate
 
 from memviz.catalog import find_model
@@ -19,6 +20,8 @@ from memviz.engine.preparing import prepare
 from memviz.settings import Settings, load_settings
 from memviz.store import Store
 from memviz.sweeps import RowSet, Sweep, SweepTask, run_sweep
+from memviz.sweeps.running import BATCH
+from memviz.tasks.base import Answer, Context, Task, answer
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,15 @@ class Lab:
     def loaded(self, model: str) -> Loaded:
         return self.backend.load(prepare(find_model(model, self.settings), self.settings), "float32")
 
-    def sweep(self, task: SweepTask, out: str = "out", **options: Any) -> Sweep:
-        return run_sweep(task, self.backend, options.pop("store", self.store), self.folder / out, **options)
+    def context(self, store: Store | None = None, **told: Any) -> Context:
+        """With report, say and show."""
+        return context_of(self.backend, store or self.store, **told)
+
+    def answer(self, task: Task[Any], **told: Any) -> Answer[Any]:
+        return answer(task, self.context(**told))
+
+    def sweep(self, task: SweepTask, out: str = "out", batch: int = BATCH, **told: Any) -> Sweep:
+        return run_sweep(task, self.context(**told), self.folder / out, batch)
 
     def generate(self, model: str, context_ids: list[int], m: int) -> list[int]:
         """What transformers itself writes after one row alone."""

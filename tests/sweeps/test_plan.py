@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from memviz.sweeps import SweepTask
 from memviz.sweeps.plan import Curve, Skipped, n_needed, plan
-from memviz.sweeps.task import SweepTask
 
 
 def conditions(task: SweepTask, lengths: dict[int, int]) -> dict[tuple[str, int], tuple[int, tuple[int, ...]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from support.sweeps import Lab
 
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.errors import InputError
-from memviz.sweeps import RowSet, delete_row_set, read_row_set, row_sets, save_row_set
+from memviz.sweeps import RowSet, delete_row_set, read_row_set, read_sweep, row_sets, save_row_set
+from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.preparing import PreparedRows, prepare_rows
 from memviz.tokenizer import Tokenizer
 
@@ -103,13 +105,13 @@ def test_text_labels_cuts_and_malformed_rows(tmp_path: Path, tiny: Tokenizer) ->
     assert table["label_kind"].tolist() == ["a", "4"] and prepared.labels == {"score": "number", "kind": "text"}
     assert (prepared.n, prepared.n_read, prepared.n_malformed) == (2, 5, 3)
     assert sorted(line for line, _ in refused) == [2, 3, 5]
-    assert dict(refused)[3] == "has id 400, the models' are 0 to 359" and dict(refused)[2] == "has no tokens"
+    assert dict(refused)[3].startswith("has id 400, ids are 0 to 359: ") and dict(refused)[2] == "has no tokens"
     assert table["memorization_class"].isna().all()  # exposures are unknown
 
 
 def test_a_file_without_a_usable_row_says_why(tmp_path: Path, tiny: Tokenizer) -> None:
     (tmp_path / "rows.jsonl").write_text("nonsense\n\n")
-    with pytest.raises(InputError, match=r"rows.jsonl: none of its 2 rows can be used; line 1 is not JSON"):
+    with pytest.raises(InputError, match=r"rows.jsonl: none of its 1 rows can be used; line 1 is not JSON"):
         prepare(RowSet(str(tmp_path / "rows.jsonl")), tmp_path, tiny)
     (tmp_path / "rows.jsonl").write_text("")
     with pytest.raises(InputError, match="has no rows that pass"):
@@ -128,8 +130,10 @@ def test_near_duplicates_share_a_group_also_through_others(
     expected = [0, 1, 2, 1, 4, 1, 6]
     source = RowSet(lab.jsonl(rows))
     assert prepare(source, lab.folder, tiny)[1]["group"].tolist() == expected
-    monkeypatch.setattr("memviz.sweeps.duplicates.WINDOWS_AT_ONCE", 20)  # many passes give the same
+    monkeypatch.setattr("memviz.sweeps.duplicates.IN_BUCKET", 20)  # many buckets give the same
     assert prepare(source, lab.folder, tiny)[1]["group"].tolist() == expected
+    source = RowSet(lab.jsonl(rows), groups="none")
+    assert prepare(source, lab.folder, tiny)[1]["group"].tolist() == list(range(7))
 
 
 def test_a_cut_changes_no_group_and_short_rows_are_joined_where_they_are_equal(lab: Lab, tiny: Tokenizer) -> None:
@@ -144,6 +148,55 @@ def test_a_cut_changes_no_group_and_short_rows_are_joined_where_they_are_equal(l
         assert [list(ids) for ids in table["ids"]] == [row[:n_needed] for row in rows]
         assert prepared.n_cut == sum(len(row) > n_needed for row in rows)
         assert sum(prepared.lengths.values()) == 6 and max(prepared.lengths) == n_needed
+
+
+def test_the_shipped_sweep_has_the_same_rows(suite: Tokenizer, tmp_path: Path) -> None:
+    """Groups, templates and classes of the tables that ship, which were made by an earlier way of finding them."""
+    sweep = read_sweep(SHIPPED)
+    prepared, table, _ = prepare(sweep.task.rows, tmp_path, suite, n_vocabulary=suite.n_ids)
+    assert prepared.sha256 == sweep.manifest["rows"]["sha256"]
+    for name in ("row", "n_tokens", "group", "template", "memorization_class"):
+        assert table[name].tolist() == sweep.rows[name].tolist(), name
+    assert [list(ids) for ids in table["ids"]] == [list(ids) for ids in sweep.rows["ids"]]
+
+
+@pytest.mark.parametrize("kind", ["text", "ids"])
+def test_windows_are_rows(lab: Lab, tiny: Tokenizer, kind: str) -> None:
+    ids = tiny.encode(TEXT)
+    path = lab.folder / "rows.jsonl"
+    path.write_text(json.dumps({"text": TEXT} if kind == "text" else {"ids": ids}) + '\n\n{"ids": [1]}\n')
+    prepared, table, refused = prepare(RowSet(str(path), window=16), lab.folder, tiny)
+    assert [list(row) for row in table["ids"]] == [ids[at : at + 16] for at in range(0, len(ids) - 15, 16)]
+    assert table["row"].tolist() == list(range(len(ids) // 16))
+    assert table["row_id"].tolist() == [f"0:{at}" for at in range(0, len(ids) - 15, 16)]
+    assert [line for line, _ in refused] == [2, 3] and (prepared.n_read, prepared.n_malformed) == (len(table) + 2, 2)
+
+
+def test_rows_come_out_alike_from_one_process_and_from_many(
+    lab: Lab, tiny: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    lines = [{"text": "".join(rng.choice(list("abc 12"), 60))} if row % 2 else {"ids": [7] * 20} for row in range(40)]
+    path = lab.folder / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    monkeypatch.setattr("memviz.rows.splitting.BLOCK_ROWS", 8)
+    monkeypatch.setattr("memviz.sweeps.preparing._BLOCK", 8)
+    alone, table, _ = prepare(RowSet(str(path)), lab.folder, tiny)
+    monkeypatch.setattr("memviz.rows.workers.ALONE", 0)
+    monkeypatch.setattr("memviz.rows.workers._n_cores", lambda: 2)
+    many, other, _ = prepare(RowSet(str(path)), lab.folder, tiny)
+    assert alone == many and table.equals(other) and {"repeating", "none"} <= set(table["template"])
+
+
+def test_progress_says_what_is_left(lab: Lab, tiny: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memviz.sweeps.progress.SECONDS_BETWEEN", 0)
+    monkeypatch.setattr("memviz.rows.splitting.BLOCK_ROWS", 2)
+    said: list[str] = []
+    source = RowSet(lab.jsonl([[1, 2, 3]] * 9))
+    prepare_rows(source, lab.folder / "rows.parquet", 3, tiny, 300, lambda *_: None, say=said.append)
+    stages = ["reading the rows", "looking for near-duplicates", "looking for templates"]
+    assert [each for each in said if ":" not in each] == stages
+    assert all(re.fullmatch(r"[a-z -]+: \d+ %, \d+ s left", each) for each in said if ":" in each)
 
 
 def test_row_sets_are_saved_under_names(lab: Lab) -> None:

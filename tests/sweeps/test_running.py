@@ -202,8 +202,8 @@ def test_cancelled_within_a_pass_it_leaves_no_table_and_goes_on_later(lab: Lab) 
 
     def stop(done: int, total: int) -> None:
         nonlocal n_calls
-        n_calls += 1
-        if n_calls == 12:
+        n_calls += total > 0  # not while rows are read
+        if n_calls == 11:
             raise Enough
 
     with pytest.raises(Enough):

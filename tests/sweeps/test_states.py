@@ -24,7 +24,7 @@ def test_they_are_those_of_the_very_tokens(lab: Lab, model: str, leading: list[i
         assert texts.true_ids[place].tolist() == rows[row][:24]
         assert texts.generated_ids[place, 8:].tolist() == lab.generate(model, leading + rows[row][:8], 16)
     ids = texts.generated_ids if free_running else texts.true_ids
-    (found,) = states_of(texts, np.array([3, 1]), (1, 2), "float32", lab.backend, lab.store, free_running)
+    (found,) = states_of(texts, np.array([3, 1]), (1, 2), "float32", lab.context(), free_running)
     assert found[0].tolist() == [1, 3]
     prefix = np.tile(np.array(leading, np.int64), (2, 1))
     alone = read_states(lab.loaded(model), np.concatenate([prefix, ids[[1, 3]]], axis=1), (1, 2))
@@ -37,8 +37,8 @@ def test_batches_are_kept_whole_and_asked_for_once(lab: Lab, monkeypatch: pytest
     task = SweepTask(("tiny",), RowSet(lab.jsonl(lab.rows(10))), contexts=(), continuations=(8,), context_at=8)
     texts = texts_of(lab.sweep(task), "tiny", 8, 8)
     seen: list[tuple[int, int]] = []
-    asked = (texts, np.arange(10), (2,), "float32", lab.backend, lab.store)
-    first = list(states_of(*asked, report=lambda done, total: seen.append((done, total))))
+    context = lab.context(report=lambda done, total: seen.append((done, total)))
+    first = list(states_of(texts, np.arange(10), (2,), "float32", context))
     assert [places.tolist() for places, _ in first] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert [pair for pair in seen if pair[1]] == [(4, 10), (8, 10), (10, 10)]
 
@@ -46,7 +46,7 @@ def test_batches_are_kept_whole_and_asked_for_once(lab: Lab, monkeypatch: pytest
         raise AssertionError("read again")
 
     monkeypatch.setattr(engine_states, "read_states", never)
-    (again,) = states_of(texts, np.array([6, 5]), (2,), "float32", lab.backend, lab.store)
+    (again,) = states_of(texts, np.array([6, 5]), (2,), "float32", lab.context())
     assert again[0].tolist() == [5, 6]
     np.testing.assert_array_equal(again[1].of_layer(2), first[1][1].of_layer(2)[1:3])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from support.serving import ROOT
 
+from memviz.sweeps import SweepTask
 from memviz.sweeps.tables import POSITION_COLUMNS, ROW_COLUMNS, schema_of, sequence_columns
-from memviz.sweeps.task import SweepTask
 
 
 def test_every_column_is_in_the_document_and_in_the_schema() -> None:

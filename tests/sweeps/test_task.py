@@ -7,15 +7,16 @@ import json
 import pytest
 
 from memviz.errors import InputError
-from memviz.sweeps import RowSet, SweepTask, sweep_command, sweep_hash, sweep_task_from
+from memviz.sweeps import RowSet, SweepTask, sweep_command
+from memviz.tasks.base import task_from
 
 
 def test_equal_requests_have_equal_hashes() -> None:
     one = SweepTask(("a", "b"), RowSet(buckets=(0, 4), sample=10), contexts=(16, 8, 8), context_modes=("anchored",))
-    other = sweep_task_from(json.loads(json.dumps(one.request())))
-    assert one == other and sweep_hash(one) == sweep_hash(other)
+    other = task_from(json.loads(json.dumps(one.request())))
+    assert one == other and one.hash == other.hash
     assert one.contexts == (8, 16)
-    assert sweep_hash(one) != sweep_hash(SweepTask(("a", "b"), RowSet(buckets=(0, 4), sample=11)))
+    assert one.hash != SweepTask(("a", "b"), RowSet(buckets=(0, 4), sample=11)).hash
 
 
 def test_the_command_names_what_is_not_the_default() -> None:
@@ -52,7 +53,7 @@ def test_unusable_requests(values: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"source": "x.txt"}, r"x.txt is none of .npy, .jsonl, .csv, .parquet"),
+        ({"source": "x.txt"}, r"x.txt is none of .npy, .bin, .jsonl, .csv, .tsv, .parquet"),
         ({"source": "x.csv", "domains": ("bible",)}, "choose rows of the bundled corpus"),
         ({"labels": ("a",)}, "rows of the bundled corpus have none"),
         ({"source": "x.npy", "labels": ("a",)}, "a .npy has no columns"),
@@ -71,4 +72,4 @@ def test_unusable_row_sets(values: dict, message: str) -> None:
 
 def test_a_stored_request_of_another_version_is_refused() -> None:
     with pytest.raises(InputError, match="cannot be read by this version"):
-        sweep_task_from({"task": "sweep", "models": ["a"]})
+        task_from({"task": "sweep", "models": ["a"]})

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.model_folders import write_model
+from support.tasks import context_of
 
 from memviz.engine.backend import Backend
 from memviz.records import to_arrays
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks.trace import TraceTask, run_hash, run_trace
+from memviz.tasks.base import answer
+from memviz.tasks.trace import TraceTask
 
 CONTEXT = (20, 30, 40, 50, 60)
 TRUTH = tuple(range(10, 34))
@@ -42,12 +45,13 @@ def test_guesses_change_no_result(
     monkeypatch.setattr(tracing, "trace", listening)
     small, large = (TraceTask(name, CONTEXT, truth, 24) for name in ("small", "large"))
     alone, together = Store(tmp_path / "alone", 2**30), Store(tmp_path / "together", 2**30)
-    key, expected, _ = run_trace(large, backend, alone)
-    _, before, _ = run_trace(small, backend, together)
+    key, expected, _ = answer(large, context_of(backend, alone))
+    _, before, _ = answer(small, context_of(backend, together))
     written = before.trace.generated_ids[0].tolist()
-    same_key, found, _ = run_trace(large, backend, together, drafts=(small,))
+    same_key, found, _ = answer(replace(large, drafts=(small,)), context_of(backend, together))
     assert offered == [[], [], [written]], "the draft was there"
-    assert same_key == key and run_hash(large) == run_hash(TraceTask("large", CONTEXT, truth, 24))
+    assert same_key == key and replace(large, drafts=(small,)) == large == TraceTask("large", CONTEXT, truth, 24)
+    assert replace(large, drafts=(small,)).request() == large.request() and "drafts" not in large.request()
     arrays, wanted = to_arrays(found.trace), to_arrays(expected.trace)
     np.testing.assert_array_equal(arrays["generated_ids"], wanted["generated_ids"])
     for name, values in wanted.items():
@@ -56,19 +60,18 @@ def test_guesses_change_no_result(
 
 def test_its_own_output_as_a_draft_is_taken_over_and_verified(backend: Backend, tmp_path: Path) -> None:
     task = TraceTask("large", CONTEXT, None, 24)
-    _, expected, _ = run_trace(task, backend, Store(tmp_path / "one", 2**30))
+    _, expected, _ = answer(task, context_of(backend, Store(tmp_path / "one", 2**30)))
     store = Store(tmp_path / "two", 2**30)
-    again = TraceTask("large", CONTEXT, TRUTH, 24)
-    run_trace(task, backend, store)
-    _, found, _ = run_trace(again, backend, store, drafts=(task,))
+    again = TraceTask("large", CONTEXT, TRUTH, 24, drafts=(task,))
+    answer(task, context_of(backend, store))
+    _, found, _ = answer(again, context_of(backend, store))
     np.testing.assert_array_equal(found.trace.generated_ids, expected.trace.generated_ids)
 
 
 def test_a_draft_of_another_prompt_or_without_a_result_is_no_draft(backend: Backend, tmp_path: Path) -> None:
-    from memviz.tasks.trace import _guesses
-
     store = Store(tmp_path, 2**30)
     other = TraceTask("small", CONTEXT[::-1], None, 4)
-    run_trace(other, backend, store)
-    task = TraceTask("large", CONTEXT, None, 4)
-    assert _guesses(task, (other, TraceTask("small", CONTEXT, None, 4)), backend, store) == []
+    context = context_of(backend, store)
+    answer(other, context)
+    task = TraceTask("large", CONTEXT, None, 4, drafts=(other, TraceTask("small", CONTEXT, None, 4)))
+    assert task._guesses(context) == []

@@ -10,12 +10,12 @@ from support.model_folders import TEXT, TOKENIZERS
 from memviz.catalog import Card, Folder, Model
 from memviz.errors import InputError
 from memviz.records import Piece
+from memviz.tasks.base import task_from
 from memviz.tasks.ladder import (
     Choice,
     LadderTask,
     ascending,
     choices,
-    ladder_from,
     share_tokens,
     split_at,
     step_of,
@@ -76,7 +76,7 @@ def task(name: str, truth: tuple[int, ...] | None = (3,)) -> TraceTask:
 
 def test_a_request_comes_back_from_json_and_names_the_link() -> None:
     asked = LadderTask((task("a"), task("b")), "size")
-    again = ladder_from(asked.request())
+    again = task_from(asked.request(), LadderTask)
     assert again == asked and again.hash == asked.hash != LadderTask((task("b"), task("a")), "size").hash
 
 
@@ -94,8 +94,8 @@ def test_what_cannot_be_compared(tasks: tuple[TraceTask, ...], message: str) -> 
 
 
 def test_another_kind_of_link_is_refused() -> None:
-    with pytest.raises(InputError, match="open it on the Trace page"):
-        ladder_from(task("a").request())
+    with pytest.raises(InputError, match="is of kind 'trace', not a ladder: open it on its own page"):
+        task_from(task("a").request(), LadderTask)
 
 
 def reader(folder: Path, kind: str, name: str) -> tuple[Card, Tokenizer]:

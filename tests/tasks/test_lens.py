@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.model_folders import write_model
+from support.tasks import CPU, context_of
 from support.tiny_models import step_by_step
 
 from memviz.catalog import find_model, read_card
@@ -16,7 +17,8 @@ from memviz.errors import InputError
 from memviz.measures.lens import NEVER
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks.lens import LensTask, lens_key, lens_of, run_lens
+from memviz.tasks.base import answer
+from memviz.tasks.lens import LensTask, lens_of
 from memviz.tasks.trace import TraceTask
 
 CONTEXT, M = (1, 20, 30, 40, 50, 60, 70), 6
@@ -40,8 +42,8 @@ def written(backend: Backend) -> tuple[int, ...]:
 def test_both_ways_agree_until_they_part(backend: Backend, written: tuple[int, ...], tmp_path: Path) -> None:
     truth = (*written[:3], (written[3] + 1) % 300, *written[4:])
     counts: list[tuple[int, int]] = []
-    _, found, was_stored = run_lens(
-        LensTask("bos", CONTEXT, truth), backend, Store(tmp_path, 2**30), lambda *d: counts.append(d)
+    _, found, was_stored = answer(
+        LensTask("bos", CONTEXT, truth), context_of(backend, Store(tmp_path, 2**30), report=lambda *d: counts.append(d))
     )
     assert not was_stored and found.generated_ids.tolist() == list(written) and found.true_ids.tolist() == list(truth)
     forced, free = found.teacher_forced, found.free_running
@@ -53,14 +55,15 @@ def test_both_ways_agree_until_they_part(backend: Backend, written: tuple[int, .
 
 def test_it_is_stored_under_what_was_asked(backend: Backend, written: tuple[int, ...], tmp_path: Path) -> None:
     store, task = Store(tmp_path, 2**30), LensTask("bos", CONTEXT, written)
-    key, found, _ = run_lens(task, backend, store)
-    same, again, was_stored = run_lens(lens_of(task.whole), backend, store)
+    context = context_of(backend, store)
+    key, found, _ = answer(task, context)
+    same, again, was_stored = answer(lens_of(task.whole), context)
     assert was_stored and same == key
     np.testing.assert_array_equal(again.free_running.top_ids, found.free_running.top_ids)
     card = read_card(find_model("bos", backend.settings), backend.settings)
     assert card is not None
     others = [LensTask("bos", CONTEXT[1:], written), LensTask("bos", CONTEXT, written[:-1])]
-    assert len({key, *(lens_key(other, card, "") for other in others)}) == 3
+    assert len({key, *(other.key([card], CPU) for other in others)}) == 3
 
 
 def test_what_cannot_be_asked() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.model_folders import write_model
+from support.tasks import CPU, context_of
 from support.tiny_models import step_by_step
 
 from memviz.catalog import find_model, read_card
@@ -16,7 +17,8 @@ from memviz.engine.loading import Loaded
 from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks.perturbation import PerturbationTask, perturbation_from, perturbation_key, run_perturbation
+from memviz.tasks.base import answer, task_from
+from memviz.tasks.perturbation import PerturbationTask
 
 CONTEXT = (1, 20, 30, 40, 50, 60, 70)
 M = 6
@@ -65,7 +67,9 @@ def test_each_variant_is_what_decoding_it_alone_gives(
 ) -> None:
     task = asked(loaded, operation, **GIVEN[operation])
     counts: list[tuple[int, int]] = []
-    _, found, was_stored = run_perturbation(task, backend, Store(tmp_path, 2**30), lambda *done: counts.append(done))
+    _, found, was_stored = answer(
+        task, context_of(backend, Store(tmp_path, 2**30), report=lambda *done: counts.append(done))
+    )
     expected = {at: decoded(loaded, context) for at, context in BY_HAND[operation].items()}
     assert not was_stored and found.at.tolist() == list(expected)
     assert found.generated_ids.tolist() == list(expected.values())
@@ -82,14 +86,15 @@ def test_each_variant_is_what_decoding_it_alone_gives(
 
 def test_it_is_stored_under_what_was_asked(backend: Backend, loaded: Loaded, tmp_path: Path) -> None:
     store, task = Store(tmp_path, 2**30), asked(loaded, "suffix")
-    key, found, _ = run_perturbation(task, backend, store)
-    same, again, was_stored = run_perturbation(perturbation_from(task.request()), backend, store)
+    context = context_of(backend, store)
+    key, found, _ = answer(task, context)
+    same, again, was_stored = answer(task_from(task.request(), PerturbationTask), context)
     assert was_stored and same == key
     np.testing.assert_array_equal(again.generated_ids, found.generated_ids)
     card = read_card(find_model("bos", backend.settings), backend.settings)
     assert card is not None
     others = [asked(loaded, "drop"), asked(loaded, "drop", width=2), asked(loaded, "prepend", filler_ids=(9,))]
-    assert len({key, *(perturbation_key(other, card, "") for other in others)}) == 4
+    assert len({key, *(other.key([card], CPU) for other in others)}) == 4
 
 
 def test_giving_up_keeps_nothing(backend: Backend, loaded: Loaded, tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_giving_up_keeps_nothing(backend: Backend, loaded: Loaded, tmp_path: Pat
 
     store = Store(tmp_path, 2**30)
     with pytest.raises(GivenUp):
-        run_perturbation(asked(loaded, "suffix"), backend, store, report)
+        answer(asked(loaded, "suffix"), context_of(backend, store, report=report))
     assert store.stats().n_results == 0
 
 
@@ -113,7 +118,7 @@ def test_what_cannot_be_asked(backend: Backend, loaded: Loaded) -> None:
         asked(loaded, "shuffle")
     with pytest.raises(InputError, match="7 tokens cannot be changed at once: the context has 6"):
         asked(loaded, "drop", width=7)
-    with pytest.raises(InputError, match="no change of a context"):
-        perturbation_from({"task": "trace"})
+    with pytest.raises(InputError, match="is of kind 'nothing', not a perturbation"):
+        task_from({"task": "nothing"}, PerturbationTask)
     with pytest.raises(InputError, match="outside the vocabulary"):
-        asked(loaded, "prepend", filler_ids=(10**6,)).check(loaded.card)
+        asked(loaded, "prepend", filler_ids=(10**6,)).check([loaded.card])

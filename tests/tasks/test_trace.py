@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.model_folders import BOS, TEXT, VOCAB, change, write_model
+from support.tasks import CPU, CUDA, context_of
 
 from memviz.catalog import Card, find_model
 from memviz.engine.backend import Backend
@@ -21,18 +22,10 @@ from memviz.errors import InputError
 from memviz.records import Decoding
 from memviz.settings import Settings
 from memviz.store import Store
+from memviz.tasks import base
 from memviz.tasks import trace as tasks
-from memviz.tasks.trace import (
-    TraceTask,
-    check_text,
-    result_key,
-    run_hash,
-    run_trace,
-    stored_run,
-    task_from,
-    task_of_text,
-    tokenizer_of,
-)
+from memviz.tasks.base import Device, answer, task_from
+from memviz.tasks.trace import TraceTask, check_text, task_of_text, tokenizer_of
 
 CARD = Card("m", "M", "", "local", "weights-1", [], 1, 100, 50, [7], [5])
 TASK = TraceTask("m", (1, 2, 3), (4, 5), 2)
@@ -55,8 +48,8 @@ def test_tasks_that_cannot_be(values: dict[str, Any], sentence: str) -> None:
 
 
 def test_prompts_that_do_not_fit_a_model() -> None:
-    TraceTask("m", (99,) * 48, (0, 99), 2).check(CARD)
-    TraceTask("m", (1,) * 1000, None, 2).check(replace(CARD, n_positions=None))
+    TraceTask("m", (99,) * 48, (0, 99), 2).check([CARD])
+    TraceTask("m", (1,) * 1000, None, 2).check([replace(CARD, n_positions=None)])
     for task, sentence in (
         (
             TraceTask("m", (1,) * 49, None, 2),
@@ -67,11 +60,11 @@ def test_prompts_that_do_not_fit_a_model() -> None:
         (TraceTask("m", (10**30,), None, 2), "token id of more than 20 digits is outside the vocabulary of m"),
     ):
         with pytest.raises(InputError, match=f"^{sentence}"):
-            task.check(CARD)
+            task.check([CARD])
     barred = TraceTask("m", (1,), None, 2, Decoding(bar_eos=True))
-    barred.check(CARD)
+    barred.check([CARD])
     with pytest.raises(InputError, match=r"^m has no end-of-sequence token to bar: leave the option out$"):
-        barred.check(replace(CARD, eos_ids=[]))
+        barred.check([replace(CARD, eos_ids=[])])
 
 
 IDS = st.lists(st.integers(0, 2**40), min_size=1, max_size=4).map(tuple)
@@ -95,13 +88,13 @@ def test_a_request_makes_an_equal_task(
 ) -> None:
     task = TraceTask(name, context, truth, len(truth or [1]), decoding, dtype, all)
     again = task_from(json.loads(json.dumps(task.request())))
-    assert again == task and run_hash(again) == run_hash(task)
+    assert again == task and again.hash == task.hash
 
 
 @pytest.mark.parametrize(
     "change_request",
     [
-        lambda request: {},
+        lambda request: {"task": "trace"},
         lambda request: request | {"context_ids": None},
         lambda request: request | {"context_ids": []},
         lambda request: request | {"dtype": "int8"},
@@ -116,30 +109,33 @@ def test_stored_requests_that_cannot_be_read(change_request: Callable[[dict[str,
 
 
 def test_a_key_depends_on_what_decides_numbers_and_on_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    key = result_key(TASK, CARD, "cpu")
-    assert result_key(replace(TASK, model="other"), replace(CARD, name="other", folder="f"), "cuda") == key
-    assert result_key(TASK, replace(CARD, eos_ids=[1]), "cpu") == key
+    def result_key(task: TraceTask, card: Card, device: Device) -> str:
+        return task.key([card], device)
+
+    key = result_key(TASK, CARD, CPU)
+    assert result_key(replace(TASK, model="other"), replace(CARD, name="other", folder="f"), CUDA) == key
+    assert result_key(TASK, replace(CARD, eos_ids=[1]), CPU) == key
     sampled = Decoding(temperature=1.0)
     others = [
-        result_key(TASK, replace(CARD, weights="weights-2"), "cpu"),
-        result_key(replace(TASK, context_ids=(1, 2)), CARD, "cpu"),
-        result_key(replace(TASK, context_ids=(1, 2, 3, 4), continuation_ids=(5,), n_steps=1), CARD, "cpu"),
-        result_key(replace(TASK, continuation_ids=(4, 6)), CARD, "cpu"),
-        result_key(replace(TASK, continuation_ids=None), CARD, "cpu"),
-        result_key(replace(TASK, all_layers=True), CARD, "cpu"),
-        result_key(replace(TASK, decoding=Decoding(bar_eos=True)), CARD, "cpu"),
-        result_key(replace(TASK, decoding=Decoding(bar_eos=True)), replace(CARD, eos_ids=[1]), "cpu"),
-        result_key(replace(TASK, decoding=sampled), CARD, "cpu"),
-        result_key(replace(TASK, decoding=replace(sampled, seed=1)), CARD, "cpu"),
-        result_key(replace(TASK, decoding=replace(sampled, temperature=1.1)), CARD, "cpu"),
-        result_key(replace(TASK, decoding=replace(sampled, top_k=3)), CARD, "cpu"),
-        result_key(replace(TASK, decoding=replace(sampled, top_p=0.5)), CARD, "cpu"),
-        result_key(replace(TASK, dtype="bfloat16"), CARD, "cpu"),
-        result_key(replace(TASK, dtype="bfloat16"), CARD, "cuda"),
-        result_key(replace(TASK, dtype="float16"), CARD, "cpu"),
+        result_key(TASK, replace(CARD, weights="weights-2"), CPU),
+        result_key(replace(TASK, context_ids=(1, 2)), CARD, CPU),
+        result_key(replace(TASK, context_ids=(1, 2, 3, 4), continuation_ids=(5,), n_steps=1), CARD, CPU),
+        result_key(replace(TASK, continuation_ids=(4, 6)), CARD, CPU),
+        result_key(replace(TASK, continuation_ids=None), CARD, CPU),
+        result_key(replace(TASK, all_layers=True), CARD, CPU),
+        result_key(replace(TASK, decoding=Decoding(bar_eos=True)), CARD, CPU),
+        result_key(replace(TASK, decoding=Decoding(bar_eos=True)), replace(CARD, eos_ids=[1]), CPU),
+        result_key(replace(TASK, decoding=sampled), CARD, CPU),
+        result_key(replace(TASK, decoding=replace(sampled, seed=1)), CARD, CPU),
+        result_key(replace(TASK, decoding=replace(sampled, temperature=1.1)), CARD, CPU),
+        result_key(replace(TASK, decoding=replace(sampled, top_k=3)), CARD, CPU),
+        result_key(replace(TASK, decoding=replace(sampled, top_p=0.5)), CARD, CPU),
+        result_key(replace(TASK, dtype="bfloat16"), CARD, CPU),
+        result_key(replace(TASK, dtype="bfloat16"), CARD, CUDA),
+        result_key(replace(TASK, dtype="float16"), CARD, CPU),
     ]
-    monkeypatch.setattr(tasks, "ENGINE", tasks.ENGINE + 1)
-    assert len({key, *others, result_key(TASK, CARD, "cpu")}) == len(others) + 2
+    monkeypatch.setattr(base, "ENGINE", base.ENGINE + 1)
+    assert len({key, *others, result_key(TASK, CARD, CPU)}) == len(others) + 2
 
 
 @pytest.fixture(scope="module")
@@ -192,11 +188,11 @@ def test_a_result_is_computed_once_whatever_the_model_is_called(
     store = Store(tmp_path / "results", 2**30)
     said: list[str] = []
     task = TraceTask("bos", (BOS, 20, 30), (40, 50), 2)
-    key, run, stored = run_trace(task, backend, store, say=said.append)
-    assert not stored and said[-1] == "decoding" and key == result_key(task, card_of(backend, "bos"), "cpu")
+    key, run, stored = answer(task, context_of(backend, store, say=said.append))
+    assert not stored and said[-1] == "decoding" and key == task.key([card_of(backend, "bos")], CPU)
     assert run.provenance["model"] == "bos" and run.provenance["device"] == "cpu"
     monkeypatch.setattr("memviz.engine.tracing.trace", lambda *_: pytest.fail("computed again"))
-    same_key, again, stored = run_trace(replace(task, model="bos-again"), backend, store)
+    same_key, again, stored = answer(replace(task, model="bos-again"), context_of(backend, store))
     assert (
         stored and same_key == key and again.provenance == run.provenance | {"model": "bos-again", "label": "bos-again"}
     )
@@ -205,10 +201,11 @@ def test_a_result_is_computed_once_whatever_the_model_is_called(
 
 
 def test_a_stored_result_of_another_shape_is_removed(tmp_path: Path) -> None:
-    store, key = Store(tmp_path / "results", 2**30), run_hash(TASK)
-    assert stored_run(store, key) is None
+    store, key = Store(tmp_path / "results", 2**30), TASK.hash
+    context = base.Context(Settings(cache=tmp_path), store)
+    assert TASK.find(key, [CARD], context) is None
     store.put(key, {"context_ids": np.zeros((1, 2), np.int64)}, {"provenance": {}})
-    assert stored_run(store, key) is None and not store.has(key)
+    assert TASK.find(key, [CARD], context) is None and not store.has(key)
 
 
 def test_giving_up_keeps_nothing(backend: Backend, tmp_path: Path) -> None:
@@ -220,7 +217,7 @@ def test_giving_up_keeps_nothing(backend: Backend, tmp_path: Path) -> None:
 
     store = Store(tmp_path / "results", 2**30)
     with pytest.raises(GivenUp):
-        run_trace(TraceTask("plain", (1, 2), None, 3), backend, store, report=give_up)
+        answer(TraceTask("plain", (1, 2), None, 3), context_of(backend, store, report=give_up))
     assert store.stats().n_results == 0
     with pytest.raises(InputError, match="outside the vocabulary"):
-        run_trace(TraceTask("plain", (VOCAB + 40,), None, 3), backend, store)
+        answer(TraceTask("plain", (VOCAB + 40,), None, 3), context_of(backend, store))

@@ -17,14 +17,15 @@ from streamlit.testing.v1 import AppTest  # noqa: E402
 from memviz import ui  # noqa: E402
 from memviz.catalog import find_model  # noqa: E402
 from memviz.demo.index import SUITE, build_suite_index  # noqa: E402
-from memviz.engine.backend import Backend  # noqa: E402
 from memviz.engine.preparing import prepare  # noqa: E402
 from memviz.gallery import examples  # noqa: E402
-from memviz.jobs import Job, Worker, index_key  # noqa: E402
+from memviz.jobs import Job, Worker  # noqa: E402
 from memviz.passages import PASSAGES  # noqa: E402
 from memviz.records import Run  # noqa: E402
 from memviz.settings import settings  # noqa: E402
-from memviz.tasks.trace import TraceTask, run_hash, run_trace, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
+from memviz.tasks.base import Context, answer  # noqa: E402
+from memviz.tasks.preparing import IndexTask  # noqa: E402
+from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
 from memviz.ui.common import every_page  # noqa: E402
 from memviz.ui.common.runs import note  # noqa: E402
 
@@ -150,8 +151,8 @@ def traced(app: AppTest, tmp_path: Path) -> tuple[AppTest, TraceTask, Run]:
     card = prepare(find_model("tiny", settings()), settings())
     text = PASSAGES["MIT licence"]
     task = task_of_text(text, card, tokenizer_of(card, settings()), 9, 12)
-    _, run, _ = run_trace(task, Backend(settings()), ui.store())
-    ui.store().put_request(run_hash(task), task.request())
+    _, run, _ = answer(task, Context(settings(), ui.store()))
+    ui.store().put_request(task.hash, task.request())
     return app, task, run
 
 
@@ -163,7 +164,7 @@ def open_link(app: AppTest, name: str) -> AppTest:
 
 def test_a_link_refills_the_widgets_and_shows_the_result(traced: tuple[AppTest, TraceTask, Run]) -> None:
     app, task, run = traced
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     assert not app.exception and not app.error
     assert app.selectbox(key="trace_model").value == "tiny"
     assert app.selectbox(key="trace_source").value == "MIT licence"
@@ -180,7 +181,7 @@ def test_a_link_refills_the_widgets_and_shows_the_result(traced: tuple[AppTest, 
 
 def test_a_changed_widget_leaves_the_link_and_asks_for_a_run(traced: tuple[AppTest, TraceTask, Run]) -> None:
     app, task, _ = traced
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     app.number_input(key="trace_context").set_value(10).run()
     assert not app.exception
     assert "Not computed yet" in app.info[0].value
@@ -192,7 +193,7 @@ def test_a_link_to_a_result_that_is_gone_shows_the_request_and_starts_nothing(
 ) -> None:
     app, task, _ = traced
     ui.store().clear()
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     assert not app.exception
     assert app.number_input(key="trace_context").value == 9
     assert "Not computed yet" in app.info[0].value
@@ -201,7 +202,7 @@ def test_a_link_to_a_result_that_is_gone_shows_the_request_and_starts_nothing(
 
 def test_a_text_that_is_too_short_is_one_sentence(traced: tuple[AppTest, TraceTask, Run]) -> None:
     app, task, _ = traced
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     app.selectbox(key="trace_source").set_value("Text of your own").run()
     assert "the text is empty" in app.error[0].value
     app.text_area(key="trace_text").set_value("short").run()
@@ -225,7 +226,7 @@ def test_numbers_out_of_range_are_said_and_not_changed(
     traced: tuple[AppTest, TraceTask, Run], key: str, value: float, sentence: str
 ) -> None:
     app, task, _ = traced
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     app.toggle(key="trace_sampled").set_value(True).run()
     app.number_input(key=f"trace_{key}").set_value(value).run()
     assert not app.exception
@@ -237,7 +238,7 @@ def test_a_model_of_unknown_training_data_says_which_index_it_would_need(
     traced: tuple[AppTest, TraceTask, Run],
 ) -> None:
     app, task, _ = traced
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     assert any("What tiny was trained on is not known to memviz" in info.value for info in app.info)
     assert any(code.value.startswith("memviz corpus build --model tiny --input ") for code in app.code)
 
@@ -245,9 +246,9 @@ def test_a_model_of_unknown_training_data_says_which_index_it_would_need(
 def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask, Run]) -> None:
     app, task, _ = traced
     ui.store().clear()
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     app.button(key="trace_run").click().run()
-    job = ui.worker().job(run_hash(task))
+    job = ui.worker().job(task.hash)
     assert job is not None and job.active
     assert not any("Under way" in element.value for element in app.markdown), "it is the page's own run"
     app.number_input(key="trace_context").set_value(10).run()
@@ -269,14 +270,14 @@ def row_traced(app: AppTest) -> tuple[AppTest, TraceTask, int]:
     card = prepare(find_model(ui.default_model(), settings()), settings())
     row = (rows.known_row(card.name) + 1) % rows.n_rows
     task = task_of_ids(rows.data.ids[row].tolist(), card, 20, 30)
-    run_trace(task, Backend(settings()), ui.store())
-    ui.store().put_request(run_hash(task), task.request())
+    answer(task, Context(settings(), ui.store()))
+    ui.store().put_request(task.hash, task.request())
     return app, task, row
 
 
 def test_a_link_restores_the_training_row(row_traced: tuple[AppTest, TraceTask, int]) -> None:
     app, task, row = row_traced
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     assert not app.exception and not app.error
     assert app.selectbox(key="trace_source").value == ui.ROW
     assert app.session_state["trace_row"] == row
@@ -289,26 +290,26 @@ def test_a_link_restores_the_training_row(row_traced: tuple[AppTest, TraceTask, 
 
 def test_a_link_alone_builds_no_index(row_traced: tuple[AppTest, TraceTask, int]) -> None:
     app, task, _ = row_traced
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     assert any("The index of the training data is not built yet" in info.value for info in app.info)
-    assert ui.worker().job(index_key(SUITE)) is None
+    assert ui.worker().job(IndexTask(SUITE).hash) is None
     next(button for button in app.button if button.label == "Build the index").click().run()
     assert not app.exception
-    assert ui.worker().job(index_key(SUITE)) is not None
+    assert ui.worker().job(IndexTask(SUITE).hash) is not None
 
 
 def test_pressing_run_asks_for_the_index_too(row_traced: tuple[AppTest, TraceTask, int]) -> None:
     app, task, _ = row_traced
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     app.button(key="trace_run").click().run()
-    assert ui.worker().job(run_hash(task)) is None, "the result is stored"
-    assert ui.worker().job(index_key(SUITE)) is not None
+    assert ui.worker().job(task.hash) is None, "the result is stored"
+    assert ui.worker().job(IndexTask(SUITE).hash) is not None
 
 
 def test_with_an_index_the_page_counts(row_traced: tuple[AppTest, TraceTask, int]) -> None:
     app, task, row = row_traced
     build_suite_index(settings())
-    open_link(app, run_hash(task)[:16])
+    open_link(app, task.hash[:16])
     assert not app.exception and not app.error
     said = " ".join(element.value for element in (*app.caption, *app.markdown, *app.info))
     assert "exact counts over" in said

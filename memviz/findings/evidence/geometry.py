@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -13,9 +13,8 @@ from scipy.spatial.distance import cdist
 from memviz.errors import InputError, MemvizError
 from memviz.findings.claims import Null
 from memviz.findings.evidence.material import Found, K, M, Material, Statistic
-from memviz.maps.dynamics import DynamicsTask, run_dynamics
+from memviz.maps.dynamics import DynamicsTask
 from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer, together
-from memviz.maps.making import checked_card
 from memviz.maps.pairs import N_RESAMPLES, SEED
 from memviz.maps.records import MEASURES, PAIRS, STATES, VARIANTS, Dynamics
 from memviz.maps.scope import Scope
@@ -31,13 +30,9 @@ from memviz.measures.geometry import (
 )
 from memviz.population.filters import Filters
 from memviz.population.intervals import Estimate, percentiles, resampled_sums
-from memviz.store import Store
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.rowset import PARTS
-from memviz.tasks.base import Say
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
+from memviz.tasks.base import Context, answer, ready
 
 PLANTED = Filters(parts=(PARTS[1],))
 """The bucketed rows that were trained on."""
@@ -48,21 +43,19 @@ R = TypeVar("R")
 class Spaces:
     """Hidden states of the models of some sweeps, computed when a claim needs them, or found in the store."""
 
-    backend: Backend
-    store: Store
-    say: Say = lambda stage: None
+    context: Context
     _kept: dict[str, Dynamics] = field(default_factory=dict)
 
     def dynamics(self, found: Material, model: str) -> Dynamics:
         """Of the trained rows under one model. Raises InputError where it cannot be computed."""
         if model not in self._kept:
-            self.say(f"reading hidden states of {model}")
+            self.context.say(f"reading hidden states of {model}")
             self._kept[model] = self._of_sweeps(found, lambda sweep: self._dynamics(sweep, model))
         return self._kept[model]
 
     def _dynamics(self, sweep: Sweep, model: str) -> Dynamics:
         task = DynamicsTask(model, scope_of(sweep))
-        return run_dynamics(task, self.backend, self.store)[1]
+        return answer(task, self.context).result
 
     def last_states(self, found: Material, model: str, most: int | None = None) -> tuple[Chosen, np.ndarray]:
         """The trained rows, or a random sample of them, and their (n, d) states at the last step. Raises InputError."""
@@ -76,10 +69,11 @@ class Spaces:
         return self._of_sweeps(found, lambda sweep: self._states(sweep, model, steps, most))
 
     def _states(self, sweep: Sweep, model: str, steps: tuple[int, ...], most: int | None) -> tuple[Chosen, np.ndarray]:
-        card = checked_card(model, sweep, self.backend, self.say)
+        card = ready(model, self.context)
+        DynamicsTask(model, scope_of(sweep)).check([card])
         chosen = choose(scope_of(sweep), sweep, model, most or len(sweep.rows))
         layer, index = last_layer(card), K + np.array(steps)
-        read = batches(chosen, together(card, layer), self.backend, self.store, lambda done, total: None, self.say)
+        read = batches(chosen, together(card, layer), self.context)
         return chosen, gather(read, len(chosen.places), index, layer)[0]
 
     @staticmethod

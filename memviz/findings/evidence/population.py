@@ -20,7 +20,6 @@ from memviz.population.intervals import Estimate, estimate, percentiles
 from memviz.population.transitions import N_LEVELS, kappa_of, kept_of
 from memviz.sweeps.task import ANCHORED, SLIDING
 
-MOST_EXPOSURES = 64
 FIRST_OF_TARGET = 96
 """Index of the first target token of the anchored curve."""
 
@@ -37,7 +36,7 @@ def _by_model(found: Material) -> Found:
 
 def _by_exposures(found: Material) -> Found:
     points = found.of_largest(found.points_with_held_out)
-    a, b = {"bucket": MOST_EXPOSURES}, {"bucket": 0}
+    a, b = {"bucket": points["bucket"].max()}, {"bucket": 0}
     return difference(points, a, b, n_resamples=found.n_resamples, seed=SEED), None
 
 

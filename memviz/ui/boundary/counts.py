@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -11,20 +10,19 @@ import streamlit as st
 from memviz.catalog import Model, find_model, read_card
 from memviz.corpus import Corpus, Kind
 from memviz.corpus.attribution import KINDS
-from memviz.corpus.known import index_of, seen_until
+from memviz.corpus.known import seen_until
 from memviz.demo.index import SUITE
 from memviz.errors import InputError
-from memviz.jobs import Errand, Status
-from memviz.population import Frequencies, frequencies, stored_frequencies
-from memviz.settings import Settings, settings
+from memviz.jobs import Status
+from memviz.population import CountTask, Frequencies, FrequencyTask
+from memviz.settings import settings
 from memviz.sweeps import Sweep
 from memviz.sweeps.task import SLIDING
-from memviz.tasks.base import Report, Say
-from memviz.tasks.trace import IndexTask
 from memviz.tokenizer import Tokenizer
+from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.lookup import corpus_of
-from memviz.ui.common.process import session, store, tokenizer, worker
+from memviz.ui.common.process import session, tokenizer, worker
 from memviz.ui.common.progress import watch
 from memviz.ui.common.texts import told
 from memviz.ui.population.view import SweepView
@@ -53,7 +51,7 @@ class Counting:
         about = next(each for each in view.sweep.manifest["models"] if each["name"] == model)
         until = seen_until(about["step"], about["n_steps"])
         generated = None if self.generated_at is None else (model, SLIDING, self.generated_at)
-        return {"kind": self.kind, "until_step": until, "generated": generated}
+        return {"copies": self.kind, "until_step": until, "generated": generated}
 
     def quantity(self, order: str) -> str:
         return f"frequency_{order}" + ("" if self.generated_at is None else "_generated")
@@ -97,8 +95,10 @@ def counted(view: SweepView, counting: Counting) -> Counted | None:
             "`memviz corpus build` makes one of your own texts."
         )
         return None
-    name = f"count {view.key} {view.models} {counting}"
-    job = worker().job(name)
+    assert about is not None
+    questions = {tuple(counting.asked(view, each).values()): None for each in view.models}
+    task = CountTask(str(view.sweep.folder), about[0].name, tuple(questions))
+    job = worker().job(task.hash)
     if job and job.active:
         job.attend(session())
         watch(job, "Counting n-grams in the training data", cancel=True, unit="rows")
@@ -109,8 +109,7 @@ def counted(view: SweepView, counting: Counting) -> Counted | None:
     what = f"The n-grams of these {n:,} rows ({counting.words})"
     st.info(f"{what} have not been counted yet: once, milliseconds a row.{before}")
     if clicked(st, "Count them", "boundary_count", type="primary"):
-        assert about is not None
-        worker().errand(name, "n-gram counts", Errand(partial(_count, view, counting, *about)), session())
+        worker().ask(task, session())
         st.rerun()
     return None
 
@@ -129,22 +128,8 @@ def _counted(view: SweepView, corpus: Corpus, counting: Counting) -> Counted | N
     return Counted(found, counting, corpus.manifest.name, f"{index} {counting}")
 
 
-def _count(
-    view: SweepView, counting: Counting, model: Model, tokenizer: Tokenizer, its: Settings, report: Report, say: Say
-) -> None:
-    """Index the suite's training data where they are not yet, then count; what is found is kept in the store."""
-    if model.index == SUITE and index_of(model, tokenizer, its) is None:
-        IndexTask(SUITE).run(its, report, say)
-    corpus = index_of(model, tokenizer, its)
-    if corpus is not None:
-        questions = {repr(asked): asked for each in view.models for asked in [counting.asked(view, each)]}
-        for i, asked in enumerate(questions.values()):
-            say("counting n-grams" + (f", {i + 1} of {len(questions)}" if len(questions) > 1 else ""))
-            frequencies(view.sweep, corpus, store(), report, **asked)
-
-
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _frequencies(
     _sweep: Sweep, _corpus: Corpus, key: str, index: str, asked: str, _asked: dict[str, Any]
 ) -> Frequencies | None:
-    return stored_frequencies(_sweep, _corpus, store(), **_asked)
+    return stored(FrequencyTask(_sweep, _corpus, **_asked))

@@ -9,6 +9,7 @@ import streamlit as st
 
 from memviz.errors import InputError
 from memviz.settings import settings
+from memviz.tasks.preparing import PrepareTask
 from memviz.ui.common.process import default_model, session, worker
 
 WARM_UP_SECONDS = 1.5
@@ -71,7 +72,7 @@ def _load_default() -> None:
     from memviz.ui.server.rehearsal import open_examples
 
     open_examples()
-    worker().prepare(default_model())
+    worker().ask(PrepareTask(default_model()))
 
 
 @cache

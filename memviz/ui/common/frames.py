@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from memviz.population import SizeFit
-from memviz.sweeps import SweepTask, sweep_command
+from memviz.sweeps.task import SweepRequest, sweep_command
 
 
 def picture(name: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def show_figure(
     table: pd.DataFrame | None,
     title: str,
     name: str,
-    sweep: SweepTask | None,
+    sweep: SweepRequest | None,
     note: str,
     missing: str = "The sweep does not have this curve.",
     on_select: Callable[[], None] | None = None,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
 from memviz.errors import MemvizError
-from memviz.ui.common.process import hash_of, store
+from memviz.tasks.base import Task, task_from
+from memviz.ui.common.process import store
 from memviz.ui.common.texts import told
 
 LINK_LENGTH = 16
@@ -23,41 +24,35 @@ CHOSEN_LENGTH = 12
 INDEX = re.compile("[0-9]{1,9}")
 
 
-class Request(Protocol):
-    """A frozen task."""
-
-    def request(self) -> dict[str, Any]: ...
+T = TypeVar("T", bound=Task[Any])
 
 
-T = TypeVar("T", bound=Request)
-
-
-def keep_request(task: Request, parameter: str = "run") -> str:
+def keep_request(task: Task[Any], parameter: str = "run") -> str:
     """Store what a task asks under its hash and name it in the address; the name."""
-    store().put_request(hash_of(task), task.request())
-    name = st.query_params[parameter] = hash_of(task)[:LINK_LENGTH]
+    store().put_request(task.hash, task.request())
+    name = st.query_params[parameter] = task.hash[:LINK_LENGTH]
     return name
 
 
-def link_to(task: Request) -> dict[str, str]:
+def link_to(task: Task[Any]) -> dict[str, str]:
     """The address's parameters of a page that shows a task, which is stored for it."""
-    store().put_request(hash_of(task), task.request())
-    return {"run": hash_of(task)[:LINK_LENGTH]}
+    store().put_request(task.hash, task.request())
+    return {"run": task.hash[:LINK_LENGTH]}
 
 
-def find_task(read: Callable[[dict[str, Any]], T], name: str) -> T | None:
+def find_task(kind: type[T], name: str) -> T | None:
     """The stored task of a name, None where there is none. Raises MemvizError."""
     request = store().get_request(name)
-    return read(request) if request else None
+    return task_from(request, kind) if request else None
 
 
-def linked_task(read: Callable[[dict[str, Any]], T], what: str, parameter: str = "run") -> T | None:
+def linked_task(kind: type[T], what: str, parameter: str = "run") -> T | None:
     """The task that the address names; says why there is none where it names one."""
     name = st.query_params.get(parameter)
     if not name:
         return None
     try:
-        task = find_task(read, name)
+        task = find_task(kind, name)
     except MemvizError as error:
         st.warning(f"This link cannot be followed: {told(error)}")
         return None
@@ -80,7 +75,7 @@ class PageLink(Generic[T]):
     """The widgets that decide the task."""
     what: str
     """What the task is, in a word."""
-    read: Callable[[dict[str, Any]], T]
+    kind: type[T]
     parameter: str = "run"
 
     @property
@@ -91,7 +86,7 @@ class PageLink(Generic[T]):
 
     def linked(self) -> T | None:
         """The task that the address names, whatever the widgets say."""
-        return linked_task(self.read, self.what, self.parameter)
+        return linked_task(self.kind, self.what, self.parameter)
 
     def followed(self, fill: Callable[[T], None]) -> T | None:
         """The task that the address names, while the widgets say what it says; `fill` sets them where it is new."""
@@ -115,7 +110,7 @@ class PageLink(Generic[T]):
 
     def name_again(self, task: T) -> None:
         """Put a task that was asked for into the address again, where clicks came too fast for it to stay."""
-        if self.name == hash_of(task)[:LINK_LENGTH] and self.parameter not in st.query_params:
+        if self.name == task.hash[:LINK_LENGTH] and self.parameter not in st.query_params:
             st.query_params[self.parameter] = self.name
 
     @property

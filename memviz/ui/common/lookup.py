@@ -15,11 +15,11 @@ from memviz.corpus.known import index_folder, index_of, seen_until
 from memviz.demo.index import SUITE
 from memviz.errors import InputError
 from memviz.export import Attributed
-from memviz.figures.linked import Track
 from memviz.figures.ngrams import ngram_tracks
-from memviz.jobs import index_key
+from memviz.figures.tracks import Track
 from memviz.records import Run, Trace
 from memviz.settings import settings
+from memviz.tasks.preparing import IndexTask
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.process import session, worker
 
@@ -30,8 +30,8 @@ CHOICES = {"order": 3, "kind": "other", "tokens": "true", "so_far": True, "anywa
 def ensure_index(model: str) -> None:
     """Queue the building of the suite's index where a model needs it and it is not there; seconds, once."""
     needs = find_model(model, settings()).index == SUITE
-    if needs and not _is_built() and worker().job(index_key(SUITE)) is None:
-        worker().index(SUITE, session())
+    if needs and not _is_built() and worker().job(IndexTask(SUITE).hash) is None:
+        worker().ask(IndexTask(SUITE), session())
 
 
 def _is_built() -> bool:

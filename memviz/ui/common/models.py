@@ -9,6 +9,7 @@ import streamlit as st
 from memviz.catalog import Card, Model, find_model, read_card
 from memviz.jobs import Status
 from memviz.settings import settings
+from memviz.tasks.preparing import PrepareTask
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.process import bundled_models, default_model, session, tokenizer, worker
@@ -21,16 +22,16 @@ def card_of(model: str) -> Card:
     card = read_card(find_model(model, settings()), settings())
     if card:
         return card
-    job = worker().job(f"prepare {model}")
+    job = worker().job(PrepareTask(model).hash)
     if job is None and any(model == bundled.name for bundled in bundled_models()):
-        job = worker().prepare(model, load=model == default_model())
+        job = worker().ask(PrepareTask(model, model == default_model()))
     if job is None or not job.active:
         if job and job.status == Status.FAILED:
             st.error(told(job.error or ""))
         name = escaped(model)
         st.info(f"{name} must be read once before it can be used: its tokenizer, its weight identity, its limits.")
         if clicked(st, f"Get {name} ready", "prepare", type="primary"):
-            worker().prepare(model, session())
+            worker().ask(PrepareTask(model), session())
             st.rerun()
         st.stop()
     watch(job, f"Getting {model} ready")
@@ -42,10 +43,10 @@ def readers_of(models: Sequence[Model]) -> list[tuple[Card, Tokenizer]]:
     cards = [read_card(model, settings()) for model in models]
     missing = [model.name for model, card in zip(models, cards, strict=True) if card is None]
     bundled = {model.name for model in bundled_models()}
-    jobs = [worker().job(f"prepare {name}") for name in missing]
+    jobs = [worker().job(PrepareTask(name).hash) for name in missing]
     for place, name in enumerate(missing):
         if jobs[place] is None and name in bundled:
-            jobs[place] = worker().prepare(name, load=False)
+            jobs[place] = worker().ask(PrepareTask(name, load=False))
     active = [job for job in jobs if job and job.active]
     if active:
         watch(active[-1], f"Getting {len(active)} models ready")
@@ -57,7 +58,7 @@ def readers_of(models: Sequence[Model]) -> list[tuple[Card, Tokenizer]]:
         st.info(f"{escaped(', '.join(missing))} must be read once before use: tokenizer, weight identity, limits.")
         if clicked(st, f"Get {len(missing)} ready", "prepare_several", type="primary"):
             for name in missing:
-                worker().prepare(name, session(), load=False)
+                worker().ask(PrepareTask(name, load=False), session())
             st.rerun()
         st.stop()
     return [(card, tokenizer(card)) for card in cards if card]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -11,12 +10,12 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from memviz.catalog import EMBEDDED, Card, Model, find_model, known_models, read_card
 from memviz.demo.index import SUITE
 from memviz.demo.samples import Samples
+from memviz.errors import Failure
 from memviz.gallery import open_store
 from memviz.jobs import Worker
-from memviz.records import Run
 from memviz.settings import settings
-from memviz.store import Store, request_hash
-from memviz.tasks.trace import TraceTask, result_key, stored_run, tokenizer_of
+from memviz.store import Store
+from memviz.tasks.trace import tokenizer_of
 from memviz.tokenizer import Tokenizer
 
 
@@ -71,20 +70,9 @@ def tokenizer(card: Card) -> Tokenizer:
     return _tokenizer(card.name, card.weights)
 
 
-def device_kind(dtype: str) -> str:
-    """The kind of device in a result's key; only asked of the engine where the key depends on it."""
-    if dtype == "float32":
-        return ""
-    from memviz.engine.devices import choose_device
-
-    return choose_device(settings().device).type
-
-
-def stored(task: TraceTask, card: Card) -> Run | None:
-    """The stored result of a task."""
-    return stored_run(store(), result_key(task, card, device_kind(task.dtype)))
-
-
-def hash_of(task: Any) -> str:
-    """The name of a task in a link, and of its job."""
-    return request_hash(task.request())
+def known_device() -> tuple[str, str]:
+    """Kind and name of the device of the worker's engine. Raises Failure where it has not started."""
+    found = worker().device
+    if found is None:
+        raise Failure("the engine has not started, and with it which device it runs on")
+    return found

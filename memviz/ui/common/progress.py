@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
-from memviz.jobs import Job, Question, Status
+from memviz.jobs import Job, Status
+from memviz.tasks.base import Task
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.texts import escaped, told
@@ -47,14 +49,14 @@ def watch_several(jobs: list[Job], n: int, key: str) -> None:
     stage = f"{ahead} before it in the queue" if ahead else now.stage
     share = (n - len(jobs) + (now.done / now.total if now.total else 0)) / n
     progress, button = st.columns([8, 1.3], vertical_alignment="center")
-    progress.progress(min(1.0, share), text=escaped(f"{now.model}: {stage} · {n - len(jobs)} of {n} models done"))
+    progress.progress(min(1.0, share), text=escaped(f"{now.task.model}: {stage} · {n - len(jobs)} of {n} models done"))
     if clicked(button, "Cancel", key, icon=":material/stop_circle:", width="stretch"):
         for job in jobs:
             worker().cancel(job)
         st.rerun(scope="app")
 
 
-def offer_jobs(tasks: Sequence[Question], missing: Sequence[Question], verb: str, words: str, key: str) -> bool:
+def offer_jobs(tasks: Sequence[Task[Any]], missing: Sequence[Task[Any]], verb: str, words: str, key: str) -> bool:
     """Progress of the jobs under way, else why some failed and the button that asks for what is missing.
 
     True while a job is under way. Jobs that just ended have saved their results before they are asked.
@@ -62,14 +64,14 @@ def offer_jobs(tasks: Sequence[Question], missing: Sequence[Question], verb: str
     active = [job for job in map(_job, tasks) if job is not None and job.active]
     for job in active:
         job.attend(session())
-        watch(job, f"{words} of {job.model}", cancel=True, unit="rows, points or epochs")
+        watch(job, f"{words} of {job.task.model}", cancel=True, unit="rows, points or epochs")
     if active or not missing:
         return bool(active)
     for job in [job for job in map(_job, missing) if job is not None]:
         if job.status == Status.FAILED:
-            st.error(f"{escaped(job.model)}: {told(job.error or 'the job failed')}")
+            st.error(f"{escaped(job.task.model)}: {told(job.error or 'the job failed')}")
         if job.status == Status.CANCELLED:
-            st.info(f"{words} of {escaped(job.model)} was cancelled; states that were read are kept.")
+            st.info(f"{words} of {escaped(job.task.model)} was cancelled; states that were read are kept.")
     if clicked(st, verb, key, type="primary"):
         for task in missing:
             worker().ask(task, session())
@@ -77,5 +79,5 @@ def offer_jobs(tasks: Sequence[Question], missing: Sequence[Question], verb: str
     return False
 
 
-def _job(task: Question) -> Job | None:
+def _job(task: Task[Any]) -> Job | None:
     return worker().job(task.hash)

@@ -9,10 +9,11 @@ import streamlit as st
 from memviz.catalog import Card
 from memviz.jobs import Status
 from memviz.records import Run
-from memviz.tasks.trace import TraceTask, result_key, run_hash
+from memviz.tasks.trace import TraceTask
+from memviz.ui.common.answers import key_of, stored
 from memviz.ui.common.links import PageLink, keep_request
 from memviz.ui.common.lookup import ensure_index
-from memviz.ui.common.process import device_kind, session, stored, worker
+from memviz.ui.common.process import session, worker
 from memviz.ui.common.progress import watch
 from memviz.ui.common.texts import escaped, told
 
@@ -27,16 +28,16 @@ def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
 
     The job is asked before the store, for a job that just ended has already saved its result.
     """
-    job = worker().job(run_hash(task))
-    seen().add(run_hash(task))
+    job = worker().job(task.hash)
+    seen().add(task.hash)
     if job and job.active:
-        seen().discard(run_hash(task))
+        seen().discard(task.hash)
         job.attend(session())
         watch(job, f"{task.model} is decoding {task.n_steps} tokens", cancel=True)
         st.stop()
-    found = stored(task, card)
-    if found:
-        return result_key(task, card, device_kind(task.dtype)), found
+    found, key = stored(task, card), key_of(task, card)
+    if found and key:
+        return key, found
     if job and job.status == Status.FAILED:
         st.error(told(job.error or "the job failed"))
     elif job and job.status == Status.CANCELLED:
@@ -49,7 +50,7 @@ def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
 def note(task: TraceTask, provenance: dict[str, Any]) -> str:
     """Where a result came from, in one line."""
     versions = provenance["versions"]
-    job = worker().job(run_hash(task))
+    job = worker().job(task.hash)
     origin = "computed just now" if job and job.computed else "from the store"
     return (
         f"{origin} · "
@@ -66,7 +67,7 @@ def run(task: TraceTask, card: Card, link: PageLink[TraceTask] | None = None) ->
     A stored result is shown as it is, for reading never waits in the queue.
     """
     if stored(task, card) is None:
-        worker().submit(task, session())
+        worker().ask(task, session())
     ensure_index(task.model)
     if link:
         link.keep(task)

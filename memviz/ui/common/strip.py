@@ -7,11 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from memviz.figures.linked import FILLS, MODES, component_css, component_js
+from memviz.figures.linked import FILLS, MODES, TRACE
 from memviz.ui.common.components import Component
 from memviz.ui.common.links import index_in
 
-STRIP = Component("memviz_trace", component_css, component_js)
+STRIP = Component("memviz_trace", TRACE.css, TRACE.js)
 
 
 def linked_component(data: dict[str, Any], key: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import streamlit as st
 
 from memviz.demo.index import SUITE
-from memviz.figures.ladder import METRICS, MODES, Rung, component_css, component_js
-from memviz.jobs import index_key
+from memviz.figures.ladder import LADDER, METRICS, MODES, Rung
 from memviz.tasks.ladder import step_of
+from memviz.tasks.preparing import IndexTask
 from memviz.ui.common.components import Component
 from memviz.ui.common.links import index_in
 from memviz.ui.common.lookup import Lookup
@@ -18,14 +18,14 @@ from memviz.ui.common.process import worker
 from memviz.ui.common.texts import escaped
 from memviz.ui.several import PAGE, RunRow
 
-LADDER = Component("memviz_ladder", component_css, component_js)
+DRAWN = Component("memviz_ladder", LADDER.css, LADDER.js)
 KEPT = {"pinned": "tok", "mode": "mode", "metric": "metric", "base": "base", "differences": "diff", "only": "only"}
 """What the component shares with the address, and under which name."""
 
 
 def ladder_component(data: dict[str, Any], key: str) -> None:
     """Draw the ladder, and keep what is chosen on it in the address."""
-    LADDER.draw_kept(data, key, KEPT)
+    DRAWN.draw_kept(data, key, KEPT)
 
 
 def ladder_state(names: Sequence[str]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def say_counted(lookup: Lookup | None, row: RunRow) -> None:
     on = toggle.toggle("n-gram counts", True, key=f"{PAGE}_counted", persist_state="session")
     if not on:
         said = "Counts of the text's n-grams in the training data are not drawn."
-    elif lookup is None and (job := worker().job(index_key(SUITE))) and job.active:
+    elif lookup is None and (job := worker().job(IndexTask(SUITE).hash)) and job.active:
         said = "The index of the training data is being built; its counts come with the next look at this page."
     elif lookup is None:
         name = escaped(row.model.name)

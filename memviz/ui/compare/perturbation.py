@@ -14,17 +14,18 @@ from memviz.errors import InputError
 from memviz.figures.ngrams import spelled
 from memviz.jobs import Status
 from memviz.measures.perturbation import Operation, Perturbed, random_ids, shortest
-from memviz.tasks.perturbation import PerturbationTask, perturbation_from, perturbation_key, stored_perturbation
+from memviz.tasks.perturbation import PerturbationTask
 from memviz.tokenizer import Tokenizer
+from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.links import PageLink
-from memviz.ui.common.process import device_kind, samples, session, store, worker
+from memviz.ui.common.process import samples, session, worker
 from memviz.ui.common.progress import watch
 from memviz.ui.common.texts import told
 from memviz.ui.common.widgets import open_expander
 from memviz.ui.several import PAGE, RunRow
 
-LINK = PageLink(f"{PAGE}_change", (), "change of the context", perturbation_from, "change")
+LINK = PageLink(f"{PAGE}_change", (), "change of the context", PerturbationTask, "change")
 OPERATIONS: dict[Operation, str] = {
     "suffix": "keep only the end",
     "drop": "drop tokens",
@@ -51,7 +52,7 @@ def show_perturbation(rows: Sequence[RunRow]) -> None:
         row = _choose_row(rows)
         try:
             task = _task(row, linked)
-            task.check(row.card)
+            task.check([row.card])
         except InputError as error:
             st.error(told(error))
             return
@@ -159,7 +160,7 @@ def _result(task: PerturbationTask, row: RunRow) -> None:
         job.attend(session())
         watch(job, f"{task.model} reads changed contexts", cancel=True, unit="contexts")
         return
-    found = stored_perturbation(store(), perturbation_key(task, row.card, device_kind(task.dtype)))
+    found = stored(task, row.card)
     if found is None:
         if job and job.status == Status.FAILED:
             st.error(told(job.error or "the job failed"))

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from memviz.maps import GROUPS, Dynamics, DynamicsTask, Scope, dynamics_key, dynamics_table, stored_dynamics
-from memviz.ui.common.process import device_kind, store
+from memviz.maps import GROUPS, Dynamics, DynamicsTask, Scope, dynamics_table
+from memviz.ui.common.answers import keys_of, stored
+from memviz.ui.common.process import store
 from memviz.ui.population.view import SweepView
 
 
@@ -18,25 +19,22 @@ def tasks_of(view: SweepView) -> list[DynamicsTask]:
     return [DynamicsTask(model, scope) for model in view.models]
 
 
-def found_of(view: SweepView, tasks: Sequence[DynamicsTask]) -> dict[str, Dynamics]:
+def found_of(tasks: Sequence[DynamicsTask]) -> dict[str, Dynamics]:
     """What the store holds, by model. Raises InputError where the sweep lacks one."""
-    keys = _keys(view, tasks)
-    found = {model: _read(key) if store().has(key) else None for model, key in keys.items()}
+    asked = zip(tasks, keys_of(tasks), strict=True)
+    found = {task.model: _read(key, task) if store().has(key) else None for task, key in asked}
     return {model: each for model, each in found.items() if each is not None}
 
 
-def _keys(view: SweepView, tasks: Sequence[DynamicsTask]) -> dict[str, str]:
-    return {task.model: dynamics_key(task, view.sweep, device_kind(task.scope.dtype)) for task in tasks}
-
-
 @st.cache_resource(max_entries=16, show_spinner="Reading the dynamics")
-def _read(key: str) -> Dynamics | None:
-    return stored_dynamics(store(), key)
+def _read(key: str, _task: DynamicsTask) -> Dynamics | None:
+    return stored(_task)
 
 
 def tables_of(view: SweepView, found: Mapping[str, Dynamics]) -> dict[str, pd.DataFrame]:
     """Long tables by the model's label."""
-    keys = _keys(view, tasks_of(view))
+    tasks = tasks_of(view)
+    keys = dict(zip((task.model for task in tasks), keys_of(tasks), strict=True))
     return {view.names[model]: _table(each, keys[model]) for model, each in found.items()}
 
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.figures.glyphs import segments
 from memviz.jobs import Status
 from memviz.measures.lens import NEVER, LensReading, LensScores
 from memviz.tasks.ladder import LadderTask, Reader
-from memviz.tasks.lens import LensTask, lens_key, lens_of, stored_lens
-from memviz.ui.common.process import device_kind, store
+from memviz.tasks.lens import LensTask, lens_of
 from memviz.ui.common.texts import escaped, told
 from memviz.ui.several import ModelRow, rows_of
 
@@ -49,15 +47,11 @@ class LayersRow(ModelRow[LensTask, LensReading]):
 
 def layers_rows(task: LadderTask, readers: Sequence[Reader]) -> list[LayersRow]:
     """Every model as it is now. Raises InputError where the prompt does not fit one of them."""
-    rows = rows_of([lens_of(one) for one in task.tasks], readers, _stored, LayersRow)
+    rows = rows_of([lens_of(one) for one in task.tasks], readers, LayersRow)
     for row in rows:
         if row.refusal:
             raise InputError(f"{row.model.name}: {row.refusal}")
     return rows
-
-
-def _stored(task: LensTask, card: Card) -> LensReading | None:
-    return stored_lens(store(), lens_key(task, card, device_kind(task.dtype)))
 
 
 def say_failures(rows: Sequence[LayersRow]) -> None:

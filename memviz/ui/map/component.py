@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from memviz.figures.maps import Colour, Pane, component_css, component_js, map_data
+from memviz.figures.maps import MAP, Colour, Pane, map_data
 from memviz.ui.common.components import Component
 from memviz.ui.population.view import SweepView
 
-MAP = Component("memviz_map", component_css, component_js)
+DRAWN = Component("memviz_map", MAP.css, MAP.js)
 SELECTED = "map_selected"
 """In the session: which sweep a selection is of, and its row numbers."""
 
@@ -49,7 +49,7 @@ def map_component(panes: Sequence[Pane], colour: Colour, view: SweepView, key: s
     paths = [None if pane.path is None else pane.path.xy.tobytes() for pane in panes]
     at, rows = st.session_state[f"{key}_start"]
     data = _map_data(panes, colour, at, rows, (key, paths, None if rows is None else rows.tobytes()))
-    chosen = MAP.draw(data, key, selected=None, step=None)
+    chosen = DRAWN.draw(data, key, selected=None, step=None)
     if chosen.get("step") is not None:
         st.query_params["step"] = str(chosen["step"])
     if chosen.get("selected") is not None:

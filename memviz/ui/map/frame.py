@@ -10,29 +10,30 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from memviz.maps import EmbeddingMap, MapTask, map_key, register, shared, stored_map, table_of
+from memviz.maps import EmbeddingMap, MapTask, register, shared, table_of
 from memviz.maps.layout import Registration
-from memviz.ui.common.process import device_kind, store
+from memviz.ui.common.answers import keys_of, stored
+from memviz.ui.common.process import store
 from memviz.ui.population.view import SweepView
 
 
-def stored_maps(view: SweepView, tasks: Sequence[MapTask]) -> list[EmbeddingMap | None]:
+def stored_maps(tasks: Sequence[MapTask]) -> list[EmbeddingMap | None]:
     """What the store holds. Raises InputError where the sweep lacks a model."""
-    return [_map(map_key(task, view.sweep, device_kind(task.scope.dtype))) for task in tasks]
+    return [_map(key, task) for key, task in zip(keys_of(tasks), tasks, strict=True)]
 
 
-def _map(key: str) -> EmbeddingMap | None:
+def _map(key: str, task: MapTask) -> EmbeddingMap | None:
     if not store().has(key):
         return None
-    found = _read_map(key)
+    found = _read_map(key, task)
     if found is None:
         _read_map.clear()
     return found
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the map")
-def _read_map(key: str) -> EmbeddingMap | None:
-    return stored_map(store(), key)
+def _read_map(key: str, _task: MapTask) -> EmbeddingMap | None:
+    return stored(_task)
 
 
 @dataclass(frozen=True)

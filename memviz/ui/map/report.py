@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from memviz.maps import NO_GROUPS, MapTask, Similarity, SimilarityTask, last_layer, similarity_key, stored_similarity
+from memviz.maps import NO_GROUPS, MapTask, Similarity, SimilarityTask, last_layer
 from memviz.measures.geometry import MOST_ROWS, N_PERMUTATIONS
 from memviz.measures.glossary import GLOSSARY, explain
 from memviz.records import BEFORE_NORM
-from memviz.ui.common.process import device_kind, store
+from memviz.ui.common.answers import stored
 from memviz.ui.common.progress import offer_jobs
 from memviz.ui.common.texts import escaped
 from memviz.ui.map.form import Asked
@@ -113,7 +113,7 @@ def show_numbers(view: SweepView, asked: Asked, frames: Sequence[Framed]) -> Non
 def _show_similarity(view: SweepView, asked: Asked) -> None:
     scope = replace(asked.scope, n_rows=None)
     task = SimilarityTask((asked.models[0], asked.models[1]), scope, (asked.layers[0], asked.layers[1]))
-    found = stored_similarity(store(), similarity_key(task, view.sweep, device_kind(scope.dtype)))
+    found = stored(task)
     if found is None:
         st.caption("CKA, neighbour overlap and representational similarity of the same rows: not computed yet.")
         offer_jobs([task], [task], "Compare them", "Similarity", "map-similarity")

@@ -11,9 +11,10 @@ from memviz.errors import InputError, MemvizError
 from memviz.figures.glyphs import segments
 from memviz.figures.maps import Path
 from memviz.maps import trajectory
-from memviz.tasks.trace import TraceTask, task_from
+from memviz.tasks.trace import TraceTask
+from memviz.ui.common.answers import stored
 from memviz.ui.common.links import LINK_LENGTH, find_task
-from memviz.ui.common.process import stored, tokenizer
+from memviz.ui.common.process import tokenizer
 from memviz.ui.map.form import Asked
 from memviz.ui.map.frame import Framed
 from memviz.ui.trace.form import LINK
@@ -23,7 +24,7 @@ def current_prompt() -> tuple[str, TraceTask] | None:
     """The run that the address names, or the one last seen on the Trace page."""
     name = st.query_params.get("prompt") or LINK.name
     with suppress(MemvizError):
-        task = find_task(task_from, name) if name else None
+        task = find_task(TraceTask, name) if name else None
         return (name[:LINK_LENGTH], task) if name and task else None
     return None
 

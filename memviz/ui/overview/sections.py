@@ -15,10 +15,11 @@ from memviz.export import linked_view
 from memviz.gallery import Example
 from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.settings import settings
-from memviz.tasks.trace import task_from
+from memviz.tasks.trace import TraceTask
+from memviz.ui.common.answers import stored
 from memviz.ui.common.doors import DOORS, PAGES
 from memviz.ui.common.links import find_task
-from memviz.ui.common.process import bundled_models, store, stored, tokenizer, worker
+from memviz.ui.common.process import bundled_models, store, tokenizer, worker
 from memviz.ui.common.runs import note
 from memviz.ui.common.strip import linked_component, selection
 from memviz.ui.common.texts import escaped
@@ -28,7 +29,7 @@ N_COLUMNS = 4
 
 def show_live(example: Example) -> None:
     """A shipped run as the Trace page draws it, and the way there."""
-    task = find_task(task_from, str(example.query["run"]))
+    task = find_task(TraceTask, str(example.query["run"]))
     card = task and read_card(find_model(task.model, settings()), settings())
     run = stored(task, card) if task and card else None
     if not (task and card and run):

@@ -15,9 +15,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from memviz.measures.glossary import explain
 from memviz.population import POPULATIONS, Choices, Filters, Population, choices, labels_of, parameters_of
-from memviz.sweeps import Sweep, SweepTask
+from memviz.sweeps import Sweep
 from memviz.sweeps.rowset import SUITE
 from memviz.sweeps.tables import lengths_of
+from memviz.sweeps.task import SweepRequest
 from memviz.ui.common import frames
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.sweep import choose_sweep
@@ -52,7 +53,7 @@ class SweepView:
         return self.key, repr(self.filters), self.models, self.population, self.m
 
     @property
-    def task(self) -> SweepTask:
+    def task(self) -> SweepRequest:
         return self.sweep.task
 
     @cached_property

@@ -11,7 +11,7 @@ from memviz.errors import InputError, MemvizError
 from memviz.jobs import Job, Status
 from memviz.predictor.files import ABOUT
 from memviz.predictor.known import epochs_of
-from memviz.predictor.task import FitTask, fit_folder, fit_task_from
+from memviz.predictor.task import FitTask
 from memviz.settings import settings
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.frames import picture
@@ -35,7 +35,7 @@ NOTHING_YET = (
 
 def show_training(is_first: bool) -> None:
     """The fit that the address names, or the form for another one; below, those left unfinished."""
-    linked = linked_task(fit_task_from, "fit")
+    linked = linked_task(FitTask, "fit")
     if linked:
         st.markdown(f"**This fit:** {escaped(words_of(linked))}")
         show_fit(linked)
@@ -65,12 +65,12 @@ def _show_form() -> None:
 def start(task: FitTask) -> None:
     """Put the request into the address, and start or join its job, which needs no visitor."""
     keep_request(task)
-    worker().ask(task, session()).kept = True
+    worker().ask(task, session())
 
 
 def show_fit(task: FitTask) -> None:
     """Where a fit stands: progress, live curves and a cancel; its end; or how to start it, or go on with it."""
-    job, folder = worker().job(task.hash), fit_folder(task, settings())
+    job, folder = worker().job(task.hash), task.folder(settings())
     if job and job.active:
         job.attend(session())
         watch(job, f"Fitting on {task.model}", cancel=True, unit="batches")
@@ -129,7 +129,7 @@ def show_unfinished(but: FitTask | None) -> None:
     for folder in sorted(folders, key=lambda path: -path.stat().st_mtime):
         task = None
         with suppress(MemvizError):
-            task = find_task(fit_task_from, folder.name)
+            task = find_task(FitTask, folder.name)
         if task is None or task == but:
             continue
         job = worker().job(folder.name)

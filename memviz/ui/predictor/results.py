@@ -13,8 +13,9 @@ from memviz.figures.predicted import METHOD_WORDS
 from memviz.measures.glossary import GLOSSARY, explain
 from memviz.population.reported import SOURCE, reported_accuracies
 from memviz.predictor.known import Known, rename
-from memviz.predictor.task import fit_task_from
+from memviz.predictor.task import FitTask
 from memviz.sweeps.running import duration
+from memviz.tasks.base import task_from
 from memviz.ui.common.frames import offer_table, show_figure, title_line
 from memviz.ui.common.links import CHOSEN_LENGTH
 from memviz.ui.common.texts import told
@@ -122,7 +123,7 @@ def show_about(view: Evaluation) -> None:
     }
     st.table([{"": name, "value": value} for name, value in lines.items()], border="horizontal", hide_index=True)
     st.caption("The same from the command line, with the folder of the sweep it was fitted on:")
-    st.code(fit_command(fit_task_from(about["request"] | {"sweep": "SWEEP"})), language=None, wrap_lines=True)
+    st.code(fit_command(task_from(about["request"] | {"sweep": "SWEEP"}, FitTask)), language=None, wrap_lines=True)
 
 
 def offer_name(known: Known) -> None:

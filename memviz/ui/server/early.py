@@ -19,9 +19,11 @@ from starlette.routing import Route
 
 from memviz.catalog import find_model, read_card
 from memviz.errors import sentence
-from memviz.figures.linked import COMPONENT, component_css, component_js
+from memviz.figures.linked import TRACE
+from memviz.figures.source import FOLDER
 from memviz.settings import settings
-from memviz.tasks.trace import task_from, tokenizer_of
+from memviz.tasks.base import Context, stored
+from memviz.tasks.trace import TraceTask, tokenizer_of
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.doors import DOORS
 from memviz.ui.common.sign_in import is_wanted
@@ -30,7 +32,7 @@ PAGES = tuple(f"/{door.name}" for door in DOORS[1:])
 """Addresses below the first one, where Streamlit's client would ask the wrong place for its server first."""
 MOVED = {"/sweep": "sweeps"}
 """Old addresses of pages -> the names of today."""
-_EARLY = COMPONENT.parent / "early"
+_EARLY = FOLDER / "early"
 _EARLY_SCRIPT = '<script type="module" src="./early/trace.js"></script>'
 
 
@@ -63,7 +65,7 @@ def _boot(_: Request) -> Response:
 
 @cache
 def _script() -> str:
-    return component_js() + (_EARLY / "early.js").read_text("utf-8").replace("{{STYLE}}", _style())
+    return TRACE.js() + (_EARLY / "early.js").read_text("utf-8").replace("{{STYLE}}", _style())
 
 
 def _style() -> str:
@@ -86,20 +88,21 @@ def _data(query: dict[str, str]) -> str | None:
     """The linked component's data of a stored run, or None."""
     from memviz.export import linked_view
     from memviz.ui.common.links import find_task
-    from memviz.ui.common.process import stored
+    from memviz.ui.common.process import known_device, store
     from memviz.ui.common.strip import selection
 
     try:
-        task = find_task(task_from, query.get("run", ""))
+        task = find_task(TraceTask, query.get("run", ""))
         card = read_card(find_model(task.model, settings()), settings()) if task else None
-        run = stored(task, card) if task and card else None
+        context = Context(settings(), store(), find_device=known_device)
+        run = stored(task, context, [card]) if task and card else None
     except Exception as error:
         if sentence(error) is None:
             raise
         return None
     if not card or not run:
         return None
-    view = {**linked_view(run, _tokenizer(card.name, card.weights)), **selection(query), "css": component_css()}
+    view = {**linked_view(run, _tokenizer(card.name, card.weights)), **selection(query), "css": TRACE.css()}
     return json.dumps(view, allow_nan=False)
 
 

@@ -6,8 +6,8 @@ import streamlit as st
 
 from memviz.jobs import Job, Status
 from memviz.settings import settings
-from memviz.sweeps import Sweep, SweepTask, sweep_hash, sweep_task_from
-from memviz.sweeps.kept import finished_sweep, kept_sweeps, outdated, sweep_folder, unfinished
+from memviz.sweeps import Sweep, SweepTask
+from memviz.sweeps.kept import kept_sweeps, outdated, unfinished
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.doors import PAGES
 from memviz.ui.common.links import CHOSEN_LENGTH, LINK_LENGTH, find_task, keep_request
@@ -22,7 +22,7 @@ FINISHED = "sweeps_seen_running"
 def start(task: SweepTask) -> None:
     """Put the request into the address, and start or join its job."""
     keep_request(task)
-    worker().sweep(task, session())
+    worker().ask(task, session())
 
 
 def words_of(task: SweepTask) -> str:
@@ -36,13 +36,13 @@ def words_of(task: SweepTask) -> str:
 
 def show_task(task: SweepTask) -> None:
     """Where a sweep stands: its progress with a cancel, its result, or how to start it or go on."""
-    job, name = worker().job(sweep_hash(task)), sweep_hash(task)
+    job, name = worker().job(task.hash), task.hash
     if job and job.active:
         job.attend(session())
         st.session_state.setdefault(FINISHED, set()).add(name)
         watch(job, f"Sweeping {len(task.models)} models", cancel=True, unit="tokens")
         return
-    found = finished_sweep(task, settings())
+    found = task.finished(settings())
     why = found and outdated(found, settings())
     if why:
         st.warning(f"Finished earlier, but {escaped(why)}. Its tables are those of then; batches still valid are kept.")
@@ -53,7 +53,7 @@ def show_task(task: SweepTask) -> None:
     if found and not why:
         return
     _say_why_not(job)
-    begun = sweep_folder(task, settings()).exists()
+    begun = task.folder(settings()).exists()
     label = "Run again" if why else "Go on" if begun else "Run"
     if clicked(st, label, "sweep_start", type="primary", icon=":material/play_circle:"):
         start(task)
@@ -83,7 +83,7 @@ def show_kept() -> None:
         _show_sweep(sweep)
     left = [name for name in unfinished(settings()) if not ((job := worker().job(name)) and job.active)]
     for name in left:
-        task = find_task(sweep_task_from, name)
+        task = find_task(SweepTask, name)
         if task:
             columns = st.columns([6, 1.2], vertical_alignment="center")
             columns[0].markdown(f"**Unfinished** · {escaped(words_of(task))}")

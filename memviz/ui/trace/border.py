@@ -6,10 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from memviz.figures.splitting import split_css, split_js
+from memviz.figures.splitting import SPLIT
 from memviz.ui.common.components import Component
 
-BORDER = Component("memviz_split", split_css, split_js)
+BORDER = Component("memviz_split", SPLIT.css, SPLIT.js)
 
 
 def draw_border(data: dict[str, Any], context_key: str) -> None:

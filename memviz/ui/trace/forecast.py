@@ -6,11 +6,12 @@ import streamlit as st
 
 from memviz.catalog import Card
 from memviz.jobs import Status
-from memviz.predictor.forecast import Forecast, ForecastTask, stored_forecast
+from memviz.predictor.forecast import Forecast, ForecastTask
 from memviz.predictor.known import Known
-from memviz.tasks.trace import TraceTask, result_key
+from memviz.tasks.trace import TraceTask
+from memviz.ui.common.answers import key_of, stored
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.process import device_kind, session, store, worker
+from memviz.ui.common.process import session, store, worker
 from memviz.ui.common.progress import watch
 from memviz.ui.common.texts import told
 from memviz.ui.trace.predictors import clock, question, said_of, said_of_row, usable
@@ -19,10 +20,11 @@ from memviz.ui.trace.predictors import clock, question, said_of, said_of_row, us
 def show_forecast(task: TraceTask, card: Card) -> None:
     """Where nothing was generated yet: what the context alone tells, or the button that asks for it."""
     known = usable(card, task)[0].get("context")
-    if known is None or store().has(result_key(task, card, device_kind(task.dtype))):
+    key = key_of(task, card)
+    if known is None or (key and store().has(key)):
         return
     asked = question(task, known)
-    job, found = worker().job(asked.hash), stored_forecast(store(), asked)
+    job, found = worker().job(asked.hash), stored(asked, card)
     with st.container(border=True):
         st.markdown("**Before anything is generated: P(memorized) from the context alone**")
         if found is not None:

@@ -12,7 +12,7 @@ from memviz.catalog import EMBEDDED, Card, known_models, read_card
 from memviz.measures.glossary import explain
 from memviz.records import Decoding
 from memviz.settings import settings
-from memviz.tasks.trace import TraceTask, task_from, task_of_ids, task_of_text
+from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.links import PageLink
 from memviz.ui.common.process import bundled_models
@@ -28,7 +28,7 @@ LIMITS = {
     "top_p": ("Top-p", 0.01, 1),
     "seed": ("Seed", 0, 2**53 - 1),
 }
-LINK = PageLink(PAGE, ("model", *INPUTS, "decode_only", "bar_eos", "sampled", *NEUTRAL), "run", task_from)
+LINK = PageLink(PAGE, ("model", *INPUTS, "decode_only", "bar_eos", "sampled", *NEUTRAL), "run", TraceTask)
 
 
 def fill(task: TraceTask) -> None:

@@ -19,7 +19,8 @@ N_RUNS = 3
 
 def other_runs(current: str | None) -> None:
     """The runs of this session that are not on the page: name, progress, cancel, and the way back to each."""
-    jobs = [job for job in worker().jobs_of(session()) if job.key not in (current, *seen())]
+    jobs = [job for job in worker().jobs_of(session()) if isinstance(job.task, TraceTask)]
+    jobs = [job for job in jobs if job.key not in (current, *seen())]
     if not jobs:
         return
     active = [job for job in jobs if job.active]

@@ -10,9 +10,10 @@ from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.passages import PASSAGES
-from memviz.tasks.trace import TraceTask, result_key, run_hash, stored_run
+from memviz.tasks.trace import TraceTask
+from memviz.ui.common.answers import key_of, stored
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.process import device_kind, session, store, worker
+from memviz.ui.common.process import session, store, worker
 from memviz.ui.common.progress import watch
 from memviz.ui.common.runs import seen
 
@@ -24,8 +25,8 @@ def show_passages(task_for: Callable[[str], TraceTask], card: Card) -> None:
         score, prefix = "too short for these numbers", ""
         try:
             task = task_for(passage)
-            key = result_key(task, card, device_kind(task.dtype))
-            score, prefix = _score_and_prefix(key) if store().has(key) else ("not run yet", "")
+            key = key_of(task, card)
+            score, prefix = _score_and_prefix(key, task, card) if key and store().has(key) else ("not run yet", "")
             missing += [task] if score == "not run yet" else []
         except InputError:
             pass
@@ -33,17 +34,17 @@ def show_passages(task_for: Callable[[str], TraceTask], card: Card) -> None:
     st.table(rows, border="horizontal", hide_index=True)
     if missing and clicked(st, f"Run the {len(missing)} not run yet", "run_passages"):
         for task in missing:
-            worker().submit(task, session())
-            seen().add(run_hash(task))  # this table shows them
+            worker().ask(task, session())
+            seen().add(task.hash)  # this table shows them
         st.rerun()
-    waiting = [job for task in missing if (job := worker().job(run_hash(task))) and job.active]
+    waiting = [job for task in missing if (job := worker().job(task.hash)) and job.active]
     if waiting:
         watch(waiting[-1], f"{len(waiting)} to run")
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def _score_and_prefix(key: str) -> tuple[str, str]:
-    found = stored_run(store(), key)
+def _score_and_prefix(key: str, _task: TraceTask, _card: Card) -> tuple[str, str]:
+    found = stored(_task, _card)
     if found is None:
         return "not run yet", ""
     score, prefix = memorization_score(found.trace)[0], longest_common_prefix(found.trace)[0]

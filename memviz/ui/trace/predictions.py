@@ -11,17 +11,17 @@ import streamlit as st
 
 from memviz.catalog import Card
 from memviz.errors import InputError
-from memviz.figures.linked import Track
 from memviz.figures.predicted import SETTING_WORDS, predicted_track
+from memviz.figures.tracks import Track
 from memviz.measures.glossary import explain
 from memviz.predictor.applying import inputs_of
-from memviz.predictor.forecast import Forecast, stored_forecast
+from memviz.predictor.forecast import Forecast
 from memviz.predictor.forward import probability, read_weights
 from memviz.predictor.known import Known
 from memviz.predictor.presets import SETTINGS
 from memviz.records import Run
 from memviz.tasks.trace import TraceTask
-from memviz.ui.common.process import store
+from memviz.ui.common.answers import stored
 from memviz.ui.common.texts import told
 from memviz.ui.trace.predictors import clock, question, said_of_row, said_of_several, usable
 
@@ -36,7 +36,7 @@ def choose_tracks(run: Run, key: str, task: TraceTask, card: Card) -> list[Track
         if problem:
             st.caption(f"P(memorized) is not shown: {problem}.")
         return []
-    forecast = stored_forecast(store(), question(task, found["context"])) if "context" in found else None
+    forecast = stored(question(task, found["context"]), card) if "context" in found else None
     control, note = st.columns([2.4, 5], vertical_alignment="center")
     first = "context" if forecast else next(iter(found))
     asked = control.pills(

@@ -15,10 +15,11 @@ from memviz.corpus.known import index_folder, seen_until
 from memviz.demo.index import SUITE
 from memviz.errors import InputError
 from memviz.figures.ngrams import spelled
-from memviz.jobs import Status, index_key
+from memviz.jobs import Status
 from memviz.measures.display import UNKNOWN
 from memviz.measures.glossary import explain
 from memviz.settings import settings
+from memviz.tasks.preparing import IndexTask
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.links import index_in
@@ -95,7 +96,7 @@ def _offer_index(model: Model, tokenizer: Tokenizer) -> None:
             f"memviz corpus build --model {model.name} --input TEXTS --out {folder}", language=None, wrap_lines=True
         )
         return
-    job = worker().job(index_key(SUITE))
+    job = worker().job(IndexTask(SUITE).hash)
     if job and job.active:
         job.attend(session())
         watch(job, "Counting comes when the training data are indexed", unit="tokens")
@@ -104,7 +105,7 @@ def _offer_index(model: Model, tokenizer: Tokenizer) -> None:
         st.error(told(job.error or ""))
     st.info("The index of the training data is not built yet: some seconds and about 200 MB of the cache, once.")
     if clicked(st, "Build the index", "trace_build_index"):
-        worker().index(SUITE, session())
+        worker().ask(IndexTask(SUITE), session())
         st.rerun(scope="app")
 
 

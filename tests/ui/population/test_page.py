@@ -25,13 +25,12 @@ from memviz import ui  # noqa: E402
 from memviz.catalog import find_model, known_models  # noqa: E402
 from memviz.corpus.known import index_of  # noqa: E402
 from memviz.demo.suite import SUITE_FOLDER  # noqa: E402
-from memviz.engine.backend import Backend  # noqa: E402
 from memviz.jobs import Status, Worker  # noqa: E402
 from memviz.population import (  # noqa: E402
     Filters,
+    FrequencyTask,
     align,
     boundary_differences,
-    frequencies,
     labels_of,
     rows_of_cell,
     size_points,
@@ -46,10 +45,9 @@ from memviz.sweeps import (  # noqa: E402
     read_row_set,
     read_sweep,
     run_sweep,
-    sweep_hash,
-    sweep_task_from,
 )
-from memviz.sweeps.kept import finished_sweep, outdated  # noqa: E402
+from memviz.sweeps.kept import outdated  # noqa: E402
+from memviz.tasks.base import Context, answer, task_from  # noqa: E402
 from memviz.tokenizer import Tokenizer  # noqa: E402
 from memviz.ui.common import every_page  # noqa: E402
 
@@ -97,9 +95,9 @@ def test_a_sweep_from_the_page_is_a_job_that_can_be_cancelled_and_goes_on(app: A
     assert not app.exception
     request = ui.store().get_request(app.query_params["run"])
     assert request is not None
-    task = sweep_task_from(request)
+    task = task_from(request, SweepTask)
     assert task.rows.sample == 7 and task.positions
-    job = ui.worker().job(sweep_hash(task))
+    job = ui.worker().job(task.hash)
     assert job is not None and job.status == Status.QUEUED and job.kept
     assert any("--sample 7" in code.value for code in app.code)
     next(button for button in app.button if button.label == "Cancel").click().run()
@@ -107,7 +105,7 @@ def test_a_sweep_from_the_page_is_a_job_that_can_be_cancelled_and_goes_on(app: A
     app.run()
     assert "Batches that were done are kept" in app.info[0].value
     next(button for button in app.button if button.label == "Run").click().run()
-    again = ui.worker().job(sweep_hash(task))
+    again = ui.worker().job(task.hash)
     assert again is not job and again is not None and again.status == Status.QUEUED
 
 
@@ -122,9 +120,9 @@ def test_a_sweep_without_models_is_one_sentence(app: AppTest) -> None:
 def test_a_link_to_a_sweep_starts_nothing(app: AppTest) -> None:
     models = tuple(model.name for model in ui.bundled_models()[:1])
     task = SweepTask(models, contexts=(4,), continuations=())
-    ui.store().put_request(sweep_hash(task), task.request())
+    ui.store().put_request(task.hash, task.request())
     app.run()
-    app.query_params["run"] = sweep_hash(task)[:16]
+    app.query_params["run"] = task.hash[:16]
     app.switch_page("../pages/sweeps.py").run()
     assert not app.exception
     assert "Run" in [button.label for button in app.button]
@@ -135,7 +133,7 @@ def test_a_link_to_a_sweep_starts_nothing(app: AppTest) -> None:
 def test_the_boundary_page_counts_what_each_model_had_seen(app_at_work: AppTest) -> None:
     app, names = app_at_work, ("suite-1.8m", "suite-1.8m@step165")
     task = SweepTask(names, RowSet(buckets=(64,), sample=12), contexts=(8,), continuations=(32,), positions=True)
-    run_sweep(task, Backend(settings()), ui.store(), kept.sweep_folder(task, settings()))
+    run_sweep(task, Context(settings(), ui.store()), task.folder(settings()))
     app.run()
     app.switch_page("../pages/boundary.py").run()
     assert not app.exception
@@ -154,12 +152,12 @@ def test_the_boundary_page_counts_what_each_model_had_seen(app_at_work: AppTest)
         quantity = "frequency_1" if tokens == "true" else "frequency_1_generated"
         tables = [table.value for table in app.dataframe if "edge moved, less all rows" in table.value]
         assert len(tables) == 2, "entropy and frequency"
-        sweep = read_sweep(kept.sweep_folder(task, settings()))
+        sweep = read_sweep(task.folder(settings()))
         corpus = index_of(find_model(names[0], settings()), Tokenizer(SUITE_FOLDER / "corpus", []), settings())
         assert corpus is not None
         for model, until in zip(names, (None, 164), strict=True):
             generated = (model, "sliding", 32) if tokens == "generated" else None
-            found = frequencies(sweep, corpus, ui.store(), kind=kind, until_step=until, generated=generated)
+            found = answer(FrequencyTask(sweep, corpus, kind, until, generated), Context(settings(), ui.store())).result
             given = {"generated" if generated else "frequencies": found}
             lines = boundary_differences([align(sweep, model, **given)], quantity)
             labels = labels_of(sweep)
@@ -176,10 +174,10 @@ def test_a_sweep_whose_file_was_written_since_can_be_run_again(app: AppTest, tmp
     text = " ".join(f"word{i}" for i in range(40))
     path.write_text(json.dumps({"text": text}) + "\n")
     task = SweepTask((model,), RowSet(str(path)), contexts=(8,), continuations=(8,), context_at=8, continuation_at=8)
-    ui.store().put_request(sweep_hash(task), task.request())
-    run_sweep(task, Backend(settings()), ui.store(), kept.sweep_folder(task, settings()))
+    ui.store().put_request(task.hash, task.request())
+    run_sweep(task, Context(settings(), ui.store()), task.folder(settings()))
     app.run()
-    app.query_params["run"] = sweep_hash(task)[:16]
+    app.query_params["run"] = task.hash[:16]
     app.switch_page("../pages/sweeps.py").run()
     assert not app.exception and app.success[0].value == "Finished earlier; nothing to do."
     path.write_text(json.dumps({"text": f"other {text}"}) + "\n")
@@ -188,20 +186,20 @@ def test_a_sweep_whose_file_was_written_since_can_be_run_again(app: AppTest, tmp
     assert "has been written since" in app.warning[0].value
     next(button for button in app.button if button.label == "Run again").click().run()
     assert not app.exception
-    job = ui.worker().job(sweep_hash(task))
+    job = ui.worker().job(task.hash)
     assert job is not None and job.status == Status.QUEUED
-    old = finished_sweep(task, settings())
+    old = task.finished(settings())
     assert old is not None
-    run_sweep(task, Backend(settings()), ui.store(), kept.sweep_folder(task, settings()))
-    new = finished_sweep(task, settings())
+    run_sweep(task, Context(settings(), ui.store()), task.folder(settings()))
+    new = task.finished(settings())
     assert new is not None and outdated(new, settings()) is None
     assert new.manifest["rows"]["sha256"] != old.manifest["rows"]["sha256"]
-    manifest = kept.sweep_folder(task, settings()) / "manifest.json"
+    manifest = task.folder(settings()) / "manifest.json"
     for said, change in (("version of memviz", ("engine", -1)), ("other weights", ("models", [
         {**new.manifest["models"][0], "weights": "0" * 64}
     ]))):  # fmt: skip
         manifest.write_text(json.dumps(new.manifest | dict([change])))
-        changed = finished_sweep(task, settings())
+        changed = task.finished(settings())
         assert changed is not None and said in (outdated(changed, settings()) or "")
 
 

@@ -40,7 +40,8 @@ from memviz.measures.score import memorization_score
 from memviz.passages import PASSAGES
 from memviz.settings import load_settings
 from memviz.store import Store
-from memviz.tasks.trace import result_key, stored_run, task_of_text, tokenizer_of
+from memviz.tasks.base import Context, stored
+from memviz.tasks.trace import task_of_text, tokenizer_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -265,7 +266,7 @@ def test_passages_are_measured_and_not_assumed(
     store, tokenizer = Store(settings.cache / "results", settings.cache_limit), tokenizer_of(card, settings)
     for title, passage in PASSAGES.items():
         task = task_of_text(passage, card, tokenizer, 5, 6, dtype=settings.dtype)
-        run = stored_run(store, result_key(task, card, ""))
+        run = stored(task, Context(settings, store))
         assert run is not None
         cells = rows.filter(has_text=title).get_by_role("cell").all_inner_texts()
         assert cells[-2] == f"{memorization_score(run.trace)[0]:.2f}"

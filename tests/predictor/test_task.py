@@ -18,9 +18,7 @@ from memviz.predictor import (
     FitTask,
     Known,
     epochs_of,
-    fit_folder,
     fit_task,
-    fit_task_from,
     known_predictors,
     objection,
     predict,
@@ -31,11 +29,13 @@ from memviz.predictor import (
 from memviz.predictor.applying import inputs_of
 from memviz.predictor.data import read_data
 from memviz.predictor.files import ABOUT, WEIGHTS
+from memviz.predictor.judging import evaluate_on
 from memviz.predictor.network.artifact import load
-from memviz.predictor.running import CHECKPOINT, evaluate_on
+from memviz.predictor.task import CHECKPOINT
 from memviz.records import Trace
 from memviz.sweeps import RowSet, Sweep, SweepTask
-from memviz.tasks.trace import TraceTask, run_trace
+from memviz.tasks.base import task_from
+from memviz.tasks.trace import TraceTask
 
 K, M = 8, 16
 
@@ -51,8 +51,8 @@ def fitted(lab: Lab, sweep: Sweep) -> dict[str, Known]:
     found = {}
     for setting in SETTINGS:
         task = task_of(sweep, setting)
-        key, known, was_fitted = task.run(lab.backend, lab.store, lambda done, total: None, said.append)
-        assert (key, was_fitted, known.folder) == (task.hash, False, fit_folder(task, lab.settings))
+        key, known, was_fitted = lab.answer(task, say=said.append)
+        assert (key, was_fitted, known.folder) == (task.hash, False, task.folder(lab.settings))
         found[setting] = known
     assert any("at most" in line and "epochs" in line for line in said), said
     return found
@@ -67,7 +67,7 @@ def card(lab: Lab) -> Card:
 
 def trace_of(lab: Lab, ids: list[int], model: str = "tiny", n_context: int = K) -> Trace:
     task = TraceTask(model, tuple(ids[:n_context]), tuple(ids[n_context:]), len(ids) - n_context)
-    return run_trace(task, lab.backend, lab.store)[1].trace
+    return lab.answer(task).result.trace
 
 
 def test_a_fit_is_whole_and_found_again(lab: Lab, sweep: Sweep, fitted: dict[str, Known], card: Card) -> None:
@@ -75,7 +75,7 @@ def test_a_fit_is_whole_and_found_again(lab: Lab, sweep: Sweep, fitted: dict[str
     assert {path.name for path in known.folder.iterdir() if not path.name.startswith(".")} == {
         ABOUT, WEIGHTS, "progress.jsonl", *(f"{name}.parquet" for name in vars(known.tables()))
     }  # fmt: skip
-    assert task_of(sweep).run(lab.backend, lab.store, lambda done, total: None, print)[2]
+    assert lab.answer(task_of(sweep)).was_stored
     assert lab.store.get(known.id) is not None
     assert predictors_for(card, lab.settings)["causal"].id == known.id
     assert [each["epoch"] for each in epochs_of(known.folder)] == list(range(1, len(known.about["epochs"]) + 1))
@@ -87,7 +87,7 @@ def test_a_fit_is_whole_and_found_again(lab: Lab, sweep: Sweep, fitted: dict[str
 
 def test_what_decides_the_numbers_is_in_the_hash_and_nothing_else(sweep: Sweep) -> None:
     task = task_of(sweep)
-    assert fit_task_from(task.request()) == task
+    assert task_from(task.request(), FitTask) == task
     assert replace(task, sweep="/elsewhere").hash == task.hash
     others = [
         task_of(sweep, "published"),
@@ -118,7 +118,7 @@ def test_fields_that_cannot_be_used_are_named(sweep: Sweep, options: dict, sente
 
 
 def test_the_test_part_is_asked_as_it_was_saved(lab: Lab, sweep: Sweep, fitted: dict[str, Known]) -> None:
-    data = read_data(sweep, "tiny", K, M, lab.backend, lab.store, parts=("test",))
+    data = read_data(sweep, "tiny", K, M, lab.context(), parts=("test",))
     for known in fitted.values():
         right = (load(known.folder).probability(data.inputs) >= 0.5) == data.match
         kept = known.tables().outcomes.query("method == 'predictor' and m == 16")
@@ -144,11 +144,11 @@ def test_stopped_and_run_again_gives_the_same_files(
                 raise Stopped
 
         with pytest.raises(Stopped):
-            task.run(lab.backend, lab.store, stop, lambda stage: None)
+            lab.answer(task, report=stop)
         assert (known.folder / CHECKPOINT).is_file() and not (known.folder / ABOUT).exists()
         assert len(epochs_of(known.folder)) == 1
         assert known.id not in {each.id for each in known_predictors(lab.settings)}
-        task.run(lab.backend, lab.store, lambda done, total: None, lambda stage: None)
+        lab.answer(task)
         assert (known.folder / WEIGHTS).read_bytes() == (aside / WEIGHTS).read_bytes()
         again = read_known(known.folder)
         assert again.about["temperature"] == known.about["temperature"]
@@ -161,7 +161,7 @@ def test_stopped_and_run_again_gives_the_same_files(
 def test_a_trace_is_predicted_as_the_sweeps_row_was(
     lab: Lab, sweep: Sweep, rows: list[list[int]], fitted: dict[str, Known], card: Card
 ) -> None:
-    data = read_data(sweep, "tiny", K, M, lab.backend, lab.store)
+    data = read_data(sweep, "tiny", K, M, lab.context())
     for setting, known in fitted.items():
         expected = load(known.folder).probability(data.inputs.rows(np.array([1])))
         found = predict(known, trace_of(lab, rows[1]), card)
@@ -174,7 +174,7 @@ def test_the_truth_is_never_read(lab: Lab, rows: list[list[int]], fitted: dict[s
         a, b = (predict(known, trace_of(lab, ids), card) for ids in (rows[1], other))
         np.testing.assert_allclose(a, b, atol=1e-6)
         without = TraceTask("tiny", tuple(rows[1][:K]), None, M)
-        c = predict(known, run_trace(without, lab.backend, lab.store)[1].trace, card)
+        c = predict(known, lab.answer(without).result.trace, card)
         np.testing.assert_allclose(a, c, atol=1e-5)
 
 
@@ -242,7 +242,7 @@ def test_a_model_it_was_not_fitted_on_is_refused(
     with pytest.raises(InputError, match="fitted on tiny, whose weights are not those of twin"):
         predict(known, trace_of(lab, rows[1], "twin"), twin)
     with pytest.raises(InputError, match="weights are not those of twin"):
-        evaluate_on(known, sweep, "twin", lab.backend, lab.store)
+        evaluate_on(known, sweep, "twin", lab.context())
     assert "causal" not in predictors_for(twin, lab.settings)
     assert objection(known, card, K) is None
     assert "fitted at k = 8, the context has 9 tokens" in (objection(known, card, K + 1) or "")
@@ -258,14 +258,14 @@ def test_rows_of_another_file_are_not_taken_for_test_rows(
         ("tiny",), RowSet(lab.jsonl(rows[::-1], "turned.jsonl")), contexts=(), continuations=(M,), context_at=K
     )
     with pytest.raises(InputError, match="which of this sweep's rows it has seen is not known"):
-        evaluate_on(fitted["causal"], lab.sweep(turned, "turned"), "tiny", lab.backend, lab.store)
+        evaluate_on(fitted["causal"], lab.sweep(turned, "turned"), "tiny", lab.context())
 
 
 def test_transfer_is_asked_for_and_told(lab: Lab, sweep: Sweep, card: Card) -> None:
     task = task_of(sweep, transfer=True)
-    _, known, _ = task.run(lab.backend, lab.store, lambda done, total: None, lambda stage: None)
+    _, known, _ = lab.answer(task)
     assert known.transfers and known.about["features"]["hidden"] == 0
-    tables = evaluate_on(known, sweep, "twin", lab.backend, lab.store)
+    tables = evaluate_on(known, sweep, "twin", lab.context())
     line = tables.metrics.iloc[0]
     assert (line["fitted_on"], line["model"]) == ("tiny", "twin")
     assert predictors_for(card, lab.settings)["causal"].id != known.id  # not unless asked for
@@ -277,7 +277,7 @@ def test_labels_that_are_shuffled_cannot_be_predicted(lab: Lab, sweep: Sweep) ->
     from memviz.predictor.network.fit import Trainer
     from memviz.predictor.presets import PRESETS
 
-    data = read_data(sweep, "tiny", K, M, lab.backend, lab.store)
+    data = read_data(sweep, "tiny", K, M, lab.context())
     shuffled = np.random.default_rng(0).permutation(data.match.ravel()).reshape(data.match.shape)
     tokens = tokens_of(data.inputs, "published", M)
     train, rest = data.places("train"), np.flatnonzero(data.part > 0)

@@ -9,20 +9,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import silhouette_score
+from support.tasks import CPU
 
 from memviz.engine.states import read_states
 from memviz.errors import InputError
-from memviz.maps import MapTask, loops, map_key, map_task_from, place, spread_steps, stored_map, table_of
-from memviz.maps.making import silhouettes
+from memviz.maps import MapTask, loops, place, spread_steps, table_of
+from memviz.maps.task import silhouettes
 from memviz.records import BEFORE_NORM
-
-QUIET = (lambda *_: None, lambda _: None)
+from memviz.tasks.base import stored, task_from
 
 
 def test_points_are_the_states_of_the_very_tokens(swept) -> None:
     lab, _, scope = swept
     task = MapTask("tiny", scope, layer=1, steps=(3, -1))
-    key, found, was_stored = task.run(lab.backend, lab.store, lambda *_: None, lambda _: None)
+    key, found, was_stored = lab.answer(task)
     assert not was_stored and found.steps == [-1, 3] and found.n_rows == 40
     rows = dict(zip(*_rows(swept), strict=True))
     for point in range(0, len(found.row), 7):
@@ -34,7 +34,7 @@ def test_points_are_the_states_of_the_very_tokens(swept) -> None:
         assert found.hits[point] == sum(a == b for a, b in zip(written[8:], ids[8:16], strict=True))
         step = found.step[point]
         assert found.match[point] == (step < 0 or written[8 + step] == ids[8 + step])
-    again = task.run(lab.backend, lab.store, lambda *_: None, lambda _: None)
+    again = lab.answer(task)
     assert again[0] == key and again[2]
     np.testing.assert_array_equal(again[1].xy, found.xy)
 
@@ -49,29 +49,29 @@ def test_rows_are_the_same_for_every_model_and_follow_the_seed(swept) -> None:
     some = replace(scope, n_rows=10)
     rows = {}
     for model, seed in (("tiny", 0), ("twin", 0), ("tiny", 1)):
-        _, found, _ = MapTask(model, replace(some, seed=seed), steps=(0, 1)).run(lab.backend, lab.store, *QUIET)
+        _, found, _ = lab.answer(MapTask(model, replace(some, seed=seed), steps=(0, 1)))
         rows[model, seed] = found.row[:10].tolist()
         assert found.n_rows == 10 and int(found.n_passing) == 40
     assert rows["tiny", 0] == rows["twin", 0] != rows["tiny", 1]
 
 
 def test_a_request_makes_an_equal_task_and_its_key_needs_no_model(swept) -> None:
-    lab, sweep, scope = swept
+    lab, _, scope = swept
     task = MapTask("tiny", scope, BEFORE_NORM, (3, 1, 1), "umap", 4, 9)
-    assert map_task_from(task.request()) == task and task.steps == (1, 3)
-    assert map_key(task, sweep, "cpu") == map_key(replace(task, scope=replace(scope)), sweep, "cpu")
+    assert task_from(task.request(), MapTask) == task and task.steps == (1, 3)
+    assert task.key([], CPU) == replace(task, scope=replace(scope)).key([], CPU)
     changed = [replace(task, layer=2), replace(task, seed=5), replace(task, model="twin"), replace(task, steps=(1,))]
     changed.append(replace(task, scope=replace(scope, free_running=False)))
-    assert len({map_key(each, sweep, "cpu") for each in (task, *changed)}) == 6
-    assert stored_map(lab.store, map_key(task, sweep, "cpu")) is None
+    assert len({each.key([], CPU) for each in (task, *changed)}) == 6
+    assert stored(task, lab.context()) is None
     assert MapTask("tiny", scope, seed=3) == MapTask("tiny", scope)  # PCA has nothing random
-    with pytest.raises(InputError, match="no map"):
-        map_task_from({"model": "tiny"})
+    with pytest.raises(InputError, match=r"cannot be read by this version of memviz \('scope'\)"):
+        task_from({"task": "map", "model": "tiny"})
 
 
 def test_silhouettes_are_those_of_full_space(swept) -> None:
     lab, sweep, scope = swept
-    _, found, _ = MapTask("tiny", scope, steps=(0, 7)).run(lab.backend, lab.store, *QUIET)
+    _, found, _ = lab.answer(MapTask("tiny", scope, steps=(0, 7)))
     table = table_of(found, sweep)
     at = (table["step"] == 7) & (table["group"] != "none")
     full = found.basis.project(_full(swept, found, at.to_numpy()))
@@ -87,12 +87,12 @@ def test_silhouettes_leave_near_duplicates_out_and_know_when_there_are_none() ->
     states, group = rng.normal(size=(2, 40, 3)), np.repeat([0, 2], 20)
     units = np.arange(40)
     units[[5, 9, 30]] = [2, 2, 25]
-    found = silhouettes(states, np.array([0, 1]), group, units, QUIET[1])
+    found = silhouettes(states, np.array([0, 1]), group, units, print)
     once = np.setdiff1d(np.arange(40), [5, 9, 30])
     assert found.n.tolist() == [37, 37] and found.known
     expected = [silhouette_score(each[once], group[once]) for each in states]
     np.testing.assert_allclose(found.value, expected, atol=1e-6)
-    assert not silhouettes(states, np.array([0, 1]), np.zeros(40, int), units, QUIET[1]).known
+    assert not silhouettes(states, np.array([0, 1]), np.zeros(40, int), units, print).known
 
 
 def test_loops_are_generations_that_end_in_copies() -> None:
@@ -109,7 +109,7 @@ def test_other_weights_are_refused(swept) -> None:
     manifest["models"][0]["weights"] = "another"
     (moved / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match="tiny has other weights than when"):
-        MapTask("tiny", replace(scope, folder=str(moved))).run(lab.backend, lab.store, *QUIET)
+        lab.answer(MapTask("tiny", replace(scope, folder=str(moved))))
 
 
 def test_cancelling_stops_while_states_are_read(swept) -> None:
@@ -123,8 +123,8 @@ def test_cancelling_stops_while_states_are_read(swept) -> None:
 
     task = MapTask("twin", scope, layer=0, steps=(5,))
     with pytest.raises(GivenUp):
-        task.run(lab.backend, lab.store, give_up, lambda _: None)
-    assert stored_map(lab.store, map_key(task, scope.sweep(), "cpu")) is None
+        lab.answer(task, report=give_up)
+    assert stored(task, lab.context()) is None
 
 
 def test_steps_are_spread_evenly() -> None:
@@ -136,13 +136,13 @@ def test_steps_are_spread_evenly() -> None:
 def test_umap_keeps_its_points_when_others_come(swept) -> None:
     lab, _, scope = swept
     task = MapTask("tiny", scope, steps=(0, 7), reducer="umap", seed=1, n_neighbours=10)
-    key, found, _ = task.run(lab.backend, lab.store, *QUIET)
+    _, found, _ = lab.answer(task)
     assert not found.exact and found.reduced is not None
-    stored = stored_map(lab.store, key)
-    assert stored is not None
+    again = stored(task, lab.context())
+    assert again is not None
     states = _full(swept, found, found.step == 7)
-    np.testing.assert_allclose(place(stored, states), found.xy[found.step == 7], atol=0.2)
-    np.testing.assert_array_equal(stored.xy, found.xy)
+    np.testing.assert_allclose(place(again, states), found.xy[found.step == 7], atol=0.2)
+    np.testing.assert_array_equal(again.xy, found.xy)
 
 
 def _full(swept, found, which: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Components: their modules as one script, their rules as one style sheet, and a page on which they stand alone."""
+"""What components are made of: modules as one script, rules as one style sheet, and a page to stand alone on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FOLDER = Path(__file__).parent / "components"
 
 
 @dataclass(frozen=True)
-class Component:
-    """What `st.components.v2.component` takes: one script and one style sheet."""
+class Source:
+    """A component as `st.components.v2.component` takes it: one script, one style sheet."""
 
     module: str
     """Under components/, without suffix; what it imports comes along."""
