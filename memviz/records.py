@@ -19,6 +19,9 @@ R = typing.TypeVar("R")
 N_ALTERNATIVES = 64  # kept alternatives per position, K
 UNKNOWN_ID = -1  # token id where no distribution exists (index 0)
 BEFORE_NORM = -1  # among layers: the last layer's state before the final norm
+VERIFIED, STEPWISE = READINGS = ("verified", "stepwise")
+"""Ways of reading: the likeliest tokens of one pass up to the first that is not the true one, from there on step by
+step on that pass's cache; or every token by a step of its own, for comparison."""
 
 
 def _expect(record: object, field: str, shape: tuple[int, ...]) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,15 +17,12 @@ from memviz.engine.devices import free_memory
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.stretch import Stretch
-from memviz.records import Decoding, Hidden, Partial, Prompts, Survey, Trace
+from memviz.records import VERIFIED, Decoding, Hidden, Partial, Prompts, Survey, Trace
 
 log = logging.getLogger(__name__)
 Report = Callable[[int, int], None]
 """Called as report(done, total) after every forward pass; raises to cancel."""
 Show = Callable[[Partial], None]
-Reading = Literal["verified", "stepwise"]
-"""Verified: the likeliest tokens of one pass up to the first that is not the true one, from there on step by step on
-that pass's cache. Stepwise: every token by a step of its own, for comparison."""
 LOGIT_BYTES = 256 * 2**20
 """Logits are made of so many positions at once that they and what is computed from them stay near this size."""
 BYTES_PER_LOGIT = 20  # the logits in float32, their logarithms, p log p, and what topk and rank hold
@@ -77,7 +74,7 @@ def trace(
     all_layers: bool = False,
     guesses: Sequence[Sequence[int]] = (),
     report: Report = lambda done, total: None,
-    reading: Reading = "verified",
+    reading: str = VERIFIED,
     show: Show | None = None,
 ) -> Trace:
     """Everything a model says about n prompts of one shape: m = n_steps tokens each, an end of sequence like any other.
@@ -103,7 +100,7 @@ def survey(
     prompts: Prompts,
     logit_noise: float,
     report: Report = lambda done, total: None,
-    reading: Reading = "verified",
+    reading: str = VERIFIED,
 ) -> Survey:
     """What `trace` says of n prompts with truth under greedy decoding, without alternatives and hidden states.
 
@@ -218,9 +215,9 @@ def positions_at_once(vocab_size: int) -> int:
     return max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * vocab_size))
 
 
-def _decode(loaded: Loaded, work: Work, layers: tuple[int, ...], reading: Reading) -> None:
+def _decode(loaded: Loaded, work: Work, layers: tuple[int, ...], reading: str) -> None:
     reader = Reader(loaded, layers)
-    if work.true_ids is not None and reading == "verified" and reader.can_roll_back:
+    if work.true_ids is not None and reading == VERIFIED and reader.can_roll_back:
         decode_verified(work, reader)
     else:
         decode_plainly(work, partial(Reader, loaded, layers))

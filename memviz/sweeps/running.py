@@ -21,7 +21,7 @@ from memviz import disk
 from memviz.catalog import Card, find_model
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.errors import InputError
-from memviz.records import Prompts, Survey
+from memviz.records import VERIFIED, Prompts, Survey
 from memviz.settings import Settings
 from memviz.store.keys import request_of
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
@@ -116,6 +116,7 @@ class SurveyTask(Task[Survey]):
     card: Card
     dtype: str
     prompts: Prompts
+    reading: str = VERIFIED
 
     @property
     def model(self) -> str:
@@ -136,14 +137,14 @@ class SurveyTask(Task[Survey]):
         digest = hashlib.sha256(str((context_ids.shape, truth.shape)).encode())
         digest.update(context_ids.tobytes() + truth.tobytes())
         asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "prompts": digest.hexdigest()}
-        return result_key(asked, self.dtype, device)
+        return result_key(asked | ({} if self.reading == VERIFIED else {"reading": self.reading}), self.dtype, device)
 
     def compute(self, cards: Sequence[Card], context: Context) -> Survey:
         """The device is held for one batch only, so that others who want it wait no longer than that."""
         from memviz.engine.tracing import survey
 
         loaded, noise = context.loaded(self.card, self.dtype)
-        return survey(loaded, self.prompts, noise, context.report)
+        return survey(loaded, self.prompts, noise, context.report, self.reading)
 
 
 class _Run:
@@ -156,7 +157,7 @@ class _Run:
         self.cards, self.tokenizer, self.batch = cards, tokenizer, batch
         self.store, self.report, self.say = context.store, context.report, context.say
         self.start = time.monotonic()
-        self.n_computed = self.n_reused = 0
+        self.n_computed = self.n_reused = self.n_halved = 0
         self.done = self.total = self.computed_tokens = 0
         self.computing_seconds = 0.0
         self.last_said = 0.0
@@ -250,8 +251,9 @@ class _Run:
         assert prompts.continuation_ids is not None
         n_tokens, before = prompts.context_ids.size + 2 * prompts.continuation_ids.size, self.done
         context = self.context.telling(lambda done, total: self.report(min(before + done, self.total), self.total))
-        _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts), context)
+        _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts, self.task.reading), context)
         self.n_reused += was_stored
+        self.n_halved += survey.rows_at_once is not None and int(survey.rows_at_once) < len(survey.generated_ids)
         if not was_stored:
             self.n_computed += 1
             self.computing_seconds += time.perf_counter() - context.started
@@ -309,10 +311,11 @@ class _Run:
             "provenance": {
                 "batches_computed": self.n_computed,
                 "batches_reused": self.n_reused,
+                "batches_halved": self.n_halved,
                 "batch": self.batch,
                 "seconds": round(time.monotonic() - self.start, 3),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "device": self.context.device.kind,
+                "device": self.context.device.name,
                 "versions": {name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")},
             },
         }

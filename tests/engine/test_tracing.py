@@ -11,7 +11,7 @@ from memviz.engine.loading import Loaded
 from memviz.engine.noise import measure_logit_noise
 from memviz.engine.reader import Reader
 from memviz.engine.tracing import trace
-from memviz.records import Decoding, Prompts, to_arrays
+from memviz.records import Decoding, Partial, Prompts, to_arrays
 
 GREEDY = Decoding()
 CLOSE = 1e-4
@@ -267,3 +267,16 @@ def test_a_model_with_nan_weights_says_so() -> None:
             trace(loaded, Prompts(np.ones((1, 4), np.int64)), 2, GREEDY, 0.0)
     finally:
         weight[3, 3] = kept
+
+
+def test_tokens_are_shown_as_they_come() -> None:
+    loaded = tiny("gpt_neox")
+    prompts = prompts_for(loaded, 1, 9, 30, seed=2)
+    seen: list[Partial] = []
+    result = trace(loaded, prompts, 30, GREEDY, 0.0, show=seen.append)
+    lengths = [len(each.generated_ids) for each in seen]
+    assert lengths == sorted(lengths) and len(lengths) > 3 and lengths[-1] == 30
+    for each in seen:
+        n = len(each.generated_ids)
+        assert (each.generated_ids == result.generated_ids[0, :n]).all()
+        assert (each.entropy == result.free_running.entropy[0, :n]).all()
