@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from memviz.engine.sizes import text_config
 from memviz.errors import InputError
 
 Head = Callable[[torch.Tensor], torch.Tensor]
@@ -42,7 +44,7 @@ def lens_logits(model: PreTrainedModel, hidden: torch.Tensor, is_last: bool) -> 
 
 def _logits(model: PreTrainedModel, head: nn.Module, states: torch.Tensor) -> torch.Tensor:
     """Logits (..., V) of states (..., d) after the final norm, in the model's precision, as most families do it."""
-    config = model.config.get_text_config()
+    config = text_config(model)
     cap, scale = getattr(config, "final_logit_softcapping", None), getattr(config, "logit_scale", None)
     logits = head(states) if scale is None else head(states) * scale
     return logits if cap is None else cap * torch.tanh(logits / cap)
@@ -55,15 +57,18 @@ def separate_head(model: PreTrainedModel) -> Head | None:
     Asked of four tokens, it must be what the model itself says, to the last bit.
     """
     head, body = model.get_output_embeddings(), model.base_model
-    if head is None or body is model:
+    taken = [inspect.signature(each.forward).parameters for each in (body, model)]
+    alike = all((name in taken[0]) == (name in taken[1]) for name in ("past_key_values", "position_ids"))
+    if head is None or body is model or not alike:
         return None
-    ids = torch.arange(4, device=model.device)[None] % model.config.get_text_config().vocab_size
-    found = partial(_logits, model, head)
+    ids, found = torch.arange(4, device=model.device)[None], partial(_logits, model, head)
     try:
         logits = found(body(input_ids=ids, use_cache=False, return_dict=True).last_hidden_state)
-    except (AttributeError, TypeError, RuntimeError):
+        said = model(input_ids=ids, use_cache=False, return_dict=True).logits
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever a forward makes of being asked in a way that it may not know
         return None
-    said = model(input_ids=ids, use_cache=False, return_dict=True).logits
     same = logits.shape == said.shape and torch.allclose(logits.float(), said.float(), rtol=0, atol=0, equal_nan=True)
     return found if same else None
 

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from torch import nn
+from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from memviz.engine.layers import final_norm
 from memviz.engine.loading import Loaded
+from memviz.engine.sizes import n_layers
+from memviz.errors import InputError
 from memviz.records import BEFORE_NORM
 
 
@@ -51,12 +54,12 @@ def _append(buffer: torch.Tensor, kept: torch.Tensor, fresh: torch.Tensor) -> tu
 
 
 @contextmanager
-def _inputs_of_final_norm(model: PreTrainedModel, into: list[torch.Tensor] | None) -> Iterator[None]:
-    """Collect what the final norm is given; nothing where `into` is None."""
-    if into is None:
+def _inputs_of(module: nn.Module | None, into: list[torch.Tensor]) -> Iterator[None]:
+    """Collect what a module is given; nothing where there is none."""
+    if module is None:
         yield
         return
-    hook = final_norm(model).register_forward_pre_hook(lambda _, given: into.append(given[0]))
+    hook = module.register_forward_pre_hook(lambda _, given: into.append(given[0]))
     try:
         yield
     finally:
@@ -83,17 +86,19 @@ class Reader:
     Models without a key/value cache read their whole row again at every block.
     """
 
-    def __init__(self, loaded: Loaded, layers: tuple[int, ...] = ()) -> None:
+    def __init__(self, loaded: Loaded, layers: tuple[int, ...] = (), with_cache: bool = True) -> None:
         model, self._head = loaded.model, loaded.head
         self._model = model
         self._body = model if self._head is None else model.base_model
         self._layers = layers
-        self._last = model.config.get_text_config().num_hidden_layers
+        self._last = n_layers(model)
         self._tokens: torch.Tensor | None = None
         self.length = 0
         """Tokens read so far."""
         self._cache: DynamicCache | None = None
-        if "past_key_values" in inspect.signature(model.forward).parameters:
+        taken = inspect.signature(model.forward).parameters
+        self._takes_positions = "position_ids" in taken
+        if with_cache and "past_key_values" in taken and getattr(model.config, "use_cache", True):
             self._cache = DynamicCache(config=model.config)
             self._cache.layers = [
                 RoomyLayer() if type(layer) is DynamicLayer else layer for layer in self._cache.layers
@@ -118,22 +123,46 @@ class Reader:
             inputs: dict[str, Any] = {"input_ids": self._tokens, "use_cache": False}
         else:
             inputs = {"input_ids": token_ids, "past_key_values": self._cache, "use_cache": True}
-        ends = (BEFORE_NORM, self._last) if self._head is not None else (BEFORE_NORM,)
-        inner = any(layer not in ends for layer in self._layers)
-        before_norm: list[torch.Tensor] = []
-        with _inputs_of_final_norm(self._model, before_norm if BEFORE_NORM in self._layers else None):
-            output = self._body(**inputs, output_hidden_states=inner, return_dict=True)
         self.length += q
+        if self._takes_positions:  # some forwards count from 0 at every block unless told
+            first = self.length - inputs["input_ids"].shape[1]
+            positions = torch.arange(first, self.length, device=token_ids.device)
+            inputs["position_ids"] = positions.expand(len(token_ids), -1)
+        whole = self._head is None and bool(self._layers)
+        before_norm: list[torch.Tensor] = []
+        at_head: list[torch.Tensor] = []
+        with (
+            _inputs_of(final_norm(self._model) if BEFORE_NORM in self._layers else None, before_norm),
+            _inputs_of(self._model.get_output_embeddings() if whole else None, at_head),
+        ):
+            inner = whole or any(layer not in (BEFORE_NORM, self._last) for layer in self._layers)
+            output = self._body(**inputs, output_hidden_states=inner, return_dict=True)
         states = output.logits if self._head is None else output.last_hidden_state
         if not self._layers:
             return Fed(states[:, -q:], None)
-        known = {BEFORE_NORM: before_norm[0]} if before_norm else {}
-        known |= dict(enumerate(output.hidden_states)) if inner else {self._last: states}
-        return Fed(states[:, -q:], torch.stack([known[each][:, -q:] for each in self._layers], dim=2))
+        given = getattr(output, "hidden_states", None) or ()
+        last = at_head if self._head is None else [states]
+        found = [before_norm[0] if each == BEFORE_NORM else self._state(given, each, last) for each in self._layers]
+        return Fed(states[:, -q:], torch.stack([each[:, -q:] for each in found], dim=2))
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Logits (..., V), in the model's precision, of states (..., d) as `feed` gives them."""
         return states if self._head is None else self._head(states)
+
+    def read(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """Logits (n, q, V) of (n, q) tokens."""
+        return self.logits(self.feed(token_ids).states)
+
+    def _state(self, given: tuple[torch.Tensor, ...], layer: int, last: list[torch.Tensor]) -> torch.Tensor:
+        """States (n, q, d) of a layer as the model gives them, or of the last as the output layer was given them.
+
+        Raises InputError for another layer whose states the model does not give, one for each token.
+        """
+        if layer < len(given) and given[layer].ndim == 3:
+            return given[layer]
+        if layer == self._last and last:
+            return last[0]
+        raise InputError(f"{type(self._model).__name__} gives no states of layer {layer}: ask for the last layer alone")
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens. Also bounds what sliding-window layers keep."""

@@ -16,6 +16,7 @@ from memviz.engine.decoding import STEPS, STEPS_SHOWN, Work, decode_plainly, dec
 from memviz.engine.devices import free_memory
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
+from memviz.engine.sizes import bytes_per_index, hidden_size, n_layers, vocab_size
 from memviz.engine.stretch import Stretch
 from memviz.records import VERIFIED, Decoding, Hidden, Partial, Prompts, Survey, Trace
 
@@ -52,15 +53,10 @@ def check_prompts(card_name: str, vocab_size: int, n_positions: int | None, prom
 
 def rows_that_fit(loaded: Loaded, n_indices: int, n_layers_kept: int) -> int:
     """How many rows of so many tokens can be read together, by an estimate of half of the free memory."""
-    config = loaded.model.config.get_text_config()
     size = torch.finfo(getattr(torch, loaded.dtype)).bits // 8
-    heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 1) or 1
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    cache = 2 * config.num_hidden_layers * heads * head_dim * size
-    states = (config.num_hidden_layers + 1) * config.hidden_size * size + 8 * config.hidden_size * size
-    kept = n_layers_kept * config.hidden_size * size
-    logits = config.vocab_size * size if loaded.head is None else 0
-    per_row = n_indices * (3 * cache + states + kept + logits) + BYTES_PER_LOGIT * config.vocab_size
+    n_bytes = bytes_per_index(loaded.model, size, n_layers_kept)
+    logits = loaded.card.vocab_size * size if loaded.head is None else 0
+    per_row = n_indices * (n_bytes + logits) + BYTES_PER_LOGIT * loaded.card.vocab_size
     return max(1, (free_memory(loaded.device) // 2 - 2 * LOGIT_BYTES) // per_row)
 
 
@@ -83,8 +79,8 @@ def trace(
     Tokens of a single prompt are shown as they come. Raises ValueError for prompts outside the model, Failure, and
     whatever `report` and `show` raise to cancel.
     """
-    n_layers = loaded.model.config.get_text_config().num_hidden_layers
-    layers = tuple(range(n_layers + 1)) if all_layers else (n_layers,)
+    last = n_layers(loaded.model)
+    layers = tuple(range(last + 1)) if all_layers else (last,)
 
     def read(batch: Prompts, tick: Callable[[int], None]) -> Trace:
         work = _work(loaded, batch, n_steps, decoding, layers, tick, guesses=guesses, show=show)
@@ -179,10 +175,10 @@ def _work(
     show: Show | None = None,
 ) -> Work:
     (n, k), device, dtype = prompts.context_ids.shape, loaded.device, getattr(torch, loaded.dtype)
-    config = loaded.model.config.get_text_config()
+    width, size = hidden_size(loaded.model), vocab_size(loaded.model, loaded.card.vocab_size)
     truth = prompts.continuation_ids
     lengths = {"context": k, "free_running": m} | ({} if truth is None else {"teacher_forced": m})
-    size, watched = config.vocab_size, show is not None and n == 1
+    watched = show is not None and n == 1
     free = Stretch(n, m, size, device, essential)
 
     def shown(n_tokens: int) -> None:
@@ -202,8 +198,7 @@ def _work(
         forced=Stretch(n, m, size, device, essential),
         free=free,
         hidden={
-            mode: torch.zeros((n, p, len(layers), config.hidden_size), dtype=dtype, device=device)
-            for mode, p in lengths.items()
+            mode: torch.zeros((n, p, len(layers), width), dtype=dtype, device=device) for mode, p in lengths.items()
         }
         if layers
         else {},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,8 @@ from memviz.tasks.preparing import IndexTask  # noqa: E402
 from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
 from memviz.ui.common import every_page  # noqa: E402
 from memviz.ui.common.runs import note  # noqa: E402
+
+WORK = Worker._work
 
 
 @pytest.fixture
@@ -75,7 +79,7 @@ def watching(job: object) -> None:
 
 
 def test_whether_a_run_goes_on_alone_is_one_thing_for_all_who_watch(app: AppTest) -> None:
-    job = Job(1, "key", TraceTask("suite-7.6m", (1,), None, 1), "suite-7.6m")
+    job = Job(1, "key", TraceTask("suite-7.6m", (1,), None, 1))
     anna, ben = (AppTest.from_function(watching, args=(job,)).run() for _ in range(2))
     anna.toggle[0].set_value(True).run()
     ben.run()
@@ -142,6 +146,22 @@ def test_settings_that_cannot_be_used_are_one_sentence(app: AppTest, monkeypatch
     app.run()
     assert not app.exception
     assert "setting dtype = 'float8' cannot be used" in app.error[0].value
+
+
+def test_a_device_that_is_not_there_is_one_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half precision is of one device, which the worker says: the page itself imports no torch."""
+    missing = "mps" if sys.platform != "darwin" else "cuda"
+    monkeypatch.setattr(Worker, "_work", WORK)
+    monkeypatch.setenv("MEMVIZ_DTYPE", "float16")
+    monkeypatch.setenv("MEMVIZ_DEVICE", missing)
+    app.run()
+    app.switch_page("../pages/trace.py").run()
+    deadline = time.monotonic() + 60
+    while not app.error and time.monotonic() < deadline:
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception
+    assert app.error[0].value.replace("\\", "") == f"device {missing} is not there: set MEMVIZ_DEVICE to auto or cpu"
 
 
 @pytest.fixture

@@ -148,7 +148,8 @@ def test_a_link_to_a_predictor_that_is_gone_says_so(app: AppTest, tables: Tables
 def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A finished sweep as far as choosing a fit reads it."""
     about = {"rows": {"n": 500, "sha256": "1"}, "models": [{"name": MODEL, "weights": "w"}], "engine": 1}
-    found = SimpleNamespace(folder=tmp_path / "sweep", task=SweepTask((MODEL,), continuations=(16, 64)), manifest=about)
+    task = SweepTask((MODEL,), continuations=(16, 64))
+    found = SimpleNamespace(folder=tmp_path / "sweep", task=task, manifest=about, weights_of=lambda model: "w")
     monkeypatch.setattr(fit_form, "choose_sweep", lambda where: found)
     return found
 
