@@ -57,7 +57,7 @@ def rows_that_fit(loaded: Loaded, n_indices: int, n_layers_kept: int) -> int:
     n_bytes = bytes_per_index(loaded.model, size, n_layers_kept)
     logits = loaded.card.vocab_size * size if loaded.head is None else 0
     per_row = n_indices * (n_bytes + logits) + BYTES_PER_LOGIT * loaded.card.vocab_size
-    return max(1, (free_memory(loaded.device) // 2 - 2 * LOGIT_BYTES) // per_row)
+    return max(1, free_memory(loaded.device) // 2 // per_row)
 
 
 @torch.inference_mode()
