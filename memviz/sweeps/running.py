@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +19,7 @@ from memviz import disk
 from memviz.catalog import Card, find_model
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.errors import InputError
-from memviz.records import VERIFIED, Prompts, Survey
+from memviz.records import Prompts, Survey
 from memviz.settings import Settings
 from memviz.store.keys import request_of
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
@@ -29,6 +27,7 @@ from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
 from memviz.sweeps.progress import SECONDS_BETWEEN, duration
 from memviz.sweeps.results import MANIFEST, NAME, Sweep, TableFile, read_sweep, table_file, write_manifest
 from memviz.sweeps.rowset import SUITE, file_times
+from memviz.sweeps.survey import SurveyTask
 from memviz.sweeps.tables import (
     POSITION_COLUMNS,
     ROW_COLUMNS,
@@ -40,7 +39,7 @@ from memviz.sweeps.tables import (
 )
 from memviz.sweeps.task import SweepRequest, sweep_command
 from memviz.sweeps.using import using
-from memviz.tasks.base import ENGINE, Context, Device, Task, answer, ready, result_key
+from memviz.tasks.base import ENGINE, Context, answer, ready
 from memviz.tasks.trace import tokenizer_of
 from memviz.tokenizer import Tokenizer
 
@@ -106,46 +105,6 @@ def _may_be_used(folder: Path) -> bool:
     names = {path.name for path in folder.iterdir()}
     ours = {MANIFEST, MALFORMED, NAME, ROWS, "sequences.parquet", "positions.parquet"}
     return all(name in ours or name.startswith(".") for name in names)
-
-
-@dataclass(frozen=True)
-class SurveyTask(Task[Survey]):
-    """What one model says of a batch of prompts; part of a sweep, kept for other sweeps that ask the same."""
-
-    kind = "survey"
-    record = Survey
-    card: Card
-    dtype: str
-    prompts: Prompts
-    reading: str = VERIFIED
-
-    @property
-    def model(self) -> str:
-        return self.card.name
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """The sweep has got it ready."""
-        return ()
-
-    def request(self) -> dict[str, Any]:
-        return {"task": self.kind, "model": self.model}
-
-    def key(self, cards: Sequence[Card], device: Device) -> str:
-        """The very tokens asked, in place of how they were chosen."""
-        context_ids, truth = self.prompts.context_ids, self.prompts.continuation_ids
-        assert truth is not None
-        digest = hashlib.sha256(str((context_ids.shape, truth.shape)).encode())
-        digest.update(context_ids.tobytes() + truth.tobytes())
-        asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "prompts": digest.hexdigest()}
-        return result_key(asked | ({} if self.reading == VERIFIED else {"reading": self.reading}), self.dtype, device)
-
-    def compute(self, cards: Sequence[Card], context: Context) -> Survey:
-        """The device is held for one batch only, so that others who want it wait no longer than that."""
-        from memviz.engine.tracing import survey
-
-        loaded, noise = context.loaded(self.card, self.dtype)
-        return survey(loaded, self.prompts, noise, context.report, self.reading)
 
 
 class _Run:
