@@ -75,7 +75,7 @@ def watching(job: object) -> None:
 
 
 def test_whether_a_run_goes_on_alone_is_one_thing_for_all_who_watch(app: AppTest) -> None:
-    job = Job(1, "key", TraceTask("suite-7.6m", (1,), None, 1), "suite-7.6m")
+    job = Job(1, "key", TraceTask("suite-7.6m", (1,), None, 1))
     anna, ben = (AppTest.from_function(watching, args=(job,)).run() for _ in range(2))
     anna.toggle[0].set_value(True).run()
     ben.run()
