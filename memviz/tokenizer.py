@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer as FastTokenizer
@@ -23,6 +24,14 @@ def _byte_alphabet() -> dict[str, int]:
     return alphabet
 
 
+def _flat(part: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """A decoder or pre-tokenizer of a tokenizer.json, with those it is made of."""
+    if part is None:
+        return []
+    inner = [one for name in ("decoders", "pretokenizers") for one in part.get(name) or ()]
+    return [part, *(each for one in inner for each in _flat(one))]
+
+
 class Tokenizer:
     """One tokenizer.json, with the leading tokens its model's own tokenizer puts in front of a text."""
 
@@ -35,11 +44,25 @@ class Tokenizer:
         self._pieces: dict[int, Piece] = {}
 
     @cached_property
+    def _parts(self) -> dict[str, Any]:
+        return json.loads(self._tokenizer.to_str())
+
+    @cached_property
     def _byte_of(self) -> dict[str, int] | None:
         """Byte of each character of a vocabulary entry, or None where entries are plain text."""
-        decoder = json.loads(self._tokenizer.decoder.__getstate__()) if self._tokenizer.decoder else {}
-        kinds = [decoder.get("type")] + [part.get("type") for part in decoder.get("decoders", [])]
+        kinds = {part["type"] for name in ("decoder", "pre_tokenizer") for part in _flat(self._parts[name])}
         return _byte_alphabet() if "ByteLevel" in kinds else None
+
+    @cached_property
+    def _spaces(self) -> tuple[str, str, str]:
+        """How entries show where a word begins and ends: the mark of a space, of an end of word, of going on."""
+        decoders, model = _flat(self._parts["decoder"]), self._parts["model"]
+        marks = [part for part in [*decoders, *_flat(self._parts["pre_tokenizer"])] if part["type"] == "Metaspace"]
+        space = marks[0]["replacement"] if marks else "\u2581"
+        ends = [part["suffix"] for part in decoders if part["type"] == "BPEDecoder"]
+        end = model.get("end_of_word_suffix") or (ends[0] if ends else "")
+        goes_on = (model.get("continuing_subword_prefix") or "") if model["type"] == "WordPiece" else ""
+        return space, end, goes_on
 
     @cached_property
     def hash(self) -> str:
@@ -47,8 +70,7 @@ class Tokenizer:
 
         Not of the file's own bytes, which differ with the library that wrote it, nor of the leading tokens.
         """
-        parts = json.loads(self._tokenizer.to_str())
-        deciding = {name: parts[name] for name in ("model", "added_tokens", "normalizer", "pre_tokenizer")}
+        deciding = {name: self._parts[name] for name in ("model", "added_tokens", "normalizer", "pre_tokenizer")}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
     @cached_property
@@ -84,7 +106,16 @@ class Tokenizer:
             return Piece(name.encode(), False, name)
         if len(name) == 6 and name.startswith("<0x") and name.endswith(">"):
             return Piece(bytes([int(name[3:5], 16)]), False, name)
-        return Piece(name.replace("\u2581", " ").encode(), False, name)
+        return Piece(self._text_of(name).encode(), False, name)
+
+    def _text_of(self, name: str) -> str:
+        """The text of an entry that is none of bytes; a word begins with its space, or ends with it, as marks say."""
+        space, end, goes_on = self._spaces
+        if goes_on:
+            return name.removeprefix(goes_on) if name.startswith(goes_on) else f" {name}"
+        if end and name.endswith(end):
+            name = name.removesuffix(end) + " "
+        return name.replace(space, " ")
 
     def pieces(self, token_ids: Sequence[int] | np.ndarray) -> list[Piece]:
         """The pieces of a row of ids."""

@@ -5,14 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from memviz.errors import InputError
 
 BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
 MAX_JSON_BYTES = 16 * 2**20
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, "tokenizer.json", "tokenizer_config.json")
 _MAX_AXES = 16
+_TOKENIZER_FILES = (
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "*.tiktoken",
+)
 _VOLATILE = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "use_cache", "architectures", "auto_map"}
 """Of a configuration: what decides no number."""
 
@@ -38,6 +51,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+class Tensor(NamedTuple):
+    """What a safetensors header says of one array."""
+
+    dtype: str
+    """As safetensors writes it: F32, BF16, I8, ..."""
+    shape: tuple[int, ...]
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that make up a folder's model. Raises InputError where there are none to be trusted."""
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
@@ -52,13 +73,7 @@ def weight_files(folder: Path) -> list[Path]:
         if outside is not None:
             raise InputError(f"{index} points outside its folder ({outside[:200]!r}), so it is not read")
     else:
-        pickles = sorted(file.name for suffix in ("bin", "pt", "pth", "ckpt") for file in folder.glob(f"*.{suffix}"))
-        if pickles:
-            raise InputError(
-                f"{folder} holds weights only as {pickles[0]}, a pickle, which can run code when read: "
-                "convert it to safetensors, or choose a revision that has model.safetensors"
-            )
-        raise InputError(f"{folder} holds no weights: a file model.safetensors is expected")
+        raise InputError(f"{folder} {_other_weights(folder)}")
     for name in names:
         if not (folder / name).is_file():
             what = "is a broken link" if (folder / name).is_symlink() else "is missing"
@@ -66,27 +81,51 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def _other_weights(folder: Path) -> str:
+    """What a folder without model.safetensors has instead, and what to do."""
+    others = sorted(file.name for file in folder.glob("*.safetensors"))
+    variant = next((name for name in others if re.fullmatch(r"model\..+\.safetensors", name)), None)
+    if variant is not None:
+        return f"holds weights only as the variant {variant}: rename it to model.safetensors, or copy the main files"
+    if (folder / ADAPTER_CONFIG).is_file() and ADAPTER_WEIGHTS in others:
+        return "holds an adapter and no weights of its own: put it under a model root, beside or without its base"
+    if "consolidated.safetensors" in others:
+        return "holds weights only as consolidated.safetensors, in its maker's own layout: take the files named model"
+    if others:
+        return f"holds weights only as {others[0]}: they are read from model.safetensors, so rename or convert the file"
+    pickles = sorted(file.name for suffix in ("bin", "pt", "pth", "ckpt") for file in folder.glob(f"*.{suffix}"))
+    if pickles:
+        return (
+            f"holds weights only as {pickles[0]}, a pickle, which can run code when read: "
+            "convert it to safetensors, or choose a revision that has model.safetensors"
+        )
+    return "holds no weights: a file model.safetensors is expected"
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Every array in a folder's weight files, from their headers alone. Raises InputError for damaged files."""
+    return {name: tensor for file in weight_files(folder) for name, tensor in tensors_of(file).items()}
+
+
 def count_parameters(folder: Path) -> int:
-    """Parameters in a folder's weight files, from their headers alone. Raises InputError for damaged files."""
-    return sum(_count_in_file(file)[0] for file in weight_files(folder))
+    """Parameters in a folder's weight files, as `read_tensors`."""
+    return sum(sum(math.prod(each.shape) for each in tensors_of(file).values()) for file in weight_files(folder))
 
 
-def count_tensors(folder: Path) -> int:
-    """Arrays in a folder's weight files, as `count_parameters`."""
-    return sum(_count_in_file(file)[1] for file in weight_files(folder))
+def tensors_of(file: Path) -> dict[str, Tensor]:
+    """Arrays of one safetensors file: 8 bytes of header length, a JSON header, the arrays end to end.
 
-
-def _count_in_file(file: Path) -> tuple[int, int]:
-    """Parameters and arrays of one safetensors file: 8 bytes of header length, a JSON header, the arrays end to end."""
+    Raises InputError for a damaged file.
+    """
     try:
         with file.open("rb") as stream:
             length, n_bytes = int.from_bytes(stream.read(8), "little"), file.stat().st_size
             if length > min(MAX_JSON_BYTES, n_bytes):
                 raise InputError(f"{file} is damaged: its header claims {length} bytes; fetch or copy it again")
             header = json.loads(stream.read(length))
-        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-        expected = 8 + length + max((_size(tensor["data_offsets"][1]) for tensor in tensors), default=0)
-        n_parameters = sum(_n_elements(tensor["shape"]) for tensor in tensors)
+        said = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
+        expected = 8 + length + max((_size(tensor["data_offsets"][1]) for tensor in said.values()), default=0)
+        tensors = {name: Tensor(str(tensor["dtype"]), _shape(tensor["shape"])) for name, tensor in said.items()}
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     except InputError:
@@ -97,14 +136,14 @@ def _count_in_file(file: Path) -> tuple[int, int]:
         raise InputError(
             f"{file} is damaged: it has {n_bytes:,} bytes, its header says {expected:,}; fetch or copy it again"
         )
-    return n_parameters, len(tensors)
+    return tensors
 
 
-def _n_elements(shape: list[Any]) -> int:
-    """Of an array of this shape. Raises ValueError where it has too many axes."""
-    if len(shape) > _MAX_AXES:
+def _shape(said: list[Any]) -> tuple[int, ...]:
+    """A shape as a header gives it. Raises ValueError where it has too many axes."""
+    if len(said) > _MAX_AXES:
         raise ValueError("too many axes")
-    return math.prod(map(_size, shape))
+    return tuple(map(_size, said))
 
 
 def _size(value: Any) -> int:
@@ -120,20 +159,38 @@ def memory_needed(n_parameters: int, dtype: str) -> int:
     return weights + max(weights // 5, 1_000_000_000)
 
 
-def fingerprint(folder: Path) -> list[list[str | int]]:
+def fingerprint(folder: Path, others: Iterable[str] = ()) -> list[list[str | int]]:
     """Path, size and modification time of the files that decide a model's numbers and its token ids."""
-    files = [*weight_files(folder), *(folder / name for name in ("config.json", "tokenizer.json"))]
+    texts = sorted(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern))
+    files = [*weight_files(folder), folder / "config.json", *texts, *map(Path, others)]
     stats = [(str(file), file.stat()) for file in files if file.is_file()]
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
 
-def weight_identity(folder: Path, config: dict[str, Any]) -> str:
-    """sha256 over the weights and what of the configuration decides numbers."""
-    lasting = {key: value for key, value in config.items() if key not in _VOLATILE}
-    digest = hashlib.sha256(json.dumps(lasting, sort_keys=True).encode())
-    for file in weight_files(folder):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+def file_digest(file: Path, is_blob: bool = False) -> bytes:
+    """sha256 of a file; `is_blob` takes the word of the hub's cache, whose blobs of weights are named by theirs."""
+    name = file.resolve().name
+    if is_blob and re.fullmatch(r"[0-9a-f]{64}", name):
+        return bytes.fromhex(name)
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def weight_hash(digests: Iterable[bytes]) -> str:
+    """What two models with the same weight files share, whatever their configurations say."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def lasting(config: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration decides numbers."""
+    return {key: value for key, value in config.items() if key not in _VOLATILE}
+
+
+def weight_identity(config: dict[str, Any], digests: Iterable[bytes]) -> str:
+    """sha256 over the weights, by the digests of their files, and what of the configuration decides numbers."""
+    digest = hashlib.sha256(json.dumps(lasting(config), sort_keys=True).encode())
+    for each in digests:
+        digest.update(each)
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -101,7 +101,7 @@ def test_a_shipped_card_is_not_believed_of_other_weights(
     folder.mkdir(parents=True)
     for file in (SUITE_MODELS / "suite-0.3m").iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    monkeypatch.setattr("memviz.catalog.SUITE_MODELS", folder.parent)
+    monkeypatch.setattr("memviz.catalog.sources.SUITE_MODELS", folder.parent)
     model = find_model("suite-0.3m", settings)
     card = read_card(model, settings)
     assert card is not None and card.folder == str(folder)

@@ -14,13 +14,9 @@ MOST_OF_FUNCTION = 55
 """Lines of a function; of a command's, without its signature, which is its list of options."""
 LONG = {
     "memviz/catalog.py",
-    "memviz/figures/population.py",
     "memviz/jobs.py",
-    "memviz/records.py",
     "memviz/sweeps/preparing.py",
     "memviz/sweeps/running.py",
-    "boundary_figure",
-    "transition_figure",
     "read_data",
     "_write_chosen",
 }

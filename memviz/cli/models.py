@@ -84,3 +84,35 @@ def add(
 
     card = add_model(model, settings, accept_licence, say)
     typer.echo(f"{card.name} is ready: {card.n_parameters:,} parameters, {card.weights}")
+
+
+@app.command("families")
+def hold_families(
+    names: Annotated[list[str] | None, typer.Argument(help="Families by transformers' names; all without any.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the table into this document, between its marks.")] = None,
+) -> None:
+    """Hold a tiny model of every causal family of transformers against its own generate."""
+    from memviz.engine import families
+
+    known = families.families()
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is no causal family of transformers: give some of {', '.join(known)}")
+    held = []
+    for each in families.hold_families(names or known):
+        say(f"{each.family}: {each.outcome}" + (f", {each.detail}" if each.detail else ""))
+        held.append(each)
+    typer.echo(families.table(held))
+    if out is not None:
+        _write_between_marks(out, families.table(held))
+    if any(each.outcome in ("wrong", "failed") for each in held):
+        raise typer.Exit(1)
+
+
+def _write_between_marks(document: Path, table: str) -> None:
+    """Put a table between `<!-- families -->` and `<!-- end -->`. Raises InputError where a document lacks them."""
+    before, start, rest = document.read_text("utf-8").partition("<!-- families -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    if not end:
+        raise InputError(f"{document} has no place for the table: put <!-- families --> and <!-- end --> around it")
+    document.write_text(f"{before}{start}\n{table}\n\n{end}{after}", "utf-8")

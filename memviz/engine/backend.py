@@ -9,13 +9,15 @@ import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 from memviz import disk
-from memviz.catalog import Card
+from memviz.catalog import Card, find_model, keep_card
 from memviz.engine.devices import choose_device, device_name, use_exact_float32
+from memviz.engine.examination import examine, with_finding
 from memviz.engine.loading import Loaded, Residents
 from memviz.engine.noise import NOISE, measure_logit_noise
 from memviz.errors import Failure
@@ -34,8 +36,13 @@ class Backend:
         self.residents = Residents(settings.resident_models)
 
     def load(self, card: Card, dtype: str) -> Loaded:
-        """A model in memory. Raises InputError."""
-        return self.residents.get(card, dtype, self.device)
+        """A model in memory, examined before anything is read from it. Raises InputError, Failure."""
+        loaded = self.residents.get(card, dtype, self.device)
+        if loaded.card.examination is None and card.examination is None:  # it did not fit when it was made ready
+            loaded = self.residents.keep(replace(loaded, card=with_finding(card, examine(loaded))))
+            keep_card(loaded.card, find_model(card.name, self.settings), self.settings)
+            loaded.model.config.use_cache = loaded.card.way != "whole"
+        return loaded
 
     def logit_noise(self, loaded: Loaded) -> float:
         """Logit units; measured once for a model, dtype and kind of device, then read from the cache.

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from memviz.engine.sizes import text_config
 from memviz.errors import InputError
 
 _TOLERANCE = 1e-3
@@ -35,8 +36,9 @@ def lens_logits(model: PreTrainedModel, hidden: torch.Tensor, is_last: bool) -> 
     weight = head.weight
     states = hidden.to(weight.dtype)
     logits = head(states if is_last else final_norm(model)(states)).float()
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    scale = getattr(model.config.get_text_config(), "logit_scale", None)
+    config = text_config(model)
+    cap = getattr(config, "final_logit_softcapping", None)
+    scale = getattr(config, "logit_scale", None)
     logits = logits if scale is None else logits * scale
     return logits if cap is None else cap * torch.tanh(logits / cap)
 

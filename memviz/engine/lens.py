@@ -10,7 +10,7 @@ import torch
 from memviz.engine.layers import check_lens, lens_logits
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
-from memviz.engine.states import n_layers
+from memviz.engine.sizes import n_layers, vocab_size
 from memviz.engine.statistics import distributions, score
 from memviz.engine.tracing import BYTES_PER_LOGIT, LOGIT_BYTES, check_prompts
 from memviz.measures.lens import N_LISTED, LensScores
@@ -35,9 +35,9 @@ def read_lens(
         check_prompts(card.name, card.vocab_size, card.n_positions, Prompts(context_ids[None], continuation[None]), m)
     row = torch.from_numpy(np.concatenate([context_ids, read_ids])).to(loaded.device)[None]
     target_ids = torch.from_numpy(true_ids).to(loaded.device)[None]
-    reader = Reader(loaded.model, tuple(range(n_layers(loaded) + 1)))
-    vocab_size = loaded.model.config.get_text_config().vocab_size
-    size = max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * vocab_size)) if reader.can_roll_back else k + m
+    reader = Reader(loaded.model, tuple(range(n_layers(loaded.model) + 1)))
+    n_bytes = BYTES_PER_LOGIT * vocab_size(loaded.model, card.vocab_size)
+    size = max(1, LOGIT_BYTES // n_bytes) if reader.can_roll_back else k + m
     parts = []
     for start in range(0, k + m - 1, size):
         stop = min(start + size, k + m - 1)  # the last token's own prediction is not asked for

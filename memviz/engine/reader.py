@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from memviz.engine.layers import final_norm
+from memviz.engine.sizes import n_layers
+from memviz.errors import InputError
 from memviz.records import BEFORE_NORM
 
 
@@ -49,12 +52,12 @@ def _append(buffer: torch.Tensor, kept: torch.Tensor, fresh: torch.Tensor) -> tu
 
 
 @contextmanager
-def _inputs_of_final_norm(model: PreTrainedModel, into: list[torch.Tensor] | None) -> Iterator[None]:
-    """Collect what the final norm is given; nothing where `into` is None."""
-    if into is None:
+def _inputs_of(module: nn.Module | None, into: list[torch.Tensor]) -> Iterator[None]:
+    """Collect what a module is given; nothing where there is none."""
+    if module is None:
         yield
         return
-    hook = final_norm(model).register_forward_pre_hook(lambda _, given: into.append(given[0]))
+    hook = module.register_forward_pre_hook(lambda _, given: into.append(given[0]))
     try:
         yield
     finally:
@@ -71,12 +74,14 @@ class Reader:
     Models without a key/value cache read their whole row again at every block.
     """
 
-    def __init__(self, model: PreTrainedModel, layers: tuple[int, ...]) -> None:
+    def __init__(self, model: PreTrainedModel, layers: tuple[int, ...], with_cache: bool = True) -> None:
         self._model = model
         self._layers = layers
         self._tokens: torch.Tensor | None = None
         self._cache: DynamicCache | None = None
-        if "past_key_values" in inspect.signature(model.forward).parameters:
+        taken = inspect.signature(model.forward).parameters
+        self._takes_positions = "position_ids" in taken
+        if with_cache and "past_key_values" in taken and getattr(model.config, "use_cache", True):
             self._cache = DynamicCache(config=model.config)
             self._cache.layers = [
                 RoomyLayer() if type(layer) is DynamicLayer else layer for layer in self._cache.layers
@@ -102,13 +107,33 @@ class Reader:
             if self._cache is None
             else {"input_ids": token_ids, "past_key_values": self._cache, "use_cache": True}
         )
+        if self._takes_positions:  # some forwards count from 0 at every block unless told
+            first = self.length - inputs["input_ids"].shape[1]
+            positions = torch.arange(first, self.length, device=token_ids.device)
+            inputs["position_ids"] = positions.expand(len(token_ids), -1)
         before_norm: list[torch.Tensor] = []
-        with _inputs_of_final_norm(self._model, before_norm if BEFORE_NORM in self._layers else None):
+        at_head: list[torch.Tensor] = []
+        with (
+            _inputs_of(final_norm(self._model) if BEFORE_NORM in self._layers else None, before_norm),
+            _inputs_of(self._model.get_output_embeddings() if self._layers else None, at_head),
+        ):
             output = self._model(**inputs, output_hidden_states=bool(self._layers), return_dict=True)
         if not self._layers:
             return output.logits[:, -q:], None
-        states = [before_norm[0] if each == BEFORE_NORM else output.hidden_states[each] for each in self._layers]
+        given = getattr(output, "hidden_states", None) or ()
+        states = [before_norm[0] if each == BEFORE_NORM else self._state(given, each, at_head) for each in self._layers]
         return output.logits[:, -q:], torch.stack([each[:, -q:] for each in states], dim=2)
+
+    def _state(self, given: tuple[torch.Tensor, ...], layer: int, at_head: list[torch.Tensor]) -> torch.Tensor:
+        """States (n, q, d) of a layer as the model gives them, or of the last as the output layer was given them.
+
+        Raises InputError for another layer whose states the model does not give, one for each token.
+        """
+        if layer < len(given) and given[layer].ndim == 3:
+            return given[layer]
+        if layer == n_layers(self._model) and at_head:
+            return at_head[0]
+        raise InputError(f"{type(self._model).__name__} gives no states of layer {layer}: ask for the last layer alone")
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens. Also bounds what sliding-window layers keep."""

@@ -9,17 +9,13 @@ import torch
 
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
+from memviz.engine.sizes import n_layers, vocab_size
 from memviz.engine.stretch import Stretch
 from memviz.engine.tracing import BYTES_PER_LOGIT, LOGIT_BYTES, Report, in_batches
 from memviz.records import BEFORE_NORM, Prompts, States
 
 _LARGEST = 2.0**15
 """Below the largest float16, 65,504."""
-
-
-def n_layers(loaded: Loaded) -> int:
-    """The last layer's number; 0 is the embedding."""
-    return int(loaded.model.config.get_text_config().num_hidden_layers)
 
 
 @torch.inference_mode()
@@ -31,7 +27,7 @@ def read_states(
     Rows that a model wrote itself give the states it had while it wrote, to the numerical noise. Raises ValueError for
     ids outside the model or an unknown layer, InputError, Failure, and whatever `report` raises to cancel.
     """
-    last = n_layers(loaded)
+    last = n_layers(loaded.model)
     unknown = [layer for layer in layers if not BEFORE_NORM <= layer <= last]
     if unknown or not layers:
         raise ValueError(f"layer {unknown[0] if unknown else 'none'} of {loaded.card.name}: it has layers 0 to {last}")
@@ -47,9 +43,9 @@ def read_states(
 
 
 def _read_batch(loaded: Loaded, ids: torch.Tensor, layers: tuple[int, ...], tick: Callable[[int], None]) -> States:
-    (n, p), vocab_size = ids.shape, loaded.model.config.get_text_config().vocab_size
-    reader, stretch, rows = Reader(loaded.model, layers), Stretch(n, p, vocab_size, essential=True), np.arange(n)
-    size = max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * n * vocab_size)) if reader.can_roll_back else p
+    (n, p), n_ids = ids.shape, vocab_size(loaded.model, loaded.card.vocab_size)
+    reader, stretch, rows = Reader(loaded.model, layers), Stretch(n, p, n_ids, essential=True), np.arange(n)
+    size = max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * n * n_ids)) if reader.can_roll_back else p
     parts = []
     for start in range(0, p, size):
         block = ids[:, start : start + size]

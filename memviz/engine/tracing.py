@@ -16,6 +16,7 @@ from memviz.engine.decoding import Work, decode_plainly, decode_verified
 from memviz.engine.devices import free_memory
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
+from memviz.engine.sizes import bytes_per_index, hidden_size, n_layers, vocab_size
 from memviz.engine.stretch import Stretch
 from memviz.records import Decoding, Hidden, Prompts, Survey, Trace
 
@@ -51,14 +52,8 @@ def check_prompts(card_name: str, vocab_size: int, n_positions: int | None, prom
 
 def rows_that_fit(loaded: Loaded, n_indices: int, n_layers_kept: int) -> int:
     """How many rows of so many tokens can be read together, by an estimate of half of the free memory."""
-    config = loaded.model.config.get_text_config()
     size = torch.finfo(getattr(torch, loaded.dtype)).bits // 8
-    heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 1) or 1
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    cache = 2 * config.num_hidden_layers * heads * head_dim * size
-    states = (config.num_hidden_layers + 1) * config.hidden_size * size + 8 * config.hidden_size * size
-    kept = n_layers_kept * config.hidden_size * 4
-    per_row = n_indices * (3 * cache + states + kept) + BYTES_PER_LOGIT * loaded.card.vocab_size
+    per_row = n_indices * bytes_per_index(loaded.model, size, n_layers_kept) + BYTES_PER_LOGIT * loaded.card.vocab_size
     return max(1, free_memory(loaded.device) // 2 // per_row)
 
 
@@ -78,8 +73,8 @@ def trace(
     In float32, and with a cache that can roll back, decoding starts from the teacher-forced pass; otherwise step by
     step. Raises ValueError for prompts outside the model, Failure, and whatever `report` raises to cancel.
     """
-    n_layers = loaded.model.config.get_text_config().num_hidden_layers
-    layers = tuple(range(n_layers + 1)) if all_layers else (n_layers,)
+    last = n_layers(loaded.model)
+    layers = tuple(range(last + 1)) if all_layers else (last,)
 
     def read(batch: Prompts, tick: Callable[[int], None]) -> Trace:
         return _trace_batch(loaded, batch, n_steps, decoding, logit_noise, layers, guesses, tick)
@@ -161,7 +156,7 @@ def _work(
     essential: bool = False,
 ) -> Work:
     (n, k), device = prompts.context_ids.shape, loaded.device
-    config = loaded.model.config.get_text_config()
+    width, size = hidden_size(loaded.model), vocab_size(loaded.model, loaded.card.vocab_size)
     truth = prompts.continuation_ids
     lengths = {"context": k, "free_running": m} | ({} if truth is None else {"teacher_forced": m})
     return Work(
@@ -170,11 +165,11 @@ def _work(
         chooser=Chooser(decoding, m, loaded.card.eos_ids, device),
         guesses=guesses if loaded.dtype == "float32" else None,
         tick=tick,
-        chunk=max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * n * config.vocab_size)),
-        context=Stretch(n, k, config.vocab_size, essential),
-        forced=Stretch(n, m, config.vocab_size, essential),
-        free=Stretch(n, m, config.vocab_size, essential),
-        hidden={mode: np.zeros((n, p, len(layers), config.hidden_size), np.float32) for mode, p in lengths.items()}
+        chunk=max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * n * size)),
+        context=Stretch(n, k, size, essential),
+        forced=Stretch(n, m, size, essential),
+        free=Stretch(n, m, size, essential),
+        hidden={mode: np.zeros((n, p, len(layers), width), np.float32) for mode, p in lengths.items()}
         if layers
         else {},
     )

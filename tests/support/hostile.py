@@ -153,7 +153,7 @@ MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
     "pickle": (_pickled, r"holds weights only as pytorch_model\.bin, a pickle, which can run code .*: convert it"),
     "pickle named safetensors": (_pickle_named_safetensors, r"model\.safetensors is damaged: .*; fetch or copy it"),
     "own code": (_own_code, r"needs code of its own \(auto_map, .*: use a model whose type transformers has itself"),
-    "own tokenizer": (_own_tokenizer, r"has no tokenizer that can be read: "),
+    "own tokenizer": (_own_tokenizer, "has no tokenizer file: "),
     "own weight file": (_config(transformers_weights="deep/w.safetensors"), r"names a weight file of its own .*: call"),
     "header of long numbers": (_weights(safetensors_bytes(LONG)), "its header cannot be read; fetch or copy it"),
     "header of infinity": (_weights(safetensors_bytes(INFINITE)), "its header cannot be read; fetch or copy it"),
@@ -178,7 +178,7 @@ MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
     "configuration nested": (_config(a=json.loads(nested(60))), r"config\.json is nested more than 50 deep"),
     "tokenizer nested deep": (_with("tokenizer.json", nested(100_000)), "has no tokenizer that can be read: "),
     "tokenizer configuration nested deep": (
-        _with("tokenizer_config.json", nested(100_000)), "has no tokenizer that can be read: ",
+        _with("tokenizer_config.json", nested(100_000)), r"tokenizer_config\.json cannot be read as JSON: ",
     ),
     "not numbers": (_numbers(float("nan")), "gave logits that are not finite: its weights hold NaN or infinity"),
     "infinite": (_numbers(float("inf")), "gave logits that are not finite: its weights hold NaN or infinity"),

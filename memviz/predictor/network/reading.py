@@ -7,7 +7,7 @@ import torch
 
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
-from memviz.engine.states import n_layers
+from memviz.engine.sizes import n_layers, vocab_size
 from memviz.engine.stretch import Stretch
 from memviz.predictor.features import Inputs, compact
 
@@ -19,11 +19,11 @@ def read_contexts(loaded: Loaded, context_ids: np.ndarray) -> Inputs:
     Statistics at index k are of the distribution for the first continuation token, its log-probability that of the
     likeliest token (the lowest id of several).
     """
-    (n, k), vocab_size = context_ids.shape, loaded.model.config.get_text_config().vocab_size
+    n, k = context_ids.shape
     ids = torch.from_numpy(np.ascontiguousarray(context_ids)).to(loaded.device)
-    logits, hidden = Reader(loaded.model, (n_layers(loaded),)).feed(ids)
+    logits, hidden = Reader(loaded.model, (n_layers(loaded.model),)).feed(ids)
     assert hidden is not None
-    stretch = Stretch(n, k + 1, vocab_size, essential=True)
+    stretch = Stretch(n, k + 1, vocab_size(loaded.model, loaded.card.vocab_size), essential=True)
     targets = torch.cat([ids[:, 1:], logits[:, -1:].argmax(dim=-1)], dim=1)
     stretch.record(np.arange(n), 1, logits, true_ids=targets)
     statistics = [stretch.stats["entropy"], stretch.stats["margin"], stretch.target(stretch.true).logprob]

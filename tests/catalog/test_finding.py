@@ -24,7 +24,7 @@ from memviz.weights import MAX_JSON_BYTES, count_parameters, fingerprint, memory
 def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in place of the models that come with memviz."""
     folder = tmp_path / "suite-models"
-    monkeypatch.setattr("memviz.catalog.SUITE_MODELS", folder)
+    monkeypatch.setattr("memviz.catalog.sources.SUITE_MODELS", folder)
     return folder
 
 
@@ -278,7 +278,12 @@ def test_pythia_sizes_are_near_their_names() -> None:
 def test_fingerprints_do_not_read_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_model(tmp_path / "m")
     before = fingerprint(folder)
-    assert [Path(str(entry[0])).name for entry in before] == ["model.safetensors", "config.json", "tokenizer.json"]
+    assert [Path(str(entry[0])).name for entry in before] == [
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
     change(folder / "config.json", vocab_size=1)
     assert fingerprint(folder) != before
     monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("a file was read"))

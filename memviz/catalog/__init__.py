@@ -1,0 +1,57 @@
+"""Which models exist, where their files lie, and what a prepared one needs to be known by. No torch, no network."""
+
+from memviz.catalog.cards import (
+    CARD,
+    CARD_FORMAT,
+    Card,
+    card_folder,
+    keep_card,
+    read_card,
+    ready_cards,
+    ship_card,
+    twins,
+    write_card,
+)
+from memviz.catalog.finding import added_models, base_among, find_model, known_models, local_models
+from memviz.catalog.sources import (
+    EMBEDDED,
+    PYTHIA_SIZES,
+    SUITE_MODELS,
+    Adapter,
+    Folder,
+    Gguf,
+    Hub,
+    Model,
+    Package,
+    site_file,
+    site_files,
+)
+
+__all__ = [
+    "CARD",
+    "CARD_FORMAT",
+    "EMBEDDED",
+    "PYTHIA_SIZES",
+    "SUITE_MODELS",
+    "Adapter",
+    "Card",
+    "Folder",
+    "Gguf",
+    "Hub",
+    "Model",
+    "Package",
+    "added_models",
+    "base_among",
+    "card_folder",
+    "find_model",
+    "keep_card",
+    "known_models",
+    "local_models",
+    "read_card",
+    "ready_cards",
+    "ship_card",
+    "site_file",
+    "site_files",
+    "twins",
+    "write_card",
+]

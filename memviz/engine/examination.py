@@ -1,0 +1,200 @@
+"""What is found out about a model when it is made ready: whether it is causal, and which ways of reading it agree."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from memviz.catalog import Card
+from memviz.engine.loading import Loaded, first_line
+from memviz.engine.reader import Reader
+from memviz.engine.sizes import text_config
+from memviz.engine.statistics import NOT_FINITE
+from memviz.errors import Failure, InputError
+
+log = logging.getLogger(__name__)
+N_ROWS, N_TOKENS = 2, 32
+NOISY = 1e-3
+LEAKS = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.1}
+DISAGREES = {"float32": 0.1, "bfloat16": 0.3, "float16": 0.3}
+"""In spreads (standard deviations of the logits): noise that is told, a later token that is seen, ways that differ. In
+float32 the right ways of transformers' families stay below 2e-2, the wrong ones are above 0.3."""
+SEES_LATER = "sees later tokens"
+NEEDS_MORE = "needs an encoder, image or audio"
+FORWARD_FAILS = "transformers' own forward fails on it"
+
+
+class Refused(InputError):
+    """A model that no number could be relied upon of; `reason` is one of the three above."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Largest absolute differences of logits between ways that should agree; kept in the card as plain JSON."""
+
+    way: Literal["cache", "whole"]
+    """Decoded with its key/value cache, or by reading whole rows again."""
+    dtype: str
+    device: str
+    spread: float
+    """Standard deviation of the logits."""
+    later: float
+    """How far a later token moves what is said before it."""
+    stepwise: float | None
+    """One pass against single steps with the cache; None where these fail."""
+    rolled_back: float | None
+    """The same after the cache was rolled back, 0 where it never is; None where that fails."""
+    reread: float
+    """One pass against passes over shorter rows."""
+
+    @property
+    def noise(self) -> float:
+        """Of the ways that are used."""
+        used = [self.stepwise, self.rolled_back] if self.way == "cache" else []
+        return max(each for each in (*used, self.reread) if each is not None)
+
+    def remark(self) -> str | None:
+        """A sentence for whoever uses the model, where the finding is not that of a healthy one."""
+        if self.way == "whole":
+            how = "fails" if self.stepwise is None else f"is off by {self.stepwise:.2g} logits"
+            return f"decoding with a cache {how}, so whole rows are read again at every token: right, and slow"
+        if self.dtype == "float32" and self.noise > NOISY * self.spread:
+            return (
+                f"one pass and single steps differ by up to {self.noise:.2g} logits (spread {self.spread:.2g}), more "
+                "than a healthy model in float32: more positions count as fragile"
+            )
+        return None
+
+
+@torch.inference_mode()
+def examine(loaded: Loaded) -> dict[str, Any]:
+    """The `Finding` as JSON. Raises Refused for a model of which no number is right, Failure.
+
+    Read are two rows of 32 tokens drawn at random (seeded): in one pass, with the last ones changed, half at once and
+    the rest one by one, the same on a cache that was rolled back, and shorter rows alone.
+    """
+    length = max(4, min(N_TOKENS, loaded.card.n_positions or N_TOKENS))
+    half, n_later = length // 2, length // 4
+    ids = _ordinary_ids(loaded, length)
+    other = ids.clone()
+    other[:, -n_later:] = _ordinary_ids(loaded, n_later, seed=1)
+    whole, moved = _read_whole(loaded, ids), _read_whole(loaded, other)
+    finite = whole[whole.isfinite()]
+    if not len(finite) or bool(whole.isnan().any()):
+        raise Failure(NOT_FINITE)
+    spread = float(finite.std())
+    later = _difference(whole[:, :-n_later], moved[:, :-n_later])
+    if later > LEAKS[loaded.dtype] * spread:
+        raise Refused(
+            SEES_LATER,
+            f"{loaded.card.name} {SEES_LATER}: other tokens behind a position move its logits by {later:.2g} (their "
+            f"spread is {spread:.2g}), so it is no causal language model; memviz reads causal ones alone",
+        )
+    lengths = sorted({length // 4 + 1, half, length * 3 // 4})
+    reread = max(_difference(whole[:, n - 1], _read_whole(loaded, ids[:, :n])[:, -1]) for n in lengths)
+    stepwise = _attempt(loaded, lambda reader: _difference(whole, _in_steps(reader, ids, half)))
+    rolled_back = _attempt(loaded, lambda reader: _rolled_back(reader, ids, half, whole))
+    limit = DISAGREES[loaded.dtype] * spread
+    with_cache = max(math.inf if each is None else each for each in (stepwise, rolled_back))
+    finding = Finding(
+        way="cache" if with_cache <= limit else "whole",
+        dtype=loaded.dtype,
+        device=loaded.device.type,
+        spread=spread,
+        later=later,
+        stepwise=stepwise,
+        rolled_back=rolled_back,
+        reread=reread,
+    )
+    if reread > limit:
+        raise Refused(
+            FORWARD_FAILS,
+            f"{loaded.card.name} cannot be decoded: {FORWARD_FAILS}, its ways of reading disagree: a row read "
+            f"whole and read up to a token differ by {reread:.2g} logits there, single steps with a cache by "
+            f"{with_cache:.2g} (spread {spread:.2g})",
+        )
+    return asdict(finding)
+
+
+def with_finding(card: Card, examination: dict[str, Any]) -> Card:
+    """The card of an examined model, with what is to be remarked."""
+    remark = Finding(**examination).remark()
+    return replace(card, examination=examination, remarks=[*card.remarks, *([remark] if remark else [])])
+
+
+def _ordinary_ids(loaded: Loaded, length: int, seed: int = 0) -> torch.Tensor:
+    """(2, length) ids of the vocabulary without those that a configuration gives a meaning, as a place for images."""
+    config = {**loaded.model.config.to_dict(), **text_config(loaded.model).to_dict()}
+    special = [id_ for name, id_ in config.items() if name.endswith(("_id", "_index")) and type(id_) is int]
+    ordinary = np.setdiff1d(np.arange(loaded.card.vocab_size), special)
+    return torch.from_numpy(np.random.default_rng(seed).choice(ordinary, (N_ROWS, length))).to(loaded.device)
+
+
+def _read_whole(loaded: Loaded, ids: torch.Tensor) -> torch.Tensor:
+    """Logits (n, p, V) of one pass. Raises Refused where the model cannot be read by tokens alone."""
+    try:
+        logits = Reader(loaded.model, (), with_cache=False).feed(ids)[0].float()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever a forward makes of tokens alone
+        more = needs_more(loaded.model.config)
+        reason = NEEDS_MORE if more else FORWARD_FAILS
+        told = f"it {reason}" if more else reason
+        raise Refused(reason, f"{loaded.card.name} cannot be read: {told} ({first_line(error)})") from None
+    if logits.shape[:2] != ids.shape:
+        raise Refused(
+            FORWARD_FAILS,
+            f"{loaded.card.name} cannot be read: its logits are {tuple(logits.shape)} for {tuple(ids.shape)}",
+        )
+    return logits
+
+
+def needs_more(config: Any) -> bool:
+    """Whether a configuration speaks of parts beside text."""
+    parts = set(getattr(config, "sub_configs", None) or {}) - {"text_config"}
+    return any(word in part for part in parts for word in ("vision", "image", "audio", "encoder", "speech"))
+
+
+def _attempt(loaded: Loaded, compare: Callable[[Reader], float | None]) -> float | None:
+    """What a comparison gives with a fresh reader; None where the model's cache does not take it."""
+    try:
+        reader = Reader(loaded.model, ())
+        return compare(reader)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        log.info("%s cannot be read with a cache: %s", loaded.card.name, first_line(error))
+        return None
+
+
+def _in_steps(reader: Reader, ids: torch.Tensor, n_first: int) -> torch.Tensor:
+    parts = [reader.feed(ids[:, :n_first])[0]]
+    parts += [reader.feed(ids[:, at : at + 1])[0] for at in range(n_first, ids.shape[1])]
+    return torch.cat(parts, dim=1).float()
+
+
+def _rolled_back(reader: Reader, ids: torch.Tensor, to: int, whole: torch.Tensor) -> float | None:
+    """Two single steps and a block behind a cache that had read everything."""
+    if not reader.can_roll_back:
+        return 0.0
+    reader.feed(ids)
+    reader.crop(to)
+    parts = [reader.feed(ids[:, at : at + 1])[0] for at in range(to, min(to + 2, ids.shape[1]))]
+    if to + 2 < ids.shape[1]:
+        parts.append(reader.feed(ids[:, to + 2 :])[0])
+    return _difference(whole[:, to:], torch.cat(parts, dim=1).float())
+
+
+def _difference(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Largest absolute difference; a logit may be minus infinity in both."""
+    return float(torch.where(one == other, 0, one - other).abs().nan_to_num(math.inf).max())

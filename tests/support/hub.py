@@ -1,0 +1,150 @@
+"""A small model hub on 127.0.0.1, for huggingface_hub's own client."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Hub:
+    """Repositories by name: revisions to commits, commits to files. What was asked is kept."""
+
+    repos: dict[str, dict[str, str]] = field(default_factory=dict)
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """By commit."""
+    closed: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Repository -> status and error code it answers with."""
+    cuts: dict[str, list[int]] = field(default_factory=dict)
+    """File -> after how many bytes its next answers break off."""
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """Files that were got, with their ranges."""
+    url: str = ""
+
+    def put(self, repo: str, folder: Path, revision: str = "main", **more: bytes) -> str:
+        """Publish a folder's files as a revision; its commit."""
+        files = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        files |= {name.replace("__", "/").replace("_dot_", "."): content for name, content in more.items()}
+        commit = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
+        self.repos.setdefault(repo, {})[revision] = commit
+        self.files[commit] = files
+        return commit
+
+
+@contextmanager
+def serving(hub: Hub) -> Iterator[Hub]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def _answer(self, with_body: bool) -> None:
+            path = self.path.partition("?")[0]
+            if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path):
+                repo, commit = self._commit(found[1], found[2])
+                if commit:
+                    names = [{"rfilename": name} for name in hub.files[commit]]
+                    self._json({"id": repo, "sha": commit, "siblings": names})
+            elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([0-9a-f]{40})", path):
+                entries = []
+                for name, content in hub.files[found[2]].items():
+                    entry: dict[str, Any] = {"type": "file", "path": name, "size": len(content), "oid": _oid(content)}
+                    if name.endswith(".safetensors"):
+                        entry["lfs"] = {"oid": _sha(content), "size": len(content), "pointerSize": 134}
+                    entries.append(entry)
+                self._json(entries)
+            elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+                _, commit = self._commit(found[1], found[2])
+                if commit:
+                    self._file(commit, found[3], with_body)
+            else:
+                self._error(404, "EntryNotFound")
+
+        def _commit(self, repo: str, revision: str) -> tuple[str, str | None]:
+            """The commit of a revision, None where an error was answered."""
+            if repo in hub.closed:
+                self._error(*hub.closed[repo])
+            elif repo not in hub.repos:
+                self._error(404, "RepoNotFound")
+            elif revision in hub.repos[repo].values() or revision in hub.repos[repo]:
+                return repo, hub.repos[repo].get(revision, revision)
+            else:
+                self._error(404, "RevisionNotFound")
+            return repo, None
+
+        def _file(self, commit: str, name: str, with_body: bool) -> None:
+            content = hub.files[commit].get(name)
+            if content is None:
+                self._error(404, "EntryNotFound")
+                return
+            asked = self.headers.get("Range")
+            first = int(re.match(r"bytes=(\d+)-", asked)[1]) if asked else 0
+            etag = _sha(content) if name.endswith(".safetensors") else _oid(content)
+            self.send_response(206 if asked else 200)
+            self.send_header("ETag", f'"{etag}"')
+            self.send_header("X-Repo-Commit", commit)
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Length", str(len(content) - first))
+            if asked:
+                self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+            self.end_headers()
+            if not with_body:
+                return
+            hub.asked.append((name, asked or ""))
+            cut = hub.cuts[name].pop(0) if hub.cuts.get(name) else None
+            self.wfile.write(content[first : None if cut is None else first + cut])
+            if cut is not None:
+                self.close_connection = True
+
+        def _json(self, content: Any) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _error(self, status: int, code: str) -> None:
+            self.send_response(status)
+            self.send_header("X-Error-Code", code)
+            self.send_header("X-Error-Message", f"said by the hub: {code}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    return Handler
+
+
+def _oid(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
