@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memviz.errors import Failure, InputError
-from memviz.store.answers import Finding, StoredRequest, StoreStats
+from memviz.store.answers import Finding, Pin, StoredRequest, StoreStats
 from memviz.store.files import Files, content_name, decode, encode, refusal, remove_folder
 from memviz.store.index import ATTEMPTS, BUSY_SECONDS, Index
 from memviz.store.keys import canonical_json, checked_key, checked_prefix
-from memviz.store.schema import SUM, TOTAL
+from memviz.store.schema import SUM, count_anew, next_use, total_of
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,14 @@ class Store:
         self._set_pinned(key, True)
 
     def unpin(self, key: str) -> None:
+        """Let a result go when it is the least recently used."""
         self._set_pinned(checked_key(key), False)
+
+    def pins(self) -> list[Pin]:
+        """What is kept from eviction, newest first."""
+        query = "SELECT key, n_bytes, meta, created FROM results WHERE pinned = 1 ORDER BY created DESC"
+        rows: list[tuple[str, int, str, float]] = self._index.read(lambda c: c.execute(query).fetchall(), [])
+        return [Pin(key, n_bytes, json.loads(meta), created) for key, n_bytes, meta, created in rows]
 
     def delete(self, key: str) -> bool:
         """Remove one result, pinned or not; False where there is none. Layers are never changed."""
@@ -122,7 +129,7 @@ class Store:
                 "SELECT count(*), coalesce(sum(pinned), 0) FROM results"
             ).fetchone()
             n_requests = connection.execute("SELECT count(*) FROM requests").fetchone()[0]
-            return n_results, n_pinned, n_requests, self._n_bytes(connection)
+            return n_results, n_pinned, n_requests, connection.execute(SUM).fetchone()[0]
 
         n_results, n_pinned, n_requests, n_bytes = self._index.read(work, (0, 0, 0, 0))
         layers = tuple(index.root for index, _ in self._stores if index.readonly)
@@ -145,7 +152,7 @@ class Store:
             if self._files.read(blob, n_bytes) is None and self._recheck(blob, n_bytes) is None:
                 findings.append(Finding(blob, "was damaged or missing; its results have to be computed again"))
         if self._files.folder.exists():  # an index that was set aside leaves files without rows
-            findings += self._index.write(self._remove_orphans) + self._index.write(self._count_anew)
+            findings += self._index.write(self._remove_orphans) + self._index.write(count_anew)
         self._index.read(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone(), None)
         return findings
 
@@ -201,7 +208,7 @@ class Store:
             connection.execute("PRAGMA busy_timeout = 0")  # reading waits for no writer
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                use = self._next_use(connection)
+                use = next_use(connection)
                 connection.execute("UPDATE results SET last_used = ?, used = ? WHERE key = ?", (now, use, key))
                 connection.execute("COMMIT")
             except sqlite3.OperationalError as error:
@@ -227,10 +234,10 @@ class Store:
         pinned = any(each[2] for each in replaced)
         connection.execute(
             "INSERT INTO results VALUES (:key, :blob, :n_bytes, :meta, :pinned, :last_used, :last_used, :used)",
-            {"key": key, **row._asdict(), "pinned": pinned, "used": self._next_use(connection)},
+            {"key": key, **row._asdict(), "pinned": pinned, "used": next_use(connection)},
         )
         self._remove_unused(connection, [each[:2] for each in replaced])
-        excess = connection.execute(TOTAL).fetchone()[0] - self.limit
+        excess = total_of(connection) - self.limit
         oldest = "SELECT key FROM results WHERE pinned = 0 AND key != ? ORDER BY used, key LIMIT 1"
         while excess > 0 and (victim := connection.execute(oldest, (key,)).fetchone()):
             excess -= self._remove(connection, "key = ?", victim)[1]
@@ -287,25 +294,6 @@ class Store:
             problem = "removed" if old else "left, since it is younger than an hour"
             findings.append(Finding(path.name, f"no result needs this file; {problem}"))
         return findings
-
-    @staticmethod
-    def _count_anew(connection: sqlite3.Connection) -> list[Finding]:
-        kept, counted = (connection.execute(query).fetchone()[0] for query in (TOTAL, SUM))
-        if kept == counted:
-            return []
-        connection.execute("UPDATE totals SET n_bytes = ?", (counted,))
-        return [Finding("index", f"had a total of {kept:,} bytes for files of {counted:,}; counted anew")]
-
-    @staticmethod
-    def _next_use(connection: sqlite3.Connection) -> int:
-        """The number of a use: greater than that of every use before."""
-        count = "INSERT INTO totals VALUES (1, 0, 1) ON CONFLICT DO UPDATE SET n_uses = n_uses + 1 RETURNING n_uses"
-        return connection.execute(count).fetchone()[0]
-
-    @staticmethod
-    def _n_bytes(connection: sqlite3.Connection) -> int:
-        """Of the files that rows need, counted anew: that takes time in a large store."""
-        return connection.execute(SUM).fetchone()[0]
 
     def _set_pinned(self, key: str, pinned: bool) -> None:
         self._index.change(lambda c: c.execute("UPDATE results SET pinned = ? WHERE key = ?", (pinned, key)), None)

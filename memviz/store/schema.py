@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 
+from memviz.store.answers import Finding
+
 FORMAT = 2
 """Raised when the tables change, with one more of `MIGRATIONS`. A newer index is refused, because the newer memviz that
 wrote it may still be using the folder."""
 SUM = "SELECT coalesce(sum(n_bytes), 0) FROM (SELECT DISTINCT blob, n_bytes FROM results)"
-TOTAL = "SELECT coalesce(sum(n_bytes), 0) FROM totals"
-"""Bytes of files, counted and as kept: the same, but the first takes as long as the store is large."""
+"""Bytes of files, counted: as `total_of`, but it takes as long as the store is large."""
 _TOTALS = """
 CREATE TABLE totals (id INTEGER PRIMARY KEY CHECK (id = 1), n_bytes INTEGER NOT NULL, n_uses INTEGER NOT NULL);
 CREATE TRIGGER result_put AFTER INSERT ON results
@@ -72,3 +73,23 @@ def _run(connection: sqlite3.Connection, script: str, version: int) -> None:
 def is_readable(version: int) -> bool:
     """Whether an index of this format can be read as it is."""
     return version == FORMAT or version in MIGRATIONS
+
+
+def total_of(connection: sqlite3.Connection) -> int:
+    """Bytes of the files of all results, as kept."""
+    return connection.execute("SELECT coalesce(sum(n_bytes), 0) FROM totals").fetchone()[0]
+
+
+def next_use(connection: sqlite3.Connection) -> int:
+    """The number of a use: greater than that of every use before."""
+    count = "INSERT INTO totals VALUES (1, 0, 1) ON CONFLICT DO UPDATE SET n_uses = n_uses + 1 RETURNING n_uses"
+    return connection.execute(count).fetchone()[0]
+
+
+def count_anew(connection: sqlite3.Connection) -> list[Finding]:
+    """Put the total right; what was wrong."""
+    kept, counted = total_of(connection), connection.execute(SUM).fetchone()[0]
+    if kept == counted:
+        return []
+    connection.execute("UPDATE totals SET n_bytes = ?", (counted,))
+    return [Finding("index", f"had a total of {kept:,} bytes for files of {counted:,}; counted anew")]
