@@ -9,6 +9,7 @@ import typer
 
 from memviz.cli.shared import context_for
 from memviz.errors import InputError
+from memviz.records import VERIFIED
 from memviz.rows.kept import rows_of
 from memviz.settings import Settings, load_settings
 from memviz.sweeps.rowset import NEAR_DUPLICATES, SUITE, RowSet, read_row_set
@@ -68,6 +69,7 @@ def sweep(
     ] = NEAR_DUPLICATES,
     positions: Annotated[bool, typer.Option(help="Also write one row a position.")] = False,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    reading: Annotated[str, typer.Option(help="verified, or stepwise: every token by a step of its own.")] = VERIFIED,
     batch: Annotated[int, typer.Option(help="Rows decoded together; another number computes all anew.")] = BATCH,
 ) -> None:
     """Ask many rows of many models, at many sizes of context and continuation, into Parquet tables."""
@@ -101,6 +103,7 @@ def sweep(
         continuation_at=continuation_at,
         dtype=dtype or settings.dtype,
         positions=positions,
+        reading=reading,
     )
     folder = out.resolve()
     manifest = run_sweep(task, context_for(settings), folder, batch).manifest
@@ -109,7 +112,7 @@ def sweep(
         f"{about['n']:,} rows, {len(task.models)} models: {manifest['tables']['sequences']['n_rows']:,} sequences in "
         f"{folder}; {made['batches_computed']:,} batches computed, {made['batches_reused']:,} from before"
     )
-    for said in about["read_as"]:
+    for said in about.get("read_as", []):
         typer.echo(f"read as: {said}")
     if about["n_malformed"]:
         typer.echo(
