@@ -75,7 +75,7 @@ def trace(
         task_of_ids = None
     else:
         assert ids_file is not None
-        task_of_ids = _task_of_ids(read_text(ids_file), str(ids_file), model, continuation, options)
+        task_of_ids = task_of_ids_file(read_text(ids_file), str(ids_file), model, continuation, options)
 
     its = context_for(settings)
     card = ready(model, its)
@@ -90,7 +90,7 @@ def trace(
     write_text(out.resolve(), json.dumps(document(run, tokenizer), allow_nan=False, indent=1) + "\n")
 
 
-def _task_of_ids(content: str, name: str, model: str, n_steps: int | None, options: dict[str, Any]) -> TraceTask:
+def task_of_ids_file(content: str, name: str, model: str, n_steps: int | None, options: dict[str, Any]) -> TraceTask:
     """The task of an ids file. Raises InputError naming what is wrong in it."""
     try:
         ids = json.loads(content)
