@@ -32,7 +32,7 @@ def states(n: int) -> tuple[str, np.ndarray]:
     from memviz.engine.backend import Backend
     from memviz.engine.preparing import prepare
     from memviz.engine.sizes import n_layers
-from memviz.engine.states import read_states
+    from memviz.engine.states import read_states
     from memviz.engine.tracing import survey
     from memviz.maps import spread_steps
     from memviz.records import Prompts
