@@ -29,7 +29,9 @@ from memviz.tasks.base import Context, answer  # noqa: E402
 from memviz.tasks.preparing import IndexTask  # noqa: E402
 from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
 from memviz.ui.common import every_page  # noqa: E402
+from memviz.ui.common.process import default_model, samples  # noqa: E402
 from memviz.ui.common.runs import note  # noqa: E402
+from memviz.ui.common.training_rows import ROW  # noqa: E402
 
 WORK = Worker._work
 
@@ -124,8 +126,8 @@ def test_the_first_visit_finds_the_suites_largest_model_ready_and_names_a_row(ap
     assert app.title[0].value == "Trace"
     whole = [model for model in ui.bundled_models() if model.step == model.n_steps and not model.seed]
     largest = max(whole, key=lambda model: model.n_parameters or 0)
-    assert app.selectbox(key="trace_model").value == ui.default_model() == largest.name
-    assert app.selectbox(key="trace_source").value == ui.ROW
+    assert app.selectbox(key="trace_model").value == default_model() == largest.name
+    assert app.selectbox(key="trace_source").value == ROW
     row = app.session_state["trace_row"]
     assert any(f"**Row {row}**" in element.value for element in app.markdown)
     assert not app.button(key="trace_run").disabled
@@ -285,9 +287,9 @@ def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask,
 @pytest.fixture
 def row_traced(app: AppTest) -> tuple[AppTest, TraceTask, int]:
     """A stored run of the suite's largest model on a training row other than the first visitor's; no index."""
-    rows = ui.samples()
+    rows = samples()
     assert rows is not None
-    card = prepare(find_model(ui.default_model(), settings()), settings())
+    card = prepare(find_model(default_model(), settings()), settings())
     row = (rows.known_row(card.name) + 1) % rows.n_rows
     task = task_of_ids(rows.data.ids[row].tolist(), card, 20, 30)
     answer(task, Context(settings(), ui.store()))
@@ -299,7 +301,7 @@ def test_a_link_restores_the_training_row(row_traced: tuple[AppTest, TraceTask, 
     app, task, row = row_traced
     open_link(app, task.hash[:16])
     assert not app.exception and not app.error
-    assert app.selectbox(key="trace_source").value == ui.ROW
+    assert app.selectbox(key="trace_source").value == ROW
     assert app.session_state["trace_row"] == row
     assert (app.number_input(key="trace_context").value, app.number_input(key="trace_continuation").value) == (20, 30)
     assert any(metric.label == "Memorization score M" for metric in app.metric)
@@ -333,7 +335,7 @@ def test_with_an_index_the_page_counts(row_traced: tuple[AppTest, TraceTask, int
     assert not app.exception and not app.error
     said = " ".join(element.value for element in (*app.caption, *app.markdown, *app.info))
     assert "exact counts over" in said
-    rows = ui.samples()
+    rows = samples()
     assert rows is not None
     if rows.data.bucket[row]:
         assert "In the prompt's own row:" in said and any(m.label.startswith("Boundary difference") for m in app.metric)
