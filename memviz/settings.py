@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """Where models run; auto takes cuda, then mps, then cpu."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Default precision; a request may name another."""
+    grace: float = Field(default=30, ge=0)
+    """Seconds within which a session may lose its connection and come back before its jobs are given up."""
     model_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     """Folders whose subfolders are offered as models, separated like PATH."""
     offline: bool = False

@@ -19,6 +19,7 @@ from memviz.ui.boundary.curves import (
     differences_of,
     has_positions,
     moved_of,
+    null_note,
     readable,
     reported,
     sizes_of,
@@ -127,6 +128,7 @@ for kind, tables in differences.items():
             with files.popover("Data", icon=":material/download:"):
                 frames.offer_table(whole, f"differences-{kind}")
             st.dataframe(readable(whole, view, kind), hide_index=True)
+            st.caption(null_note(whole))
             if kind == "frequency" and order == "1":
                 st.caption(
                     "The study's own 1-grams (Pythia on the Pile, billions of occurrences): mean of the context → of "

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from memviz import __version__
-from memviz.cli import corpus, models, predictor, results
+from memviz.cli import corpus, kept, models, predictor, results
 from memviz.cli.findings import findings
 from memviz.cli.map import project
 from memviz.cli.sweep import sweep
@@ -27,6 +27,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(predictor.app, name="predictor")
 app.add_typer(results.app, name="store")
+app.add_typer(kept.rows, name="rows")
+app.add_typer(kept.sweeps, name="sweeps")
 
 
 def _version(wanted: bool) -> None:

@@ -27,7 +27,7 @@ from memviz.store.keys import request_of
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
 from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
 from memviz.sweeps.progress import SECONDS_BETWEEN, duration
-from memviz.sweeps.results import MANIFEST, Sweep, TableFile, read_sweep, table_file, write_manifest
+from memviz.sweeps.results import MANIFEST, NAME, Sweep, TableFile, read_sweep, table_file, write_manifest
 from memviz.sweeps.rowset import SUITE, file_times
 from memviz.sweeps.tables import (
     POSITION_COLUMNS,
@@ -39,6 +39,7 @@ from memviz.sweeps.tables import (
     sequences,
 )
 from memviz.sweeps.task import SweepRequest, sweep_command
+from memviz.sweeps.using import using
 from memviz.tasks.base import ENGINE, Context, Device, Task, answer, ready, result_key
 from memviz.tasks.trace import tokenizer_of
 from memviz.tokenizer import Tokenizer
@@ -59,7 +60,7 @@ def run_sweep(task: SweepRequest, context: Context, folder: Path, batch: int = B
         raise InputError(f"a batch of {batch} rows was asked for: give at least 1")
     cards = [ready(name, context) for name in task.models]
     tokenizer = _tokenizer(task, cards, context.settings)
-    with _folder_held(folder):
+    with folder_held(folder), using(context.settings, folder, task.rows):
         return _Run(task, context, folder, cards, tokenizer, batch).run()
 
 
@@ -84,7 +85,7 @@ def _tokenizer(task: SweepRequest, cards: list[Card], settings: Settings) -> Tok
 
 
 @contextmanager
-def _folder_held(folder: Path) -> Iterator[None]:
+def folder_held(folder: Path) -> Iterator[None]:
     """Hold an output folder against other processes. Raises InputError where it is in use or holds other things."""
     if folder.exists() and (not folder.is_dir() or not _may_be_used(folder)):
         raise InputError(f"{folder} holds something other than a sweep: name a new folder")
@@ -103,7 +104,7 @@ def _folder_held(folder: Path) -> Iterator[None]:
 
 def _may_be_used(folder: Path) -> bool:
     names = {path.name for path in folder.iterdir()}
-    ours = {MANIFEST, MALFORMED, ROWS, "sequences.parquet", "positions.parquet"}
+    ours = {MANIFEST, MALFORMED, NAME, ROWS, "sequences.parquet", "positions.parquet"}
     return all(name in ours or name.startswith(".") for name in names)
 
 

@@ -216,6 +216,8 @@ def test_row_sets_are_saved_under_names(lab: Lab) -> None:
         read_row_set("other", lab.settings)
     with pytest.raises(InputError, match="is no name for a row set"):
         save_row_set("../x", rows, lab.settings)
-    for name in ("My set 1", "explicit", "broken", "other"):
+    with pytest.raises(InputError, match="no saved row set 'other'"):
+        delete_row_set("other", lab.settings)
+    for name in ("My set 1", "explicit", "broken"):
         delete_row_set(name, lab.settings)
     assert row_sets(lab.settings) == []

@@ -4,51 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 from support.model_folders import write_model
-from support.serving import ROOT
 
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-from streamlit.testing.v1 import AppTest  # noqa: E402
-
-from memviz import ui  # noqa: E402
-from memviz.catalog import find_model  # noqa: E402
-from memviz.demo.index import SUITE, build_suite_index  # noqa: E402
-from memviz.engine.preparing import prepare  # noqa: E402
-from memviz.gallery import examples  # noqa: E402
-from memviz.jobs import Job, Worker  # noqa: E402
-from memviz.passages import PASSAGES  # noqa: E402
-from memviz.records import Run  # noqa: E402
-from memviz.settings import settings  # noqa: E402
-from memviz.tasks.base import Context, answer  # noqa: E402
-from memviz.tasks.preparing import IndexTask  # noqa: E402
-from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
-from memviz.ui.common import every_page  # noqa: E402
-from memviz.ui.common.process import default_model, samples  # noqa: E402
-from memviz.ui.common.runs import note  # noqa: E402
-from memviz.ui.common.training_rows import ROW  # noqa: E402
+from memviz import ui
+from memviz.catalog import find_model
+from memviz.demo.index import SUITE, build_suite_index
+from memviz.engine.preparing import prepare
+from memviz.gallery import examples
+from memviz.jobs import Job, Worker
+from memviz.passages import PASSAGES
+from memviz.records import Run
+from memviz.settings import settings
+from memviz.tasks.base import Context, answer
+from memviz.tasks.preparing import IndexTask
+from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of
+from memviz.ui.common import process, training_rows
+from memviz.ui.common.runs import note
 
 WORK = Worker._work
-
-
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The entry script with an empty cache, and a worker that never starts."""
-    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
-    monkeypatch.setattr(every_page, "warm_up", lambda: None)
-    shared = (settings, ui.store, ui.worker, ui.bundled_models)
-    for once in shared:
-        once.cache_clear()
-    monkeypatch.setattr(Worker, "_work", lambda self: None)
-    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=20)
-    for once in shared:
-        once.cache_clear()
 
 
 def test_overview_says_what_memorization_is_and_which_models_there_are(app: AppTest) -> None:
@@ -126,8 +104,8 @@ def test_the_first_visit_finds_the_suites_largest_model_ready_and_names_a_row(ap
     assert app.title[0].value == "Trace"
     whole = [model for model in ui.bundled_models() if model.step == model.n_steps and not model.seed]
     largest = max(whole, key=lambda model: model.n_parameters or 0)
-    assert app.selectbox(key="trace_model").value == default_model() == largest.name
-    assert app.selectbox(key="trace_source").value == ROW
+    assert app.selectbox(key="trace_model").value == process.default_model() == largest.name
+    assert app.selectbox(key="trace_source").value == training_rows.ROW
     row = app.session_state["trace_row"]
     assert any(f"**Row {row}**" in element.value for element in app.markdown)
     assert not app.button(key="trace_run").disabled
@@ -286,28 +264,31 @@ def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask,
 
 @pytest.fixture
 def row_traced(app: AppTest) -> tuple[AppTest, TraceTask, int]:
-    """A stored run of the suite's largest model on a training row other than the first visitor's; no index."""
-    rows = samples()
+    """A stored run of the suite's largest model on a planted row other than the first visitor's; no index."""
+    rows = process.samples()
     assert rows is not None
-    card = prepare(find_model(default_model(), settings()), settings())
-    row = (rows.known_row(card.name) + 1) % rows.n_rows
+    card = prepare(find_model(process.default_model(), settings()), settings())
+    row = next(row for row in range(rows.known_row(card.name) + 1, rows.n_rows) if rows.data.bucket[row] > 1)
     task = task_of_ids(rows.data.ids[row].tolist(), card, 20, 30)
     answer(task, Context(settings(), ui.store()))
     ui.store().put_request(task.hash, task.request())
     return app, task, row
 
 
-def test_a_link_restores_the_training_row(row_traced: tuple[AppTest, TraceTask, int]) -> None:
+def test_a_link_restores_the_training_row(
+    row_traced: tuple[AppTest, TraceTask, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     app, task, row = row_traced
     open_link(app, task.hash[:16])
     assert not app.exception and not app.error
-    assert app.selectbox(key="trace_source").value == ROW
+    assert app.selectbox(key="trace_source").value == training_rows.ROW
     assert app.session_state["trace_row"] == row
     assert (app.number_input(key="trace_context").value, app.number_input(key="trace_continuation").value) == (20, 30)
     assert any(metric.label == "Memorization score M" for metric in app.metric)
+    monkeypatch.setattr(training_rows.random, "choice", lambda rows: rows[row + 1])
     app.button(key="trace_surprise").click().run()
     assert not app.exception
-    assert "run" not in app.query_params or app.session_state["trace_row"] == row
+    assert "run" not in app.query_params and app.session_state["trace_row"] == row + 1, "all rows fit"
 
 
 def test_a_link_alone_builds_no_index(row_traced: tuple[AppTest, TraceTask, int]) -> None:
@@ -329,16 +310,13 @@ def test_pressing_run_asks_for_the_index_too(row_traced: tuple[AppTest, TraceTas
 
 
 def test_with_an_index_the_page_counts(row_traced: tuple[AppTest, TraceTask, int]) -> None:
-    app, task, row = row_traced
+    app, task, _ = row_traced
     build_suite_index(settings())
     open_link(app, task.hash[:16])
     assert not app.exception and not app.error
     said = " ".join(element.value for element in (*app.caption, *app.markdown, *app.info))
     assert "exact counts over" in said
-    rows = samples()
-    assert rows is not None
-    if rows.data.bucket[row]:
-        assert "In the prompt's own row:" in said and any(m.label.startswith("Boundary difference") for m in app.metric)
+    assert "In the prompt's own row:" in said and any(m.label.startswith("Boundary difference") for m in app.metric)
     app.segmented_control(key="trace_ngram_order").set_value(2).run()
     assert not app.exception
     app.session_state["trace_open_export"] = True
