@@ -1,6 +1,6 @@
 """Sweeps: many rows of text asked of many models, at many sizes of context and continuation.
 
-`rowset.py` says which rows, `reading.py` and `preparing.py` bring them on disk, `task.py` is the request, `plan.py` its
+`rowset.py` says which rows, `sources.py` and `preparing.py` bring them on disk, `task.py` is the request, `plan.py` its
 index arithmetic, `running.py` runs it, `tables.py` documents and makes its columns, `results.py` reads it back,
 `kept.py` has the task and where the cache keeps it.
 """

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +27,7 @@ from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
 from memviz.sweeps.progress import SECONDS_BETWEEN, duration
 from memviz.sweeps.results import MANIFEST, NAME, Sweep, TableFile, read_sweep, table_file, write_manifest
 from memviz.sweeps.rowset import SUITE, file_times
+from memviz.sweeps.survey import SurveyTask
 from memviz.sweeps.tables import (
     POSITION_COLUMNS,
     ROW_COLUMNS,
@@ -40,7 +39,7 @@ from memviz.sweeps.tables import (
 )
 from memviz.sweeps.task import SweepRequest, sweep_command
 from memviz.sweeps.using import using
-from memviz.tasks.base import ENGINE, Context, Device, Task, answer, ready, result_key
+from memviz.tasks.base import ENGINE, Context, answer, ready
 from memviz.tasks.trace import tokenizer_of
 from memviz.tokenizer import Tokenizer
 
@@ -108,45 +107,6 @@ def _may_be_used(folder: Path) -> bool:
     return all(name in ours or name.startswith(".") for name in names)
 
 
-@dataclass(frozen=True)
-class SurveyTask(Task[Survey]):
-    """What one model says of a batch of prompts; part of a sweep, kept for other sweeps that ask the same."""
-
-    kind = "survey"
-    record = Survey
-    card: Card
-    dtype: str
-    prompts: Prompts
-
-    @property
-    def model(self) -> str:
-        return self.card.name
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """The sweep has got it ready."""
-        return ()
-
-    def request(self) -> dict[str, Any]:
-        return {"task": self.kind, "model": self.model}
-
-    def key(self, cards: Sequence[Card], device: Device) -> str:
-        """The very tokens asked, in place of how they were chosen."""
-        context_ids, truth = self.prompts.context_ids, self.prompts.continuation_ids
-        assert truth is not None
-        digest = hashlib.sha256(str((context_ids.shape, truth.shape)).encode())
-        digest.update(context_ids.tobytes() + truth.tobytes())
-        asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "prompts": digest.hexdigest()}
-        return result_key(asked, self.dtype, device)
-
-    def compute(self, cards: Sequence[Card], context: Context) -> Survey:
-        """The device is held for one batch only, so that others who want it wait no longer than that."""
-        from memviz.engine.tracing import survey
-
-        loaded, noise = context.loaded(self.card, self.dtype)
-        return survey(loaded, self.prompts, noise, context.report)
-
-
 class _Run:
     """One sweep under way."""
 
@@ -157,7 +117,7 @@ class _Run:
         self.cards, self.tokenizer, self.batch = cards, tokenizer, batch
         self.store, self.report, self.say = context.store, context.report, context.say
         self.start = time.monotonic()
-        self.n_computed = self.n_reused = 0
+        self.n_computed = self.n_reused = self.n_halved = 0
         self.done = self.total = self.computed_tokens = 0
         self.computing_seconds = 0.0
         self.last_said = 0.0
@@ -251,8 +211,9 @@ class _Run:
         assert prompts.continuation_ids is not None
         n_tokens, before = prompts.context_ids.size + 2 * prompts.continuation_ids.size, self.done
         context = self.context.telling(lambda done, total: self.report(min(before + done, self.total), self.total))
-        _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts), context)
+        _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts, self.task.reading), context)
         self.n_reused += was_stored
+        self.n_halved += survey.rows_at_once is not None and int(survey.rows_at_once) < len(survey.generated_ids)
         if not was_stored:
             self.n_computed += 1
             self.computing_seconds += time.perf_counter() - context.started
@@ -310,10 +271,11 @@ class _Run:
             "provenance": {
                 "batches_computed": self.n_computed,
                 "batches_reused": self.n_reused,
+                "batches_halved": self.n_halved,
                 "batch": self.batch,
                 "seconds": round(time.monotonic() - self.start, 3),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "device": self.context.device.kind,
+                "device": self.context.device.name,
                 "versions": {name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")},
             },
         }

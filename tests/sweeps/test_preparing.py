@@ -154,6 +154,7 @@ def test_the_shipped_sweep_has_the_same_rows(suite: Tokenizer, tmp_path: Path) -
     """Groups, templates and classes of the tables that ship, which were made by an earlier way of finding them."""
     sweep = read_sweep(SHIPPED)
     prepared, table, _ = prepare(sweep.task.rows, tmp_path, suite, n_vocabulary=suite.n_ids)
+    assert sweep.task.rows.request() == sweep.manifest["request"]["rows"]  # which later fields leave as it was
     assert prepared.sha256 == sweep.manifest["rows"]["sha256"]
     for name in ("row", "n_tokens", "group", "template", "memorization_class"):
         assert table[name].tolist() == sweep.rows[name].tolist(), name
