@@ -4,7 +4,7 @@ PORT ?= 8501
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help install install-dev run test check bench lock dockerfile clean
+.PHONY: help install install-dev run test test-wide check bench lock dockerfile clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
@@ -21,6 +21,9 @@ run: install ## open memviz at http://127.0.0.1:8501 (PORT=8600, HOST=0.0.0.0: s
 test: install-dev ## every test, in Chromium too
 	@$(BIN)/python tests/support/chromium.py
 	$(BIN)/python -m pytest
+
+test-wide: install-dev ## what takes many minutes: every family of transformers
+	$(BIN)/python -m pytest -m wide
 
 check: install-dev ## lint, format, types, layers, sizes
 	$(BIN)/ruff check .

@@ -106,6 +106,14 @@ def ship_card(card: Card) -> None:
     (Path(card.folder) / CARD).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
 
+def is_outdated(model: Model, settings: Settings) -> bool:
+    """Whether a model was made ready by another version of memviz, so that its card is made anew unasked."""
+    try:
+        return read_json(card_folder(model, settings) / CARD).get("format") != CARD_FORMAT
+    except InputError:
+        return False
+
+
 def ready_cards(settings: Settings) -> Iterator[Card]:
     """The cards of all models that were made ready here, as they were written, and of the suite."""
     for path in sorted((settings.cache / "cards").glob(f"*/{CARD}")):
