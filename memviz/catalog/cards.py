@@ -132,6 +132,14 @@ def twins(card: Card, settings: Settings) -> Iterator[tuple[str, Card]]:
             yield other.name, other
 
 
+def same_weights(settings: Settings) -> list[list[str]]:
+    """Names of models that are ready with equal weight files, several at a time."""
+    groups: dict[str, list[str]] = {}
+    for card in ready_cards(settings):
+        groups.setdefault(card.weight_hash, []).append(card.name)
+    return [names for weights, names in groups.items() if weights and len(names) > 1]
+
+
 def keep_card(card: Card, model: Model, settings: Settings) -> None:
     """Write what was found out later into a card that is in place; it is found out again where that cannot be done."""
     path = settings.cache / "cards" / model.slug / CARD

@@ -57,7 +57,7 @@ _GIVEN: dict[str, dict[str, Any]] = {
         }
     },
     "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8}},
-    "dots3_note_vision": {"mlp_layer_types": ["dense", "dense"], "adapter_in_dim": 32, "adapter_out_dim": 32},
+    "dots3_note_vision_encoder": {"mlp_layer_types": ["dense", "dense"], "adapter_in_dim": 32, "adapter_out_dim": 32},
     "gemma4_assistant": {"text_config": _DRAFTER | {"model_type": "gemma4_text"}},
     "gemma4_unified_assistant": {"text_config": _DRAFTER | {"model_type": "gemma4_unified_text"}},
     "gemma3n_text": {**_SHARED, "num_kv_shared_layers": 2},
