@@ -1,8 +1,12 @@
-# `make` alone lists the targets. Variables: PYTHON, TORCH_INDEX (see scripts/install.sh), HOST, PORT, VENV.
+# `make` alone lists the targets. Variables: PYTHON, TORCH_INDEX (see scripts/install.sh), HOST, PORT, VENV,
+# WORKERS (processes that test at once).
 HOST ?= 127.0.0.1
 PORT ?= 8501
 VENV ?= .venv
+WORKERS ?= 2
 BIN = $(VENV)/bin
+# Files go to workers whole: what a file's tests make once, and their order, stay together.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20
 
 .PHONY: help install install-dev run test test-wide check bench lock dockerfile clean
 
@@ -18,12 +22,13 @@ install-dev: ## the same, with what the tests need
 run: install ## open memviz at http://127.0.0.1:8501 (PORT=8600, HOST=0.0.0.0: see docs/sharing.md)
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.address $(HOST) --server.headless true
 
-test: install-dev ## every test, in Chromium too
+test: install-dev ## every test but the wide ones, in Chromium too; ends with the twenty slowest
 	@$(BIN)/python tests/support/chromium.py
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not wide"
 
-test-wide: install-dev ## what takes many minutes: every family of transformers
-	$(BIN)/python -m pytest -m wide
+test-wide: install-dev ## the wide tests alone: what `make test` takes a sample of, whole
+	@$(BIN)/python tests/support/chromium.py
+	$(PYTEST) -m wide
 
 check: install-dev ## lint, format, types, layers, sizes
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +18,6 @@ from memviz.store import Store
 from memviz.tasks.base import Context, Task, answer
 
 log = logging.getLogger(__name__)
-GRACE_SECONDS = 30.0
-"""A session may lose its connection and come back within this time before its jobs are given up."""
 KEPT_SECONDS = 600.0
 """Ended jobs are remembered this long, for the sessions that wait for them."""
 
@@ -55,6 +54,8 @@ class Job:
     """Whether the result was computed for this job, rather than found in the store."""
     kept: bool = False
     """Goes on without any session."""
+    grace: float = math.inf
+    """Seconds that it goes on without any session, unless it is kept."""
     started: float | None = None
     ended: float | None = None
     _sessions: set[str] = field(default_factory=set)
@@ -88,7 +89,7 @@ class Job:
     @property
     def given_up(self) -> bool:
         alone = self._alone_since
-        deserted = not self.kept and alone is not None and time.monotonic() - alone > GRACE_SECONDS
+        deserted = not self.kept and alone is not None and time.monotonic() - alone > self.grace
         return self._cancel.is_set() or deserted
 
     def report(self, done: int, total: int) -> None:
@@ -127,7 +128,8 @@ class Worker:
             job = self._jobs.get(task.hash)
             if job is None or not job.active or job.given_up:
                 self._forget_old()
-                job = self._jobs[task.hash] = Job(next(self._ids), task.hash, task, kept=task.kept)
+                grace = self._settings.grace
+                job = self._jobs[task.hash] = Job(next(self._ids), task.hash, task, kept=task.kept, grace=grace)
                 log.info("job %d queued: %s", job.id, task.kind)
             if session is not None:
                 job.attend(session)

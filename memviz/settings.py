@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """Where models run; auto takes cuda, then mps, then cpu."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Default precision; a request may name another."""
+    grace: float = Field(default=30, ge=0)
+    """Seconds within which a session may lose its connection and come back before its jobs are given up."""
     model_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     """Folders whose subfolders are offered as models, separated like PATH."""
     offline: bool = False
@@ -118,6 +120,7 @@ def quiet_libraries() -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 @cache

@@ -42,6 +42,7 @@ class Tokenizer:
         self._added = self._tokenizer.get_added_tokens_decoder()
         self.leading_ids = list(leading_ids)
         self._pieces: dict[int, Piece] = {}
+        self._raw: dict[int, bytes] = {}
 
     @cached_property
     def _parts(self) -> dict[str, Any]:
@@ -123,4 +124,8 @@ class Tokenizer:
 
     def to_bytes(self, token_ids: Sequence[int] | np.ndarray) -> bytes:
         """The UTF-8 bytes that a row of ids stands for, special tokens left out."""
-        return b"".join(piece.raw for piece in self.pieces(token_ids) if not piece.special)
+        ids = np.asarray(token_ids, np.int64).tolist()
+        for token_id in set(ids).difference(self._raw):
+            piece = self.piece(token_id)
+            self._raw[token_id] = b"" if piece.special else piece.raw
+        return b"".join(map(self._raw.__getitem__, ids))

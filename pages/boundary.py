@@ -8,7 +8,7 @@ import streamlit as st
 from memviz import ui
 from memviz.corpus.attribution import KINDS
 from memviz.errors import InputError
-from memviz.figures.population import boundary_figure
+from memviz.figures.boundary import boundary_figure
 from memviz.measures.glossary import explain
 from memviz.population import GROUPS
 from memviz.ui.boundary.counts import Counting, counted
@@ -19,6 +19,7 @@ from memviz.ui.boundary.curves import (
     differences_of,
     has_positions,
     moved_of,
+    null_note,
     readable,
     reported,
     sizes_of,
@@ -127,6 +128,7 @@ for kind, tables in differences.items():
             with files.popover("Data", icon=":material/download:"):
                 frames.offer_table(whole, f"differences-{kind}")
             st.dataframe(readable(whole, view, kind), hide_index=True)
+            st.caption(null_note(whole))
             if kind == "frequency" and order == "1":
                 st.caption(
                     "The study's own 1-grams (Pythia on the Pile, billions of occurrences): mean of the context → of "

@@ -14,7 +14,6 @@ from memviz.ui.common.models import readers_of
 from memviz.ui.compare import files, ladder
 from memviz.ui.compare.elsewhere import offer_trace
 from memviz.ui.compare.perturbation import show_perturbation
-from memviz.ui.compare.rows import compared_rows
 from memviz.ui.compare.steps import steps_of
 from memviz.ui.prompt import choose_prompt, set_prompt_defaults
 
@@ -45,11 +44,11 @@ try:
     task = linked or LadderTask(tasks_of(prompt, readers, *sizes, settings().dtype), choice.axis)
 except InputError as error:
     ui.refuse(error)
-rows = compared_rows(task, readers)
+rows = several.rows_of(task.drafted, readers, several.RunRow)
 if ui.pressed("compare_run"):
     several.run_rows(task, rows)
     ensure_index(task.tasks[-1].model)
-    rows = compared_rows(task, readers)
+    rows = several.rows_of(task.drafted, readers, several.RunRow)
 several.LINK.name_again(task)
 if not aligned:
     st.info(WHY_CHARACTERS)
@@ -68,7 +67,8 @@ if len(done) < len(rows) and not any(row.job and row.job.active for row in rows)
 rungs = ladder.rungs_of(rows, task.axis)
 steps = steps_of(rows, rungs) if task.axis == "step" else None
 counted = aligned and st.session_state.get("compare_counted", True)
-lookup = look_up(done[-1].result, done[-1].model.name, done[-1].tokenizer) if counted else None
+last = done[-1]
+lookup = look_up(last.result, last.model.name, last.tokenizer) if counted and last.result else None
 view = ladder_data(rungs, aligned, lookup.tracks() if lookup else (), steps)
 
 
@@ -102,7 +102,7 @@ def rest() -> None:
 
 drawn()
 if aligned:
-    ladder.say_counted(lookup, done[-1])
+    ladder.say_counted(lookup, last)
 if task.axis == "size":
     st.caption("Each size is one training run: another seed may move a score as much as the next size does.")
 show_perturbation(done)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.errors import InputError
-from memviz.figures.population import transition_figure
+from memviz.figures.transitions import transition_figure
 from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.population import memorized_only_by, rows_of_cell

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.chromium import NoChromium, chromium, guarded_page
-from support.pages import EMBEDDED, MINUTES, choose_model, press_run, strip
+from support.pages import EMBEDDED, GRACE, MINUTES, choose_model, press_run, strip
 from support.serving import ROOT, Server, start_server
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
@@ -18,16 +19,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers sha
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser, and let files begin in the order of how long they take: a long one last is alone."""
+    weights: Counter[Path] = Counter()
     for item in items:
         if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.browser)
+        weights[item.path] += any(item.iter_markers("browser")) + any(item.iter_markers("slow"))
+    items.sort(key=lambda item: -weights[item.path])
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app itself, with an empty cache of its own."""
+    """The app itself, with an empty cache of its own; it gives a session that is gone a short time to come back."""
     folder = tmp_path_factory.mktemp("server")
-    env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_OFFLINE": "true"}
+    env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_OFFLINE": "true", "MEMVIZ_GRACE": str(GRACE)}
     with start_server(ROOT / "app.py", env=env, log=folder / "server.log") as running:
         yield running
 

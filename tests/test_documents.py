@@ -203,6 +203,8 @@ def prepare(folder: Path) -> None:
     (folder / "texts").mkdir()
     (folder / "texts" / "one.txt").write_text(passages[1], "utf-8")
     (folder / "more.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in passages), "utf-8")
+    lines = [{"text": text, "times_seen": seen} for seen, text in enumerate(passages)]
+    (folder / "fine-tuning.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     (folder / "ids.json").write_text(
         json.dumps({"context_ids": [*range(50, 66)], "continuation_ids": [*range(66, 82)]})
     )

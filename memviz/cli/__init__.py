@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from memviz import __version__
-from memviz.cli import corpus, models, predictor, results
+from memviz.cli import corpus, data, kept, models, predictor, results
 from memviz.cli.findings import findings
 from memviz.cli.map import project
 from memviz.cli.sweep import sweep
@@ -25,8 +25,11 @@ app.command()(findings)
 app.command("map")(project)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(data.app, name="data")
 app.add_typer(predictor.app, name="predictor")
 app.add_typer(results.app, name="store")
+app.add_typer(kept.rows, name="rows")
+app.add_typer(kept.sweeps, name="sweeps")
 
 
 def _version(wanted: bool) -> None:

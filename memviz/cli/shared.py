@@ -59,3 +59,14 @@ def check_out(out: Path) -> None:
         raise InputError(f"--out {out} cannot be used: {error.strerror}") from None
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"--out {out}: its folder cannot be written; name another")
+
+
+def known_tasks() -> None:
+    """Import every kind of task, so that any stored request can be read."""
+    import memviz.maps
+    import memviz.predictor
+    import memviz.sweeps.kept
+    import memviz.tasks.ladder
+    import memviz.tasks.lens
+    import memviz.tasks.perturbation
+    import memviz.tasks.trace  # noqa: F401

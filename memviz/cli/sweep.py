@@ -9,6 +9,7 @@ import typer
 
 from memviz.cli.shared import context_for
 from memviz.errors import InputError
+from memviz.rows.kept import rows_of
 from memviz.settings import Settings, load_settings
 from memviz.sweeps.rowset import NEAR_DUPLICATES, SUITE, RowSet, read_row_set
 from memviz.sweeps.running import BATCH, MALFORMED, run_sweep
@@ -124,6 +125,9 @@ def _row_set(data: str, filters: dict[str, Any], settings: Settings) -> RowSet:
     """The rows meant by --data. Raises InputError."""
     if data == SUITE:
         return RowSet(SUITE, **filters)
+    kept = rows_of(data, settings)
+    if kept is not None:
+        return RowSet(str(kept), **filters)
     path = Path(data)
     if path.is_file() or path.suffix or "/" in data:
         if not path.is_file():

@@ -1,8 +1,8 @@
 """The text a model was trained on: an exact n-gram index over a stream of token ids, on disk and memory-mapped."""
 
-from memviz.corpus.answers import Occurrence, Occurrences, Span
+from memviz.corpus.answers import Span
 from memviz.corpus.building import build
-from memviz.corpus.files import Manifest, ShardEntry
+from memviz.corpus.files import Manifest
 from memviz.corpus.index import Corpus, Kind
 from memviz.corpus.stream import StreamShard
 
@@ -10,9 +10,6 @@ __all__ = [
     "Corpus",
     "Kind",
     "Manifest",
-    "Occurrence",
-    "Occurrences",
-    "ShardEntry",
     "Span",
     "StreamShard",
     "build",

@@ -129,10 +129,10 @@ def main(
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or (n_cores if device.type == "cpu" else 1)
     work.mkdir(parents=True, exist_ok=True)
-    data, tokenizer = make(made)
     mark = work / "recipe.txt"
     if mark.is_file() and mark.read_text("utf-8") != repr(made):
         raise typer.BadParameter(f"{work} holds another recipe's training: give another --work, or remove it")
+    data, tokenizer = make(made)
     mark.write_text(repr(made), "utf-8")
     np.save(work / "sequences.npy", data.sequences)
     print(f"{len(data.ids):,} rows, {len(data.order):,} exposures, {data.n_steps:,} steps, on {device.type}")

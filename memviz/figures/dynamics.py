@@ -9,9 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from memviz.figures.frame import layout, quiet_axis
+from memviz.figures.frame import SYMBOLS, band, layout, quiet_axis
 from memviz.figures.palette import THEMED, Palette
-from memviz.figures.population import SYMBOLS, _band
 
 MEASURES = {
     "cosine": "cosine similarity",
@@ -97,4 +96,4 @@ def _lines(
         hovertemplate=f"{name}, t = %{{x}}<br>%{{y:.3g}} [%{{customdata[0]:.3g}}, %{{customdata[1]:.3g}}]<br>{rows}"
         "<extra></extra>",
     )
-    return [_band(table["step"].tolist(), low, high, hue, 0.18, name), line]
+    return [band(table["step"].tolist(), low, high, hue, 0.18, name), line]

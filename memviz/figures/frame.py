@@ -1,15 +1,18 @@
-"""What Plotly figures share: quiet axes, and room for labels from the start."""
+"""What Plotly figures share: quiet axes, bands, and room for labels from the start."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from memviz.figures.palette import Palette
 
 HEIGHT = 340
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "pentagon", "star")
+"""Of the lines of a figure in turn, so that colour is never the only sign."""
 _HALF = 400
 """Pixels between the axes of a figure that takes half of a page; a legend is thought to be as wide."""
 _TICKS = {"l": 45, "b": 38}
@@ -61,6 +64,24 @@ def with_room(traces: Any, shape: go.Layout) -> go.Figure:
     if y.type != "category" and not y.ticktext and not any(_has_words(trace) for trace in figure.data):
         margin.l = _TICKS["l"] + _TITLE["l"] * bool(y.title.text) + _PERCENT * ("%" in (y.tickformat or ""))
     return figure
+
+
+def band(x: Sequence[int], low: np.ndarray, high: np.ndarray, colour: str, opacity: float, group: str) -> go.Scatter:
+    """A filled band between two curves; gaps where either is undefined are closed over."""
+    known = ~(np.isnan(low) | np.isnan(high))
+    at = np.asarray(x)[known]
+    return go.Scatter(
+        x=[*at, *at[::-1]],
+        y=[*high[known], *low[known][::-1]],
+        fill="toself",
+        fillcolor=colour,
+        line={"width": 0, "color": colour},
+        mode="lines",
+        opacity=opacity,
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=group,
+    )
 
 
 def _has_words(trace: Any) -> bool:

@@ -12,9 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from memviz.figures.frame import layout, with_room
+from memviz.figures.frame import SYMBOLS, layout, with_room
 from memviz.figures.palette import THEMED, Palette
-from memviz.figures.population import SYMBOLS
 from memviz.measures.lens import NEVER, LensScores
 
 Quantity = Literal["probability", "rank"]

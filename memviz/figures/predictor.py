@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import layout, with_room
+from memviz.figures.frame import SYMBOLS, layout, with_room
 from memviz.figures.palette import THEMED, Palette
-from memviz.figures.population import SYMBOLS
 from memviz.figures.predicted import METHOD_WORDS
 from memviz.measures.score import LEVELS
 

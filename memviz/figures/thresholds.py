@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 
 from memviz.figures.frame import layout, with_room
 from memviz.figures.palette import THEMED, Palette
-from memviz.figures.population import HIGH_SHARES, LOW_SHARES
 from memviz.figures.predicted import METHOD_WORDS
 from memviz.figures.predictor import DASHES, line_of
+from memviz.figures.transitions import HIGH_SHARES, LOW_SHARES
 
 CURVE_WORDS = {
     "roc": ("false positive rate", "true positive rate"),

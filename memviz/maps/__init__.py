@@ -20,44 +20,35 @@ from memviz.maps.dynamics import DynamicsTask, dynamics_table
 from memviz.maps.gathering import last_layer, loops
 from memviz.maps.records import (
     GROUPS,
-    LAST_CONTEXT,
     MEASURES,
     NO_GROUPS,
     PAIRS,
     STATES,
     VARIANTS,
-    Agreement,
     Dynamics,
     EmbeddingMap,
-    Separation,
-    Silhouettes,
     Similarity,
 )
 from memviz.maps.scope import Scope
 from memviz.maps.similarity import SimilarityTask
 from memviz.maps.table import COLUMNS, figures_of, table_of
-from memviz.maps.task import MOST_POINTS, N_POINTS, REDUCERS, MapTask, spread_steps
+from memviz.maps.task import MOST_POINTS, N_POINTS, MapTask, spread_steps
 
 __all__ = [
     "COLUMNS",
     "GROUPS",
-    "LAST_CONTEXT",
     "MEASURES",
     "MOST_POINTS",
     "NO_GROUPS",
     "N_POINTS",
     "PAIRS",
-    "REDUCERS",
     "STATES",
     "VARIANTS",
-    "Agreement",
     "Dynamics",
     "DynamicsTask",
     "EmbeddingMap",
     "MapTask",
     "Scope",
-    "Separation",
-    "Silhouettes",
     "Similarity",
     "SimilarityTask",
     "dynamics_table",

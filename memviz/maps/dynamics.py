@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryFile
 
 import numpy as np
@@ -17,6 +18,7 @@ from memviz.maps.records import GROUPS, LAST_CONTEXT, MEASURES, PAIRS, STATES, V
 from memviz.maps.scope import Scope, ScopedTask
 from memviz.population.intervals import percentiles
 from memviz.records import BEFORE_NORM
+from memviz.sweeps.using import using
 from memviz.tasks.base import Context, Report
 
 _NORMS = ("norm", "norm_low", "norm_high")
@@ -51,7 +53,8 @@ class DynamicsTask(ScopedTask[Dynamics]):
     def compute(self, cards: Sequence[Card], context: Context) -> Dynamics:
         chosen = choose(self.scope, self.scope.sweep(), self.model, MOST_ROWS)
         layers = together(cards[0], BEFORE_NORM)
-        with TemporaryFile(dir=context.settings.cache) as file:
+        used = using(context.settings, Path(self.scope.folder))
+        with used, TemporaryFile(dir=context.settings.cache) as file:
             read = batches(chosen, layers, context)
             index = self.scope.k + np.arange(LAST_CONTEXT, self.scope.m)
             states = kept_states(read, len(chosen.places), index, layers, file)

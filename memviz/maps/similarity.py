@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from memviz.measures.geometry import (
     linear_cka,
     representational_similarity,
 )
+from memviz.sweeps.using import using
 from memviz.tasks.base import Context
 
 N_SIMILAR_STEPS = 4
@@ -66,6 +68,10 @@ class SimilarityTask(ScopedTask[Similarity]):
             checked_layer(card, layer)
 
     def compute(self, cards: Sequence[Card], context: Context) -> Similarity:
+        with using(context.settings, Path(self.scope.folder)):
+            return self._compared(cards, context)
+
+    def _compared(self, cards: Sequence[Card], context: Context) -> Similarity:
         sweep, states, rows = self.scope.sweep(), [], []
         for card, wanted in zip(cards, self.layers, strict=True):
             layer = checked_layer(card, wanted)

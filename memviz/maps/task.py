@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from memviz.maps.records import LAST_CONTEXT, EmbeddingMap, Silhouettes
 from memviz.maps.scope import Scope, ScopedTask, check_seed
 from memviz.measures.geometry import silhouette
 from memviz.records import BEFORE_NORM
+from memviz.sweeps.using import using
 from memviz.tasks.base import Context, Say
 
 REDUCERS = ("pca", "umap")
@@ -95,7 +97,8 @@ class MapTask(ScopedTask[EmbeddingMap]):
             )
         if self.reducer == "umap":
             warm_up()  # it compiles while states are read
-        return self._made(chosen, card, layer, context)
+        with using(context.settings, Path(self.scope.folder)):
+            return self._made(chosen, card, layer, context)
 
     def _made(self, chosen: Chosen, card: Card, layer: int, context: Context) -> EmbeddingMap:
         steps, n = np.array(self.steps, np.int32), len(chosen.places)

@@ -1,8 +1,9 @@
-"""What a sweep says of a population: curves, transitions between models, boundaries, and the evidence drawn from them.
+"""What a sweep says of a population: curves, transitions between models, boundaries.
 
-Pure functions of a sweep's tables; no torch, no Streamlit. A *unit* is a group of near-duplicate rows (column `group`):
-intervals are 95 %, over units. Shares: Wilson. Means, differences, slopes: percentile bootstrap, the same seed giving
-the same resamples, so that what is computed on the same rows is paired.
+Pure functions of a sweep's tables, but for `ngrams.py`, which counts in an index and keeps the counts in the store, and
+`first_view.py`, which reads tables that ship. No torch, no Streamlit. A *unit* is a group of near-duplicate rows
+(column `group`): intervals are 95 %, over units. Shares: Wilson. Means, differences, slopes: percentile bootstrap, the
+same seed giving the same resamples, so that what is computed on the same rows is paired.
 
     sweep = read_sweep(folder)                                  # memviz.sweeps
     rows = Filters(domains=("verse",)).apply(sweep.sequences)
@@ -14,7 +15,7 @@ the same resamples, so that what is computed on the same rows is paired.
     curve = boundary_curves(aligned, "entropy_free_running")
 """
 
-from memviz.population.aligned import GROUPS, QUANTITIES, Aligned, align, members
+from memviz.population.aligned import GROUPS, Aligned, align, members
 from memviz.population.boundary import boundary_curves, boundary_differences
 from memviz.population.curves import (
     context_points,
@@ -27,7 +28,7 @@ from memviz.population.curves import (
 )
 from memviz.population.filters import Choices, Filters, choices
 from memviz.population.fits import SizeFit, size_fits
-from memviz.population.intervals import Estimate, estimate, resampled_sums, wilson
+from memviz.population.intervals import Estimate, wilson
 from memviz.population.ngrams import CountTask, Frequencies, FrequencyTask
 from memviz.population.transitions import Transition, memorized_only_by, rows_of_cell, transition, transitions
 from memviz.population.weighting import POPULATIONS, Population, covered, row_weights, strata_of
@@ -35,7 +36,6 @@ from memviz.population.weighting import POPULATIONS, Population, covered, row_we
 __all__ = [
     "GROUPS",
     "POPULATIONS",
-    "QUANTITIES",
     "Aligned",
     "Choices",
     "CountTask",
@@ -54,12 +54,10 @@ __all__ = [
     "continuation_points",
     "covered",
     "difference",
-    "estimate",
     "labels_of",
     "members",
     "memorized_only_by",
     "parameters_of",
-    "resampled_sums",
     "row_weights",
     "rows_of_cell",
     "size_fits",

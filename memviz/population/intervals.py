@@ -37,22 +37,19 @@ class Estimate:
 STRATUM = 2**40
 """A unit's number is its group of near-duplicates plus its stratum times this; stratum 0 is no stratum of its own."""
 _LEAST = 2
-"""Units of a stratum, at least, that say how much it varies; smaller ones are drawn together."""
+"""Units of a stratum, at least, that say how much it varies; smaller strata are drawn together."""
 
 
 def design_units(group: np.ndarray, *by: np.ndarray) -> np.ndarray:
     """(n,) int64 units of n rows from their (n,) groups of near-duplicates, stratified by further (n,) columns.
 
-    A group is of the stratum of its first row. Rows whose columns are missing, and groups whose stratum has fewer
-    than 2, are of stratum 0.
+    A group is of the stratum of its first row. Rows whose columns are missing are of stratum 0.
     """
     table = pd.DataFrame({str(i): values for i, values in enumerate(by)})
     numbered = table.groupby(list(table.columns), dropna=True, sort=True).ngroup()
     stratum = numbered.fillna(-1).to_numpy(np.int64) + 1
     names, first, place = np.unique(np.asarray(group, np.int64), return_index=True, return_inverse=True)
-    of_group = stratum[first]
-    of_group[np.bincount(of_group)[of_group] < _LEAST] = 0
-    return (names + STRATUM * of_group)[place]
+    return (names + STRATUM * stratum[first])[place]
 
 
 def design_effect(member: np.ndarray, units: np.ndarray) -> float:
@@ -90,6 +87,8 @@ def resampled_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_R
     sums = np.add.reduceat(np.asarray(values, np.float64)[order], starts, axis=0) if n_units else values
     found = np.zeros((n_resamples, values.shape[1]))
     strata = units[order][starts] // STRATUM
+    names, size = np.unique(strata, return_counts=True)
+    strata[np.isin(strata, names[size < _LEAST])] = 0
     for i, stratum in enumerate(np.unique(strata)):
         here = np.flatnonzero(strata == stratum)
         n, at = len(here), 0

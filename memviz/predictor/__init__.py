@@ -14,30 +14,25 @@ No torch outside functions, no Streamlit. docs/predictor.md defines settings, me
 
 from memviz.predictor.applying import objection, predict, predict_context
 from memviz.predictor.baselines import METHODS
-from memviz.predictor.data import PARTS, PredictorData, part_of
+from memviz.predictor.data import PredictorData
 from memviz.predictor.evaluation import METRICS
 from memviz.predictor.known import Known, epochs_of, known_predictors, predictors_for, read_known
-from memviz.predictor.presets import PRESETS, SETTINGS
-from memviz.predictor.tables import TABLES, Tables
-from memviz.predictor.task import FitTask, expected_seconds, fit_task
+from memviz.predictor.presets import SETTINGS
+from memviz.predictor.tables import TABLES
+from memviz.predictor.task import FitTask, fit_task
 
 __all__ = [
     "METHODS",
     "METRICS",
-    "PARTS",
-    "PRESETS",
     "SETTINGS",
     "TABLES",
     "FitTask",
     "Known",
     "PredictorData",
-    "Tables",
     "epochs_of",
-    "expected_seconds",
     "fit_task",
     "known_predictors",
     "objection",
-    "part_of",
     "predict",
     "predict_context",
     "predictors_for",

@@ -29,6 +29,7 @@ from memviz.store import request_hash
 from memviz.sweeps.progress import duration
 from memviz.sweeps.results import Sweep, read_sweep
 from memviz.sweeps.task import AT
+from memviz.sweeps.using import using
 from memviz.tasks.base import Context, Device, Task, versioned_hash
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ class FitTask(Task[Known]):
     def compute(self, cards: Sequence[Card], context: Context) -> Known:
         """The checkpoint of the last epoch is left where it is given up."""
         folder = self.folder(context.settings)
-        _fit_into(folder, self, context)
+        with using(context.settings, Path(self.sweep)):
+            _fit_into(folder, self, context)
         return read_known(folder)
 
     def keep(self, key: str, record: Known, cards: Sequence[Card], context: Context) -> Known:

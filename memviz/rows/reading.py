@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -93,8 +93,12 @@ def opened(file: File) -> BinaryIO:
     codec = PACKED.get(file.path.suffix.lower())
     if codec is None:
         return io.BufferedReader(raw)
-    unpacked = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec)
-    return io.BufferedReader(_Capped(file.path, unpacked))
+    return unpacked(file.path, raw, codec)
+
+
+def unpacked(path: Path, packed: Any, codec: str) -> BinaryIO:
+    """The bytes that are packed in a stream by "gzip" or "zstd", up to `MOST_UNPACKED`; InputError beyond."""
+    return io.BufferedReader(_Capped(path, pa.CompressedInputStream(pa.PythonFile(packed, "r"), codec)))
 
 
 class _Capped(io.RawIOBase):

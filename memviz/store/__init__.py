@@ -3,8 +3,7 @@
 `keys.py` names them, `index.py` keeps the rows, `files.py` the arrays, `results.py` puts the two together as `Store`.
 """
 
-from memviz.store.answers import Finding, StoredRequest, StoreStats
 from memviz.store.keys import request_hash
 from memviz.store.results import Store
 
-__all__ = ["Finding", "Store", "StoreStats", "StoredRequest", "request_hash"]
+__all__ = ["Store", "request_hash"]

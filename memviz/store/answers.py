@@ -31,6 +31,16 @@ class StoredRequest:
 
 
 @dataclass(frozen=True)
+class Pin:
+    key: str
+    n_bytes: int
+    about: dict[str, Any]
+    """What the store keeps beside the arrays."""
+    created: float
+    """Seconds since 1970, UTC."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something `Store.verify` found wrong, and what was done about it."""
 

@@ -16,28 +16,13 @@ from filelock import FileLock
 
 from memviz.errors import Failure
 from memviz.store.files import refusal
+from memviz.store.schema import FORMAT, is_readable, make, migrate
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-"""Raised when the tables below change. An older index is set aside (results are a cache); a newer one is refused,
-because the newer memviz that wrote it may still be using the folder."""
 BUSY_SECONDS = 30.0
 ATTEMPTS = 5
-SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE results (
-    key TEXT PRIMARY KEY, blob TEXT NOT NULL, n_bytes INTEGER NOT NULL, meta TEXT NOT NULL,
-    pinned INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, last_used REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX results_by_blob ON results (blob, n_bytes);
-CREATE INDEX results_by_use ON results (pinned, last_used);
-CREATE TABLE requests (key TEXT PRIMARY KEY, request TEXT NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX requests_by_age ON requests (created);
-PRAGMA user_version = {FORMAT};
-COMMIT;
-"""
 _TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('results', 'requests')"
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
@@ -201,20 +186,27 @@ class Index:
                 raise
             connection, version = self._connect("mode=ro&immutable=1")  # a full or read-only disk can still be read
             identity = None
-        if version == FORMAT:
+        if version == FORMAT or (self.readonly and is_readable(version)):
             if self.readonly and connection.execute(_TABLES).fetchone()[0] != 2:  # a view could run without an end
                 connection.close()
                 raise Failure(f"the index in {self.root} is none of memviz's: leave this store out")
             if self.readonly and self._has_log():
                 self._warn(f"{self.root} was not closed by its last writer; `memviz store verify` there completes it")
             return Opened(connection, identity)
-        connection.close()
         if version > FORMAT or self.readonly:
+            connection.close()
             raise Failure(
                 f"the index in {self.root} has format {version} and this memviz reads {FORMAT}; "
                 "update memviz or set MEMVIZ_CACHE to another folder"
             )
-        self._create()
+        try:
+            self._create()
+        except (OSError, sqlite3.Error):
+            if reading and is_readable(version):  # a full or read-only disk, or a writer that takes its time
+                return Opened(connection, None)
+            connection.close()
+            raise
+        connection.close()
         return self._open(create, reading)
 
     def _connect(self, mode: str) -> tuple[sqlite3.Connection, int]:
@@ -231,7 +223,7 @@ class Index:
             raise
 
     def _create(self) -> None:
-        """An index of this format at `path`; one of an older format is set aside."""
+        """An index of this format at `path`: made, or made of an older one. What is none of memviz's is set aside."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock():
             connection, version = self._connect("mode=rwc")
@@ -239,13 +231,14 @@ class Index:
                 if version == FORMAT:
                     return
                 if not version and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    connection.execute("PRAGMA journal_mode = WAL")
-                    connection.executescript(SCHEMA)
-                    return
+                    return make(connection)
+                if is_readable(version):
+                    log.info("the index in %s of format %d becomes one of format %d", self.root, version, FORMAT)
+                    return migrate(connection, version)
             finally:
                 connection.close()
             identity = self.identity()
-        self.set_aside(identity, f"the index has the older format {version}")
+        self.set_aside(identity, f"the index is none of memviz's (format {version})")
         self._create()
 
     def _lock(self) -> FileLock:

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memviz.errors import Failure, InputError
-from memviz.store.answers import Finding, StoredRequest, StoreStats
+from memviz.store.answers import Finding, Pin, StoredRequest, StoreStats
 from memviz.store.files import Files, content_name, decode, encode, refusal, remove_folder
 from memviz.store.index import ATTEMPTS, BUSY_SECONDS, Index
 from memviz.store.keys import canonical_json, checked_key, checked_prefix
+from memviz.store.schema import SUM, count_anew, next_use, total_of
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,14 @@ class Store:
         self._set_pinned(key, True)
 
     def unpin(self, key: str) -> None:
+        """Let a result go when it is the least recently used."""
         self._set_pinned(checked_key(key), False)
+
+    def pins(self) -> list[Pin]:
+        """What is kept from eviction, newest first."""
+        query = "SELECT key, n_bytes, meta, created FROM results WHERE pinned = 1 ORDER BY created DESC"
+        rows: list[tuple[str, int, str, float]] = self._index.read(lambda c: c.execute(query).fetchall(), [])
+        return [Pin(key, n_bytes, json.loads(meta), created) for key, n_bytes, meta, created in rows]
 
     def delete(self, key: str) -> bool:
         """Remove one result, pinned or not; False where there is none. Layers are never changed."""
@@ -121,7 +129,7 @@ class Store:
                 "SELECT count(*), coalesce(sum(pinned), 0) FROM results"
             ).fetchone()
             n_requests = connection.execute("SELECT count(*) FROM requests").fetchone()[0]
-            return n_results, n_pinned, n_requests, self._n_bytes(connection)
+            return n_results, n_pinned, n_requests, connection.execute(SUM).fetchone()[0]
 
         n_results, n_pinned, n_requests, n_bytes = self._index.read(work, (0, 0, 0, 0))
         layers = tuple(index.root for index, _ in self._stores if index.readonly)
@@ -144,7 +152,7 @@ class Store:
             if self._files.read(blob, n_bytes) is None and self._recheck(blob, n_bytes) is None:
                 findings.append(Finding(blob, "was damaged or missing; its results have to be computed again"))
         if self._files.folder.exists():  # an index that was set aside leaves files without rows
-            findings += self._index.write(self._remove_orphans)
+            findings += self._index.write(self._remove_orphans) + self._index.write(count_anew)
         self._index.read(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone(), None)
         return findings
 
@@ -196,12 +204,17 @@ class Store:
         values = connection.execute(query, (key,)).fetchone()
         row = None if values is None else _Row(*values)
         now = time.time()
-        if touch and row is not None and now - row.last_used > TOUCH_SECONDS:
+        if touch and row is not None and abs(now - row.last_used) > TOUCH_SECONDS:  # the clock may have stepped back
             connection.execute("PRAGMA busy_timeout = 0")  # reading waits for no writer
             try:
-                connection.execute("UPDATE results SET last_used = ? WHERE key = ?", (now, key))
+                connection.execute("BEGIN IMMEDIATE")
+                use = next_use(connection)
+                connection.execute("UPDATE results SET last_used = ?, used = ? WHERE key = ?", (now, use, key))
+                connection.execute("COMMIT")
             except sqlite3.OperationalError as error:
                 log.debug("use of %s not noted: %s", key, error)
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
             connection.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_SECONDS)}")
         return row
 
@@ -216,16 +229,16 @@ class Store:
     def _insert(self, connection: sqlite3.Connection, key: str, row: _Row) -> None:
         if not self._files.path(row.blob).exists():  # another process removed it before this row could protect it
             raise FileNotFoundError(self._files.path(row.blob))
-        replaced = connection.execute("SELECT blob, n_bytes FROM results WHERE key = ?", (key,)).fetchall()
+        gone = "DELETE FROM results WHERE key = ? RETURNING blob, n_bytes, pinned"
+        replaced = connection.execute(gone, (key,)).fetchall()
+        pinned = any(each[2] for each in replaced)
         connection.execute(
-            "INSERT INTO results VALUES (:key, :blob, :n_bytes, :meta, 0, :last_used, :last_used) "
-            "ON CONFLICT (key) DO UPDATE SET "
-            "blob = :blob, n_bytes = :n_bytes, meta = :meta, created = :last_used, last_used = :last_used",
-            {"key": key, **row._asdict()},
+            "INSERT INTO results VALUES (:key, :blob, :n_bytes, :meta, :pinned, :last_used, :last_used, :used)",
+            {"key": key, **row._asdict(), "pinned": pinned, "used": next_use(connection)},
         )
-        self._remove_unused(connection, replaced)
-        excess = self._n_bytes(connection) - self.limit
-        oldest = "SELECT key FROM results WHERE pinned = 0 AND key != ? ORDER BY last_used, key LIMIT 1"
+        self._remove_unused(connection, [each[:2] for each in replaced])
+        excess = total_of(connection) - self.limit
+        oldest = "SELECT key FROM results WHERE pinned = 0 AND key != ? ORDER BY used, key LIMIT 1"
         while excess > 0 and (victim := connection.execute(oldest, (key,)).fetchone()):
             excess -= self._remove(connection, "key = ?", victim)[1]
 
@@ -281,11 +294,6 @@ class Store:
             problem = "removed" if old else "left, since it is younger than an hour"
             findings.append(Finding(path.name, f"no result needs this file; {problem}"))
         return findings
-
-    @staticmethod
-    def _n_bytes(connection: sqlite3.Connection) -> int:
-        query = "SELECT coalesce(sum(n_bytes), 0) FROM (SELECT DISTINCT blob, n_bytes FROM results)"
-        return connection.execute(query).fetchone()[0]
 
     def _set_pinned(self, key: str, pinned: bool) -> None:
         self._index.change(lambda c: c.execute("UPDATE results SET pinned = ? WHERE key = ?", (pinned, key)), None)

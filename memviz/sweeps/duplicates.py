@@ -16,10 +16,10 @@ from memviz.errors import InputError
 
 WINDOW = 16
 """Rows that share this many tokens in a row count as near-duplicates."""
-AT_ONCE = 2**21
+AT_ONCE = 2**20
 """Hashes that are sorted in memory before they are written."""
-IN_BUCKET = 2**22
-"""Hashes of a bucket, about."""
+IN_BUCKET = 2**20
+"""Hashes of a bucket, at most about: no more than are sorted at once before, so that memory is the same throughout."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIERS = np.random.default_rng(0).integers(1, 2**63, WINDOW, np.uint64) * np.uint64(2) + np.uint64(1)
 Block = tuple[np.ndarray, np.ndarray]
@@ -50,12 +50,12 @@ def hashes_of(ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndar
 def near_duplicate_groups(
     blocks: Iterable[Block], n: int, n_windows: int, folder: Path, watch: Callable[[float], None] = lambda part: None
 ) -> np.ndarray:
-    """(n,) int64, a file of `folder`: for each row the smallest row it is joined with.
+    """(n,) whole numbers, a file of `folder`: for each row the smallest row it is joined with.
 
     `n_windows` is about how many runs the rows have. `watch` is told how much is done, from 0 to 1. Raises InputError
     where the disk has no room, OSError.
     """
-    label = np.memmap(folder / "labels", np.int64, "w+", shape=(n,))
+    label = np.memmap(folder / "labels", np.int32 if n < 2**31 else np.int64, "w+", shape=(n,))
     for start in range(0, n, AT_ONCE):
         label[start : start + AT_ONCE] = np.arange(start, min(n, start + AT_ONCE))
     buckets = _Buckets(folder, n, n_windows)
@@ -112,9 +112,10 @@ class _Buckets:
     """Hashes with their rows on disk, by the first bits of the hash."""
 
     def __init__(self, folder: Path, n_rows: int, n_windows: int) -> None:
-        self.folder, self._row_type = folder, np.dtype(np.uint32 if n_rows < 2**32 else np.int64)
+        self.folder = folder
+        self._entry = np.dtype([("hash", np.uint64), ("row", np.uint32 if n_rows < 2**32 else np.int64)])
         self._bits = max(0, (n_windows // IN_BUCKET).bit_length())
-        needed, free = n_windows * (8 + self._row_type.itemsize), shutil.disk_usage(folder).free
+        needed, free = n_windows * self._entry.itemsize, shutil.disk_usage(folder).free
         if needed > free:
             raise InputError(
                 f"finding near-duplicates among {n_rows:,} rows takes about {needed / 1e9:.1f} GB in {folder.parent}; "
@@ -127,24 +128,21 @@ class _Buckets:
 
     def add(self, hashes: np.ndarray, rows: np.ndarray) -> None:
         """Rising hashes."""
-        ends = (
-            np.searchsorted(hashes >> np.uint64(64 - self._bits), np.arange(self.n), "right")
-            if self._bits
-            else [len(hashes)]
-        )
+        entries = np.empty(len(hashes), self._entry)
+        entries["hash"], entries["row"] = hashes, rows
+        last = np.arange(1, self.n, dtype=np.uint64) << np.uint64(
+            64 - self._bits or 1
+        )  # none where there is one bucket
         start = 0
-        for bucket, end in enumerate(ends):
+        for bucket, end in enumerate([*np.searchsorted(hashes, last).tolist(), len(hashes)]):
             if end > start:
-                for name, values in (("hashes", hashes), ("rows", rows.astype(self._row_type))):
-                    with (self.folder / f"{name}-{bucket}").open("ab") as file:
-                        file.write(values[start:end].data)
+                with (self.folder / f"bucket-{bucket}").open("ab") as file:
+                    file.write(entries[start:end].data)
             start = end
 
     def take(self, bucket: int) -> tuple[np.ndarray, np.ndarray]:
         """What is in a bucket, which is emptied."""
-        found = []
-        for name, kind in (("hashes", np.dtype(np.uint64)), ("rows", self._row_type)):
-            path = self.folder / f"{name}-{bucket}"
-            found.append(np.fromfile(path, kind) if path.exists() else np.zeros(0, kind))
-            path.unlink(missing_ok=True)
-        return found[0], found[1]
+        path = self.folder / f"bucket-{bucket}"
+        entries = np.fromfile(path, self._entry) if path.exists() else np.empty(0, self._entry)
+        path.unlink(missing_ok=True)
+        return entries["hash"], entries["row"]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from memviz import disk
 from memviz.catalog import Card, find_model, read_card
 from memviz.demo.suite import SUITE_FOLDER
 from memviz.errors import InputError
 from memviz.settings import Settings
+from memviz.store.files import remove_folder
 from memviz.store.keys import HASH
-from memviz.sweeps.results import MANIFEST, Sweep, read_sweep
+from memviz.sweeps.results import MANIFEST, MOST_CHARACTERS, NAME, Sweep, read_sweep
 from memviz.sweeps.rowset import file_times
-from memviz.sweeps.running import run_sweep
+from memviz.sweeps.running import folder_held, run_sweep
 from memviz.sweeps.task import SweepRequest
+from memviz.sweeps.using import in_use
 from memviz.tasks.base import ENGINE, Context, Device, Task
 
 SHIPPED = SUITE_FOLDER / "sweep"
@@ -111,3 +114,46 @@ def unfinished(settings: Settings) -> list[str]:
     """Hashes of sweeps that were begun in the cache and have no result yet, newest first."""
     folders = newest_first((settings.cache / "sweeps").glob("*/"))
     return [path.name for path in folders if HASH.fullmatch(path.name) and not (path / MANIFEST).exists()]
+
+
+def find_kept(name: str, settings: Settings) -> Sweep:
+    """The kept sweep of a name, or of the first 8 characters of its hash or more. Raises InputError: none, several."""
+    found = [each for each in kept_sweeps(settings) if each.folder != SHIPPED]
+    fits = [each for each in found if name == each.name or (len(name) >= 8 and each.folder.name.startswith(name))]
+    if len(fits) != 1:
+        many = "several kept sweeps are" if fits else "no kept sweep is"
+        raise InputError(f"{many} called {name[:64]!r}: give a name or the beginning of a hash of `memviz sweeps list`")
+    return fits[0]
+
+
+def rename_sweep(sweep: Sweep, name: str, settings: Settings) -> None:
+    """Call a kept sweep so; an empty name takes it away. Raises InputError for a name of no use, Failure."""
+    name = name.strip()
+    if len(name) > MOST_CHARACTERS or not name.isprintable():
+        raise InputError(f"the name {name[:MOST_CHARACTERS]!r} cannot be used: give up to {MOST_CHARACTERS} characters")
+    if name and any(each.name == name and each.folder != sweep.folder for each in kept_sweeps(settings)):
+        raise InputError(f"another kept sweep is called {name!r}: take another name")
+    with _unused(sweep, settings):
+        disk.write_text(sweep.folder / NAME, name)
+
+
+def delete_sweep(sweep: Sweep, settings: Settings) -> int:
+    """Delete a kept sweep; the bytes freed. Raises InputError where a job of any process uses it, Failure."""
+    with _unused(sweep, settings), disk.refusing(sweep.folder):
+        n_bytes = sum(path.stat().st_size for path in sweep.folder.iterdir())
+        (sweep.folder / MANIFEST).unlink(missing_ok=True)  # from here on it is none
+        remove_folder(sweep.folder)
+        return n_bytes
+
+
+@contextmanager
+def _unused(sweep: Sweep, settings: Settings) -> Iterator[None]:
+    """Hold a kept sweep's folder. Raises InputError where it is no kept one, or in use."""
+    if sweep.folder.parent != settings.cache / "sweeps":
+        raise InputError(f"{sweep.folder} is none of the cache's sweeps: look after its folder yourself")
+    if any(each.get("folder") == str(sweep.folder.resolve()) for each in in_use(settings)):
+        raise InputError(
+            f"a running job uses the sweep {sweep.name or sweep.folder.name[:16]}: wait for it, or stop it"
+        )
+    with folder_held(sweep.folder):
+        yield

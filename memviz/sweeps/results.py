@@ -19,7 +19,9 @@ from memviz.errors import InputError
 from memviz.store.keys import record_of
 from memviz.sweeps.task import SweepRequest
 
-MANIFEST = "manifest.json"
+MANIFEST, NAME = "manifest.json", "name.txt"
+MOST_CHARACTERS = 60
+"""Of a sweep's name."""
 FORMAT = 2
 TABLES = ("rows", "sequences", "positions")
 BLOCK_ROWS = 2**16
@@ -43,6 +45,14 @@ class Sweep:
         if model not in found:
             raise InputError(f"{self.folder} has no model {model!r}: it has {', '.join(found)}")
         return str(found[model])
+
+    @property
+    def name(self) -> str:
+        """What a user calls it, empty where nobody named it."""
+        try:
+            return (self.folder / NAME).read_text("utf-8").strip()[:MOST_CHARACTERS]
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     @cached_property
     def rows(self) -> pd.DataFrame:

@@ -139,7 +139,8 @@ def row_set_from(request: dict[str, Any]) -> RowSet:
         raise InputError(f"this row set cannot be read by this version of memviz ({error})") from None
 
 
-def _file(name: str, settings: Settings) -> Path:
+def file_of(name: str, settings: Settings) -> Path:
+    """Where a row set of that name is kept. Raises InputError for what is no name."""
     if not _NAME.fullmatch(name):
         raise InputError(
             f"{name[:100]!r} is no name for a row set: use up to 80 letters, digits, spaces, dots, - and _"
@@ -147,10 +148,10 @@ def _file(name: str, settings: Settings) -> Path:
     return settings.cache / "row-sets" / f"{name}.json"
 
 
-def save_row_set(name: str, row_set: RowSet, settings: Settings, note: str = "") -> None:
+def save_row_set(name: str, row_set: RowSet, settings: Settings, note: str = "", created: str | None = None) -> None:
     """Keep a row set under a name, in place of the one that had it. Raises InputError for a name, Failure."""
-    path = _file(name, settings)
-    created = datetime.now(UTC).isoformat(timespec="seconds")
+    path = file_of(name, settings)
+    created = created or datetime.now(UTC).isoformat(timespec="seconds")
     content = {"format": FORMAT, "name": name, "note": note, "created": created, "rows": row_set.request()}
     disk.write_text(path, json.dumps(content, indent=1))
 
@@ -168,11 +169,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 def read_row_set(name: str, settings: Settings) -> RowSet:
     """The row set of a name. Raises InputError where there is none."""
-    path = _file(name, settings)
+    return saved(name, settings)["rows"]
+
+
+def saved(name: str, settings: Settings) -> dict[str, Any]:
+    """Name, note, created and rows of a saved row set. Raises InputError where there is none."""
+    path = file_of(name, settings)
     if not path.is_file():
         known = ", ".join(repr(each["name"]) for each in row_sets(settings)) or "none"
         raise InputError(f"there is no file and no saved row set {name!r}; saved are: {known}")
-    return _read(path)["rows"]
+    return _read(path)
 
 
 def row_sets(settings: Settings) -> list[dict[str, Any]]:
@@ -184,8 +190,3 @@ def row_sets(settings: Settings) -> list[dict[str, Any]]:
         except InputError:
             continue
     return found
-
-
-def delete_row_set(name: str, settings: Settings) -> None:
-    """Forget a saved row set; nothing happens where there is none."""
-    _file(name, settings).unlink(missing_ok=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,8 +25,9 @@ from memviz.store.keys import request_of
 from memviz.sweeps.plan import Condition, Plan, n_needed, plan
 from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
 from memviz.sweeps.progress import SECONDS_BETWEEN, duration
-from memviz.sweeps.results import MANIFEST, Sweep, TableFile, read_sweep, table_file, write_manifest
+from memviz.sweeps.results import MANIFEST, NAME, Sweep, TableFile, read_sweep, table_file, write_manifest
 from memviz.sweeps.rowset import SUITE, file_times
+from memviz.sweeps.survey import SurveyTask
 from memviz.sweeps.tables import (
     POSITION_COLUMNS,
     ROW_COLUMNS,
@@ -39,7 +38,8 @@ from memviz.sweeps.tables import (
     sequences,
 )
 from memviz.sweeps.task import SweepRequest, sweep_command
-from memviz.tasks.base import ENGINE, Context, Device, Task, answer, ready, result_key
+from memviz.sweeps.using import using
+from memviz.tasks.base import ENGINE, Context, answer, ready
 from memviz.tasks.trace import tokenizer_of
 from memviz.tokenizer import Tokenizer
 
@@ -59,7 +59,7 @@ def run_sweep(task: SweepRequest, context: Context, folder: Path, batch: int = B
         raise InputError(f"a batch of {batch} rows was asked for: give at least 1")
     cards = [ready(name, context) for name in task.models]
     tokenizer = _tokenizer(task, cards, context.settings)
-    with _folder_held(folder):
+    with folder_held(folder), using(context.settings, folder, task.rows):
         return _Run(task, context, folder, cards, tokenizer, batch).run()
 
 
@@ -84,7 +84,7 @@ def _tokenizer(task: SweepRequest, cards: list[Card], settings: Settings) -> Tok
 
 
 @contextmanager
-def _folder_held(folder: Path) -> Iterator[None]:
+def folder_held(folder: Path) -> Iterator[None]:
     """Hold an output folder against other processes. Raises InputError where it is in use or holds other things."""
     if folder.exists() and (not folder.is_dir() or not _may_be_used(folder)):
         raise InputError(f"{folder} holds something other than a sweep: name a new folder")
@@ -103,47 +103,8 @@ def _folder_held(folder: Path) -> Iterator[None]:
 
 def _may_be_used(folder: Path) -> bool:
     names = {path.name for path in folder.iterdir()}
-    ours = {MANIFEST, MALFORMED, ROWS, "sequences.parquet", "positions.parquet"}
+    ours = {MANIFEST, MALFORMED, NAME, ROWS, "sequences.parquet", "positions.parquet"}
     return all(name in ours or name.startswith(".") for name in names)
-
-
-@dataclass(frozen=True)
-class SurveyTask(Task[Survey]):
-    """What one model says of a batch of prompts; part of a sweep, kept for other sweeps that ask the same."""
-
-    kind = "survey"
-    record = Survey
-    card: Card
-    dtype: str
-    prompts: Prompts
-
-    @property
-    def model(self) -> str:
-        return self.card.name
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """The sweep has got it ready."""
-        return ()
-
-    def request(self) -> dict[str, Any]:
-        return {"task": self.kind, "model": self.model}
-
-    def key(self, cards: Sequence[Card], device: Device) -> str:
-        """The very tokens asked, in place of how they were chosen."""
-        context_ids, truth = self.prompts.context_ids, self.prompts.continuation_ids
-        assert truth is not None
-        digest = hashlib.sha256(str((context_ids.shape, truth.shape)).encode())
-        digest.update(context_ids.tobytes() + truth.tobytes())
-        asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "prompts": digest.hexdigest()}
-        return result_key(asked, self.dtype, device)
-
-    def compute(self, cards: Sequence[Card], context: Context) -> Survey:
-        """The device is held for one batch only, so that others who want it wait no longer than that."""
-        from memviz.engine.tracing import survey
-
-        loaded, noise = context.loaded(self.card, self.dtype)
-        return survey(loaded, self.prompts, noise, context.report)
 
 
 class _Run:

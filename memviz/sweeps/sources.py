@@ -10,6 +10,8 @@ import numpy as np
 from memviz.demo.stream import TrainingData
 from memviz.demo.suite import read_data
 from memviz.errors import InputError
+from memviz.rows.kept import ROWS as DATA_ROWS
+from memviz.rows.kept import read_data_set
 from memviz.rows.layout import File, Note, Record, Refuse, Unusable, windows
 from memviz.rows.reading import read_records
 from memviz.rows.splitting import blocks_of, texts_of, with_ids
@@ -37,11 +39,18 @@ class Source:
         """How much has been read, from 0 to 1."""
         return self._where() if self.rows.source == SUITE else self._file.where()
 
+    def _named(self) -> None:
+        """Say which data set the rows are of, where they are of one."""
+        about = read_data_set(self.rows.path.parent) if self.rows.path.name == DATA_ROWS else None
+        if about is not None:
+            self._say(about.said)
+
     def blocks(self, workers: Workers) -> Iterator[list[tuple[Record, Fact]]]:
         """The rows in order, several together. Raises InputError where the file as a whole cannot be read."""
         if self.rows.source == SUITE:
             yield from self._suite()
             return
+        self._named()
         for records, ids in workers.map(split, blocks_of(read_records(self._file)), texts_of):
             found = list(self._numbered(records, ids))
             if found:

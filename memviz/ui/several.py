@@ -18,7 +18,6 @@ from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks.base import Task
 from memviz.tasks.ladder import Choice, LadderTask, Reader, ascending, choices
-from memviz.tasks.lens import LensTask
 from memviz.tasks.trace import TraceTask
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.answers import stored
@@ -32,7 +31,7 @@ PAGE = "compare"
 """What the keys of the widgets begin with on both pages."""
 HAND = "Chosen by hand"
 LINK = PageLink(PAGE, ("choice", "models", *INPUTS), "comparison", LadderTask)
-K = TypeVar("K", TraceTask, LensTask)
+K = TypeVar("K", bound=Task[Any])
 R = TypeVar("R")
 W = TypeVar("W", bound="ModelRow[Any, Any]")
 

@@ -18,8 +18,8 @@ from memviz.gallery import GALLERY
 
 
 @pytest.fixture(scope="module")
-def small() -> TrainingData:
-    return make(SMOKE)[0]
+def small(texts: Path) -> TrainingData:
+    return make(SMOKE, texts)[0]
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def test_buckets_get_their_rows_by_domain_and_held_out_rows_come_from_the_pool()
         assign(domain, pool, {0: 60}, np.random.default_rng(0))
 
 
-def test_assignment_is_random_and_decided_by_its_seed(small: TrainingData) -> None:
-    again, other = make(SMOKE)[0], make(replace(SMOKE, assignment_seed=1))[0]
+def test_assignment_is_random_and_decided_by_its_seed(small: TrainingData, texts: Path) -> None:
+    again, other = make(SMOKE, texts)[0], make(replace(SMOKE, assignment_seed=1), texts)[0]
     assert (again.order == small.order).all() and (again.bucket == small.bucket).all()
     assert len(other.order) == len(small.order) and (other.order != small.order).any()
 

@@ -77,9 +77,21 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, mon
     assert losses[0] == losses[1] and len(losses[0]) == 10
 
 
+ON_FEW_TEXTS = """
+import runpy
+from pathlib import Path
+from memviz.demo import making
+make, texts = making.make, Path({texts!r})
+making.make = lambda recipe: make(recipe, texts)
+runpy.run_module("memviz.demo", run_name="__main__")
+"""
+"""`python -m memviz.demo`, but for the texts."""
+
+
 @pytest.mark.slow
-def test_the_smoke_recipe_makes_a_whole_suite(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "memviz.demo", "--smoke", "--out", tmp_path / "suite", "--work", tmp_path / "work"]
+def test_the_smoke_recipe_makes_a_whole_suite(texts: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ON_FEW_TEXTS.format(texts=str(texts)), "--smoke"]
+    command += ["--out", tmp_path / "suite", "--work", tmp_path / "work"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "suite" / "models").iterdir()}
@@ -99,7 +111,7 @@ def test_the_smoke_recipe_makes_a_whole_suite(tmp_path: Path) -> None:
 def test_shipped_models_are_those_of_the_recipe(tmp_path: Path) -> None:
     settings = Settings(cache=tmp_path)
     shipped = {m.name: m for m in local_models(settings) if m.family == "suite"}
-    n_steps = read_data().n_steps
+    n_steps, counts = read_data().n_steps, []
     for size in SUITE.sizes:
         for seed in range(size.n_seeds):
             for step in checkpoint_steps(size, n_steps):
@@ -109,9 +121,10 @@ def test_shipped_models_are_those_of_the_recipe(tmp_path: Path) -> None:
                 by_hand = 2 * 4096 * size.width + size.n_layers * (12 * size.width**2 + 13 * size.width)
                 assert model.n_parameters == count_parameters(model.source.path) == by_hand + 2 * size.width
                 assert (model.size, model.seed, model.step, model.n_steps) == (size.name, seed, step, n_steps)
+                assert size.name == f"suite-{model.n_parameters / 1e6:.1f}m"
+                counts.append(model.n_parameters)
     assert not shipped
-    totals = [2 * 4096 * size.width for size in (SUITE.sizes[0], SUITE.sizes[-1])]
-    assert len(SUITE.sizes) >= 4 and totals[1] > totals[0]
+    assert counts == sorted(counts) and len(set(counts)) >= 4 and counts[-1] > 20 * counts[0]
 
 
 def test_a_prepared_model_has_the_tokenizer_of_the_corpus(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import pytest
@@ -37,7 +36,6 @@ def test_a_sample_of_families() -> None:
 
 
 @pytest.mark.wide
-@pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="takes one process for minutes")
 def test_every_family() -> None:
     held = list(hold_families(families()))
     counts = Counter(each.outcome for each in held)

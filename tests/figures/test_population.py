@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from support.colours import contrast, rgb
 
+from memviz.figures.boundary import boundary_figure
 from memviz.figures.palette import THEMED, palette
-from memviz.figures.population import boundary_figure, levels_figure, lines_figure, size_figure, transition_figure
+from memviz.figures.population import levels_figure, lines_figure, size_figure
+from memviz.figures.transitions import transition_figure
 from memviz.measures.score import LEVELS
 
 SHARES = {"very_low": 0.5, "low": 0.06, "medium": 0.24, "high": 0.1, "very_high": 0.1}

@@ -273,5 +273,5 @@ def test_a_newer_store_is_refused_with_a_sentence(tmp_path: Path) -> None:
     store.close()
     with closing(sqlite3.connect(index_of(store))) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(Failure, match="has format 99 and this memviz reads 1; update memviz or set MEMVIZ_CACHE"):
+    with pytest.raises(Failure, match="has format 99 and this memviz reads 2; update memviz or set MEMVIZ_CACHE"):
         store.get(key(0))

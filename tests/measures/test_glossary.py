@@ -47,6 +47,6 @@ def test_a_help_text_holds_unit_and_source() -> None:
 
 def test_pages_take_their_help_from_here() -> None:
     """A name that a page asks for is there."""
-    pages = [*(ROOT / "pages").glob("*.py"), *(ROOT / "memviz" / "ui").glob("*.py")]
+    pages = [*(ROOT / "pages").glob("*.py"), *(ROOT / "memviz" / "ui").rglob("*.py")]
     asked = {name for path in pages for name in re.findall(r'explain\("(\w+)"\)', path.read_text())}
     assert asked and asked <= set(GLOSSARY) | set(MEASURES)

@@ -104,8 +104,8 @@ def test_units_of_a_design_by_hand() -> None:
     group = np.array([7, 7, 3, 9, 4, 5, 6])
     domain = np.array(["b", "a", "a", "b", "a", "c", None], object)
     units = design_units(group, domain)
-    # group 7 is of its first row's stratum b, with 9; c has one group alone, the last row no domain
-    assert (units // STRATUM).tolist() == [2, 2, 1, 2, 1, 0, 0]
+    # group 7 is of its first row's stratum b, with 9; the last row has no domain
+    assert (units // STRATUM).tolist() == [2, 2, 1, 2, 1, 3, 0]
     assert (units % STRATUM).tolist() == group.tolist()
 
 
@@ -120,6 +120,13 @@ def test_resamples_within_strata_vary_as_theory_says() -> None:
     expected = sum(n * value[stratum == name].var(ddof=1) for name, n in zip("abc", sizes, strict=True))
     assert sums[:, 0].var() == pytest.approx(expected, rel=0.04)
     assert resampled_sums(value[:, None], np.arange(len(value)), 2_000, 1).var() > 10 * expected
+
+
+def test_strata_of_one_unit_are_drawn_together() -> None:
+    units = design_units(np.arange(6), np.array(["a", "b", "c", "d", "d", "d"]))
+    sums = resampled_sums(np.eye(6), units, 500, 0)
+    assert (sums[:, :3].sum(axis=1) == 3).all() and np.allclose(sums[:, 3:].sum(axis=1), 3)
+    assert sums[:, :3].std(axis=0).min() > 0.5
 
 
 def test_the_effect_of_a_design_is_the_quotient_of_variances() -> None:

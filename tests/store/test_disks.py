@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.disks import mount, mounted
 from support.store import PLENTY, arrays, key, right_ones
 
 from memviz.errors import Failure
@@ -51,19 +49,10 @@ def test_a_disk_that_refuses(filled: Store, monkeypatch: pytest.MonkeyPatch, num
     assert filled.verify() == [] and not list(filled.root.rglob("*.tmp"))
 
 
-def mount(*args: str) -> bool:
-    tool = shutil.which("mount")
-    return os.geteuid() == 0 and tool is not None and subprocess.run([tool, *args], capture_output=True).returncode == 0
-
-
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if sys.platform != "linux" or not mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)):
-        pytest.skip("needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted(tmp_path / "disk", "1m") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("everything", [False, True])

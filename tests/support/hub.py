@@ -1,4 +1,4 @@
-"""A small model hub on 127.0.0.1, for huggingface_hub's own client."""
+"""A small hub of models and data sets on 127.0.0.1, for huggingface_hub's own client."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,10 +14,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+REPO = "((?:datasets/)?[^/]+/[^/]+)"
+
 
 @dataclass
 class Hub:
-    """Repositories by name: revisions to commits, commits to files. What was asked is kept."""
+    """Repositories by name: revisions to commits, commits to files. What was asked is kept.
+
+    A data set's name is datasets/OWNER/NAME.
+    """
 
     repos: dict[str, dict[str, str]] = field(default_factory=dict)
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -66,22 +72,26 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             self._answer(with_body=True)
 
+        def do_POST(self) -> None:
+            self._answer(with_body=True)
+
         def _answer(self, with_body: bool) -> None:
-            path = self.path.partition("?")[0]
-            if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path):
+            path = urllib.parse.unquote(self.path.partition("?")[0]).replace("/api/models/", "/api/")
+            if found := re.fullmatch(rf"/api/{REPO}/revision/(.+)", path):
                 repo, commit = self._commit(found[1], found[2])
                 if commit:
                     names = [{"rfilename": name} for name in hub.files[commit]]
                     self._json({"id": repo, "sha": commit, "siblings": names})
-            elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([0-9a-f]{40})", path):
-                entries = []
-                for name, content in hub.files[found[2]].items():
-                    entry: dict[str, Any] = {"type": "file", "path": name, "size": len(content), "oid": _oid(content)}
-                    if name.endswith(".safetensors"):
-                        entry["lfs"] = {"oid": _sha(content), "size": len(content), "pointerSize": 134}
-                    entries.append(entry)
-                self._json(entries)
-            elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            elif found := re.fullmatch(rf"/api/{REPO}/tree/([0-9a-f]{{40}})(/.*)?", path):
+                inside = (found[3] or "/").strip("/")
+                self._json([_entry(n, c) for n, c in hub.files[found[2]].items() if n.startswith(inside)])
+            elif found := re.fullmatch(rf"/api/{REPO}/paths-info/([^/]+)", path):
+                asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                names = urllib.parse.parse_qs(asked).get("paths") or json.loads(asked)["paths"]
+                commit = self._commit(found[1], found[2])[1]
+                if commit:
+                    self._json([_entry(n, c) for n, c in hub.files[commit].items() if n in names])
+            elif found := re.fullmatch(rf"/{REPO}/resolve/([^/]+)/(.+)", path):
                 _, commit = self._commit(found[1], found[2])
                 if commit:
                     self._file(commit, found[3], with_body)
@@ -140,6 +150,14 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
     return Handler
+
+
+def _entry(name: str, content: bytes) -> dict[str, Any]:
+    """A file as the hub lists it."""
+    entry: dict[str, Any] = {"type": "file", "path": name, "size": len(content), "oid": _oid(content)}
+    if name.endswith(".safetensors"):
+        entry["lfs"] = {"oid": _sha(content), "size": len(content), "pointerSize": 134}
+    return entry
 
 
 def _oid(content: bytes) -> str:

@@ -14,6 +14,8 @@ from memviz.passages import PASSAGES
 
 EMBEDDED = "smollm2-135m"
 """Reads thousands of tokens, so that a run of it can be watched; its training data are unknown."""
+GRACE = 8
+"""Seconds after which the shared server gives up the runs of a session that is gone."""
 MINUTES = 60_000
 SECONDS = 1_000
 PREAMBLE_TITLE = "U.S. Constitution, preamble (1787)"

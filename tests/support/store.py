@@ -76,3 +76,30 @@ def ask(store: Store, query: str) -> Any:
 def blob_of(store: Store, i: int) -> Path:
     name = ask(store, f"SELECT blob FROM results WHERE key = '{key(i)}'")
     return store.root / "blobs" / name[:2] / f"{name}.safetensors"
+
+
+FORMAT_1 = """
+CREATE TABLE results (
+    key TEXT PRIMARY KEY, blob TEXT NOT NULL, n_bytes INTEGER NOT NULL, meta TEXT NOT NULL,
+    pinned INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, last_used REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX results_by_blob ON results (blob, n_bytes);
+CREATE INDEX results_by_use ON results (pinned, last_used);
+CREATE TABLE requests (key TEXT PRIMARY KEY, request TEXT NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX requests_by_age ON requests (created);
+PRAGMA user_version = 1;
+ATTACH '{path}' AS new;
+INSERT INTO results SELECT key, blob, n_bytes, meta, pinned, created, last_used FROM new.results;
+INSERT INTO requests SELECT * FROM new.requests;
+"""
+"""The first index, as memviz 0.1 made it, with the rows of one of today."""
+
+
+def make_format_1(store: Store) -> None:
+    """Give a store the first index, with the same rows."""
+    store.close()
+    old = index_of(store).with_name("old.sqlite")
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(FORMAT_1.format(path=index_of(store)))
+    old.replace(index_of(store))

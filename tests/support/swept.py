@@ -1,17 +1,20 @@
-"""Two tiny models of one tokenizer that wrote continuations of the same rows."""
+"""Two tiny models of one tokenizer that wrote continuations of the same rows.
+
+Every test run loads this file, so torch is imported by the fixture.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from support.model_folders import write_model
-from support.sweeps import Lab, lab_in, lab_settings
 
-from memviz.engine.backend import Backend
-from memviz.maps import Scope
-from memviz.sweeps import RowSet, Sweep, SweepTask
+if TYPE_CHECKING:
+    from support.sweeps import Lab
+
+    from memviz.maps import Scope
+    from memviz.sweeps import Sweep
 
 
 class Swept(NamedTuple):
@@ -23,6 +26,13 @@ class Swept(NamedTuple):
 
 @pytest.fixture(scope="session")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    from support.model_folders import write_model
+    from support.sweeps import lab_in, lab_settings
+
+    from memviz.engine.backend import Backend
+    from memviz.maps import Scope
+    from memviz.sweeps import RowSet, SweepTask
+
     home = tmp_path_factory.mktemp("home")
     write_model(home / "models" / "tiny")
     write_model(home / "models" / "twin", family="gpt_neox")

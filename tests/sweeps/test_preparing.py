@@ -154,6 +154,7 @@ def test_the_shipped_sweep_has_the_same_rows(suite: Tokenizer, tmp_path: Path) -
     """Groups, templates and classes of the tables that ship, which were made by an earlier way of finding them."""
     sweep = read_sweep(SHIPPED)
     prepared, table, _ = prepare(sweep.task.rows, tmp_path, suite, n_vocabulary=suite.n_ids)
+    assert sweep.task.rows.request() == sweep.manifest["request"]["rows"]  # which later fields leave as it was
     assert prepared.sha256 == sweep.manifest["rows"]["sha256"]
     for name in ("row", "n_tokens", "group", "template", "memorization_class"):
         assert table[name].tolist() == sweep.rows[name].tolist(), name
@@ -216,6 +217,8 @@ def test_row_sets_are_saved_under_names(lab: Lab) -> None:
         read_row_set("other", lab.settings)
     with pytest.raises(InputError, match="is no name for a row set"):
         save_row_set("../x", rows, lab.settings)
-    for name in ("My set 1", "explicit", "broken", "other"):
+    with pytest.raises(InputError, match="no saved row set 'other'"):
+        delete_row_set("other", lab.settings)
+    for name in ("My set 1", "explicit", "broken"):
         delete_row_set(name, lab.settings)
     assert row_sets(lab.settings) == []

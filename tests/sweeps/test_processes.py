@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,35 +15,60 @@ import pytest
 from support.serving import ROOT
 from support.sweeps import Lab, small_task
 
-from memviz.errors import InputError
 from memviz.store import Store
-from memviz.sweeps import read_sweep
 
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
+from contextlib import contextmanager
 from pathlib import Path
 from support.sweeps import lab_in, lab_settings, small_task
+from memviz import disk
 from memviz.engine.backend import Backend
-from memviz.sweeps import results
+from memviz.errors import InputError
+from memviz.sweeps import read_sweep, results
 
-home, folder, source, when = sys.argv[1:]
-lab, n_calls = lab_in(Path(folder), Backend(lab_settings(Path(home)))), 0
+home, folder, source, *moments = sys.argv[1:]
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def report(done, total):
-    global n_calls
-    n_calls += 1
-    if when.isdigit() and n_calls == int(when):
+@contextmanager
+def new_file_then_die(path, new_file=disk.new_file):
+    with new_file(path) as new:
+        yield new
+    if path.parent.name == "out":
         die()
 
-if when == "writing":
-    results.TableFile.finish = die
-if when == "publishing":
-    results.TableFile.publish = lambda self, publish=results.TableFile.publish: (publish(self), die())
-lab.sweep(small_task(source, positions=True), report=report, batch=4)
+def sweep(when):
+    lab, n_calls = lab_in(Path(folder), Backend(lab_settings(Path(home)))), 0
+
+    def report(done, total):
+        nonlocal n_calls
+        n_calls += 1
+        if when.isdigit() and n_calls == int(when):
+            die()
+
+    if when == "writing":
+        results.TableFile.finish = die
+    if when == "publishing":
+        disk.new_file = new_file_then_die
+    lab.sweep(small_task(source, positions=True), report=report, batch=4)
+
+for when in moments:
+    child = os.fork()  # what is imported is imported once
+    if not child:
+        try:
+            sweep(when)
+        finally:
+            os._exit(1)
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        said = str(read_sweep(Path(folder) / "out"))
+    except InputError as error:
+        said = str(error)
+    print(json.dumps([when, ended, said]))
 """
+"""Sweeps in a process for each moment, killed there; prints the moment, how the process ended, and what is left."""
 LONG = """
 import resource, sys
 from pathlib import Path
@@ -50,7 +76,7 @@ from support.sweeps import lab_in, lab_settings
 from memviz.engine.backend import Backend
 from memviz.sweeps import RowSet, SweepTask, results, duplicates
 
-results.BLOCK_ROWS, duplicates.WINDOWS_AT_ONCE = 512, 2**12
+results.BLOCK_ROWS, duplicates.WINDOWS_AT_ONCE = 512, 2**15
 home, folder, *sources = sys.argv[1:]
 lab = lab_in(Path(folder), Backend(lab_settings(Path(home))))
 for number, source in enumerate(sources):
@@ -60,11 +86,20 @@ for number, source in enumerate(sources):
 """
 
 
-def run(code: str, *words: object) -> subprocess.CompletedProcess[str]:
+def run(code: str, *words: object) -> list[str]:
+    """The lines that Python code prints, given words."""
     path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     command = [sys.executable, "-c", code, *map(str, words)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def killed(lab: Lab, home: Path, source: str, *moments: object) -> None:
+    lines = [json.loads(line) for line in run(KILLED, home, lab.folder, source, *moments)]
+    assert [(when, ended) for when, ended, _ in lines] == [(str(when), -signal.SIGKILL) for when in moments]
+    assert all("holds no finished sweep" in said for *_, said in lines), lines
 
 
 @pytest.mark.slow
@@ -73,11 +108,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_tables(lab: Lab, home: Path) -> 
     task = small_task(source, positions=True)
     whole = lab.sweep(task, "whole", store=Store(lab.folder / "other", 10**9), batch=4)
     moments = [*np.random.default_rng().integers(2, 60, 2).tolist(), "writing", "publishing"]
-    for when in moments:
-        done = run(KILLED, home, lab.folder, source, when)
-        assert done.returncode == -signal.SIGKILL, (when, done.stderr)
-        with pytest.raises(InputError, match="holds no finished sweep"):
-            read_sweep(lab.folder / "out")
+    killed(lab, home, source, *moments)
     resumed = lab.sweep(task, batch=4)
     assert resumed.manifest["provenance"]["batches_computed"] == 0, moments  # all were there before the last kills
     for name in ("rows", "sequences", "positions"):
@@ -95,8 +126,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_tables(lab: Lab, home: Path) -> 
 @pytest.mark.slow
 def test_killed_early_it_loses_one_batch_at_most(lab: Lab, home: Path) -> None:
     source = lab.jsonl(lab.rows(14, lengths=(32,)))
-    done = run(KILLED, home, lab.folder, source, 30)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(lab, home, source, 30)
     n_stored = lab.store.stats().n_results
     assert n_stored > 0
     made = lab.sweep(small_task(source, positions=True), batch=4).manifest["provenance"]
@@ -110,7 +140,5 @@ def test_ten_times_the_rows_need_no_more_memory(lab: Lab, home: Path) -> None:
     for n in (1_500, 15_000):
         np.save(lab.folder / f"{n}.npy", rng.integers(6, 300, (n, 24)))
         sources.append(lab.folder / f"{n}.npy")
-    done = run(LONG, home, lab.folder, *sources)
-    assert done.returncode == 0, done.stderr
-    few, many = (int(line) / 1024 for line in done.stdout.split())
+    few, many = (int(line) / 1024 for line in run(LONG, home, lab.folder, *sources))
     assert many - few < 24, f"{few:.0f} MiB for 1,500 rows, {many:.0f} MiB for 15,000"

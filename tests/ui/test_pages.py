@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 from support.model_folders import write_model
-from support.serving import ROOT
 
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-from streamlit.testing.v1 import AppTest  # noqa: E402
+from memviz import ui
+from memviz.catalog import find_model
+from memviz.demo.index import SUITE, build_suite_index
+from memviz.engine.preparing import prepare
+from memviz.gallery import examples
+from memviz.jobs import Job, Worker
+from memviz.passages import PASSAGES
+from memviz.records import Run
+from memviz.settings import settings
+from memviz.tasks.base import Context, answer
+from memviz.tasks.preparing import IndexTask
+from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of
+from memviz.ui.common import training_rows
+from memviz.ui.common.runs import note
 
-from memviz import ui  # noqa: E402
-from memviz.catalog import find_model  # noqa: E402
-from memviz.demo.index import SUITE, build_suite_index  # noqa: E402
-from memviz.engine.preparing import prepare  # noqa: E402
-from memviz.gallery import examples  # noqa: E402
-from memviz.jobs import Job, Worker  # noqa: E402
-from memviz.passages import PASSAGES  # noqa: E402
-from memviz.records import Run  # noqa: E402
-from memviz.settings import settings  # noqa: E402
-from memviz.tasks.base import Context, answer  # noqa: E402
-from memviz.tasks.preparing import IndexTask  # noqa: E402
-from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of  # noqa: E402
-from memviz.ui.common import every_page  # noqa: E402
-from memviz.ui.common.runs import note  # noqa: E402
-
-
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The entry script with an empty cache, and a worker that never starts."""
-    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
-    monkeypatch.setattr(every_page, "warm_up", lambda: None)
-    shared = (settings, ui.store, ui.worker, ui.bundled_models)
-    for once in shared:
-        once.cache_clear()
-    monkeypatch.setattr(Worker, "_work", lambda self: None)
-    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=20)
-    for once in shared:
-        once.cache_clear()
+WORK = Worker._work
 
 
 def test_overview_says_what_memorization_is_and_which_models_there_are(app: AppTest) -> None:
@@ -75,7 +59,7 @@ def watching(job: object) -> None:
 
 
 def test_whether_a_run_goes_on_alone_is_one_thing_for_all_who_watch(app: AppTest) -> None:
-    job = Job(1, "key", TraceTask("suite-7.6m", (1,), None, 1), "suite-7.6m")
+    job = Job(1, "key", TraceTask("suite-7.6m", (1,), None, 1))
     anna, ben = (AppTest.from_function(watching, args=(job,)).run() for _ in range(2))
     anna.toggle[0].set_value(True).run()
     ben.run()
@@ -142,6 +126,22 @@ def test_settings_that_cannot_be_used_are_one_sentence(app: AppTest, monkeypatch
     app.run()
     assert not app.exception
     assert "setting dtype = 'float8' cannot be used" in app.error[0].value
+
+
+def test_a_device_that_is_not_there_is_one_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half precision is of one device, which the worker says: the page itself imports no torch."""
+    missing = "mps" if sys.platform != "darwin" else "cuda"
+    monkeypatch.setattr(Worker, "_work", WORK)
+    monkeypatch.setenv("MEMVIZ_DTYPE", "float16")
+    monkeypatch.setenv("MEMVIZ_DEVICE", missing)
+    app.run()
+    app.switch_page("../pages/trace.py").run()
+    deadline = time.monotonic() + 60
+    while not app.error and time.monotonic() < deadline:
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception
+    assert app.error[0].value.replace("\\", "") == f"device {missing} is not there: set MEMVIZ_DEVICE to auto or cpu"
 
 
 @pytest.fixture
@@ -264,18 +264,20 @@ def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask,
 
 @pytest.fixture
 def row_traced(app: AppTest) -> tuple[AppTest, TraceTask, int]:
-    """A stored run of the suite's largest model on a training row other than the first visitor's; no index."""
+    """A stored run of the suite's largest model on a planted row other than the first visitor's; no index."""
     rows = ui.samples()
     assert rows is not None
     card = prepare(find_model(ui.default_model(), settings()), settings())
-    row = (rows.known_row(card.name) + 1) % rows.n_rows
+    row = next(row for row in range(rows.known_row(card.name) + 1, rows.n_rows) if rows.data.bucket[row] > 1)
     task = task_of_ids(rows.data.ids[row].tolist(), card, 20, 30)
     answer(task, Context(settings(), ui.store()))
     ui.store().put_request(task.hash, task.request())
     return app, task, row
 
 
-def test_a_link_restores_the_training_row(row_traced: tuple[AppTest, TraceTask, int]) -> None:
+def test_a_link_restores_the_training_row(
+    row_traced: tuple[AppTest, TraceTask, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     app, task, row = row_traced
     open_link(app, task.hash[:16])
     assert not app.exception and not app.error
@@ -283,9 +285,10 @@ def test_a_link_restores_the_training_row(row_traced: tuple[AppTest, TraceTask, 
     assert app.session_state["trace_row"] == row
     assert (app.number_input(key="trace_context").value, app.number_input(key="trace_continuation").value) == (20, 30)
     assert any(metric.label == "Memorization score M" for metric in app.metric)
+    monkeypatch.setattr(training_rows.random, "choice", lambda rows: rows[row + 1])
     app.button(key="trace_surprise").click().run()
     assert not app.exception
-    assert "run" not in app.query_params or app.session_state["trace_row"] == row
+    assert "run" not in app.query_params and app.session_state["trace_row"] == row + 1, "all rows fit"
 
 
 def test_a_link_alone_builds_no_index(row_traced: tuple[AppTest, TraceTask, int]) -> None:
@@ -307,16 +310,13 @@ def test_pressing_run_asks_for_the_index_too(row_traced: tuple[AppTest, TraceTas
 
 
 def test_with_an_index_the_page_counts(row_traced: tuple[AppTest, TraceTask, int]) -> None:
-    app, task, row = row_traced
+    app, task, _ = row_traced
     build_suite_index(settings())
     open_link(app, task.hash[:16])
     assert not app.exception and not app.error
     said = " ".join(element.value for element in (*app.caption, *app.markdown, *app.info))
     assert "exact counts over" in said
-    rows = ui.samples()
-    assert rows is not None
-    if rows.data.bucket[row]:
-        assert "In the prompt's own row:" in said and any(m.label.startswith("Boundary difference") for m in app.metric)
+    assert "In the prompt's own row:" in said and any(m.label.startswith("Boundary difference") for m in app.metric)
     app.segmented_control(key="trace_ngram_order").set_value(2).run()
     assert not app.exception
     app.session_state["trace_open_export"] = True

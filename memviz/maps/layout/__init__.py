@@ -6,10 +6,9 @@ moves one layout onto another.
 """
 
 from memviz.maps.layout.judging import Quality, quality
-from memviz.maps.layout.neighbours import Neighbours, nearest
+from memviz.maps.layout.neighbours import nearest
 from memviz.maps.layout.pca import Basis, fit_basis
 from memviz.maps.layout.placing import place_among
-from memviz.maps.layout.points import check_points
 from memviz.maps.layout.process import umap_layout, warm_up
 from memviz.maps.layout.registration import Registration, register_points
 
@@ -22,10 +21,8 @@ __all__ = [
     "PROJECTION",
     "UMAP",
     "Basis",
-    "Neighbours",
     "Quality",
     "Registration",
-    "check_points",
     "fit_basis",
     "nearest",
     "place_among",

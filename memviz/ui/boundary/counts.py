@@ -13,7 +13,6 @@ from memviz.corpus.attribution import KINDS
 from memviz.corpus.known import seen_until
 from memviz.demo.index import SUITE
 from memviz.errors import InputError
-from memviz.jobs import Status
 from memviz.population import CountTask, Frequencies, FrequencyTask
 from memviz.settings import settings
 from memviz.sweeps import Sweep
@@ -23,7 +22,7 @@ from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.lookup import corpus_of
 from memviz.ui.common.process import session, tokenizer, worker
-from memviz.ui.common.progress import watch
+from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.common.texts import told
 from memviz.ui.population.view import SweepView
 
@@ -98,13 +97,9 @@ def counted(view: SweepView, counting: Counting) -> Counted | None:
     assert about is not None
     questions = {tuple(counting.asked(view, each).values()): None for each in view.models}
     task = CountTask(str(view.sweep.folder), about[0].name, tuple(questions))
-    job = worker().job(task.hash)
-    if job and job.active:
-        job.attend(session())
-        watch(job, "Counting n-grams in the training data", cancel=True, unit="rows")
+    if under_way(task, "Counting n-grams in the training data", cancel=True, unit="rows"):
         return None
-    if job and job.status == Status.FAILED:
-        st.error(told(job.error or ""))
+    say_end(task)
     n, before = view.sweep.manifest["rows"]["n"], "" if corpus else " The training data are indexed first, in seconds."
     what = f"The n-grams of these {n:,} rows ({counting.words})"
     st.info(f"{what} have not been counted yet: once, milliseconds a row.{before}")

@@ -108,6 +108,7 @@ def readable(table: pd.DataFrame, view: SweepView, kind: str) -> pd.DataFrame:
             "difference": with_interval("jump"),
             "less all rows": with_interval("above"),
             "selection alone": with_interval("null"),
+            "could be seen": [_seen(shift) for shift in scale * table["detectable"]],
             "edge moved, less all rows": with_interval("edge_above"),
             "n there": table["n_edge"],
             "reported": [DIRECTIONS.get((kind, group), "–") for group in table["group"]],
@@ -116,6 +117,25 @@ def readable(table: pd.DataFrame, view: SweepView, kind: str) -> pd.DataFrame:
 
 
 _REPORTED_COLUMNS = ["context", "continuation", "jump"]
+
+
+def null_note(table: pd.DataFrame) -> str:
+    """What selection alone was computed from, and what it could miss."""
+    n_unseen = int(table["n_unseen"].min())
+    rates = (
+        f"For M = 0 by the hits of {n_unseen:,} rows that these weights have read at most once"
+        if n_unseen
+        else "For M = 0 by the hits of these rows themselves: the sweep has none that the weights have not learnt"
+    )
+    return (
+        f"Selection alone: a hit depends on its position and on how easy its token is, and on nothing else. {rates}. "
+        "“Could be seen”: the shift beyond selection alone that 80 % of samples of this size would show; for M = 1 "
+        "selection alone is overstated, for hits cluster by row."
+    )
+
+
+def _seen(shift: float) -> str:
+    return "–" if math.isnan(shift) else f"{shift:.2f}"
 
 
 def reported() -> pd.DataFrame:

@@ -8,14 +8,12 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from memviz.catalog import Card
-from memviz.jobs import Status
 from memviz.settings import settings
 from memviz.tasks import base
 from memviz.tasks.base import Context, Task
 from memviz.tasks.preparing import EngineTask
 from memviz.ui.common.process import known_device, store, worker
-from memviz.ui.common.progress import watch
-from memviz.ui.common.texts import told
+from memviz.ui.common.progress import say_end, watch
 
 R = TypeVar("R")
 
@@ -48,8 +46,7 @@ def _device() -> tuple[str, str]:
     if worker().device is not None:
         return known_device()
     job = worker().job(EngineTask().hash)
-    if job and job.status == Status.FAILED:
-        st.error(told(job.error or ""))
+    if say_end(EngineTask()):
         st.stop()
     watch(job if job and job.active else worker().ask(EngineTask()), "Results of half precision are of one device")
     st.stop()

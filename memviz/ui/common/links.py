@@ -22,8 +22,6 @@ LINK_LENGTH = 16
 CHOSEN_LENGTH = 12
 """Characters of the hash by which a link names a sweep or a predictor among those that are kept."""
 INDEX = re.compile("[0-9]{1,9}")
-
-
 T = TypeVar("T", bound=Task[Any])
 
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from memviz.catalog import Card, Model, find_model, is_outdated, read_card
-from memviz.jobs import Status
 from memviz.settings import settings
 from memviz.tasks.preparing import PrepareTask
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.process import bundled_models, default_model, session, tokenizer, worker
-from memviz.ui.common.progress import watch
-from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.progress import say_end, watch
+from memviz.ui.common.texts import escaped
 
 
 def card_of(model: str) -> Card:
@@ -27,8 +26,7 @@ def card_of(model: str) -> Card:
     if job is None and (bundled or is_outdated(find_model(model, settings()), settings())):
         job = worker().ask(PrepareTask(model, model == default_model()))
     if job is None or not job.active:
-        if job and job.status == Status.FAILED:
-            st.error(told(job.error or ""))
+        say_end(PrepareTask(model))
         name = escaped(model)
         st.info(f"{name} must be read once before it can be used: its tokenizer, its weight identity, its limits.")
         if clicked(st, f"Get {name} ready", "prepare", type="primary"):
@@ -53,9 +51,8 @@ def readers_of(models: Sequence[Model]) -> list[tuple[Card, Tokenizer]]:
         watch(active[-1], f"Getting {len(active)} models ready")
         st.stop()
     if missing:
-        for job in jobs:
-            if job and job.status == Status.FAILED:
-                st.error(told(job.error or ""))
+        for name in missing:
+            say_end(PrepareTask(name))
         st.info(f"{escaped(', '.join(missing))} must be read once before use: tokenizer, weight identity, limits.")
         if clicked(st, f"Get {len(missing)} ready", "prepare_several", type="primary"):
             for name in missing:

@@ -56,28 +56,40 @@ def watch_several(jobs: list[Job], n: int, key: str) -> None:
         st.rerun(scope="app")
 
 
+def under_way(task: Task[Any], title: str, cancel: bool = False, unit: str = "positions") -> bool:
+    """Whether a task's job is active; then its progress is shown, and this session waits for it."""
+    job = worker().job(task.hash)
+    if job is None or not job.active:
+        return False
+    job.attend(session())
+    watch(job, title, cancel, unit)
+    return True
+
+
+def say_end(task: Task[Any], cancelled: str = "", about: str = "") -> bool:
+    """Say why a task's job failed, or `cancelled` where it was; whether there was anything to say."""
+    job = worker().job(task.hash)
+    if job and job.status == Status.FAILED:
+        st.error((f"{escaped(about)}: " if about else "") + told(job.error or "the job failed"))
+        return True
+    if job and job.status == Status.CANCELLED and cancelled:
+        st.info(cancelled)
+        return True
+    return False
+
+
 def offer_jobs(tasks: Sequence[Task[Any]], missing: Sequence[Task[Any]], verb: str, words: str, key: str) -> bool:
     """Progress of the jobs under way, else why some failed and the button that asks for what is missing.
 
     True while a job is under way. Jobs that just ended have saved their results before they are asked.
     """
-    active = [job for job in map(_job, tasks) if job is not None and job.active]
-    for job in active:
-        job.attend(session())
-        watch(job, f"{words} of {job.task.model}", cancel=True, unit="rows, points or epochs")
-    if active or not missing:
-        return bool(active)
-    for job in [job for job in map(_job, missing) if job is not None]:
-        if job.status == Status.FAILED:
-            st.error(f"{escaped(job.task.model)}: {told(job.error or 'the job failed')}")
-        if job.status == Status.CANCELLED:
-            st.info(f"{words} of {escaped(job.task.model)} was cancelled; states that were read are kept.")
+    active = [under_way(task, f"{words} of {task.model}", True, "rows, points or epochs") for task in tasks]
+    if any(active) or not missing:
+        return any(active)
+    for task in missing:
+        say_end(task, f"{words} of {escaped(task.model)} was cancelled; states that were read are kept.", task.model)
     if clicked(st, verb, key, type="primary"):
         for task in missing:
             worker().ask(task, session())
         st.rerun()
     return False
-
-
-def _job(task: Task[Any]) -> Job | None:
-    return worker().job(task.hash)

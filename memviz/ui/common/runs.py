@@ -7,15 +7,14 @@ from typing import Any
 import streamlit as st
 
 from memviz.catalog import Card
-from memviz.jobs import Status
 from memviz.records import Run
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import key_of, stored
 from memviz.ui.common.links import PageLink, keep_request
 from memviz.ui.common.lookup import ensure_index
 from memviz.ui.common.process import session, worker
-from memviz.ui.common.progress import watch
-from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.progress import say_end, under_way
+from memviz.ui.common.texts import escaped
 
 
 def seen() -> set[str]:
@@ -28,21 +27,14 @@ def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
 
     The job is asked before the store, for a job that just ended has already saved its result.
     """
-    job = worker().job(task.hash)
-    seen().add(task.hash)
-    if job and job.active:
+    if under_way(task, f"{task.model} is decoding {task.n_steps} tokens", cancel=True):
         seen().discard(task.hash)
-        job.attend(session())
-        watch(job, f"{task.model} is decoding {task.n_steps} tokens", cancel=True)
         st.stop()
+    seen().add(task.hash)
     found, key = stored(task, card), key_of(task, card)
     if found and key:
         return key, found
-    if job and job.status == Status.FAILED:
-        st.error(told(job.error or "the job failed"))
-    elif job and job.status == Status.CANCELLED:
-        st.info("Cancelled; nothing was kept. Press **Run** to start again.")
-    else:
+    if not say_end(task, "Cancelled; nothing was kept. Press **Run** to start again."):
         st.info("Not computed yet: press **Run**. Opening a page or a link never starts work.")
     st.stop()
 

@@ -12,7 +12,6 @@ import streamlit as st
 from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.figures.ngrams import spelled
-from memviz.jobs import Status
 from memviz.measures.perturbation import Operation, Perturbed, random_ids, shortest
 from memviz.tasks.perturbation import PerturbationTask
 from memviz.tokenizer import Tokenizer
@@ -20,7 +19,7 @@ from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.links import PageLink
 from memviz.ui.common.process import samples, session, worker
-from memviz.ui.common.progress import watch
+from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.common.texts import told
 from memviz.ui.common.widgets import open_expander
 from memviz.ui.several import PAGE, RunRow
@@ -155,15 +154,11 @@ def _plain_ids(tokenizer: Tokenizer, card: Card) -> list[int]:
 
 
 def _result(task: PerturbationTask, row: RunRow) -> None:
-    job = worker().job(task.hash)
-    if job and job.active:
-        job.attend(session())
-        watch(job, f"{task.model} reads changed contexts", cancel=True, unit="contexts")
+    if under_way(task, f"{task.model} reads changed contexts", cancel=True, unit="contexts"):
         return
     found = stored(task, row.card)
     if found is None:
-        if job and job.status == Status.FAILED:
-            st.error(told(job.error or "the job failed"))
+        say_end(task)
         n = len(task.variants(row.card.n_positions and row.card.n_positions - len(task.continuation_ids)))
         st.caption(f"Not computed yet: {n} changed contexts, each decoded for {len(task.continuation_ids)} tokens.")
         if clicked(st, "Try them", f"{PAGE}_change_run", icon=":material/science:"):

@@ -33,8 +33,6 @@ FINDINGS = (
         "it adds to the best baseline, so every baseline is in the same table.",
     ),
 )
-
-
 N_COLUMNS = 3
 
 

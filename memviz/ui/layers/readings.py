@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import streamlit as st
 
 from memviz.errors import InputError
 from memviz.figures.glyphs import segments
-from memviz.jobs import Status
 from memviz.measures.lens import NEVER, LensReading, LensScores
 from memviz.tasks.ladder import LadderTask, Reader
 from memviz.tasks.lens import LensTask, lens_of
-from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.progress import say_end
+from memviz.ui.common.texts import escaped
 from memviz.ui.several import ModelRow, rows_of
 
 MODES = {"teacher_forced": "teacher-forced", "free_running": "free-running"}
@@ -57,8 +56,8 @@ def layers_rows(task: LadderTask, readers: Sequence[Reader]) -> list[LayersRow]:
 def say_failures(rows: Sequence[LayersRow]) -> None:
     """A sentence for each model whose job failed."""
     for row in rows:
-        if row.result is None and row.job and row.job.status == Status.FAILED:
-            st.error(f"{escaped(row.model.name)}: {told(row.job.error or 'the job failed')}")
+        if row.result is None:
+            say_end(row.task, about=row.model.name)
 
 
 def said_of(row: LayersRow, mode: str) -> str:

@@ -14,17 +14,9 @@ from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.view import SweepView
 
 ALONE = "none"
-
-
 LAST, BEFORE, EMBEDDING = "last", "last, before the final norm", "embedding"
-
-
 SIZES = (2_000, N_POINTS, 25_000, MOST_POINTS)
-
-
 STEP_COUNTS = (8, 16, 32)
-
-
 REDUCERS = {"pca": "PCA", "umap": "UMAP"}
 
 

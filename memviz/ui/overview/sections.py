@@ -13,7 +13,6 @@ import streamlit as st
 from memviz.catalog import Model, find_model, known_models, read_card, ready_cards
 from memviz.export import linked_view
 from memviz.gallery import Example
-from memviz.jobs import Status
 from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.settings import settings
 from memviz.tasks.preparing import PrepareTask
@@ -23,10 +22,10 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.doors import DOORS, PAGES
 from memviz.ui.common.links import find_task
 from memviz.ui.common.process import bundled_models, session, store, tokenizer, worker
-from memviz.ui.common.progress import watch
+from memviz.ui.common.progress import say_end, watch
 from memviz.ui.common.runs import note
 from memviz.ui.common.strip import linked_component, selection
-from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.texts import escaped
 
 N_COLUMNS = 4
 HERE = "lies here"
@@ -94,8 +93,8 @@ def show_models() -> None:
         job = worker().job(PrepareTask(name).hash)
         if job and job.active:
             watch(job, f"Getting {name} ready")
-        elif job and job.status == Status.FAILED:
-            st.error(told(job.error or ""))
+        else:
+            say_end(PrepareTask(name))
     n_ready = sum(line["state"] == "ready" for line in lines)
     st.caption(
         f"{n_ready} of {len(lines)} are ready. Others are fetched with `memviz models add NAME`, and your own "

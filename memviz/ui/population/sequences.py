@@ -24,8 +24,6 @@ from memviz.ui.population.view import SweepView
 
 SHOWN = 300
 """Sequences listed at most; files hold all."""
-
-
 TEXT_TOKENS = 48
 """Tokens of a row that are spelled out in a list."""
 

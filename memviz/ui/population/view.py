@@ -25,8 +25,6 @@ from memviz.ui.common.sweep import choose_sweep
 from memviz.ui.common.widgets import BOUND, forget_unknown
 
 HELD_OUT = "held-out"
-
-
 WEIGHTINGS: dict[Population, str] = {"swept": "As swept", "rows": "Unique rows", "exposures": "Stream exposures"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from memviz.errors import InputError, MemvizError
-from memviz.jobs import Job, Status
+from memviz.jobs import Job
 from memviz.predictor.files import ABOUT
 from memviz.predictor.known import epochs_of
 from memviz.predictor.task import FitTask
@@ -17,7 +17,7 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.frames import picture
 from memviz.ui.common.links import CHOSEN_LENGTH, LINK_LENGTH, find_task, keep_request, linked_task
 from memviz.ui.common.process import session, worker
-from memviz.ui.common.progress import POLL_SECONDS, watch
+from memviz.ui.common.progress import POLL_SECONDS, say_end, under_way
 from memviz.ui.common.texts import escaped, told
 from memviz.ui.predictor.fit_form import choose_fit, expected_words, fit_command, words_of
 
@@ -25,8 +25,6 @@ LOSS_NOTE = (
     "Cross-entropy of the labels, nats a token. Training: mean over the epoch's batches, with dropout; validation: "
     "15 % of the row groups, without. The kept weights are those of the smallest validation loss."
 )
-
-
 NOTHING_YET = (
     "No predictor is fitted yet. Choose a finished sweep, a model and what the predictor may see, and press **Train**: "
     "its results then stand on this page, its predictions under the tokens of Trace."
@@ -71,9 +69,7 @@ def start(task: FitTask) -> None:
 def show_fit(task: FitTask) -> None:
     """Where a fit stands: progress, live curves and a cancel; its end; or how to start it, or go on with it."""
     job, folder = worker().job(task.hash), task.folder(settings())
-    if job and job.active:
-        job.attend(session())
-        watch(job, f"Fitting on {task.model}", cancel=True, unit="batches")
+    if under_way(task, f"Fitting on {task.model}", cancel=True, unit="batches") and job:
         st.fragment(_live_curves, run_every=2 * POLL_SECONDS)(job, folder)
         return
     if (folder / ABOUT).is_file():
@@ -83,7 +79,7 @@ def show_fit(task: FitTask) -> None:
             on_click=_show_results, args=(task,),
         )  # fmt: skip
     else:
-        _offer_start(task, job, folder)
+        _offer_start(task, folder)
     _curves(folder)
 
 
@@ -93,12 +89,9 @@ def _show_results(task: FitTask) -> None:
     st.session_state["view"] = "results"
 
 
-def _offer_start(task: FitTask, job: Job | None, folder: Path) -> None:
+def _offer_start(task: FitTask, folder: Path) -> None:
     begun = bool(epochs_of(folder))
-    if job and job.status == Status.FAILED:
-        st.error(told(job.error or "the fit failed"))
-    elif job and job.status == Status.CANCELLED:
-        st.info("Cancelled. " + ("Finished epochs are kept: **Go on** continues after them." if begun else ""))
+    say_end(task, "Cancelled. " + ("Finished epochs are kept: **Go on** continues after them." if begun else ""))
     if clicked(st, "Go on" if begun else "Train", "fit_start", type="primary", icon=":material/play_circle:"):
         start(task)
         st.rerun()

@@ -17,11 +17,7 @@ from memviz.ui.common.sweep import choose_sweep
 from memviz.ui.common.widgets import KEEP, forget_unknown
 
 SETTING_NAMES = {"published": "Published", "causal": "Causal", "context": "Context only"}
-
-
 PRESET_NAMES = {"default": "Default", "small": "Small", "published": "The study's size"}
-
-
 PRESET_WORDS = {"default": "default size", "small": "small size", "published": "the study's size"}
 
 

@@ -25,8 +25,6 @@ from memviz.ui.predictor.fit_form import fit_command
 
 FEW = ("predictor", "boosting", "logistic", "position")
 """Methods drawn as curves before anybody chose any."""
-
-
 CARDS = ("token_accuracy", "full_accuracy", "auroc", "average_precision", "brier", "divergence_error")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import streamlit as st
 
@@ -10,6 +11,7 @@ from memviz.catalog import known_models, read_card
 from memviz.demo.stream import TrainingData
 from memviz.demo.suite import read_data
 from memviz.errors import InputError
+from memviz.rows.kept import data_sets, rows_of
 from memviz.settings import settings
 from memviz.sweeps import RowSet, SweepTask, row_sets
 from memviz.sweeps.rowset import PARTS
@@ -68,15 +70,18 @@ def _corpus() -> TrainingData | None:
 def _choose_rows() -> RowSet:
     saved = {each["name"]: each["rows"] for each in row_sets(settings())}
     data = _corpus()
-    sources = [*([SUITE_ROWS] if data else []), *saved]
+    added = data_sets(settings())
+    sources = [*([SUITE_ROWS] if data else []), *dict.fromkeys([*saved, *added])]
     if not sources:
         raise InputError("the bundled corpus is not here, and no row set is saved: use `memviz sweep --data FILE`")
     if st.session_state.get("sweep_source") not in (None, *sources):
         del st.session_state["sweep_source"]
     source = st.selectbox(
-        "Rows", sources, key="sweep_source", help="Row sets are saved on any page that lists or filters rows; "
-        "files of your own are swept with `memviz sweep --data FILE`.", **KEEP,
+        "Rows", sources, key="sweep_source", help="Row sets are saved on any page that lists or filters rows; data "
+        "sets are those of `memviz data add`; files of your own are swept with `memviz sweep --data FILE`.", **KEEP,
     )  # fmt: skip
+    if source in added:
+        return RowSet(str(rows_of(source, settings())), sample=_choose_sample(st))
     if source != SUITE_ROWS or data is None:
         return saved[source]
     filters = st.columns([2, 2.4, 2.4, 1.2])
@@ -92,8 +97,12 @@ def _choose_rows() -> RowSet:
         key="sweep_buckets",
         **KEEP,
     )
-    sample = filters[3].number_input(
+    sample = _choose_sample(filters[3])
+    return RowSet(domains=tuple(domains), buckets=tuple(buckets), parts=tuple(parts), sample=sample)
+
+
+def _choose_sample(place: Any) -> int | None:
+    return place.number_input(
         "Sample", min_value=1, value=None, step=100, placeholder="all", key="sweep_sample", **KEEP,
         help="So many of the rows that pass, drawn at random; empty: all of them.",
     )  # fmt: skip
-    return RowSet(domains=tuple(domains), buckets=tuple(buckets), parts=tuple(parts), sample=sample)

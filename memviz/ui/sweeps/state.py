@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from memviz.jobs import Job, Status
 from memviz.settings import settings
 from memviz.sweeps import Sweep, SweepTask
 from memviz.sweeps.kept import kept_sweeps, outdated, unfinished
@@ -12,9 +11,9 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.doors import PAGES
 from memviz.ui.common.links import CHOSEN_LENGTH, LINK_LENGTH, find_task, keep_request
 from memviz.ui.common.process import session, worker
-from memviz.ui.common.progress import watch
+from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.common.sweep import name_of, title_of
-from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.texts import escaped
 
 FINISHED = "sweeps_seen_running"
 
@@ -36,11 +35,10 @@ def words_of(task: SweepTask) -> str:
 
 def show_task(task: SweepTask) -> None:
     """Where a sweep stands: its progress with a cancel, its result, or how to start it or go on."""
-    job, name = worker().job(task.hash), task.hash
+    name, job = task.hash, worker().job(task.hash)
     if job and job.active:
-        job.attend(session())
         st.session_state.setdefault(FINISHED, set()).add(name)
-        watch(job, f"Sweeping {len(task.models)} models", cancel=True, unit="tokens")
+    if under_way(task, f"Sweeping {len(task.models)} models", cancel=True, unit="tokens"):
         return
     found = task.finished(settings())
     why = found and outdated(found, settings())
@@ -52,19 +50,12 @@ def show_task(task: SweepTask) -> None:
         _offer_pages(name[:CHOSEN_LENGTH])
     if found and not why:
         return
-    _say_why_not(job)
+    say_end(task, "Cancelled. Batches that were done are kept: **Go on** computes the others alone.")
     begun = task.folder(settings()).exists()
     label = "Run again" if why else "Go on" if begun else "Run"
     if clicked(st, label, "sweep_start", type="primary", icon=":material/play_circle:"):
         start(task)
         st.rerun()
-
-
-def _say_why_not(job: Job | None) -> None:
-    if job and job.status == Status.FAILED:
-        st.error(told(job.error or "the sweep failed"))
-    elif job and job.status == Status.CANCELLED:
-        st.info("Cancelled. Batches that were done are kept: **Go on** computes the others alone.")
 
 
 def _offer_pages(name: str) -> None:

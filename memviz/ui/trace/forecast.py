@@ -5,15 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from memviz.catalog import Card
-from memviz.jobs import Status
 from memviz.predictor.forecast import Forecast, ForecastTask
 from memviz.predictor.known import Known
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import key_of, stored
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.process import session, store, worker
-from memviz.ui.common.progress import watch
-from memviz.ui.common.texts import told
+from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.trace.predictors import clock, question, said_of, said_of_row, usable
 
 
@@ -24,21 +22,17 @@ def show_forecast(task: TraceTask, card: Card) -> None:
     if known is None or (key and store().has(key)):
         return
     asked = question(task, known)
-    job, found = worker().job(asked.hash), stored(asked, card)
+    found = stored(asked, card)
     with st.container(border=True):
         st.markdown("**Before anything is generated: P(memorized) from the context alone**")
         if found is not None:
             _draw(found, known, task)
-        elif job and job.active:
-            job.attend(session())
-            watch(job, f"{task.model} reads {len(task.context_ids)} tokens of context", unit="contexts")
-        else:
-            _offer(asked, job.error if job and job.status == Status.FAILED else None)
+        elif not under_way(asked, f"{task.model} reads {len(task.context_ids)} tokens of context", unit="contexts"):
+            _offer(asked)
 
 
-def _offer(asked: ForecastTask, error: str | None) -> None:
-    if error:
-        st.error(told(error))
+def _offer(asked: ForecastTask) -> None:
+    say_end(asked)
     button, note = st.columns([2, 5], vertical_alignment="center")
     if clicked(button, "Predict from the context alone", "trace_forecast", icon=":material/online_prediction:"):
         worker().ask(asked, session())

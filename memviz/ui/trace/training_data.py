@@ -15,7 +15,6 @@ from memviz.corpus.known import index_folder, seen_until
 from memviz.demo.index import SUITE
 from memviz.errors import InputError
 from memviz.figures.ngrams import spelled
-from memviz.jobs import Status
 from memviz.measures.display import UNKNOWN
 from memviz.measures.glossary import explain
 from memviz.settings import settings
@@ -25,14 +24,12 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.links import index_in
 from memviz.ui.common.lookup import CHOICES, Lookup, corpus_of
 from memviz.ui.common.process import samples, session, worker
-from memviz.ui.common.progress import watch
+from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.common.texts import escaped, told
 from memviz.ui.common.training_rows import open_row
 
 N_PLACES = 8
 """Places of a span listed."""
-
-
 N_SPELLED = 48
 """Tokens of a span spelled out."""
 
@@ -96,13 +93,9 @@ def _offer_index(model: Model, tokenizer: Tokenizer) -> None:
             f"memviz corpus build --model {model.name} --input TEXTS --out {folder}", language=None, wrap_lines=True
         )
         return
-    job = worker().job(IndexTask(SUITE).hash)
-    if job and job.active:
-        job.attend(session())
-        watch(job, "Counting comes when the training data are indexed", unit="tokens")
+    if under_way(IndexTask(SUITE), "Counting comes when the training data are indexed", unit="tokens"):
         return
-    if job and job.status == Status.FAILED:
-        st.error(told(job.error or ""))
+    say_end(IndexTask(SUITE))
     st.info("The index of the training data is not built yet: some seconds and about 200 MB of the cache, once.")
     if clicked(st, "Build the index", "trace_build_index"):
         worker().ask(IndexTask(SUITE), session())

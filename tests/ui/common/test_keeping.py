@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-from streamlit.testing.v1 import AppTest  # noqa: E402
-
-from memviz.settings import settings  # noqa: E402
-from memviz.sweeps import RowSet, read_row_set  # noqa: E402
-from memviz.ui.common.keeping import rows_among  # noqa: E402
+from memviz.settings import settings
+from memviz.sweeps import RowSet, read_row_set
+from memviz.ui.common.keeping import rows_among
 
 
 def page() -> None:

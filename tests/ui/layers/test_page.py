@@ -5,38 +5,17 @@ from __future__ import annotations
 import io
 import json
 import re
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from streamlit.testing.v1 import AppTest
 from support.pages import MINUTES, download, press_run
-from support.serving import ROOT, Server
+from support.serving import Server
 
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-from streamlit.testing.v1 import AppTest  # noqa: E402
-
-from memviz import ui  # noqa: E402
-from memviz.jobs import Worker  # noqa: E402
-from memviz.settings import settings  # noqa: E402
-from memviz.ui.common import every_page  # noqa: E402
-
-
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The entry script with an empty cache and a worker that never starts."""
-    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(every_page, "warm_up", lambda: None)
-    shared = (settings, ui.store, ui.worker, ui.bundled_models)
-    for once in shared:
-        once.cache_clear()
-    monkeypatch.setattr(Worker, "_work", lambda self: None)
-    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=60)
-    for once in shared:
-        once.cache_clear()
+from memviz import ui
 
 
 def test_with_an_empty_cache_nothing_is_read_unasked(app: AppTest) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,41 +12,23 @@ import pandas as pd
 import pytest
 import scipy.spatial
 from playwright.sync_api import Browser, Locator, Page, expect
+from streamlit.testing.v1 import AppTest
 from support.pages import MINUTES, download, memviz, press_run, settle, strip
-from support.serving import ROOT, Server
+from support.serving import Server
 
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-from streamlit.testing.v1 import AppTest  # noqa: E402
-
-from memviz import ui  # noqa: E402
-from memviz.catalog import known_models  # noqa: E402
-from memviz.jobs import Worker  # noqa: E402
-from memviz.maps import MapTask, Scope  # noqa: E402
-from memviz.maps.layout import Registration, register_points  # noqa: E402
-from memviz.records import BEFORE_NORM  # noqa: E402
-from memviz.settings import load_settings, settings  # noqa: E402
-from memviz.sweeps import Sweep, kept, read_row_set, read_sweep  # noqa: E402
-from memviz.ui.common import every_page  # noqa: E402
-from memviz.ui.map.form import layer_at  # noqa: E402
-from memviz.ui.map.frame import same_spread, unexplained  # noqa: E402
-from memviz.ui.map.report import map_command  # noqa: E402
+from memviz import ui
+from memviz.catalog import known_models
+from memviz.maps import MapTask, Scope
+from memviz.maps.layout import Registration, register_points
+from memviz.records import BEFORE_NORM
+from memviz.settings import load_settings
+from memviz.sweeps import Sweep, read_row_set, read_sweep
+from memviz.ui.map.form import layer_at
+from memviz.ui.map.frame import same_spread, unexplained
+from memviz.ui.map.report import map_command
 
 
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The entry script with an empty cache, no sweep of the suite, and a worker that never starts."""
-    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(every_page, "warm_up", lambda: None)
-    monkeypatch.setattr(kept, "SHIPPED", tmp_path / "none")
-    shared = (settings, ui.store, ui.worker, ui.bundled_models)
-    for once in shared:
-        once.cache_clear()
-    monkeypatch.setattr(Worker, "_work", lambda self: None)
-    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=60)
-    for once in shared:
-        once.cache_clear()
-
-
+@pytest.mark.usefixtures("nothing_shipped")
 @pytest.mark.parametrize("name", ["map", "dynamics"])
 def test_without_a_sweep_a_page_says_how_to_make_one(app: AppTest, name: str) -> None:
     app.run()

@@ -6,8 +6,6 @@ import io
 import json
 import re
 import time
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +13,16 @@ from typing import Any
 import pandas as pd
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from streamlit.testing.v1 import AppTest
 from support.pages import MINUTES, download, memviz, n_jobs, settle
-from support.serving import ROOT, Server
+from support.serving import Server
 
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-from streamlit.testing.v1 import AppTest  # noqa: E402
-
-from memviz import ui  # noqa: E402
-from memviz.catalog import find_model, known_models  # noqa: E402
-from memviz.corpus.known import index_of  # noqa: E402
-from memviz.demo.suite import SUITE_FOLDER  # noqa: E402
-from memviz.jobs import Status, Worker  # noqa: E402
-from memviz.population import (  # noqa: E402
+from memviz import ui
+from memviz.catalog import find_model, known_models
+from memviz.corpus.known import index_of
+from memviz.demo.suite import SUITE_FOLDER
+from memviz.jobs import Status
+from memviz.population import (
     Filters,
     FrequencyTask,
     align,
@@ -36,45 +32,24 @@ from memviz.population import (  # noqa: E402
     size_points,
     summary,
 )
-from memviz.settings import load_settings, settings  # noqa: E402
-from memviz.sweeps import (  # noqa: E402
+from memviz.settings import load_settings, settings
+from memviz.sweeps import (
     RowSet,
     Sweep,
     SweepTask,
-    kept,
     read_row_set,
     read_sweep,
     run_sweep,
 )
-from memviz.sweeps.kept import outdated  # noqa: E402
-from memviz.tasks.base import Context, answer, task_from  # noqa: E402
-from memviz.tokenizer import Tokenizer  # noqa: E402
-from memviz.ui.common import every_page  # noqa: E402
+from memviz.sweeps.kept import outdated
+from memviz.tasks.base import Context, answer, task_from
+from memviz.tokenizer import Tokenizer
 
 PAGES = ("population", "transitions", "boundary")
 TRAINED = Filters(parts=("planted", "background"))
 """What the pages look at before anybody chose anything."""
 
-
-@pytest.fixture
-def app_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The entry script with an empty cache and no sweep of the suite."""
-    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(every_page, "warm_up", lambda: None)
-    monkeypatch.setattr(kept, "SHIPPED", tmp_path / "none")
-    shared = (settings, ui.store, ui.worker, ui.bundled_models)
-    for once in shared:
-        once.cache_clear()
-    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=60)
-    for once in shared:
-        once.cache_clear()
-
-
-@pytest.fixture
-def app(app_at_work: AppTest, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    """The same with a worker that never starts."""
-    monkeypatch.setattr(Worker, "_work", lambda self: None)
-    return app_at_work
+pytestmark = pytest.mark.usefixtures("nothing_shipped")
 
 
 @pytest.mark.parametrize("name", PAGES)

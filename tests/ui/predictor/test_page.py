@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,46 +13,28 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
+from streamlit.testing.v1 import AppTest
 from support.pages import MINUTES, choose_model, memviz, n_jobs, press_run, strip
-from support.serving import ROOT, Server, start_server
+from support.serving import Server, start_server
 
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-from streamlit.testing.v1 import AppTest  # noqa: E402
-
-from memviz import ui  # noqa: E402
-from memviz.catalog import known_models  # noqa: E402
-from memviz.figures.predicted import METHOD_WORDS  # noqa: E402
-from memviz.jobs import Status, Worker  # noqa: E402
-from memviz.predictor import FitTask, known  # noqa: E402
-from memviz.predictor.data import PredictorData  # noqa: E402
-from memviz.predictor.evaluation import evaluate  # noqa: E402
-from memviz.predictor.features import Inputs  # noqa: E402
-from memviz.predictor.files import ABOUT  # noqa: E402
-from memviz.predictor.tables import Tables, write_tables  # noqa: E402
-from memviz.settings import load_settings, settings  # noqa: E402
-from memviz.sweeps import SweepTask, kept  # noqa: E402
-from memviz.ui.common import every_page  # noqa: E402
-from memviz.ui.predictor import fit_form  # noqa: E402
-from memviz.ui.predictor import known as known_here  # noqa: E402
+from memviz import ui
+from memviz.catalog import known_models
+from memviz.figures.predicted import METHOD_WORDS
+from memviz.jobs import Status
+from memviz.predictor import FitTask
+from memviz.predictor.data import PredictorData
+from memviz.predictor.evaluation import evaluate
+from memviz.predictor.features import Inputs
+from memviz.predictor.files import ABOUT
+from memviz.predictor.tables import Tables, write_tables
+from memviz.settings import load_settings
+from memviz.sweeps import SweepTask
+from memviz.ui.predictor import fit_form
 
 N, M = 30, 24
 MODEL = "suite-0.3m"
 
-
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The entry script with an empty cache, nothing bundled, and a worker that never starts."""
-    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(every_page, "warm_up", lambda: None)
-    for module in (kept, known, known_here):
-        monkeypatch.setattr(module, "SHIPPED", tmp_path / "none")
-    shared = (settings, ui.store, ui.worker, ui.bundled_models)
-    for once in shared:
-        once.cache_clear()
-    monkeypatch.setattr(Worker, "_work", lambda self: None)
-    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=60)
-    for once in shared:
-        once.cache_clear()
+pytestmark = pytest.mark.usefixtures("nothing_shipped")
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +129,8 @@ def test_a_link_to_a_predictor_that_is_gone_says_so(app: AppTest, tables: Tables
 def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A finished sweep as far as choosing a fit reads it."""
     about = {"rows": {"n": 500, "sha256": "1"}, "models": [{"name": MODEL, "weights": "w"}], "engine": 1}
-    found = SimpleNamespace(folder=tmp_path / "sweep", task=SweepTask((MODEL,), continuations=(16, 64)), manifest=about)
+    task = SweepTask((MODEL,), continuations=(16, 64))
+    found = SimpleNamespace(folder=tmp_path / "sweep", task=task, manifest=about, weights_of=lambda model: "w")
     monkeypatch.setattr(fit_form, "choose_sweep", lambda where: found)
     return found
 

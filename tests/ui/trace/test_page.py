@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.pages import (
+    GRACE,
     MINUTES,
     PREAMBLE,
     PREAMBLE_TITLE,
@@ -35,7 +36,6 @@ from support.pages import (
 from support.serving import Server
 
 from memviz.catalog import find_model, read_card
-from memviz.jobs import GRACE_SECONDS
 from memviz.measures.score import memorization_score
 from memviz.passages import PASSAGES
 from memviz.settings import load_settings
@@ -272,6 +272,108 @@ def test_passages_are_measured_and_not_assumed(
         assert cells[-2] == f"{memorization_score(run.trace)[0]:.2f}"
 
 
+def test_the_border_of_the_context_moves(first_visit: dict[str, object], server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/trace")
+    page.get_by_text("Where the context ends").click()
+    slider, number = (
+        page.get_by_role("slider", name="Tokens of context"),
+        page.get_by_role("spinbutton", name="Context"),
+    )
+    slider.locator(".token").nth(10).click()
+    expect(number).to_have_value("10")
+    for key, value in (("ArrowRight", "11"), ("PageUp", "19"), ("Home", "1"), ("ArrowLeft", "1"), ("ArrowUp", "2")):
+        page.keyboard.press(key)
+        expect(slider).to_have_attribute("aria-valuenow", value)
+        expect(number).to_have_value(value)
+    expect(slider).to_be_focused()
+    expect(slider.locator(".first")).to_have_attribute("data-index", "2")
+    set_number(page, "Context", 7)
+    expect(slider).to_have_attribute("aria-valuenow", "7")
+
+
+def test_uploaded_texts(first_visit: dict[str, object], server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/trace")
+    choose_text(page, "Text of your own")
+    files = page.locator("input[type=file]")
+    text = "Naïve “quotes”, a tab\t, and <b>no</b> markup 🤦🏽.\n" * 8
+    files.set_input_files({"name": "mine.txt", "mimeType": "text/plain", "buffer": text.encode()})
+    expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
+    expect(page.get_by_text("Not computed yet")).to_be_visible()
+    files.set_input_files({"name": "old.txt", "mimeType": "text/plain", "buffer": "caf\xe9".encode("latin-1")})
+    expect(page.get_by_text("old.txt is not UTF-8 (byte 3): save it as UTF-8")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
+
+
+FOCUSED = """() => {
+  let element = document.activeElement;
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  const style = getComputedStyle(element);
+  return [element.getAttribute("role"), element.dataset.j ?? null, style.outlineStyle, parseFloat(style.outlineWidth)];
+}"""
+
+
+def test_the_keyboard_alone_reaches_the_strip(traced: Page) -> None:
+    page = traced
+    page.goto(page.url)
+    expect(strip(page)).to_have_count(64, timeout=MINUTES)
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        role, at, outline, width = page.evaluate(FOCUSED)
+        if role == "option":
+            break
+    assert (role, at) == ("option", "32")
+    assert outline != "none" and width >= 1, "one sees where the focus is"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("tok=34"))
+    expect(page.get_by_text("Position 34")).to_be_visible()
+    assert page.evaluate(FOCUSED)[:2] == ["option", "34"], "a rerun keeps the focus"
+    page.keyboard.press("Escape")
+    expect(page).not_to_have_url(re.compile("tok="))
+
+
+MOVING = """() => {
+  const found = [];
+  const look = (root) => root.querySelectorAll("*").forEach((element) => {
+    const style = getComputedStyle(element);
+    if (root !== document && [style.transitionDuration, style.animationDuration].some((d) => /[1-9]/.test(d))) {
+      found.push(element.className);
+    }
+    if (element.shadowRoot) look(element.shadowRoot);
+  });
+  look(document);
+  return found;
+}"""
+
+
+def test_reduced_motion_is_respected(traced: Page) -> None:
+    page = traced
+    page.goto(f"{page.url}&tok=30")
+    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
+    assert page.evaluate(MOVING) != [], "the test sees the motion that may be"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(MOVING) == []
+
+
+STREAMLITS_OWN = {"list", "listitem"}
+"""What the sidebar's headings do to its list of pages; no page can change it."""
+
+
+def test_accessibility_of_a_pinned_position_by_axe(traced: Page) -> None:
+    axe, page = pytest.importorskip("axe_core_python.sync_playwright"), traced
+    page.goto(f"{page.url}&tok=30")
+    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
+    page.get_by_text("Export", exact=True).click()
+    expect(page.get_by_test_id("stCode")).to_be_visible(timeout=MINUTES)
+    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.wait_for_timeout(500)
+        found = axe.Axe().run(page, options=rules)["violations"]
+        faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
+        assert [fault for fault in faults if fault[0] not in STREAMLITS_OWN] == [], scheme
+
+
 @pytest.fixture(scope="module")
 def deserted(embedded: str, server: Server, browser: Browser) -> Iterator[dict[str, Any]]:
     """Long runs, one after the other: left by its only session; left by one of two; left alone but to be kept."""
@@ -305,7 +407,7 @@ def deserted(embedded: str, server: Server, browser: Browser) -> Iterator[dict[s
 def test_reading_does_not_wait_for_computing(deserted: dict[str, Any], server: Server, page: Page) -> None:
     page.goto(deserted["stored"])
     expect(strip(page)).to_have_count(64, timeout=30 * SECONDS)
-    expect(page.get_by_text("3 in the queue")).to_be_visible()
+    expect(page.get_by_text(re.compile("[23] in the queue"))).to_be_visible()
     strip(page).nth(26).click()
     expect(page).to_have_url(re.compile("tok=26"), timeout=30 * SECONDS)
     before = n_jobs(server)
@@ -316,111 +418,11 @@ def test_reading_does_not_wait_for_computing(deserted: dict[str, Any], server: S
     assert n_jobs(server) == before, "what is stored is not computed again"
 
 
-def test_the_border_of_the_context_moves(deserted: dict[str, Any], server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/trace")
-    page.get_by_text("Where the context ends").click()
-    slider, number = (
-        page.get_by_role("slider", name="Tokens of context"),
-        page.get_by_role("spinbutton", name="Context"),
-    )
-    slider.locator(".token").nth(10).click()
-    expect(number).to_have_value("10")
-    for key, value in (("ArrowRight", "11"), ("PageUp", "19"), ("Home", "1"), ("ArrowLeft", "1"), ("ArrowUp", "2")):
-        page.keyboard.press(key)
-        expect(slider).to_have_attribute("aria-valuenow", value)
-        expect(number).to_have_value(value)
-    expect(slider).to_be_focused()
-    expect(slider.locator(".first")).to_have_attribute("data-index", "2")
-    set_number(page, "Context", 7)
-    expect(slider).to_have_attribute("aria-valuenow", "7")
-
-
-def test_uploaded_texts(deserted: dict[str, Any], server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/trace")
-    choose_text(page, "Text of your own")
-    files = page.locator("input[type=file]")
-    text = "Naïve “quotes”, a tab\t, and <b>no</b> markup 🤦🏽.\n" * 8
-    files.set_input_files({"name": "mine.txt", "mimeType": "text/plain", "buffer": text.encode()})
-    expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
-    expect(page.get_by_text("Not computed yet")).to_be_visible()
-    files.set_input_files({"name": "old.txt", "mimeType": "text/plain", "buffer": "caf\xe9".encode("latin-1")})
-    expect(page.get_by_text("old.txt is not UTF-8 (byte 3): save it as UTF-8")).to_be_visible()
-    expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
-
-
-FOCUSED = """() => {
-  let element = document.activeElement;
-  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
-  const style = getComputedStyle(element);
-  return [element.getAttribute("role"), element.dataset.j ?? null, style.outlineStyle, parseFloat(style.outlineWidth)];
-}"""
-
-
-def test_the_keyboard_alone_reaches_the_strip(deserted: dict[str, Any], page: Page) -> None:
-    page.goto(deserted["stored"])
-    expect(strip(page)).to_have_count(64, timeout=MINUTES)
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        role, at, outline, width = page.evaluate(FOCUSED)
-        if role == "option":
-            break
-    assert (role, at) == ("option", "32")
-    assert outline != "none" and width >= 1, "one sees where the focus is"
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    expect(page).to_have_url(re.compile("tok=34"))
-    expect(page.get_by_text("Position 34")).to_be_visible()
-    assert page.evaluate(FOCUSED)[:2] == ["option", "34"], "a rerun keeps the focus"
-    page.keyboard.press("Escape")
-    expect(page).not_to_have_url(re.compile("tok="))
-
-
-MOVING = """() => {
-  const found = [];
-  const look = (root) => root.querySelectorAll("*").forEach((element) => {
-    const style = getComputedStyle(element);
-    if (root !== document && [style.transitionDuration, style.animationDuration].some((d) => /[1-9]/.test(d))) {
-      found.push(element.className);
-    }
-    if (element.shadowRoot) look(element.shadowRoot);
-  });
-  look(document);
-  return found;
-}"""
-
-
-def test_reduced_motion_is_respected(deserted: dict[str, Any], page: Page) -> None:
-    page.goto(f"{deserted['stored']}&tok=30")
-    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
-    assert page.evaluate(MOVING) != [], "the test sees the motion that may be"
-    page.emulate_media(reduced_motion="reduce")
-    assert page.evaluate(MOVING) == []
-
-
-STREAMLITS_OWN = {"list", "listitem"}
-"""What the sidebar's headings do to its list of pages; no page can change it."""
-
-
-def test_accessibility_of_a_pinned_position_by_axe(deserted: dict[str, Any], page: Page) -> None:
-    axe = pytest.importorskip("axe_core_python.sync_playwright")
-    page.goto(f"{deserted['stored']}&tok=30")
-    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
-    page.get_by_text("Export", exact=True).click()
-    expect(page.get_by_test_id("stCode")).to_be_visible(timeout=MINUTES)
-    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.wait_for_timeout(500)
-        found = axe.Axe().run(page, options=rules)["violations"]
-        faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
-        assert [fault for fault in faults if fault[0] not in STREAMLITS_OWN] == [], scheme
-
-
 def test_a_run_ends_with_its_last_session_and_no_sooner(deserted: dict[str, Any], server: Server) -> None:
     lonely, joined, kept = deserted["jobs"]
     page = deserted["page"]
     expect(page.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=2 * MINUTES)
-    assert time.monotonic() - deserted["since"] >= GRACE_SECONDS, "it ran until the grace was over"
+    assert time.monotonic() - deserted["since"] >= GRACE, "it ran until the grace was over"
     log = server.log.read_text()
     assert f"job {lonely} cancelled" in log
     for other in (joined, kept):

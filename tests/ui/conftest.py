@@ -1,0 +1,49 @@
+"""The app without a browser: its entry script by AppTest, with a cache of its own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.serving import ROOT
+
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+from streamlit.testing.v1 import AppTest  # noqa: E402
+
+from memviz import ui  # noqa: E402
+from memviz.jobs import Worker  # noqa: E402
+from memviz.predictor import known  # noqa: E402
+from memviz.settings import settings  # noqa: E402
+from memviz.sweeps import kept  # noqa: E402
+from memviz.ui.common import every_page  # noqa: E402
+from memviz.ui.predictor import known as known_here  # noqa: E402
+
+
+@pytest.fixture
+def app_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The entry script with an empty cache, and models in a folder of the test's."""
+    monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
+    monkeypatch.setattr(every_page, "warm_up", lambda: None)
+    shared = (settings, ui.store, ui.worker, ui.bundled_models)
+    for once in shared:
+        once.cache_clear()
+    yield AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=60)
+    for once in shared:
+        once.cache_clear()
+
+
+@pytest.fixture
+def app(app_at_work: AppTest, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The same with a worker that never starts."""
+    monkeypatch.setattr(Worker, "_work", lambda self: None)
+    return app_at_work
+
+
+@pytest.fixture
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sweep and no predictor of the suite."""
+    for module in (kept, known, known_here):
+        monkeypatch.setattr(module, "SHIPPED", tmp_path / "none")
