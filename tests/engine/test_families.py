@@ -20,7 +20,7 @@ SAMPLE = {
     "mamba": "exact",
     "minimax": "plain",
     "mixtral": "exact",
-    "moshi": "plain",
+    "qwen3": "exact",
     "opt": "exact",
     "qwen3_5_text": "plain",
     "rwkv": "exact",
@@ -32,7 +32,7 @@ REASONS = ("sees later tokens", "needs an encoder, image or audio", "transformer
 def test_a_sample_of_families() -> None:
     found = {each.family: each for each in hold_families(list(SAMPLE))}
     assert {name: each.outcome for name, each in found.items()} == SAMPLE, found.values()
-    assert found["bert"].detail == REASONS[0] and found["moshi"].detail == "whole rows"
+    assert found["bert"].detail == REASONS[0] and found["minimax"].detail == "whole rows"
 
 
 @pytest.mark.wide
