@@ -50,6 +50,8 @@ SHAPES = {
     "12b": (36, 5120, 40),
 }
 """Layers, width and heads."""
+WHOLE = ("logit_noise", "rows_at_once")
+"""What a survey says of all its rows together."""
 
 
 def difference(one: Survey, other: Survey) -> str:
@@ -86,11 +88,11 @@ def agreement(here: Backend, there: Backend, names: list[str], prompts: Prompts,
         ]
         single = Survey(
             **{
-                each: getattr(one, each) if each == "logit_noise" else np.concatenate([getattr(a, each) for a in alone])
+                each: getattr(one, each) if each in WHOLE else np.concatenate([getattr(a, each) for a in alone])
                 for each in vars(one)
             }
         )
-        batch = replace(one, **{each: getattr(one, each)[:n_alone] for each in vars(one) if each != "logit_noise"})
+        batch = replace(one, **{each: getattr(one, each)[:n_alone] for each in vars(one) if each not in WHOLE})
         print(f"    one by one: {difference(batch, single)}")
         wrong = (
             (plain_generate(own, torch.from_numpy(prompts.context_ids), M).numpy() != one.generated_ids)

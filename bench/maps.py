@@ -31,7 +31,8 @@ def states(n: int) -> tuple[str, np.ndarray]:
     from memviz.demo.suite import read_data
     from memviz.engine.backend import Backend
     from memviz.engine.preparing import prepare
-    from memviz.engine.states import n_layers, read_states
+    from memviz.engine.sizes import n_layers
+    from memviz.engine.states import read_states
     from memviz.engine.tracing import survey
     from memviz.maps import spread_steps
     from memviz.records import Prompts
@@ -45,7 +46,7 @@ def states(n: int) -> tuple[str, np.ndarray]:
     n_rows = -(-n // STEPS)
     rows = np.sort(np.random.default_rng(0).choice(np.flatnonzero(~data.background), n_rows, replace=False))
     ids = data.ids[rows].astype(np.int64)
-    parts, last = [], n_layers(loaded)
+    parts, last = [], n_layers(loaded.model)
     for start in range(0, n_rows, 128):
         block = ids[start : start + 128]
         prompts = Prompts(block[:, :K], block[:, K : K + M])

@@ -20,7 +20,7 @@ from memviz.measures import compute_all
 from memviz.measures.boundary import entropy_curve
 from memviz.measures.changepoints import change_points
 from memviz.measures.score import first_divergence, longest_common_prefix, resynchronisation
-from memviz.records import Run, Scores, Trace
+from memviz.records import VERIFIED, Run, Scores, Trace
 from memviz.tasks.trace import TraceTask
 from memviz.tokenizer import Tokenizer
 
@@ -210,4 +210,6 @@ def command(task: TraceTask, ids_file: str = "ids.json") -> str:
         words += ["--leading", task.leading]
     if task.all_layers:
         words.append("--all-layers")
+    if task.reading != VERIFIED:
+        words += ["--reading", task.reading]
     return shlex.join([*words, "--out", "trace.json"])

@@ -54,6 +54,8 @@ class Job:
     """Whether the result was computed for this job, rather than found in the store."""
     kept: bool = False
     """Goes on without any session."""
+    partial: Any = None
+    """What is known of the result so far, where the task shows it."""
     grace: float = math.inf
     """Seconds that it goes on without any session, unless it is kept."""
     started: float | None = None
@@ -104,6 +106,10 @@ class Job:
         self.stage = stage
         if self.given_up:
             raise Cancelled
+
+    def show(self, partial: Any) -> None:
+        """What is known of the result so far."""
+        self.partial = partial
 
 
 class Worker:
@@ -244,7 +250,7 @@ class Worker:
         log.info("job %d %s after %.2f s", job.id, status.value, job.seconds)
 
     def _run(self, job: Job) -> None:
-        context = Context(self._settings, self._store, job.report, job.say, start=lambda: self._engine(job))
+        context = Context(self._settings, self._store, job.report, job.say, job.show, start=lambda: self._engine(job))
         job.result, _, was_stored = answer(job.task, context)
         job.computed = not was_stored
 

@@ -38,8 +38,8 @@ class Settings(BaseSettings):
     """Folder for results, converted models and locks."""
     cache_limit: ByteSize = ByteSize(10 * 1024**3)
     """Bytes of stored results kept before the least recently used go; accepts "10GiB"."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where models run; auto takes cuda, then mps, then cpu."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$")] = "auto"
+    """Where models run; auto takes cuda, then mps, then cpu; cuda:1 is the second GPU."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Default precision; a request may name another."""
     grace: float = Field(default=30, ge=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.chromium import NoChromium, chromium, guarded_page
-from support.pages import EMBEDDED, GRACE, MINUTES, choose_model, press_run, strip
-from support.serving import ROOT, Server, start_server
+from support.pages import EMBEDDED, GRACE, MINUTES, press_run, strip
+from support.serving import ROOT, TEST_CACHE, Server, start_server
+
+from memviz.catalog import card_folder, find_model
+from memviz.settings import load_settings
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers share few cores; torch's threads spin
@@ -72,15 +76,16 @@ def first_visit(server: Server, browser: Browser) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def embedded(first_visit: dict[str, object], server: Server, browser: Browser) -> str:
-    """The embedded model, got ready by its button; its name."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    page = context.new_page()
-    page.goto(f"{server.url}/trace")
-    choose_model(page, EMBEDDED)
-    page.get_by_role("button", name=f"Get {EMBEDDED} ready").click()
-    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=10 * MINUTES)
-    context.close()
+def embedded(first_visit: dict[str, object], server: Server) -> str:
+    """The embedded model, ready on the server; its name. It is converted once for all processes that test."""
+    from memviz.engine.preparing import prepare  # brings torch
+
+    here, there = (
+        load_settings(cache=cache, offline=True) for cache in (TEST_CACHE, server.environment["MEMVIZ_CACHE"])
+    )
+    model = find_model(EMBEDDED, here)
+    prepare(model, here)
+    shutil.copytree(card_folder(model, here), card_folder(model, there), dirs_exist_ok=True)
     return EMBEDDED
 
 

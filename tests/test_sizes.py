@@ -1,4 +1,4 @@
-"""Files and functions stay as small as docs/decisions.md says."""
+"""Files and functions stay short: docs/decisions.md says why commands are counted otherwise."""
 
 from __future__ import annotations
 

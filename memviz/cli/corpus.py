@@ -31,7 +31,7 @@ Out = Annotated[Path | None, typer.Option(help="JSON file to write instead of th
 UntilStep = Annotated[int | None, typer.Option(help="Only exposures of this training step and before.")]
 
 
-def _tokenizer(model: str) -> Tokenizer:
+def tokenizer_named(model: str) -> Tokenizer:
     """The tokenizer of a prepared model, or of a local folder's file. Raises InputError."""
     settings = load_settings()
     found = find_model(model, settings)
@@ -73,7 +73,7 @@ def build(
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is no folder: name a folder")
     layout = Layout(text_column, ids_column, dtype=dtype, separator=separator, pad_id=pad_id)
-    tokenizer = _tokenizer(model)
+    tokenizer = tokenizer_named(model)
     left_out, n_reused = 0, 0
 
     def refuse(problem: str) -> None:
@@ -104,7 +104,7 @@ def _opened(index: Path, model: str | None) -> tuple[Corpus, Tokenizer | None]:
     """An index, and the tokenizer it was checked against where a model is named."""
     from memviz.corpus import Corpus
 
-    tokenizer = _tokenizer(model) if model else None
+    tokenizer = tokenizer_named(model) if model else None
     return Corpus.open(index, tokenizer.hash if tokenizer else None), tokenizer
 
 
@@ -115,7 +115,7 @@ def _ids(ids: str | None, ids_file: Path | None, text: str | None, text_file: Pa
     if text is not None or text_file is not None:
         if model is None:
             raise InputError("a text needs --model, whose tokenizer splits it")
-        return _tokenizer(model).encode(read_text(text_file) if text_file is not None else text or "")
+        return tokenizer_named(model).encode(read_text(text_file) if text_file is not None else text or "")
     name, content = ("--ids", f"[{ids}]") if ids_file is None else (str(ids_file), read_text(ids_file))
     try:
         found = json.loads(content)

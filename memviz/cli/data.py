@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from memviz.cli.shared import say
+from memviz.cli.shared import confirm, say
 from memviz.rows.kept import ROWS, data_sets, folder_of, remove_data_set
 from memviz.settings import load_settings
 
@@ -61,7 +61,7 @@ def remove(
 ) -> None:
     """Remove a data set from this machine; sweeps of it stay."""
     settings = load_settings()
-    if not yes and folder_of(name, settings).is_dir():
-        typer.confirm(f"Remove {folder_of(name, settings)}?", abort=True)
+    if folder_of(name, settings).is_dir():
+        confirm(f"data set {name!r}", yes)
     remove_data_set(name, settings)
     typer.echo(f"removed {name}")

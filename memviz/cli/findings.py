@@ -29,13 +29,11 @@ def findings(
     """Judge the claims on finished sweeps, and write what comes out."""
     from memviz.demo.suite import read_data
     from memviz.findings.claims import read_claims
-    from memviz.findings.evidence import judge
-    from memviz.findings.evidence.geometry import Spaces, statistics_of
+    from memviz.findings.evidence import judge, statistics
+    from memviz.findings.evidence.geometry import Spaces
     from memviz.findings.evidence.material import material_of
-    from memviz.findings.evidence.population import STATISTICS
-    from memviz.findings.evidence.prediction import statistics_of as of_predictors
     from memviz.findings.pictures import pictures
-    from memviz.findings.report import document as document_of
+    from memviz.findings.report import document
     from memviz.population.ngrams import FrequencyTask
     from memviz.population.weighting import strata_of
     from memviz.predictor.known import known_predictors
@@ -51,23 +49,21 @@ def findings(
     if corpus is not None:
         say("counting n-grams")
         material = material_of(sweeps, answer(FrequencyTask(sweeps[0], corpus), context).result)
-    is_suite = sweeps[0].task.rows.source == SUITE
-    statistics = STATISTICS | statistics_of(Spaces(context))
-    statistics |= of_predictors(known_predictors(settings))
-    verdicts, strata = judge(listed, material, statistics), strata_of(read_data()) if is_suite else None
+    verdicts = judge(listed, material, statistics(Spaces(context), known_predictors(settings)))
+    strata = strata_of(read_data()) if sweeps[0].task.rows.source == SUITE else None
     if out is None:
-        typer.echo(document_of(verdicts, material, strata), nl=False)
+        typer.echo(document(verdicts, material, strata), nl=False)
         return
     out, drawn = out.resolve(), pictures(verdicts, material)
     out.with_suffix("").mkdir(exist_ok=True)
     for name, svg in drawn.items():
         write_text(out.with_suffix("") / f"{name}.svg", svg)
-    write_text(out, document_of(verdicts, material, strata, {name: f"{out.stem}/{name}.svg" for name in drawn}))
+    write_text(out, document(verdicts, material, strata, {name: f"{out.stem}/{name}.svg" for name in drawn}))
 
 
 def _corpus(model: str, index: Path | None, context: Context) -> Corpus | None:
     """The index of what the models were trained on, built where it is the suite's; None where there is none."""
-    from memviz.cli.corpus import _tokenizer
+    from memviz.cli.corpus import tokenizer_named
     from memviz.corpus import Corpus
     from memviz.corpus.known import index_folder, index_of
     from memviz.demo.index import SUITE
@@ -75,10 +71,10 @@ def _corpus(model: str, index: Path | None, context: Context) -> Corpus | None:
     from memviz.tasks.preparing import IndexTask
 
     if index is not None:
-        return Corpus.open(index, _tokenizer(model).hash)
+        return Corpus.open(index, tokenizer_named(model).hash)
     try:
         found = find_model(model, context.settings)
-        tokenizer = _tokenizer(model)
+        tokenizer = tokenizer_named(model)
     except InputError as error:
         typer.echo(f"n-grams are not counted: {error}", err=True)
         return None

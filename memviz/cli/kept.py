@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from memviz.errors import InputError
+from memviz.cli.shared import confirm
 from memviz.settings import load_settings
 from memviz.sweeps.kept import delete_sweep, find_kept, kept_sweeps, rename_sweep
 from memviz.sweeps.rowset import row_sets
@@ -17,16 +16,6 @@ rows = typer.Typer(help="Row sets that were saved under a name.")
 sweeps = typer.Typer(help="Finished sweeps that the cache keeps.")
 Yes = Annotated[bool, typer.Option(help="Do not ask.")]
 SweepName = Annotated[str, typer.Argument(help="Its name, or the first 8 characters of its hash or more.")]
-
-
-def _confirm(what: str, yes: bool) -> None:
-    """Raise InputError unless somebody said yes."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise InputError(f"{what} is deleted for good: say so with --yes")
-    if not typer.confirm(f"Delete {what} for good?"):
-        raise InputError(f"{what} is kept")
 
 
 @rows.command("list")
@@ -46,7 +35,7 @@ def rename_rows(name: str, new: str) -> None:
 @rows.command("delete")
 def delete_rows(name: str, yes: Yes = False) -> None:
     """Forget a row set; the rows themselves stay where they are."""
-    _confirm(f"row set {name!r}", yes)
+    confirm(f"row set {name!r}", yes)
     delete_row_set(name, load_settings())
     typer.echo(f"deleted {name}")
 
@@ -79,6 +68,6 @@ def delete(sweep: SweepName, yes: Yes = False) -> None:
     """Delete a sweep's tables; its batches stay in the store until they are the least recently used."""
     settings = load_settings()
     found = find_kept(sweep, settings)
-    _confirm(f"sweep {found.name or found.folder.name[:16]}", yes)
+    confirm(f"sweep {found.name or found.folder.name[:16]}", yes)
     n_bytes = delete_sweep(found, settings)
     typer.echo(f"deleted {sweep}, {n_bytes / 1e6:.1f} MB")

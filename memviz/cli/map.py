@@ -10,7 +10,7 @@ import typer
 
 from memviz import disk
 from memviz.cli.shared import check_out, context_for, say
-from memviz.cli.sweep import _numbers, _words
+from memviz.cli.sweep import numbers_of, words_of
 from memviz.settings import load_settings
 
 _ENDS = (".parquet", ".json")
@@ -49,7 +49,7 @@ def project(
     for path in (table_file, figures_file):
         check_out(path)
     settings = load_settings()
-    filters = Filters(domains=tuple(domain or ()), buckets=_numbers("--buckets", buckets), parts=_words(parts))
+    filters = Filters(domains=tuple(domain or ()), buckets=numbers_of("--buckets", buckets), parts=words_of(parts))
     scope = Scope(
         str(sweep.resolve()),
         k,
@@ -61,7 +61,7 @@ def project(
         free_running=not teacher_forced,
         dtype=dtype or settings.dtype,
     )
-    task = MapTask(model, scope, layer, _numbers("--step", step), reducer, seed, neighbours)
+    task = MapTask(model, scope, layer, numbers_of("--step", step), reducer, seed, neighbours)
     found_sweep, context = scope.sweep(), context_for(settings)
     key, found, _ = answer(task, context)
     stored = context.store.get(key)

@@ -189,7 +189,7 @@ def apply(
     out: Annotated[Path | None, typer.Option(help="JSON file to write instead of the table.")] = None,
 ) -> None:
     """Trace one prompt greedily, and say how likely each generated token is the true one."""
-    from memviz.cli.tracing import _task_of_ids
+    from memviz.cli.tracing import task_of_ids_file
     from memviz.predictor import SETTINGS, predict
     from memviz.tasks.trace import task_of_text, tokenizer_of
 
@@ -202,7 +202,7 @@ def apply(
     card = ready(model, its)
     tokenizer = tokenizer_of(card, settings)
     if ids_file is not None:
-        task = _task_of_ids(read_text(ids_file), str(ids_file), model, continuation, {})
+        task = task_of_ids_file(read_text(ids_file), str(ids_file), model, continuation, {})
     else:
         assert text_file is not None
         task = task_of_text(read_text(text_file), card, tokenizer, context or DEFAULT_CONTEXT, continuation)

@@ -23,6 +23,16 @@ def say(stage: str) -> None:
         typer.echo(stage, err=True)
 
 
+def confirm(what: str, yes: bool) -> None:
+    """Raise InputError unless somebody said yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(f"{what} is deleted for good: say so with --yes")
+    if not typer.confirm(f"Delete {what} for good?"):
+        raise InputError(f"{what} is kept")
+
+
 def store(settings: Settings) -> Store:
     return open_store(settings)
 

@@ -9,6 +9,7 @@ import typer
 
 from memviz.cli.shared import context_for
 from memviz.errors import InputError
+from memviz.records import VERIFIED
 from memviz.rows.kept import rows_of
 from memviz.settings import Settings, load_settings
 from memviz.sweeps.rowset import NEAR_DUPLICATES, SUITE, RowSet, read_row_set
@@ -18,7 +19,7 @@ from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepReques
 NONE = "none"
 
 
-def _numbers(option: str, value: str | None) -> tuple[int, ...]:
+def numbers_of(option: str, value: str | None) -> tuple[int, ...]:
     if not value or value == NONE:
         return ()
     try:
@@ -27,7 +28,7 @@ def _numbers(option: str, value: str | None) -> tuple[int, ...]:
         raise InputError(f"{option} is {value[:100]!r}: give whole numbers like 8,16,32") from None
 
 
-def _words(value: str | None) -> tuple[str, ...]:
+def words_of(value: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
 
 
@@ -68,22 +69,23 @@ def sweep(
     ] = NEAR_DUPLICATES,
     positions: Annotated[bool, typer.Option(help="Also write one row a position.")] = False,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    reading: Annotated[str, typer.Option(help="verified, or stepwise: every token by a step of its own.")] = VERIFIED,
     batch: Annotated[int, typer.Option(help="Rows decoded together; another number computes all anew.")] = BATCH,
 ) -> None:
     """Ask many rows of many models, at many sizes of context and continuation, into Parquet tables."""
     settings = load_settings()
     filters: dict[str, Any] = {
         "domains": tuple(domain or ()),
-        "buckets": _numbers("--buckets", buckets),
-        "parts": _words(parts),
-        "documents": _numbers("--documents", documents),
-        "rows": _numbers("--rows", rows),
+        "buckets": numbers_of("--buckets", buckets),
+        "parts": words_of(parts),
+        "documents": numbers_of("--documents", documents),
+        "rows": numbers_of("--rows", rows),
         "sample": sample,
         "seed": seed,
         "text_column": text_column,
         "ids_column": ids_column,
         "id_column": id_column,
-        "labels": _words(labels),
+        "labels": words_of(labels),
         "labels_file": str(labels_file.resolve()) if labels_file else None,
         "ids_dtype": ids_dtype,
         "separator": separator,
@@ -92,15 +94,16 @@ def sweep(
         "groups": groups,
     }
     task = SweepRequest(
-        models=_words(models),
+        models=words_of(models),
         rows=_row_set(data, filters, settings),
-        contexts=_numbers("--contexts", contexts),
-        context_modes=_words(context_mode),
-        continuations=_numbers("--continuations", continuations),
+        contexts=numbers_of("--contexts", contexts),
+        context_modes=words_of(context_mode),
+        continuations=numbers_of("--continuations", continuations),
         context_at=context_at,
         continuation_at=continuation_at,
         dtype=dtype or settings.dtype,
         positions=positions,
+        reading=reading,
     )
     folder = out.resolve()
     manifest = run_sweep(task, context_for(settings), folder, batch).manifest
@@ -109,7 +112,7 @@ def sweep(
         f"{about['n']:,} rows, {len(task.models)} models: {manifest['tables']['sequences']['n_rows']:,} sequences in "
         f"{folder}; {made['batches_computed']:,} batches computed, {made['batches_reused']:,} from before"
     )
-    for said in about["read_as"]:
+    for said in about.get("read_as", []):
         typer.echo(f"read as: {said}")
     if about["n_malformed"]:
         typer.echo(

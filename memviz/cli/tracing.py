@@ -12,7 +12,7 @@ from memviz.catalog import find_model
 from memviz.cli.shared import check_out, context_for, read_text
 from memviz.disk import write_text
 from memviz.errors import InputError
-from memviz.records import Decoding
+from memviz.records import VERIFIED, Decoding
 from memviz.settings import load_settings
 from memviz.tasks.base import answer, ready
 from memviz.tasks.trace import (
@@ -46,6 +46,7 @@ def trace(
         str, typer.Option(help="Tokens in front of a text: the tokenizer's own (model), or none.")
     ] = "model",
     all_layers: Annotated[bool, typer.Option(help="Store the hidden states of every layer.")] = False,
+    reading: Annotated[str, typer.Option(help="verified, or stepwise: every token by a step of its own.")] = VERIFIED,
 ) -> None:
     """Trace one prompt: what the model writes after a context, and every number behind it."""
     if (text_file is None) == (ids_file is None):
@@ -57,7 +58,8 @@ def trace(
     if sample and temperature is None:
         sampling["temperature"] = 1.0
     settings = load_settings()
-    options: dict[str, Any] = {"dtype": dtype or settings.dtype, "all_layers": all_layers, "leading": leading}
+    options: dict[str, Any] = {"dtype": dtype or settings.dtype, "all_layers": all_layers, "reading": reading}
+    options["leading"] = leading
     if leading not in get_args(Leading):
         raise InputError(f"--leading is {leading!r}: give one of {', '.join(get_args(Leading))}")
     if options["dtype"] not in BYTES_PER_PARAMETER:
@@ -80,7 +82,7 @@ def trace(
         task_of_ids = None
     else:
         assert ids_file is not None
-        task_of_ids = _task_of_ids(read_text(ids_file), str(ids_file), model, continuation, options)
+        task_of_ids = task_of_ids_file(read_text(ids_file), str(ids_file), model, continuation, options)
 
     its = context_for(settings)
     card = ready(model, its)
@@ -95,7 +97,7 @@ def trace(
     write_text(out.resolve(), json.dumps(document(run, tokenizer), allow_nan=False, indent=1) + "\n")
 
 
-def _task_of_ids(content: str, name: str, model: str, n_steps: int | None, options: dict[str, Any]) -> TraceTask:
+def task_of_ids_file(content: str, name: str, model: str, n_steps: int | None, options: dict[str, Any]) -> TraceTask:
     """The task of an ids file. Raises InputError naming what is wrong in it."""
     try:
         ids = json.loads(content)

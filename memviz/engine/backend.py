@@ -16,7 +16,7 @@ from typing import Any
 
 from memviz import disk
 from memviz.catalog import Card, find_model, keep_card
-from memviz.engine.devices import choose_device, device_name, use_exact_float32
+from memviz.engine.devices import choose_device, device_name, place_of, use_exact_float32
 from memviz.engine.examination import examine, with_finding
 from memviz.engine.loading import Loaded, Residents
 from memviz.engine.noise import NOISE, measure_logit_noise
@@ -70,6 +70,11 @@ class Backend:
     def where(self) -> tuple[str, str]:
         """The device's kind, and the device in words."""
         return self.device.type, device_name(self.device)
+
+    @property
+    def place(self) -> str:
+        """What locks call the device."""
+        return place_of(self.device)
 
     def provenance(
         self, models: Mapping[str, str], dtype: str, seconds: float, libraries: Sequence[str] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from memviz.engine.statistics import Distributions, score
+from memviz.engine.statistics import most_likely
 from memviz.records import Decoding
 
 
@@ -20,28 +20,28 @@ class Chooser:
             draws, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device
         )
 
-    def choose(
-        self, logits: torch.Tensor, stats: Distributions, first: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Ids, their logits and ranks, each (n, q), for continuation positions from `first` on; logits (n, q, V)."""
-        if self._decoding.greedy and not len(self._barred):
-            return stats.top_ids[..., 0], stats.top_logits[..., 0], torch.ones_like(stats.top_ids[..., 0])
-        allowed = logits.float().index_fill(-1, self._barred, -torch.inf)
-        chosen = allowed.argmax(-1) if self._decoding.greedy else self._draw(allowed, first)
-        return chosen, *score(logits, chosen)
+    @property
+    def takes_likeliest(self) -> bool:
+        return self._decoding.greedy and not len(self._barred)
 
-    def _draw(self, logits: torch.Tensor, first: int) -> torch.Tensor:
+    def choose(self, logits: torch.Tensor, at: torch.Tensor | slice) -> torch.Tensor:
+        """Ids (q,) from logits (q, V) for continuation positions `at`: (q,), or one of all."""
+        if self.takes_likeliest:
+            return most_likely(logits)
+        allowed = logits.float().index_fill(-1, self._barred, -torch.inf)
+        return most_likely(allowed) if self._decoding.greedy else self._draw(allowed, self._uniform[at, None])
+
+    def _draw(self, logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
         """Inverse of the cumulative distribution, most likely tokens first; temperature, then top-k, then top-p."""
         decoding = self._decoding
         assert decoding.temperature is not None
         ordered, ids = logits.div(decoding.temperature).sort(dim=-1, descending=True, stable=True)
         if decoding.top_k is not None:
             ordered, ids = ordered[..., : decoding.top_k], ids[..., : decoding.top_k]
-        cumulative = ordered.to(self._uniform.dtype).softmax(-1).cumsum(-1)
+        cumulative = ordered.to(uniform.dtype).softmax(-1).cumsum(-1)
         total = cumulative[..., -1:]
         if decoding.top_p is not None:
             nucleus = (cumulative < decoding.top_p * total).sum(-1, keepdim=True).clamp_max(cumulative.shape[-1] - 1)
             total = cumulative.gather(-1, nucleus)
-        drawn = self._uniform[first : first + logits.shape[1], None] * total
-        place = (cumulative <= drawn).sum(-1, keepdim=True).clamp_max(cumulative.shape[-1] - 1)
+        place = (cumulative <= uniform * total).sum(-1, keepdim=True).clamp_max(cumulative.shape[-1] - 1)
         return ids.gather(-1, place)[..., 0]

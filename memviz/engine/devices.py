@@ -1,28 +1,31 @@
-"""Where models run: the device chosen at run time, its free memory, and a lock that keeps processes off each other."""
+"""Where models run: the device chosen at run time, its name and its free memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import platform
 from pathlib import Path
 
 import psutil
 import torch
 
-from memviz.engine.turns import turn
 from memviz.errors import Failure
-from memviz.settings import Settings
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device of a setting; "auto" takes cuda, then mps, then cpu. Raises Failure where it is not there."""
+    """The device of a setting, such as cuda:1; "auto" takes cuda, then mps, then cpu. Raises Failure: not there."""
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         wanted = next(name for name, there in present.items() if there)
-    if not present[wanted]:
+    kind, _, number = wanted.partition(":")
+    if not present[kind] or int(number or 0) >= max(1, torch.cuda.device_count()):
         raise Failure(f"device {wanted} is not there: set MEMVIZ_DEVICE to auto or cpu")
-    return torch.device(wanted)
+    return torch.device(kind, int(number or 0)) if kind == "cuda" else torch.device(kind)
+
+
+def place_of(device: torch.device) -> str:
+    """What a lock calls a device: by its number and this host, for caches may be shared between machines."""
+    return f"{str(device).replace(':', '-')}-{platform.node() or 'host'}"
 
 
 def device_name(device: torch.device) -> str:
@@ -71,13 +74,3 @@ def free_memory(device: torch.device) -> int:
         available = min(available, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     rest = _cgroup_free()
     return available if rest is None else min(available, rest)
-
-
-@contextmanager
-def device_lock(settings: Settings, device: torch.device, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a device against other memviz processes. Calls `waiting` while it waits, which may raise to give up.
-
-    Raises Failure where the lock cannot be written.
-    """
-    with turn(settings.cache, device.type, waiting):
-        yield

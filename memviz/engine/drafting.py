@@ -35,8 +35,7 @@ class Drafter:
     def draft(self, generated_ids: Sequence[int], n_left: int) -> list[int]:
         """Guesses for the tokens after the generated ones, at most n_left, perhaps none."""
         length = min(self._length, n_left)
-        if length < 1 or self._n_waiting > 0:
-            self._n_waiting -= 1
+        if length < 1 or self._n_waiting:
             return []
         said = [*self._context, *generated_ids]
         t = len(generated_ids)
@@ -50,6 +49,11 @@ class Drafter:
                 if guess:
                     return guess
         return []
+
+    def pause(self) -> int:
+        """Steps to take before the next draft."""
+        n_waiting, self._n_waiting = self._n_waiting, 0
+        return max(FIRST_DRAFT, n_waiting)
 
     def learn(self, n_drafted: int, n_accepted: int) -> None:
         """Draft longer after a full success; after a failure shorter, and not at once again."""

@@ -143,7 +143,7 @@ def _ordinary_ids(loaded: Loaded, length: int, seed: int = 0) -> torch.Tensor:
 def _read_whole(loaded: Loaded, ids: torch.Tensor) -> torch.Tensor:
     """Logits (n, p, V) of one pass. Raises Refused where the model cannot be read by tokens alone."""
     try:
-        logits = Reader(loaded.model, (), with_cache=False).feed(ids)[0].float()
+        logits = Reader(loaded, with_cache=False).read(ids).float()
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # whatever a forward makes of tokens alone
@@ -168,7 +168,7 @@ def needs_more(config: Any) -> bool:
 def _attempt(loaded: Loaded, compare: Callable[[Reader], float | None]) -> float | None:
     """What a comparison gives with a fresh reader; None where the model's cache does not take it."""
     try:
-        reader = Reader(loaded.model, ())
+        reader = Reader(loaded)
         return compare(reader)
     except torch.OutOfMemoryError:
         raise
@@ -178,8 +178,8 @@ def _attempt(loaded: Loaded, compare: Callable[[Reader], float | None]) -> float
 
 
 def _in_steps(reader: Reader, ids: torch.Tensor, n_first: int) -> torch.Tensor:
-    parts = [reader.feed(ids[:, :n_first])[0]]
-    parts += [reader.feed(ids[:, at : at + 1])[0] for at in range(n_first, ids.shape[1])]
+    parts = [reader.read(ids[:, :n_first])]
+    parts += [reader.read(ids[:, at : at + 1]) for at in range(n_first, ids.shape[1])]
     return torch.cat(parts, dim=1).float()
 
 
@@ -189,9 +189,9 @@ def _rolled_back(reader: Reader, ids: torch.Tensor, to: int, whole: torch.Tensor
         return 0.0
     reader.feed(ids)
     reader.crop(to)
-    parts = [reader.feed(ids[:, at : at + 1])[0] for at in range(to, min(to + 2, ids.shape[1]))]
+    parts = [reader.read(ids[:, at : at + 1]) for at in range(to, min(to + 2, ids.shape[1]))]
     if to + 2 < ids.shape[1]:
-        parts.append(reader.feed(ids[:, to + 2 :])[0])
+        parts.append(reader.read(ids[:, to + 2 :]))
     return _difference(whole[:, to:], torch.cat(parts, dim=1).float())
 
 

@@ -110,7 +110,7 @@ def _write_model(config: PretrainedConfig, folder: Path) -> None:
 
 
 def _compare(family: str, loaded: Loaded) -> Held:
-    verified = loaded.card.way == "cache" and Reader(loaded.model, ()).can_roll_back
+    verified = loaded.card.way == "cache" and Reader(loaded).can_roll_back
     own = None
     for seed in _SEEDS:
         ids = torch.from_numpy(np.random.default_rng(seed).integers(3, VOCAB, (1, N_CONTEXT)))

@@ -11,8 +11,8 @@ from memviz.engine.layers import check_lens, lens_logits
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.sizes import n_layers, vocab_size
-from memviz.engine.statistics import distributions, score
-from memviz.engine.tracing import BYTES_PER_LOGIT, LOGIT_BYTES, check_prompts
+from memviz.engine.statistics import distributions, require_finite, score
+from memviz.engine.tracing import check_prompts, positions_at_once
 from memviz.measures.lens import N_LISTED, LensScores
 from memviz.records import Prompts
 
@@ -35,18 +35,18 @@ def read_lens(
         check_prompts(card.name, card.vocab_size, card.n_positions, Prompts(context_ids[None], continuation[None]), m)
     row = torch.from_numpy(np.concatenate([context_ids, read_ids])).to(loaded.device)[None]
     target_ids = torch.from_numpy(true_ids).to(loaded.device)[None]
-    reader = Reader(loaded.model, tuple(range(n_layers(loaded.model) + 1)))
-    n_bytes = BYTES_PER_LOGIT * vocab_size(loaded.model, card.vocab_size)
-    size = max(1, LOGIT_BYTES // n_bytes) if reader.can_roll_back else k + m
+    reader = Reader(loaded, tuple(range(n_layers(loaded.model) + 1)))
+    size = positions_at_once(vocab_size(loaded.model, card.vocab_size)) if reader.can_roll_back else k + m
     parts = []
     for start in range(0, k + m - 1, size):
         stop = min(start + size, k + m - 1)  # the last token's own prediction is not asked for
-        logits, hidden = reader.feed(row[:, start:stop])
-        assert hidden is not None
+        fed = reader.feed(row[:, start:stop])
+        assert fed.hidden is not None
         first = max(0, k - 1 - start)  # the state at index k - 1 predicts position 0
         if first < stop - start:
             at = slice(start + first - (k - 1), stop - (k - 1))
-            parts.append(_layers(loaded, hidden[:, first:], logits[:, first:], target_ids[:, at]))
+            logits = reader.logits(fed.states[:, first:])
+            parts.append(_layers(loaded, fed.hidden[:, first:], logits, target_ids[:, at]))
         tick(max(0, stop - (k - 1)))
     return LensScores(**{name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]})
 
@@ -63,6 +63,7 @@ def _layers(
             check_lens(lens, logits, loaded.card.name)
             lens = logits  # what the model says, to the last bit
         stats = distributions(lens)
+        require_finite(stats.log_normaliser)
         logit, rank = score(lens, target_ids)
         found["rank"].append(rank.int())
         found["logprob"].append(logit - stats.log_normaliser)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 from memviz.catalog import Card
 from memviz.engine.assembling import assemble
 from memviz.engine.devices import free_memory
+from memviz.engine.layers import Head, separate_head
 from memviz.engine.vetting import vet_folder
 from memviz.errors import InputError
 from memviz.weights import count_parameters, memory_needed
@@ -30,6 +32,11 @@ class Loaded:
     card: Card
     dtype: str
     device: torch.device
+
+    @cached_property
+    def head(self) -> Head | None:
+        """As `separate_head` says; found at the first need."""
+        return separate_head(self.model)
 
 
 def first_line(error: Exception) -> str:

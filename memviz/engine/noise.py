@@ -28,12 +28,12 @@ def measure_logit_noise(loaded: Loaded) -> float:
     rng = np.random.default_rng(0)
     length = min(N_TOKENS, loaded.card.n_positions or N_TOKENS)
     drawn = torch.from_numpy(rng.integers(0, loaded.card.vocab_size, (N_ROWS, length))).to(loaded.device)
-    reader, logits = Reader(loaded.model, ()), []
+    reader, logits = Reader(loaded), []
     for position in range(length):
-        logits.append(reader.feed(drawn[:, position : position + 1])[0][:, -1])
+        logits.append(reader.read(drawn[:, position : position + 1])[:, -1])
         if position + 1 < length and position >= 8:
             drawn[1, position + 1] = logits[-1][1].argmax()
-    whole = Reader(loaded.model, ()).feed(drawn)[0]
+    whole = Reader(loaded).read(drawn)
     stepwise, whole = torch.stack(logits, dim=1).float(), whole.float()
     noise = float(torch.where(stepwise == whole, 0, stepwise - whole).abs().max())  # a logit may be minus infinity
     largest = float(torch.where(whole.isfinite(), whole, 0).abs().max())

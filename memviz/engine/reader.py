@@ -6,14 +6,16 @@ import copy
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from memviz.engine.layers import final_norm
+from memviz.engine.loading import Loaded
 from memviz.engine.sizes import n_layers
 from memviz.errors import InputError
 from memviz.records import BEFORE_NORM
@@ -68,16 +70,31 @@ _ROOM = 64  # tokens
 _ROLL_BACK = (RoomyLayer, DynamicSlidingWindowLayer)
 
 
+@dataclass(frozen=True)
+class Fed:
+    """What a model made of a block of tokens."""
+
+    states: torch.Tensor
+    """(n, q, d) of which `Reader.logits` makes logits; (n, q, V), the logits, of models with a way of their own."""
+    hidden: torch.Tensor | None
+    """(n, q, l, d) reading states of the layers asked for, None where none were."""
+
+
 class Reader:
-    """Feeds tokens to a model in blocks and gives logits and hidden states of each block.
+    """Feeds tokens to a model in blocks and gives states of each block, and logits of states.
 
     Models without a key/value cache read their whole row again at every block.
     """
 
-    def __init__(self, model: PreTrainedModel, layers: tuple[int, ...], with_cache: bool = True) -> None:
+    def __init__(self, loaded: Loaded, layers: tuple[int, ...] = (), with_cache: bool = True) -> None:
+        model, self._head = loaded.model, loaded.head
         self._model = model
+        self._body = model if self._head is None else model.base_model
         self._layers = layers
+        self._last = n_layers(model)
         self._tokens: torch.Tensor | None = None
+        self.length = 0
+        """Tokens read so far."""
         self._cache: DynamicCache | None = None
         taken = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in taken
@@ -94,53 +111,67 @@ class Reader:
         return self._cache is None or all(type(layer) in _ROLL_BACK for layer in self._cache.layers)
 
     @property
-    def length(self) -> int:
-        """Tokens read so far."""
-        return 0 if self._tokens is None else self._tokens.shape[1]
+    def reads_at_once(self) -> bool:
+        """Whether any number of tokens can be read without all their logits in memory."""
+        return self._head is not None
 
-    def feed(self, token_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Read (n, q) tokens; logits (n, q, V) and reading states (n, q, l, d), None where no layer was asked for."""
+    def feed(self, token_ids: torch.Tensor) -> Fed:
+        """Read (n, q) tokens."""
         q = token_ids.shape[1]
-        self._tokens = token_ids if self._tokens is None else torch.cat([self._tokens, token_ids], dim=1)
-        inputs: dict[str, Any] = (
-            {"input_ids": self._tokens, "use_cache": False}
-            if self._cache is None
-            else {"input_ids": token_ids, "past_key_values": self._cache, "use_cache": True}
-        )
+        if self._cache is None:
+            self._tokens = token_ids if self._tokens is None else torch.cat([self._tokens, token_ids], dim=1)
+            inputs: dict[str, Any] = {"input_ids": self._tokens, "use_cache": False}
+        else:
+            inputs = {"input_ids": token_ids, "past_key_values": self._cache, "use_cache": True}
+        self.length += q
         if self._takes_positions:  # some forwards count from 0 at every block unless told
             first = self.length - inputs["input_ids"].shape[1]
             positions = torch.arange(first, self.length, device=token_ids.device)
             inputs["position_ids"] = positions.expand(len(token_ids), -1)
+        whole = self._head is None and bool(self._layers)
         before_norm: list[torch.Tensor] = []
         at_head: list[torch.Tensor] = []
         with (
             _inputs_of(final_norm(self._model) if BEFORE_NORM in self._layers else None, before_norm),
-            _inputs_of(self._model.get_output_embeddings() if self._layers else None, at_head),
+            _inputs_of(self._model.get_output_embeddings() if whole else None, at_head),
         ):
-            output = self._model(**inputs, output_hidden_states=bool(self._layers), return_dict=True)
+            inner = whole or any(layer not in (BEFORE_NORM, self._last) for layer in self._layers)
+            output = self._body(**inputs, output_hidden_states=inner, return_dict=True)
+        states = output.logits if self._head is None else output.last_hidden_state
         if not self._layers:
-            return output.logits[:, -q:], None
+            return Fed(states[:, -q:], None)
         given = getattr(output, "hidden_states", None) or ()
-        states = [before_norm[0] if each == BEFORE_NORM else self._state(given, each, at_head) for each in self._layers]
-        return output.logits[:, -q:], torch.stack([each[:, -q:] for each in states], dim=2)
+        last = at_head if self._head is None else [states]
+        found = [before_norm[0] if each == BEFORE_NORM else self._state(given, each, last) for each in self._layers]
+        return Fed(states[:, -q:], torch.stack([each[:, -q:] for each in found], dim=2))
 
-    def _state(self, given: tuple[torch.Tensor, ...], layer: int, at_head: list[torch.Tensor]) -> torch.Tensor:
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits (..., V), in the model's precision, of states (..., d) as `feed` gives them."""
+        return states if self._head is None else self._head(states)
+
+    def read(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """Logits (n, q, V) of (n, q) tokens."""
+        return self.logits(self.feed(token_ids).states)
+
+    def _state(self, given: tuple[torch.Tensor, ...], layer: int, last: list[torch.Tensor]) -> torch.Tensor:
         """States (n, q, d) of a layer as the model gives them, or of the last as the output layer was given them.
 
         Raises InputError for another layer whose states the model does not give, one for each token.
         """
         if layer < len(given) and given[layer].ndim == 3:
             return given[layer]
-        if layer == n_layers(self._model) and at_head:
-            return at_head[0]
+        if layer == self._last and last:
+            return last[0]
         raise InputError(f"{type(self._model).__name__} gives no states of layer {layer}: ask for the last layer alone")
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens. Also bounds what sliding-window layers keep."""
-        assert self._tokens is not None and length <= self.length
+        assert length <= self.length
         if self._cache is not None and self.can_roll_back:
             self._cache.crop(length - self.length)
-        self._tokens = self._tokens[:, :length]
+        if self._tokens is not None:
+            self._tokens = self._tokens[:, :length]
+        self.length = length
 
     def split(self, rows: torch.Tensor, length: int) -> Reader:
         """A reader of these rows (r,) int64 that has read their first `length` tokens; this one stays as it is."""
@@ -149,16 +180,17 @@ class Reader:
             part._cache = copy.copy(self._cache)
             part._cache.layers = [copy.copy(layer) for layer in self._cache.layers]
         part.crop(length)
-        assert part._tokens is not None
-        part._tokens = part._tokens[rows]
+        if part._tokens is not None:
+            part._tokens = part._tokens[rows]
         if part._cache is not None:
             part._cache.batch_select_indices(rows)
         return part
 
     def join(self, other: Reader) -> Reader:
         """This reader with the rows of another one behind its own; both have read as many tokens."""
-        assert self._tokens is not None and other._tokens is not None and self.length == other.length
-        self._tokens = torch.cat([self._tokens, other._tokens])
+        assert self.length == other.length
+        if self._tokens is not None and other._tokens is not None:
+            self._tokens = torch.cat([self._tokens, other._tokens])
         if self._cache is not None and other._cache is not None:
             for mine, theirs in zip(self._cache.layers, other._cache.layers, strict=True):
                 mine.keys = torch.cat([mine.keys, theirs.keys])

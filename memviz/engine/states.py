@@ -10,8 +10,9 @@ import torch
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.sizes import n_layers, vocab_size
-from memviz.engine.stretch import Stretch
-from memviz.engine.tracing import BYTES_PER_LOGIT, LOGIT_BYTES, Report, in_batches
+from memviz.engine.statistics import require_finite
+from memviz.engine.stretch import Stretch, judge
+from memviz.engine.tracing import Report, in_batches, positions_at_once
 from memviz.records import BEFORE_NORM, Prompts, States
 
 _LARGEST = 2.0**15
@@ -39,24 +40,23 @@ def read_states(
         rows = np.concatenate([batch.context_ids, batch.continuation_ids], axis=1)
         return _read_batch(loaded, torch.from_numpy(rows).to(loaded.device), layers, tick)
 
-    return in_batches(loaded, Prompts(ids[:, :-1], ids[:, -1:]), 1, len(layers), read, report)
+    return in_batches(loaded, Prompts(ids[:, :-1], ids[:, -1:]), 1, len(layers), read, report)[0]
 
 
 def _read_batch(loaded: Loaded, ids: torch.Tensor, layers: tuple[int, ...], tick: Callable[[int], None]) -> States:
     (n, p), n_ids = ids.shape, vocab_size(loaded.model, loaded.card.vocab_size)
-    reader, stretch, rows = Reader(loaded.model, layers), Stretch(n, p, n_ids, essential=True), np.arange(n)
-    size = max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * n * n_ids)) if reader.can_roll_back else p
+    reader, stretch = Reader(loaded, layers), Stretch(n, p, n_ids, ids.device, essential=True)
+    chunk = positions_at_once(n_ids)
+    size = max(1, chunk // n) if reader.can_roll_back and not reader.reads_at_once else p
     parts = []
     for start in range(0, p, size):
-        block = ids[:, start : start + size]
-        logits, hidden = reader.feed(block)
-        assert hidden is not None
-        parts.append(hidden.float().cpu().numpy())
-        n_told = min(block.shape[1], p - 1 - start)  # what the last token predicts is not asked for
-        if n_told:
-            true_ids = ids[:, start + 1 : start + 1 + n_told]
-            stretch.record(rows, start + 1, logits[:, :n_told], true_ids=true_ids)
-        tick(start + block.shape[1])
+        fed = reader.feed(ids[:, start : start + size])
+        assert fed.hidden is not None
+        parts.append(fed.hidden.float().cpu().numpy())
+        true_ids = ids[:, start + 1 : reader.length + 1]  # what the last token predicts is not asked for
+        judge(stretch, start + 1, fed.states[:, : true_ids.shape[1]], reader, chunk, true_ids)
+        tick(reader.length)
+    require_finite(stretch.values["log_normaliser"][:, 1:])
     hidden_states = np.concatenate(parts, axis=1)
     largest = np.abs(hidden_states).max(axis=(1, 3))
     scale = np.exp2(np.maximum(0, np.ceil(np.log2(np.maximum(largest, 1) / _LARGEST)))).astype(np.float32)
@@ -64,7 +64,7 @@ def _read_batch(loaded: Loaded, ids: torch.Tensor, layers: tuple[int, ...], tick
         layers=np.array(layers, np.int32),
         hidden=(hidden_states / scale[:, None, :, None]).astype(np.float16),
         scale=scale,
-        entropy=stretch.stats["entropy"],
-        margin=stretch.stats["margin"],
-        logprob=stretch.target(stretch.true).logprob,
+        entropy=stretch.host("entropy"),
+        margin=stretch.host("margin"),
+        logprob=stretch.target("true").logprob,
     )

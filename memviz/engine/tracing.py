@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,19 +12,20 @@ import numpy as np
 import torch
 
 from memviz.engine.choosing import Chooser
-from memviz.engine.decoding import Work, decode_plainly, decode_verified
+from memviz.engine.decoding import STEPS, STEPS_SHOWN, Work, decode_plainly, decode_verified
 from memviz.engine.devices import free_memory
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.sizes import bytes_per_index, hidden_size, n_layers, vocab_size
 from memviz.engine.stretch import Stretch
-from memviz.records import Decoding, Hidden, Prompts, Survey, Trace
+from memviz.records import VERIFIED, Decoding, Hidden, Partial, Prompts, Survey, Trace
 
 log = logging.getLogger(__name__)
 Report = Callable[[int, int], None]
 """Called as report(done, total) after every forward pass; raises to cancel."""
+Show = Callable[[Partial], None]
 LOGIT_BYTES = 256 * 2**20
-"""Positions are read so many at once that their logits and what is computed from them stay near this size."""
+"""Logits are made of so many positions at once that they and what is computed from them stay near this size."""
 BYTES_PER_LOGIT = 20  # the logits in float32, their logarithms, p log p, and what topk and rank hold
 R = TypeVar("R")
 
@@ -53,7 +54,9 @@ def check_prompts(card_name: str, vocab_size: int, n_positions: int | None, prom
 def rows_that_fit(loaded: Loaded, n_indices: int, n_layers_kept: int) -> int:
     """How many rows of so many tokens can be read together, by an estimate of half of the free memory."""
     size = torch.finfo(getattr(torch, loaded.dtype)).bits // 8
-    per_row = n_indices * bytes_per_index(loaded.model, size, n_layers_kept) + BYTES_PER_LOGIT * loaded.card.vocab_size
+    n_bytes = bytes_per_index(loaded.model, size, n_layers_kept)
+    logits = loaded.card.vocab_size * size if loaded.head is None else 0
+    per_row = n_indices * (n_bytes + logits) + BYTES_PER_LOGIT * loaded.card.vocab_size
     return max(1, free_memory(loaded.device) // 2 // per_row)
 
 
@@ -67,23 +70,34 @@ def trace(
     all_layers: bool = False,
     guesses: Sequence[Sequence[int]] = (),
     report: Report = lambda done, total: None,
+    reading: str = VERIFIED,
+    show: Show | None = None,
 ) -> Trace:
     """Everything a model says about n prompts of one shape: m = n_steps tokens each, an end of sequence like any other.
 
-    In float32, and with a cache that can roll back, decoding starts from the teacher-forced pass; otherwise step by
-    step. Raises ValueError for prompts outside the model, Failure, and whatever `report` raises to cancel.
+    Verified, and with a cache that can roll back, decoding starts from the teacher-forced pass; otherwise step by step.
+    Tokens of a single prompt are shown as they come. Raises ValueError for prompts outside the model, Failure, and
+    whatever `report` and `show` raise to cancel.
     """
     last = n_layers(loaded.model)
     layers = tuple(range(last + 1)) if all_layers else (last,)
 
     def read(batch: Prompts, tick: Callable[[int], None]) -> Trace:
-        return _trace_batch(loaded, batch, n_steps, decoding, logit_noise, layers, guesses, tick)
+        work = _work(loaded, batch, n_steps, decoding, layers, tick, guesses=guesses, show=show)
+        _decode(loaded, work, layers, reading)
+        return _trace_of(batch, work, layers, logit_noise)
 
-    return in_batches(loaded, prompts, n_steps, len(layers), read, report)
+    return in_batches(loaded, prompts, n_steps, len(layers), read, report)[0]
 
 
 @torch.inference_mode()
-def survey(loaded: Loaded, prompts: Prompts, logit_noise: float, report: Report = lambda done, total: None) -> Survey:
+def survey(
+    loaded: Loaded,
+    prompts: Prompts,
+    logit_noise: float,
+    report: Report = lambda done, total: None,
+    reading: str = VERIFIED,
+) -> Survey:
     """What `trace` says of n prompts with truth under greedy decoding, without alternatives and hidden states.
 
     Raises as `trace` does.
@@ -92,22 +106,24 @@ def survey(loaded: Loaded, prompts: Prompts, logit_noise: float, report: Report 
     m = prompts.continuation_ids.shape[1]
 
     def read(batch: Prompts, tick: Callable[[int], None]) -> Survey:
-        work = _work(loaded, batch, m, Decoding(), (), (), tick, essential=True)
-        _decode(loaded, work, ())
-        context, forced = (stretch.target(stretch.true) for stretch in (work.context, work.forced))
+        work = _work(loaded, batch, m, Decoding(), (), tick, essential=True)
+        _decode(loaded, work, (), reading)
+        forced, free = work.forced.target("true"), work.free
         return Survey(
-            generated_ids=work.free.own.ids.astype(np.int32),
-            context_entropy=work.context.stats["entropy"],
-            context_logprob=context.logprob,
-            free_running_entropy=work.free.stats["entropy"],
-            free_running_margin=work.free.stats["margin"],
-            teacher_forced_entropy=work.forced.stats["entropy"],
+            generated_ids=free.host("own_ids").astype(np.int32),
+            context_entropy=work.context.host("entropy"),
+            context_logprob=work.context.target("true").logprob,
+            free_running_entropy=free.host("entropy"),
+            free_running_margin=free.host("margin"),
+            teacher_forced_entropy=work.forced.host("entropy"),
             teacher_forced_logprob=forced.logprob,
             teacher_forced_rank=forced.rank,
             logit_noise=np.array(logit_noise, np.float32),
+            teacher_forced_second_moment=work.forced.host("second_moment"),
         )
 
-    return in_batches(loaded, prompts, m, 0, read, report)
+    found, size = in_batches(loaded, prompts, m, 0, read, report)
+    return replace(found, rows_at_once=np.array(size, np.int32))
 
 
 def in_batches(
@@ -117,11 +133,13 @@ def in_batches(
     n_layers_kept: int,
     read: Callable[[Prompts, Callable[[int], None]], R],
     report: Report,
-) -> R:
-    """What `read` says of batches that fit, halved where memory runs out, as one record."""
+) -> tuple[R, int]:
+    """What `read` says as one record, and how many rows were read at once: all, halved as often as memory asks for."""
     check_prompts(loaded.card.name, loaded.card.vocab_size, loaded.card.n_positions, prompts, n_steps)
     n, k = prompts.context_ids.shape
-    size = min(n, rows_that_fit(loaded, k + n_steps, n_layers_kept))
+    size, fitting = n, rows_that_fit(loaded, k + n_steps, n_layers_kept)
+    while size > fitting:
+        size = -(-size // 2)
     total, parts, start = n * (k + 2 * n_steps), [], 0
     while start < n:
         stop = min(n, start + size)
@@ -133,12 +151,12 @@ def in_batches(
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
-            size = size // 2
+            size = -(-size // 2)
             log.warning("out of memory on %s: going on with %d rows at once", loaded.device.type, size)
             torch.cuda.empty_cache()
             continue
         start = stop
-    return parts[0] if len(parts) == 1 else _join(parts)
+    return parts[0] if len(parts) == 1 else _join(parts), size
 
 
 def _tick(report: Report, done: int, n_rows: int, total: int, position: int) -> None:
@@ -151,65 +169,72 @@ def _work(
     m: int,
     decoding: Decoding,
     layers: tuple[int, ...],
-    guesses: Sequence[Sequence[int]],
     tick: Callable[[int], None],
     essential: bool = False,
+    guesses: Sequence[Sequence[int]] = (),
+    show: Show | None = None,
 ) -> Work:
-    (n, k), device = prompts.context_ids.shape, loaded.device
+    (n, k), device, dtype = prompts.context_ids.shape, loaded.device, getattr(torch, loaded.dtype)
     width, size = hidden_size(loaded.model), vocab_size(loaded.model, loaded.card.vocab_size)
     truth = prompts.continuation_ids
     lengths = {"context": k, "free_running": m} | ({} if truth is None else {"teacher_forced": m})
+    watched = show is not None and n == 1
+    free = Stretch(n, m, size, device, essential)
+
+    def shown(n_tokens: int) -> None:
+        assert show is not None
+        show(Partial(*(free.values[name][0, :n_tokens].cpu().numpy() for name in ("own_ids", "entropy"))))
+
     return Work(
         context_ids=torch.from_numpy(prompts.context_ids).to(device),
         true_ids=None if truth is None else torch.from_numpy(truth).to(device),
         chooser=Chooser(decoding, m, loaded.card.eos_ids, device),
         guesses=guesses if loaded.dtype == "float32" else None,
         tick=tick,
-        chunk=max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * n * size)),
-        context=Stretch(n, k, size, essential),
-        forced=Stretch(n, m, size, essential),
-        free=Stretch(n, m, size, essential),
-        hidden={mode: np.zeros((n, p, len(layers), width), np.float32) for mode, p in lengths.items()}
+        show=shown if watched else None,
+        chunk=positions_at_once(size),
+        n_steps=max(1, min(STEPS_SHOWN if watched else STEPS, LOGIT_BYTES // (n * size * dtype.itemsize))),
+        context=Stretch(n, k, size, device, essential),
+        forced=Stretch(n, m, size, device, essential),
+        free=free,
+        hidden={
+            mode: torch.zeros((n, p, len(layers), width), dtype=dtype, device=device) for mode, p in lengths.items()
+        }
         if layers
         else {},
     )
 
 
-def _decode(loaded: Loaded, work: Work, layers: tuple[int, ...]) -> None:
-    reader = Reader(loaded.model, layers)
-    if work.true_ids is not None and loaded.dtype == "float32" and reader.can_roll_back:
+def positions_at_once(vocab_size: int) -> int:
+    """Positions whose logits are made and reduced together."""
+    return max(1, LOGIT_BYTES // (BYTES_PER_LOGIT * vocab_size))
+
+
+def _decode(loaded: Loaded, work: Work, layers: tuple[int, ...], reading: str) -> None:
+    reader = Reader(loaded, layers)
+    if work.true_ids is not None and reading == VERIFIED and reader.can_roll_back:
         decode_verified(work, reader)
     else:
-        decode_plainly(work, partial(Reader, loaded.model, layers))
+        decode_plainly(work, partial(Reader, loaded, layers))
 
 
-def _trace_batch(
-    loaded: Loaded,
-    prompts: Prompts,
-    m: int,
-    decoding: Decoding,
-    logit_noise: float,
-    layers: tuple[int, ...],
-    guesses: Sequence[Sequence[int]],
-    tick: Callable[[int], None],
-) -> Trace:
+def _trace_of(prompts: Prompts, work: Work, layers: tuple[int, ...], logit_noise: float) -> Trace:
     truth = prompts.continuation_ids
-    work = _work(loaded, prompts, m, decoding, layers, guesses, tick)
-    _decode(loaded, work, layers)
+    hidden = {mode: states.float().cpu().numpy() for mode, states in work.hidden.items()}
     return Trace(
         context_ids=prompts.context_ids,
         continuation_ids=truth,
-        generated_ids=work.free.own.ids,
-        context=work.context.scores(work.context.true),
-        free_running=work.free.scores(work.free.own),
-        free_running_true=None if truth is None else work.free.target(work.free.true),
-        teacher_forced=None if truth is None else work.forced.scores(work.forced.true),
+        generated_ids=work.free.host("own_ids"),
+        context=work.context.scores("true"),
+        free_running=work.free.scores("own"),
+        free_running_true=None if truth is None else work.free.target("true"),
+        teacher_forced=None if truth is None else work.forced.scores("true"),
         logit_noise=np.array(logit_noise, np.float32),
         hidden=Hidden(
             layers=np.array(layers, np.int32),
-            context=work.hidden["context"],
-            free_running=work.hidden["free_running"],
-            teacher_forced=work.hidden.get("teacher_forced"),
+            context=hidden["context"],
+            free_running=hidden["free_running"],
+            teacher_forced=hidden.get("teacher_forced"),
         ),
     )
 
@@ -222,7 +247,7 @@ def _join(parts: Sequence[R]) -> R:
         column = [getattr(part, field.name) for part in parts]
         if is_dataclass(column[0]):
             values[field.name] = _join(column)
-        elif column[0] is None or field.name in ("layers", "logit_noise"):
+        elif column[0] is None or field.name in ("layers", "logit_noise", "rows_at_once"):
             values[field.name] = column[0]
         else:
             values[field.name] = np.concatenate(column)

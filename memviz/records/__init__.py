@@ -7,16 +7,20 @@ Logarithms are natural; ranks start at 1.
 """
 
 from memviz.records.arrays import from_arrays, to_arrays
-from memviz.records.prompts import Decoding, Piece, Prompts
+from memviz.records.prompts import READINGS, STEPWISE, VERIFIED, Decoding, Piece, Prompts
 from memviz.records.states import BEFORE_NORM, States
-from memviz.records.traces import N_ALTERNATIVES, UNKNOWN_ID, Hidden, Run, Scores, Survey, Target, Trace
+from memviz.records.traces import N_ALTERNATIVES, UNKNOWN_ID, Hidden, Partial, Run, Scores, Survey, Target, Trace
 
 __all__ = [
     "BEFORE_NORM",
     "N_ALTERNATIVES",
+    "READINGS",
+    "STEPWISE",
     "UNKNOWN_ID",
+    "VERIFIED",
     "Decoding",
     "Hidden",
+    "Partial",
     "Piece",
     "Prompts",
     "Run",

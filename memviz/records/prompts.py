@@ -8,6 +8,10 @@ import numpy as np
 
 from memviz.records.arrays import expect
 
+VERIFIED, STEPWISE = READINGS = ("verified", "stepwise")
+"""Ways of reading: the likeliest tokens of one pass up to the first that is not the true one, from there on step by
+step on that pass's cache; or every token by a step of its own, for comparison."""
+
 
 @dataclass(frozen=True)
 class Piece:

@@ -130,8 +130,18 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Partial:
+    """What is known of one prompt's continuation while it is decoded: its first t tokens."""
+
+    generated_ids: np.ndarray
+    """(t,) int64, free-running."""
+    entropy: np.ndarray
+    """(t,) float32 nats."""
+
+
+@dataclass(frozen=True)
 class Survey:
-    """What a sweep keeps of n prompts with truth under greedy decoding: 8 bytes a context token, 24 a position."""
+    """What a sweep keeps of n prompts with truth under greedy decoding: 8 bytes a context token, 28 a position."""
 
     generated_ids: np.ndarray
     """(n, m) int32, free-running."""
@@ -151,9 +161,15 @@ class Survey:
     """(n, m) int32 from 1, of the true tokens."""
     logit_noise: np.ndarray
     """() float32 logit units, as in `Trace`."""
+    teacher_forced_second_moment: np.ndarray | None = None
+    """(n, m) float32 nats squared, sum of p (log p)^2, for Min-K%++. None in batches stored before it was kept."""
+    rows_at_once: np.ndarray | None = None
+    """() int32: n, or fewer where memory asked for it, halved each time. None where it was not kept."""
 
     def __post_init__(self) -> None:
         shape = np.shape(self.generated_ids)
+        if self.teacher_forced_second_moment is not None:
+            expect(self, "teacher_forced_second_moment", shape)
         for name in ("entropy", "logprob", "rank"):
             expect(self, f"teacher_forced_{name}", shape)
         for name in ("entropy", "margin"):

@@ -13,7 +13,7 @@ from memviz import disk
 from memviz.errors import InputError
 from memviz.settings import Settings
 
-ROWS, MANIFEST, FORMAT = "rows.parquet", "manifest.json", 1
+ROWS, MANIFEST = "rows.parquet", "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -22,7 +22,7 @@ class DataSet(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     name: str
     source: str
     """owner/name on the hub, or the folder it was read from."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, count
 from typing import Any, BinaryIO
@@ -166,7 +166,7 @@ def _is_name(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _lists(column: pa.Array) -> list[np.ndarray | list[Any] | None]:
+def _lists(column: pa.Array) -> Sequence[np.ndarray | list[Any] | None]:
     """The lists of a column as arrays; as they come where one holds a null."""
     if column.flatten().null_count or column.null_count:
         return column.to_pylist()

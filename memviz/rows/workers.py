@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +22,9 @@ ALONE = 32
 """Blocks that are done before processes are started, which takes a second or two."""
 _WAITING = 3
 """Blocks that wait for each process, at most."""
-Block, Given, Found = TypeVar("Block"), TypeVar("Given"), TypeVar("Found")
+Block = TypeVar("Block")
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 _tokenizer: Tokenizer | None = None
 
 
@@ -101,7 +104,13 @@ def _begin(tokenizer: Tokenizer) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # there is a process for each core
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()  # one that was killed
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """End this process when its parent has ended, which one that is killed does not see to."""
+    parent.join()
+    os._exit(1)
 
 
 def _work(function: Callable[[Tokenizer, Given], Found], given: Given) -> Found:

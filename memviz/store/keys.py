@@ -83,7 +83,7 @@ def record_of(kind: type[R], request: Mapping[str, Any]) -> R:
     Raises KeyError for another field that is missing, TypeError for one of another type and for one that is unknown,
     and what the record itself raises.
     """
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     unknown = sorted(set(request) - set(hints))
     if unknown:
         raise TypeError(f"{unknown[0]:.60} is unknown")

@@ -117,7 +117,7 @@ class _Run:
         self.cards, self.tokenizer, self.batch = cards, tokenizer, batch
         self.store, self.report, self.say = context.store, context.report, context.say
         self.start = time.monotonic()
-        self.n_computed = self.n_reused = 0
+        self.n_computed = self.n_reused = self.n_halved = 0
         self.done = self.total = self.computed_tokens = 0
         self.computing_seconds = 0.0
         self.last_said = 0.0
@@ -211,8 +211,9 @@ class _Run:
         assert prompts.continuation_ids is not None
         n_tokens, before = prompts.context_ids.size + 2 * prompts.continuation_ids.size, self.done
         context = self.context.telling(lambda done, total: self.report(min(before + done, self.total), self.total))
-        _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts), context)
+        _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts, self.task.reading), context)
         self.n_reused += was_stored
+        self.n_halved += survey.rows_at_once is not None and int(survey.rows_at_once) < len(survey.generated_ids)
         if not was_stored:
             self.n_computed += 1
             self.computing_seconds += time.perf_counter() - context.started
@@ -270,10 +271,11 @@ class _Run:
             "provenance": {
                 "batches_computed": self.n_computed,
                 "batches_reused": self.n_reused,
+                "batches_halved": self.n_halved,
                 "batch": self.batch,
                 "seconds": round(time.monotonic() - self.start, 3),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "device": self.context.device.kind,
+                "device": self.context.device.name,
                 "versions": {name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")},
             },
         }

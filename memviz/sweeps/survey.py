@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memviz.catalog import Card
-from memviz.records import Prompts, Survey
+from memviz.records import VERIFIED, Prompts, Survey
 from memviz.tasks.base import Context, Device, Task, result_key
 
 
@@ -21,6 +21,7 @@ class SurveyTask(Task[Survey]):
     card: Card
     dtype: str
     prompts: Prompts
+    reading: str = VERIFIED
 
     @property
     def model(self) -> str:
@@ -41,11 +42,12 @@ class SurveyTask(Task[Survey]):
         digest = hashlib.sha256(str((context_ids.shape, truth.shape)).encode())
         digest.update(context_ids.tobytes() + truth.tobytes())
         asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "prompts": digest.hexdigest()}
-        return result_key(asked, self.dtype, device)
+        other = {} if self.reading == VERIFIED else {"reading": self.reading}
+        return result_key(asked | other, self.dtype, device)
 
     def compute(self, cards: Sequence[Card], context: Context) -> Survey:
         """The device is held for one batch only, so that others who want it wait no longer than that."""
         from memviz.engine.tracing import survey
 
         loaded, noise = context.loaded(self.card, self.dtype)
-        return survey(loaded, self.prompts, noise, context.report)
+        return survey(loaded, self.prompts, noise, context.report, self.reading)

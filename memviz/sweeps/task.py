@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memviz.errors import InputError
+from memviz.records import READINGS, VERIFIED
+from memviz.store.keys import later
 from memviz.sweeps.rowset import NEAR_DUPLICATES, RowSet
 from memviz.weights import BYTES_PER_PARAMETER
 
@@ -35,6 +37,8 @@ class SweepRequest:
     dtype: str = "float32"
     positions: bool = False
     """Also write a table of one row a position."""
+    reading: str = later(VERIFIED)
+    """One of `READINGS`; a model whose cache cannot be rolled back is always read step by step."""
 
     def __post_init__(self) -> None:
         for name in ("contexts", "continuations"):  # the same request, however it was written
@@ -59,6 +63,8 @@ class SweepRequest:
             raise InputError(f"{shown}: use {SLIDING} or {ANCHORED}")
         if self.dtype not in BYTES_PER_PARAMETER:
             raise InputError(f"dtype {self.dtype!r} is unknown: use one of {', '.join(BYTES_PER_PARAMETER)}")
+        if self.reading not in READINGS:
+            raise InputError(f"reading {self.reading!r} is unknown: use one of {', '.join(READINGS)}")
 
 
 def sweep_command(task: SweepRequest, out: str = "sweep") -> str:
@@ -103,4 +109,6 @@ def sweep_command(task: SweepRequest, out: str = "sweep") -> str:
         words += ["--dtype", task.dtype]
     if task.positions:
         words.append("--positions")
+    if task.reading != VERIFIED:
+        words += ["--reading", task.reading]
     return shlex.join([*words, "--out", out])

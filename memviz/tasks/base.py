@@ -13,7 +13,7 @@ import numpy as np
 
 from memviz.catalog import Card, find_model, read_card
 from memviz.errors import InputError
-from memviz.records import from_arrays, to_arrays
+from memviz.records import VERIFIED, from_arrays, to_arrays
 from memviz.settings import Settings
 from memviz.store import Store, request_hash
 from memviz.store.keys import record_of, request_of
@@ -56,13 +56,16 @@ class Device:
 
 
 def where(dtype: str, device: Device) -> dict[str, str]:
-    """What a key says of the device. At float32 nothing: there all agree within the noise that is said."""
-    return {} if dtype == "float32" else {"device": device.kind}
+    """What a key says of the device. At float32 nothing: there all agree within the noise that is said.
+
+    Below it, its name and the way of reading, unless the request itself names another.
+    """
+    return {} if dtype == "float32" else {"device": device.name, "reading": VERIFIED}
 
 
 def result_key(asked: Mapping[str, Any], dtype: str, device: Device, **further: Any) -> str:
     """The key of a result: what was asked, ENGINE, and what of the device decides the numbers."""
-    return versioned_hash({**asked, **where(dtype, device), **further})
+    return versioned_hash({**where(dtype, device), **asked, **further})
 
 
 def versioned_hash(asked: Mapping[str, Any]) -> str:
@@ -201,7 +204,7 @@ class Task(Generic[R]):
         """What keeps other processes from computing the same meanwhile."""
         from memviz.engine.turns import turn
 
-        name = context.device.kind if self.on_device else self.kind
+        name = context.backend.place if self.on_device else self.kind
         return turn(context.settings.cache, name, lambda: context.report(0, 0))
 
     def keep(self, key: str, record: Any, cards: Sequence[Card], context: Context) -> R:

@@ -10,7 +10,7 @@ import numpy as np
 
 from memviz.catalog import Card, card_folder, find_model
 from memviz.errors import InputError
-from memviz.records import Decoding, Prompts, Run, Trace, from_arrays
+from memviz.records import READINGS, VERIFIED, Decoding, Prompts, Run, Trace, from_arrays
 from memviz.settings import Settings
 from memviz.store.keys import aside, later
 from memviz.tasks.base import Context, Device, Task, result_key, stored
@@ -41,6 +41,8 @@ class TraceTask(Task[Run]):
     dtype: str = "float32"
     all_layers: bool = False
     """Keep the hidden states of every layer rather than the last one's."""
+    reading: str = later(VERIFIED)
+    """One of `READINGS`; a model whose cache cannot be rolled back is always read step by step."""
     drafts: tuple[TraceTask, ...] = aside(())
     """Runs of other models; what those that are stored wrote after the same context is offered as guesses."""
     leading: Leading = later("model")  # noqa: RUF009
@@ -59,6 +61,8 @@ class TraceTask(Task[Run]):
             raise InputError(f"leading tokens {self.leading!r} are unknown: use one of {', '.join(get_args(Leading))}")
         if self.dtype not in BYTES_PER_PARAMETER:
             raise InputError(f"dtype {self.dtype!r} is unknown: use one of {', '.join(BYTES_PER_PARAMETER)}")
+        if self.reading not in READINGS:
+            raise InputError(f"reading {self.reading!r} is unknown: use one of {', '.join(READINGS)}")
 
     def n_leading(self, card: Card) -> int:
         """Tokens at the head of the context that the model's tokenizer put there."""
@@ -99,7 +103,18 @@ class TraceTask(Task[Run]):
         loaded, noise = context.loaded(cards[0], self.dtype)
         context.say("decoding")
         guesses = self._guesses(context)
-        return trace(loaded, self.prompts, self.n_steps, self.decoding, noise, self.all_layers, guesses, context.report)
+        return trace(
+            loaded,
+            self.prompts,
+            self.n_steps,
+            self.decoding,
+            noise,
+            all_layers=self.all_layers,
+            guesses=guesses,
+            report=context.report,
+            reading=self.reading,
+            show=context.show,
+        )
 
     def unpack(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Run:
         return Run(from_arrays(Trace, arrays), about["provenance"])

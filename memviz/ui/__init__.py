@@ -3,19 +3,16 @@
 from memviz.ui.common.clicks import clicked, offer, pressed
 from memviz.ui.common.doors import PAGES
 from memviz.ui.common.models import card_of
-from memviz.ui.common.process import bundled_models, default_model, samples, store, tokenizer, worker
+from memviz.ui.common.process import bundled_models, store, tokenizer, worker
 from memviz.ui.common.runs import note, result_of, run
 from memviz.ui.common.texts import escaped, told
-from memviz.ui.common.training_rows import ROW
 from memviz.ui.common.widgets import draw_so_far, open_expander, refuse
 
 __all__ = [
     "PAGES",
-    "ROW",
     "bundled_models",
     "card_of",
     "clicked",
-    "default_model",
     "draw_so_far",
     "escaped",
     "note",
@@ -25,7 +22,6 @@ __all__ = [
     "refuse",
     "result_of",
     "run",
-    "samples",
     "store",
     "tokenizer",
     "told",

@@ -21,8 +21,8 @@ CPU = torch.device("cpu")
 def draw(logits: np.ndarray, n_draws: int, **options: object) -> np.ndarray:
     """n_draws tokens, each with its own uniform number, from one distribution (V,)."""
     chooser = Chooser(Decoding(**{"temperature": 1.0, "seed": 3, **options}), n_draws, [], CPU)  # type: ignore[arg-type]
-    block = torch.from_numpy(logits).float().expand(1, n_draws, -1)
-    return chooser.choose(block, distributions(block), 0)[0][0].numpy()
+    block = torch.from_numpy(logits).float().expand(n_draws, -1)
+    return chooser.choose(block, torch.arange(n_draws)).numpy()
 
 
 def test_draws_follow_the_tempered_distribution() -> None:

@@ -63,7 +63,7 @@ def test_the_true_tokens_are_scored_while_the_model_reads_its_own(family: Loaded
 def test_blocks_change_nothing(row: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, seen = tiny("gemma3_text"), []
     whole = read_lens(loaded, row[:K], row[K:], row[K:])
-    monkeypatch.setattr(engine_lens, "LOGIT_BYTES", 5 * VOCAB * engine_lens.BYTES_PER_LOGIT)
+    monkeypatch.setattr(engine_lens, "positions_at_once", lambda vocab_size: 5)
     parts = read_lens(loaded, row[:K], row[K:], row[K:], seen.append)
     for name in LensScores.__dataclass_fields__:
         np.testing.assert_allclose(getattr(whole, name), getattr(parts, name), atol=1e-4, err_msg=name)

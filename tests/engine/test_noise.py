@@ -7,7 +7,7 @@ from support.tiny_models import VOCAB, one_pass, tiny
 
 from memviz.engine.loading import Loaded
 from memviz.engine.noise import measure_logit_noise
-from memviz.engine.reader import Reader
+from memviz.engine.reader import Fed, Reader
 
 
 @pytest.mark.parametrize(("dtype", "step"), [("float32", 2.0**-19), ("float16", 2.0**-6), ("bfloat16", 2.0**-3)])
@@ -16,7 +16,8 @@ def test_two_ways_that_agree_to_the_last_bit(dtype: str, step: float, monkeypatc
     loaded = tiny("llama", dtype)
     always = torch.full((VOCAB,), -3.0)
     always[7] = 20.0
-    monkeypatch.setattr(Reader, "feed", lambda self, ids: (always.to(ids.device).expand(*ids.shape, VOCAB), None))
+    monkeypatch.setattr(Reader, "feed", lambda self, ids: Fed(always.to(ids.device).expand(*ids.shape, VOCAB), None))
+    monkeypatch.setattr(Reader, "logits", lambda self, states: states)
     assert measure_logit_noise(loaded) == step
 
 

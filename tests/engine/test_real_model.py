@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.serving import ROOT
+from support.serving import TEST_CACHE
 from support.tiny_models import plain_generate
 from transformers import AutoTokenizer
 
@@ -33,7 +33,7 @@ K, M = 24, 40
 
 @pytest.fixture(scope="module")
 def backend() -> Backend:
-    return Backend(Settings(cache=ROOT / "build" / "test-cache", device="cpu", offline=True))
+    return Backend(Settings(cache=TEST_CACHE, device="cpu", offline=True))
 
 
 @pytest.fixture(scope="module")

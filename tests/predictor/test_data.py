@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from memviz.predictor import data as prediction_data
 from memviz.predictor.data import PARTS, SHARES, part_of, parts_of, read_data
 from memviz.sweeps import RowSet, Sweep, SweepTask
 from memviz.sweeps.states import states_of, texts_of
+from memviz.tasks.base import ready
+from memviz.weights import depth_and_width
 
 K, M = 8, 16
 
@@ -90,7 +93,7 @@ def test_ngrams_are_those_of_looking_everywhere(
 ) -> None:
     stream = exposed(rows, [(row, None) for row in range(len(rows))] + [(row, None) for row in range(40)])
     corpus = stream.corpus(lab.folder / "index", vocab_size=10**4)
-    monkeypatch.setattr("memviz.corpus.known.index_of", lambda *asked: corpus)
+    monkeypatch.setattr(prediction_data, "index_of", lambda *asked: corpus)
     model = prediction_data.find_model("tiny", lab.backend.settings)
     checkpoint = replace(model, step=step, n_steps=200)
     monkeypatch.setattr(prediction_data, "find_model", lambda *asked: checkpoint)
@@ -108,13 +111,21 @@ def test_ngrams_are_those_of_looking_everywhere(
         assert found.inputs.statistics[place, 0, 4] == 0, "no 2-gram ends at the first token"
 
 
+def test_no_model_is_loaded_for_states_that_are_kept(lab: Lab, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = read(lab, sweep)
+    monkeypatch.setattr(type(lab.backend), "load", lambda *_: pytest.fail("loaded to learn its depth and width"))
+    np.testing.assert_array_equal(read(lab, sweep).inputs.statistics, first.inputs.statistics)
+    card = ready("tiny", lab.context())
+    assert depth_and_width(Path(card.folder)) == (2, 32)
+
+
 def test_what_cannot_be_read_is_said(lab: Lab, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prediction_data, "MOST_BYTES", 20 * 2 * (K + M) * 32)
     with pytest.raises(InputError, match=r"120 rows need .* ask for at most 20 rows"):
         read(lab, sweep)
     assert len(read(lab, sweep, n_rows=20).rows) == 20
-    with pytest.raises(InputError, match="not made with 'tiny-bos': it has tiny, twin"):
-        prediction_data.weights_of(sweep, "tiny-bos")
+    with pytest.raises(InputError, match="has no model 'tiny-bos': it has tiny, twin"):
+        sweep.weights_of("tiny-bos")
     models = [about | {"weights": "others"} for about in sweep.manifest["models"]]
     other = replace(sweep, manifest=sweep.manifest | {"models": models})
     with pytest.raises(InputError, match="other weights of tiny than those of now"):

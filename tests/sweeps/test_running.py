@@ -216,7 +216,7 @@ def test_cancelled_within_a_pass_it_leaves_no_table_and_goes_on_later(lab: Lab) 
 
 
 def test_progress_rises_to_its_total_and_says_what_is_left(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memviz.sweeps.running._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("memviz.sweeps.running.SECONDS_BETWEEN", 0.0)
     seen: list[tuple[int, int]] = []
     said: list[str] = []
     lab.sweep(

@@ -39,6 +39,7 @@ TASK = TraceTask("m", (1, 2, 3), (4, 5), 2)
         ({"continuation_ids": None, "n_steps": -5}, "the continuation has -5 tokens: give at least 1"),
         ({"n_steps": 3}, "2 true tokens are given for 3 steps: give as many"),
         ({"dtype": "int8"}, "dtype 'int8' is unknown: use one of float32, bfloat16, float16"),
+        ({"reading": "twice"}, "reading 'twice' is unknown: use one of verified, stepwise"),
     ],
 )
 def test_tasks_that_cannot_be(values: dict[str, Any], sentence: str) -> None:
@@ -133,6 +134,9 @@ def test_a_key_depends_on_what_decides_numbers_and_on_nothing_else(monkeypatch: 
         result_key(replace(TASK, dtype="bfloat16"), CARD, CPU),
         result_key(replace(TASK, dtype="bfloat16"), CARD, CUDA),
         result_key(replace(TASK, dtype="float16"), CARD, CPU),
+        result_key(replace(TASK, dtype="bfloat16"), CARD, Device(lambda: ("cuda", "cuda (another GPU)"))),
+        result_key(replace(TASK, dtype="bfloat16", reading="stepwise"), CARD, CPU),
+        result_key(replace(TASK, reading="stepwise"), CARD, CPU),
     ]
     monkeypatch.setattr(base, "ENGINE", base.ENGINE + 1)
     assert len({key, *others, result_key(TASK, CARD, CPU)}) == len(others) + 2

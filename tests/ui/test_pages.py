@@ -23,7 +23,7 @@ from memviz.settings import settings
 from memviz.tasks.base import Context, answer
 from memviz.tasks.preparing import IndexTask
 from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of
-from memviz.ui.common import training_rows
+from memviz.ui.common import process, training_rows
 from memviz.ui.common.runs import note
 
 WORK = Worker._work
@@ -104,8 +104,8 @@ def test_the_first_visit_finds_the_suites_largest_model_ready_and_names_a_row(ap
     assert app.title[0].value == "Trace"
     whole = [model for model in ui.bundled_models() if model.step == model.n_steps and not model.seed]
     largest = max(whole, key=lambda model: model.n_parameters or 0)
-    assert app.selectbox(key="trace_model").value == ui.default_model() == largest.name
-    assert app.selectbox(key="trace_source").value == ui.ROW
+    assert app.selectbox(key="trace_model").value == process.default_model() == largest.name
+    assert app.selectbox(key="trace_source").value == training_rows.ROW
     row = app.session_state["trace_row"]
     assert any(f"**Row {row}**" in element.value for element in app.markdown)
     assert not app.button(key="trace_run").disabled
@@ -265,9 +265,9 @@ def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask,
 @pytest.fixture
 def row_traced(app: AppTest) -> tuple[AppTest, TraceTask, int]:
     """A stored run of the suite's largest model on a planted row other than the first visitor's; no index."""
-    rows = ui.samples()
+    rows = process.samples()
     assert rows is not None
-    card = prepare(find_model(ui.default_model(), settings()), settings())
+    card = prepare(find_model(process.default_model(), settings()), settings())
     row = next(row for row in range(rows.known_row(card.name) + 1, rows.n_rows) if rows.data.bucket[row] > 1)
     task = task_of_ids(rows.data.ids[row].tolist(), card, 20, 30)
     answer(task, Context(settings(), ui.store()))
@@ -281,7 +281,7 @@ def test_a_link_restores_the_training_row(
     app, task, row = row_traced
     open_link(app, task.hash[:16])
     assert not app.exception and not app.error
-    assert app.selectbox(key="trace_source").value == ui.ROW
+    assert app.selectbox(key="trace_source").value == training_rows.ROW
     assert app.session_state["trace_row"] == row
     assert (app.number_input(key="trace_context").value, app.number_input(key="trace_continuation").value) == (20, 30)
     assert any(metric.label == "Memorization score M" for metric in app.metric)

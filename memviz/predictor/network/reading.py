@@ -8,7 +8,9 @@ import torch
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.sizes import n_layers, vocab_size
-from memviz.engine.stretch import Stretch
+from memviz.engine.statistics import most_likely, require_finite
+from memviz.engine.stretch import Stretch, judge
+from memviz.engine.tracing import positions_at_once
 from memviz.predictor.features import Inputs, compact
 
 
@@ -21,10 +23,13 @@ def read_contexts(loaded: Loaded, context_ids: np.ndarray) -> Inputs:
     """
     n, k = context_ids.shape
     ids = torch.from_numpy(np.ascontiguousarray(context_ids)).to(loaded.device)
-    logits, hidden = Reader(loaded.model, (n_layers(loaded.model),)).feed(ids)
-    assert hidden is not None
-    stretch = Stretch(n, k + 1, vocab_size(loaded.model, loaded.card.vocab_size), essential=True)
-    targets = torch.cat([ids[:, 1:], logits[:, -1:].argmax(dim=-1)], dim=1)
-    stretch.record(np.arange(n), 1, logits, true_ids=targets)
-    statistics = [stretch.stats["entropy"], stretch.stats["margin"], stretch.target(stretch.true).logprob]
-    return Inputs(k, compact(hidden[:, :, 0].float().cpu().numpy()), np.stack(statistics, axis=2))
+    reader = Reader(loaded, (n_layers(loaded.model),))
+    fed = reader.feed(ids)
+    assert fed.hidden is not None
+    n_ids = vocab_size(loaded.model, loaded.card.vocab_size)
+    stretch = Stretch(n, k + 1, n_ids, loaded.device, essential=True)
+    likeliest = most_likely(reader.logits(fed.states[:, -1:]))
+    judge(stretch, 1, fed.states, reader, positions_at_once(n_ids), torch.cat([ids[:, 1:], likeliest], dim=1))
+    require_finite(stretch.values["log_normaliser"][:, 1:])
+    statistics = [stretch.host("entropy"), stretch.host("margin"), stretch.target("true").logprob]
+    return Inputs(k, compact(fed.hidden[:, :, 0].float().cpu().numpy()), np.stack(statistics, axis=2))

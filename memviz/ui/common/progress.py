@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -17,8 +17,14 @@ POLL_SECONDS = 0.5
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def watch(job: Job, title: str, cancel: bool = False, unit: str = "positions") -> None:
-    """Progress of a job, polled while it is active; then the whole page once."""
+def watch(
+    job: Job,
+    title: str,
+    cancel: bool = False,
+    unit: str = "positions",
+    draw: Callable[[Any], None] | None = None,
+) -> None:
+    """Progress of a job, polled while it is active, and what it shows so far; then the whole page once."""
     if not job.active:
         st.rerun(scope="app")
     ahead = worker().place(job) if job.status == Status.QUEUED else 0
@@ -32,6 +38,8 @@ def watch(job: Job, title: str, cancel: bool = False, unit: str = "positions") -
         if st.session_state.get(f"kept-{job.id}") != job.kept:  # whoever else watches has changed it
             st.session_state[f"keep-{job.id}"] = st.session_state[f"kept-{job.id}"] = job.kept
         columns[1].toggle("Go on when nobody watches", key=f"keep-{job.id}", on_change=_keep, args=(job,))
+    if draw and job.partial is not None:
+        draw(job.partial)
     columns[2].caption(f"{job.seconds:.0f} s" + (f" · {job.done:,} of {job.total:,} {unit}" if job.total else ""))
 
 
@@ -56,13 +64,19 @@ def watch_several(jobs: list[Job], n: int, key: str) -> None:
         st.rerun(scope="app")
 
 
-def under_way(task: Task[Any], title: str, cancel: bool = False, unit: str = "positions") -> bool:
+def under_way(
+    task: Task[Any],
+    title: str,
+    cancel: bool = False,
+    unit: str = "positions",
+    draw: Callable[[Any], None] | None = None,
+) -> bool:
     """Whether a task's job is active; then its progress is shown, and this session waits for it."""
     job = worker().job(task.hash)
     if job is None or not job.active:
         return False
     job.attend(session())
-    watch(job, title, cancel, unit)
+    watch(job, title, cancel, unit, draw)
     return True
 
 

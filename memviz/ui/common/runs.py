@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from memviz.catalog import Card
-from memviz.records import Run
+from memviz.records import Partial, Run
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import key_of, stored
 from memviz.ui.common.links import PageLink, keep_request
 from memviz.ui.common.lookup import ensure_index
-from memviz.ui.common.process import session, worker
+from memviz.ui.common.process import session, tokenizer, worker
 from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.common.texts import escaped
 
@@ -27,7 +28,7 @@ def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
 
     The job is asked before the store, for a job that just ended has already saved its result.
     """
-    if under_way(task, f"{task.model} is decoding {task.n_steps} tokens", cancel=True):
+    if under_way(task, f"{task.model} is decoding {task.n_steps} tokens", cancel=True, draw=partial(draw_so_far, card)):
         seen().discard(task.hash)
         st.stop()
     seen().add(task.hash)
@@ -39,6 +40,14 @@ def result_of(task: TraceTask, card: Card) -> tuple[str, Run]:
     st.stop()
 
 
+def draw_so_far(card: Card, so_far: Partial) -> None:
+    """Tokens and their entropy as they come, before anything is known of matches."""
+    text = tokenizer(card).to_bytes(so_far.generated_ids).decode("utf-8", "replace")
+    st.caption(f"written so far, {len(so_far.generated_ids):,} tokens; entropy of each, nats")
+    st.code(text, language=None, wrap_lines=True)
+    st.line_chart(so_far.entropy, height=120, x_label="position", y_label="nats")
+
+
 def note(task: TraceTask, provenance: dict[str, Any]) -> str:
     """Where a result came from, in one line."""
     versions = provenance["versions"]
@@ -47,7 +56,8 @@ def note(task: TraceTask, provenance: dict[str, Any]) -> str:
     return (
         f"{origin} · "
         f"{escaped(provenance['label'])} · revision {provenance['revision']} · weights {provenance['weights'][:19]} · "
-        f"{provenance['dtype']} · {provenance['device']} · {provenance['seconds']:.2f} s · "
+        f"{provenance['dtype']}{'' if provenance['dtype'] == 'float32' else f' ({task.reading})'} · "
+        f"{provenance['device']} · {provenance['seconds']:.2f} s · "
         f"{provenance['created'][:16]} UTC · "
         f"torch {versions['torch']} · transformers {versions['transformers']}"
     )
