@@ -63,6 +63,12 @@ class Scope:
         return {name: value for name, value in request_of(self).items() if name != "folder"} | {"sweep": about}
 
 
+def check_weights(card: Card, sweep: Sweep) -> None:
+    """Raise InputError where a model's weights are not those that were swept."""
+    if card.weights != sweep.weights_of(card.name):
+        raise InputError(f"{card.name} has other weights than when {sweep.folder} was made: sweep it again")
+
+
 class ScopedTask(Task[R]):
     """A question about the states of a scope's rows. Its key needs the sweep, and no model."""
 
@@ -87,8 +93,7 @@ class ScopedTask(Task[R]):
         """Raise InputError where a model's weights are not those that were swept."""
         sweep = self.scope.sweep()
         for card in cards:
-            if card.weights != sweep.weights_of(card.name):
-                raise InputError(f"{card.name} has other weights than when {sweep.folder} was made: sweep it again")
+            check_weights(card, sweep)
 
     def key(self, cards: Sequence[Card], device: Device) -> str:
         """What was asked, the sweep's identity in place of its folder, weights as swept in place of names.

@@ -17,7 +17,7 @@ from memviz.maps.dynamics import DynamicsTask
 from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer, together
 from memviz.maps.pairs import N_RESAMPLES, SEED
 from memviz.maps.records import MEASURES, PAIRS, STATES, VARIANTS, Dynamics
-from memviz.maps.scope import Scope
+from memviz.maps.scope import Scope, check_weights
 from memviz.measures.geometry import (
     MOST_ROWS,
     N_PERMUTATIONS,
@@ -70,7 +70,7 @@ class Spaces:
 
     def _states(self, sweep: Sweep, model: str, steps: tuple[int, ...], most: int | None) -> tuple[Chosen, np.ndarray]:
         card = ready(model, self.context)
-        DynamicsTask(model, scope_of(sweep)).check([card])
+        check_weights(card, sweep)
         chosen = choose(scope_of(sweep), sweep, model, most or len(sweep.rows))
         layer, index = last_layer(card), K + np.array(steps)
         read = batches(chosen, together(card, layer), self.context)
