@@ -206,6 +206,8 @@ def command(task: TraceTask, ids_file: str = "ids.json") -> str:
             words += [f"--{name.replace('_', '-')}", str(getattr(decoding, name))]
     if decoding.bar_eos:
         words.append("--bar-eos")
+    if task.leading != "model":
+        words += ["--leading", task.leading]
     if task.all_layers:
         words.append("--all-layers")
     if task.reading != VERIFIED:

@@ -108,6 +108,14 @@ def ship_card(card: Card) -> None:
     (Path(card.folder) / CARD).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
 
+def is_outdated(model: Model, settings: Settings) -> bool:
+    """Whether a model was made ready by another version of memviz, so that its card is made anew unasked."""
+    try:
+        return read_json(card_folder(model, settings) / CARD).get("format") != CARD_FORMAT
+    except InputError:
+        return False
+
+
 def ready_cards(settings: Settings) -> Iterator[Card]:
     """The cards of all models that were made ready here, as they were written, and of the suite."""
     for path in sorted((settings.cache / "cards").glob(f"*/{CARD}")):
@@ -124,6 +132,14 @@ def twins(card: Card, settings: Settings) -> Iterator[tuple[str, Card]]:
     for other in ready_cards(settings):
         if card.weight_hash and other.weight_hash == card.weight_hash and other.name != card.name:
             yield other.name, other
+
+
+def same_weights(settings: Settings) -> list[list[str]]:
+    """Names of models that are ready with equal weight files, several at a time."""
+    groups: dict[str, list[str]] = {}
+    for card in ready_cards(settings):
+        groups.setdefault(card.weight_hash, []).append(card.name)
+    return [names for weights, names in groups.items() if weights and len(names) > 1]
 
 
 def keep_card(card: Card, model: Model, settings: Settings) -> None:

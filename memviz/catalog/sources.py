@@ -95,6 +95,11 @@ class Model:
     """Of the training run."""
 
     @property
+    def is_here(self) -> bool:
+        """Whether it lies under a model root, to be read where it is."""
+        return isinstance(self.source, (Folder, Gguf, Adapter))
+
+    @property
     def slug(self) -> str:
         """A file name for this model: readable, and different for different models."""
         where = str(self.source.path) if isinstance(self.source, (Folder, Gguf, Adapter)) else self.name

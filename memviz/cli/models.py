@@ -7,11 +7,30 @@ from typing import Annotated
 
 import typer
 
-from memviz.catalog import Folder, Model, Package, find_model, known_models, read_card, site_files
+from memviz.catalog import (
+    Adapter,
+    Folder,
+    Gguf,
+    Model,
+    Package,
+    base_among,
+    find_model,
+    known_models,
+    read_card,
+    same_weights,
+    site_files,
+)
 from memviz.cli.shared import say
 from memviz.errors import InputError
 from memviz.settings import Settings, load_settings
-from memviz.weights import BYTES_PER_PARAMETER, count_parameters, memory_needed, read_json, weight_files
+from memviz.weights import (
+    ADAPTER_WEIGHTS,
+    BYTES_PER_PARAMETER,
+    count_parameters,
+    memory_needed,
+    read_json,
+    weight_files,
+)
 
 app = typer.Typer(help="List models, or get one ready.")
 
@@ -35,6 +54,8 @@ def models(context: typer.Context) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for names in same_weights(settings):
+        typer.echo(f"{', '.join(names)}: the same weights, byte for byte.")
     typer.echo(
         "Any hub id owner/name@revision, pythia-SIZE-deduped@stepN, and folders under MEMVIZ_MODEL_ROOTS work too."
     )
@@ -51,6 +72,12 @@ def _presence(model: Model, settings: Settings) -> tuple[int | None, int | None,
         if files is None:
             return model.n_parameters, None, "no"
         return model.n_parameters, _size(files), "no, terms not accepted" if source.terms else "yes, not converted yet"
+    if isinstance(source, Gguf):
+        return model.n_parameters, source.path.stat().st_size, "yes, not converted yet"
+    if isinstance(source, Adapter):
+        weights = source.path / ADAPTER_WEIGHTS
+        here = "yes" if base_among(source, known_models(settings)) else f"no: its base {source.base or '?'} is not here"
+        return model.n_parameters, _size([weights]) if weights.is_file() else None, here
     if isinstance(source, Folder):
         folder = source.path
     else:
@@ -84,6 +111,8 @@ def add(
 
     card = add_model(model, settings, accept_licence, say)
     typer.echo(f"{card.name} is ready: {card.n_parameters:,} parameters, {card.weights}")
+    for remark in card.remarks if card.examination else [*card.remarks, "not examined: it is when it is first loaded"]:
+        typer.echo(remark)
 
 
 @app.command("families")

@@ -206,7 +206,7 @@ def apply(
     else:
         assert text_file is not None
         task = task_of_text(read_text(text_file), card, tokenizer, context or DEFAULT_CONTEXT, continuation)
-    n_context = len(task.context_ids) - len(card.leading_ids)
+    n_context = len(task.context_ids) - task.n_leading(card)
     chosen = _chosen(card, settings, _words(setting, SETTINGS), predictor, transfer, n_context)
     run = answer(task, its).result
     said = {name: predict(known, run.trace, card)[0] for name, known in chosen.items()}

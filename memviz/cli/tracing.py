@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -18,6 +18,7 @@ from memviz.tasks.base import answer, ready
 from memviz.tasks.trace import (
     DEFAULT_CONTEXT,
     DEFAULT_CONTINUATION,
+    Leading,
     TraceTask,
     check_text,
     task_of_text,
@@ -41,6 +42,9 @@ def trace(
     top_p: Annotated[float | None, typer.Option(help="Draw from the smallest set with this probability.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of sampling [0].")] = None,
     bar_eos: Annotated[bool, typer.Option(help="Never generate an end of sequence.")] = False,
+    leading: Annotated[
+        str, typer.Option(help="Tokens in front of a text: the tokenizer's own (model), or none.")
+    ] = "model",
     all_layers: Annotated[bool, typer.Option(help="Store the hidden states of every layer.")] = False,
     reading: Annotated[str, typer.Option(help="verified, or stepwise: every token by a step of its own.")] = VERIFIED,
 ) -> None:
@@ -55,6 +59,9 @@ def trace(
         sampling["temperature"] = 1.0
     settings = load_settings()
     options: dict[str, Any] = {"dtype": dtype or settings.dtype, "all_layers": all_layers, "reading": reading}
+    options["leading"] = leading
+    if leading not in get_args(Leading):
+        raise InputError(f"--leading is {leading!r}: give one of {', '.join(get_args(Leading))}")
     if options["dtype"] not in BYTES_PER_PARAMETER:
         raise InputError(f"dtype {dtype!r} is unknown: use one of {', '.join(BYTES_PER_PARAMETER)}")
     for name, value in (("context", context), ("continuation", continuation)):

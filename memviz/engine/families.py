@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, pre_tokenizers
 from transformers import AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from memviz.catalog import Folder, Model
@@ -69,7 +70,9 @@ def hold(family: str, scratch: Path) -> Held:
     try:
         config = tiny_config(family)
     except Exception as error:
-        return Held(family, "failed", f"no tiny configuration: {first_line(error)}")
+        told = f"no tiny configuration: {first_line(error)}"
+        more = needs_more(CONFIG_MAPPING[family])
+        return Held(family, *(("refused", f"{NEEDS_MORE} ({told})") if more else ("failed", told)))
     try:
         _write_model(config, scratch / family)
     except Exception as error:  # a part of it is not there, or its own code fails

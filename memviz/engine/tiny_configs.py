@@ -35,6 +35,18 @@ _OPTIONAL = r"head_dim|num_key_value_heads|.*token_id|num_experts_per_tok|n_rout
 """Fields of None that are set too; others mean that a part of the model is left out."""
 _LINEAR = {"layer_types": ["linear_attention", "full_attention"]}
 _SHARED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "num_hidden_layers": 4}
+_DRAFTER = {
+    "vocab_size": VOCAB,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "head_dim": 8,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "hidden_size_per_layer_input": 0,
+    "vocab_size_per_layer_input": 0,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
 _GIVEN: dict[str, dict[str, Any]] = {
     "bailing_hybrid": {"layer_group_size": 2},
     "bamba": {"attn_layer_indices": [1], "mamba_n_heads": 8},
@@ -45,7 +57,9 @@ _GIVEN: dict[str, dict[str, Any]] = {
         }
     },
     "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8}},
-    "dots3_note_vision": {"mlp_layer_types": ["dense", "dense"], "adapter_in_dim": 32, "adapter_out_dim": 32},
+    "dots3_note_vision_encoder": {"mlp_layer_types": ["dense", "dense"], "adapter_in_dim": 32, "adapter_out_dim": 32},
+    "gemma4_assistant": {"text_config": _DRAFTER | {"model_type": "gemma4_text"}},
+    "gemma4_unified_assistant": {"text_config": _DRAFTER | {"model_type": "gemma4_unified_text"}},
     "gemma3n_text": {**_SHARED, "num_kv_shared_layers": 2},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"], "mamba_n_heads": 8},

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from memviz.catalog import Card, Model
+from memviz.catalog import Adapter, Card, Model, base_among
 from memviz.errors import InputError
 from memviz.records import Piece, Run
 from memviz.tasks.base import Context, Device, Task, answer, stored, task_from
@@ -67,7 +67,8 @@ def ascending(models: Iterable[Model]) -> tuple[Model, ...]:
 
 
 def choices(models: Iterable[Model]) -> list[Choice]:
-    """Every family's sizes, with and without seeds, and the training steps of each size that has several."""
+    """Every family's sizes, with and without seeds, the training steps of each size that has several, and adapters."""
+    models = list(models)
     families: dict[str, list[Model]] = {}
     for model in ascending(models):
         family = family_of(model)
@@ -87,7 +88,17 @@ def choices(models: Iterable[Model]) -> list[Choice]:
             steps = [m for m in members if size_of(m) == size and m.seed == model.seed and step_of(m) is not None]
             if len(steps) > 1:
                 found.append(Choice(f"Training steps of {size}", "step", tuple(steps)))
-    return found
+    return found + _adapted(models)
+
+
+def _adapted(models: Sequence[Model]) -> list[Choice]:
+    """Every model that has adapters here, with these behind it."""
+    ladders: dict[str, list[Model]] = {}
+    for model in ascending(models):
+        base = base_among(model.source, models) if isinstance(model.source, Adapter) else None
+        if base is not None:
+            ladders.setdefault(base.name, [base]).append(model)
+    return [Choice(f"{name} and its adapters", "hand", tuple(rows[:MAX_RUNGS])) for name, rows in ladders.items()]
 
 
 # What is asked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from memviz.weights import BYTES_PER_PARAMETER
 
 DEFAULT_CONTEXT, DEFAULT_CONTINUATION = 32, 32
 MAX_TEXT_BYTES = 2_000_000
+Leading = Literal["model", "none"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class TraceTask(Task[Run]):
     """One of `READINGS`; a model whose cache cannot be rolled back is always read step by step."""
     drafts: tuple[TraceTask, ...] = aside(())
     """Runs of other models; what those that are stored wrote after the same context is offered as guesses."""
+    leading: Leading = later("model")  # noqa: RUF009
+    """"none" where the tokenizer's own leading tokens were left out of the context."""
 
     def __post_init__(self) -> None:
         if not self.context_ids:
@@ -54,10 +57,16 @@ class TraceTask(Task[Run]):
             raise InputError(
                 f"{len(self.continuation_ids)} true tokens are given for {self.n_steps} steps: give as many"
             )
+        if self.leading not in get_args(Leading):
+            raise InputError(f"leading tokens {self.leading!r} are unknown: use one of {', '.join(get_args(Leading))}")
         if self.dtype not in BYTES_PER_PARAMETER:
             raise InputError(f"dtype {self.dtype!r} is unknown: use one of {', '.join(BYTES_PER_PARAMETER)}")
         if self.reading not in READINGS:
             raise InputError(f"reading {self.reading!r} is unknown: use one of {', '.join(READINGS)}")
+
+    def n_leading(self, card: Card) -> int:
+        """Tokens at the head of the context that the model's tokenizer put there."""
+        return len(card.leading_ids) if self.leading == "model" else 0
 
     @property
     def prompts(self) -> Prompts:
@@ -152,8 +161,9 @@ def task_of_ids(
         raise InputError(f"the continuation has {n_continuation} tokens: give at least 1")
     if with_truth and n_context < 1:
         raise InputError(f"the context has {n_context} tokens: give at least 1")
+    leading = () if options.get("leading") == "none" else card.leading_ids
     if not with_truth:
-        return TraceTask(card.name, (*card.leading_ids, *ids), None, n_continuation or DEFAULT_CONTINUATION, **options)
+        return TraceTask(card.name, (*leading, *ids), None, n_continuation or DEFAULT_CONTINUATION, **options)
     n_wanted = n_continuation or 1
     if len(ids) < n_context + n_wanted:
         raise InputError(
@@ -161,7 +171,7 @@ def task_of_ids(
             f"continuation need {n_context + n_wanted}; give a longer text or smaller numbers"
         )
     truth = ids[n_context : n_context + (n_continuation or DEFAULT_CONTINUATION)]
-    return TraceTask(card.name, (*card.leading_ids, *ids[:n_context]), tuple(truth), len(truth), **options)
+    return TraceTask(card.name, (*leading, *ids[:n_context]), tuple(truth), len(truth), **options)
 
 
 def check_text(text: str) -> None:

@@ -74,14 +74,14 @@ def fill_prompt(page: str, task: TraceTask) -> None:
     """Let a page's form, and the model it is about, say what a task asks."""
     card = card_of(task.model)
     own = tokenizer(card)
-    ids = [*task.context_ids, *(task.continuation_ids or ())][len(card.leading_ids) :]
+    ids = [*task.context_ids, *(task.continuation_ids or ())][task.n_leading(card) :]
     text = own.to_bytes(ids).decode("utf-8", "replace")
     source = next((title for title, passage in PASSAGES.items() if passage.startswith(text)), OWN_TEXT)
     row = _row_of(ids, text, own) if source == OWN_TEXT else None
     said = {
         "model": task.model,
         "source": source if row is None else ROW,
-        "context": max(1, len(task.context_ids) - len(card.leading_ids)),
+        "context": max(1, len(task.context_ids) - task.n_leading(card)),
         "continuation": task.n_steps,
     }
     if row is not None:

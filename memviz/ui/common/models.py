@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from memviz.catalog import Card, Model, find_model, read_card
+from memviz.catalog import Card, Model, find_model, is_outdated, read_card
 from memviz.settings import settings
 from memviz.tasks.preparing import PrepareTask
 from memviz.tokenizer import Tokenizer
@@ -22,7 +22,8 @@ def card_of(model: str) -> Card:
     if card:
         return card
     job = worker().job(PrepareTask(model).hash)
-    if job is None and any(model == bundled.name for bundled in bundled_models()):
+    bundled = any(model == each.name for each in bundled_models())
+    if job is None and (bundled or is_outdated(find_model(model, settings()), settings())):
         job = worker().ask(PrepareTask(model, model == default_model()))
     if job is None or not job.active:
         say_end(PrepareTask(model))

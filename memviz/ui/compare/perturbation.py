@@ -94,7 +94,7 @@ def _task(row: RunRow, linked: PerturbationTask | None) -> PerturbationTask:
         key=f"{PAGE}_change_operation",
     )
     operation: Operation = said or "suffix"
-    n_leading, whole = len(row.card.leading_ids), row.task
+    n_leading, whole = row.task.n_leading(row.card), row.task
     width = 1
     filler: tuple[int, ...] = ()
     columns = st.columns([1.2, 2, 3], vertical_alignment="bottom")

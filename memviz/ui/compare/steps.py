@@ -18,7 +18,7 @@ from memviz.ui.several import RunRow
 def steps_of(rows: Sequence[RunRow], rungs: Sequence[Rung]) -> dict[str, Any]:
     """M by training step, with the exposures of the prompt's own row where the training data are known."""
     last = rows[-1]
-    ids = [*last.task.context_ids, *(last.task.continuation_ids or ())][len(last.card.leading_ids) :]
+    ids = [*last.task.context_ids, *(last.task.continuation_ids or ())][last.task.n_leading(last.card) :]
     known = samples()
     row = known.row_of(ids) if known and known.tokenizer.hash == last.tokenizer.hash else None
     if known is not None and row is not None:

@@ -10,21 +10,26 @@ from pathlib import Path
 import psutil
 import streamlit as st
 
-from memviz.catalog import find_model, known_models, read_card
+from memviz.catalog import Model, find_model, known_models, read_card, ready_cards
 from memviz.export import linked_view
 from memviz.gallery import Example
 from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.settings import settings
+from memviz.tasks.preparing import PrepareTask
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import stored
+from memviz.ui.common.clicks import clicked
 from memviz.ui.common.doors import DOORS, PAGES
 from memviz.ui.common.links import find_task
-from memviz.ui.common.process import bundled_models, store, tokenizer, worker
+from memviz.ui.common.process import bundled_models, session, store, tokenizer, worker
+from memviz.ui.common.progress import say_end, watch
 from memviz.ui.common.runs import note
 from memviz.ui.common.strip import linked_component, selection
 from memviz.ui.common.texts import escaped
 
 N_COLUMNS = 4
+HERE = "lies here"
+"""State of a model under a model root that is not ready."""
 
 
 def show_live(example: Example) -> None:
@@ -61,10 +66,12 @@ def show_doors() -> None:
 def show_models() -> None:
     """Every model that can be asked for, and whether it can be run at once."""
     bundled = {model.name for model in bundled_models()}
+    cards = {card.name: card for card in ready_cards(settings())}
     lines = [
         {
             "model": model.name,
-            "state": "ready" if read_card(model, settings()) else "bundled" if model.name in bundled else "to be added",
+            "state": _state(model, model.name in bundled),
+            "remarks": " ".join(f"{each}." for each in (cards[model.name].remarks if model.name in cards else ())),
             "parameters": model.n_parameters,
             "licence": model.licence,
             "training data": model.corpus,
@@ -78,11 +85,27 @@ def show_models() -> None:
         height=330,
         column_config={"parameters": st.column_config.NumberColumn(format="compact")},
     )
+    here = [line["model"] for line in lines if line["state"] == HERE]
+    if here:
+        name = st.selectbox("A model that lies here", here, key="overview_here")
+        if clicked(st, f"Get {escaped(name)} ready", "overview_prepare"):
+            worker().ask(PrepareTask(name), session())
+        job = worker().job(PrepareTask(name).hash)
+        if job and job.active:
+            watch(job, f"Getting {name} ready")
+        else:
+            say_end(PrepareTask(name))
     n_ready = sum(line["state"] == "ready" for line in lines)
     st.caption(
         f"{n_ready} of {len(lines)} are ready. Others are fetched with `memviz models add NAME`, and your own "
         "are offered from the folders in `MEMVIZ_MODEL_ROOTS`; opening a page never fetches anything."
     )
+
+
+def _state(model: Model, is_bundled: bool) -> str:
+    if read_card(model, settings()):
+        return "ready"
+    return "bundled" if is_bundled else HERE if model.is_here else "to be added"
 
 
 def show_machine() -> None:

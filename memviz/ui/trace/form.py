@@ -28,7 +28,7 @@ LIMITS = {
     "top_p": ("Top-p", 0.01, 1),
     "seed": ("Seed", 0, 2**53 - 1),
 }
-LINK = PageLink(PAGE, ("model", *INPUTS, "decode_only", "bar_eos", "sampled", *NEUTRAL), "run", TraceTask)
+LINK = PageLink(PAGE, ("model", *INPUTS, "decode_only", "bar_eos", "no_leading", "sampled", *NEUTRAL), "run", TraceTask)
 
 
 def fill(task: TraceTask) -> None:
@@ -38,6 +38,7 @@ def fill(task: TraceTask) -> None:
     said = {
         "decode_only": task.continuation_ids is None,
         "bar_eos": task.decoding.bar_eos,
+        "no_leading": task.leading == "none",
         "sampled": not task.decoding.greedy,
         **{name: value if decoding[name] is None else decoding[name] for name, value in NEUTRAL.items()},
     }
@@ -51,10 +52,11 @@ def ready_models() -> list[str]:
 
 
 def offered_models(linked: TraceTask | None, ready: Sequence[str]) -> list[str]:
-    """The bundled models, the embedded one, those that are ready, and what the page is about."""
+    """The bundled models, the embedded one, those that are ready or lie here, and what the page is about."""
     bundled = [model.name for model in bundled_models()]
+    here = [model.name for model in known_models(settings()) if model.is_here]
     chosen = st.session_state[f"{PAGE}_model"]  # stays when it goes, or another one would run in its place
-    return list(dict.fromkeys([*([linked.model] if linked else []), *bundled, EMBEDDED[0].name, *ready, chosen]))
+    return list(dict.fromkeys([*([linked.model] if linked else []), *bundled, EMBEDDED[0].name, *ready, *here, chosen]))
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class DecodingForm:
     numbers: dict[str, Any]
     """Temperature, top-k, top-p and seed, as in NEUTRAL."""
     bar_eos: bool
+    no_leading: bool
     decode_only: bool
 
     def check(self) -> None:
@@ -73,11 +76,12 @@ class DecodingForm:
             within(label, self.numbers[name], low, high)
 
     def options(self) -> dict[str, Any]:
-        """Decoding and dtype of a task."""
+        """Decoding, dtype and leading tokens of a task."""
         numbers = {**self.numbers, "top_k": self.numbers["top_k"] or None}
         numbers["top_p"] = None if numbers["top_p"] == 1 else numbers["top_p"]
         decoding = Decoding(**numbers if self.sampled else {}, bar_eos=self.bar_eos)
-        return {"decoding": decoding, "dtype": settings().dtype}
+        leading = "none" if self.no_leading else "model"
+        return {"decoding": decoding, "dtype": settings().dtype, "leading": leading}
 
 
 def choose_decoding() -> DecodingForm:
@@ -90,8 +94,9 @@ def choose_decoding() -> DecodingForm:
         for name, (label, step) in steps.items()
     }
     bar_eos = st.toggle("Bar the end of sequence", help=explain("bar_eos"), key=f"{PAGE}_bar_eos", **KEEP)
+    no_leading = st.toggle("No leading tokens", help=explain("no_leading"), key=f"{PAGE}_no_leading", **KEEP)
     decode_only = st.toggle("Decode only", help=explain("decode_only"), key=f"{PAGE}_decode_only", **KEEP)
-    return DecodingForm(sampled, numbers, bar_eos, decode_only)
+    return DecodingForm(sampled, numbers, bar_eos, no_leading, decode_only)
 
 
 def task_of(

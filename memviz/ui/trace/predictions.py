@@ -58,7 +58,7 @@ def choose_tracks(run: Run, key: str, task: TraceTask, card: Card) -> list[Track
     tracks = []
     for name in chosen:
         try:
-            said = _probability(found[name], found[name].id, key, run, len(card.leading_ids))
+            said = _probability(found[name], found[name].id, key, run, task.n_leading(card))
         except (InputError, KeyError) as error:
             st.warning(f"The {SETTING_WORDS[name]} predictor cannot be read: {told(error)}")
             continue

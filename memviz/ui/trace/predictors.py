@@ -30,7 +30,7 @@ def usable(card: Card, task: TraceTask) -> tuple[dict[str, Known], str | None]:
     """Setting -> predictor that can be asked about a run, and why another one cannot, in one sentence."""
     found: dict[str, Known] = {}
     problem = None
-    n_context = len(task.context_ids) - len(card.leading_ids)
+    n_context = len(task.context_ids) - task.n_leading(card)
     for setting, known in predictors_for(card, settings(), known_now(), n_context).items():
         said = objection(known, card, n_context, task.decoding.greedy)
         if said is None:
