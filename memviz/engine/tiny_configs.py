@@ -57,6 +57,7 @@ _GIVEN: dict[str, dict[str, Any]] = {
         }
     },
     "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8}},
+    "dots3_note_audio_encoder": {"adapter_input_size": 32, "adapter_out_dim": 32},
     "dots3_note_vision_encoder": {"mlp_layer_types": ["dense", "dense"], "adapter_in_dim": 32, "adapter_out_dim": 32},
     "gemma4_assistant": {"text_config": _DRAFTER | {"model_type": "gemma4_text"}},
     "gemma4_unified_assistant": {"text_config": _DRAFTER | {"model_type": "gemma4_unified_text"}},
@@ -126,7 +127,7 @@ def _parts_of(kind: type[PretrainedConfig]) -> dict[str, tuple[type[PretrainedCo
         spec = (getattr(kind, "sub_configs_defaults", None) or {}).get(name)
         family = getattr(spec, "model_type", None) or getattr(part, "model_type", "")
         if part is AutoConfig:
-            part = CONFIG_MAPPING.get(family, None)
+            part = CONFIG_MAPPING[family] if family in CONFIG_MAPPING else None  # noqa: SIM401 - `get` imports nothing
         if part is not None and dataclasses.is_dataclass(part):
             parts[name] = (part, family)
     return parts
