@@ -240,7 +240,7 @@ def test_malformed_rows_are_counted_and_listed(lab: Lab) -> None:
     }
     lines = (sweep.folder / "malformed.txt").read_text().splitlines()
     assert len(lines) == 2 and lines[0].startswith("line 4: is not JSON")
-    assert lines[1] == "line 5: has id 99999, the models' are 0 to 359"
+    assert lines[1] == "line 5: has id 99999, ids are 0 to 359: where 99999 fills rows up, --pad-id 99999 cuts there"
 
 
 def test_folders_of_other_things_are_left_alone(lab: Lab) -> None:
