@@ -62,9 +62,9 @@ def main() -> None:
     except typer.TyperException as error:
         _leave(error.format_message(), InputError.exit_code)
     except Exception as error:
-        expected = isinstance(error, MemvizError)
-        logging.getLogger(__name__).info("failed", exc_info=not expected)
-        _leave(sentence(error) or str(error) or type(error).__name__, error.exit_code if expected else FAILURE)
+        code = error.exit_code if isinstance(error, MemvizError) else FAILURE
+        logging.getLogger(__name__).info("failed", exc_info=not isinstance(error, MemvizError))
+        _leave(sentence(error) or str(error) or type(error).__name__, code)
     if code == INTERRUPTED:  # what typer makes of Ctrl-C
         _leave("interrupted; no file was left half-written", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)

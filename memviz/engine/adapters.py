@@ -90,7 +90,7 @@ def merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         warnings.simplefilter("ignore")  # advice for who trains
         config = LoraConfig(target_modules=targets, inference_mode=True, **settings)
         wrapped = get_peft_model(model, config)
-        result = set_peft_model_state_dict(wrapped, weights)
+        result: Any = set_peft_model_state_dict(wrapped, weights)
         lacking = [name for name in result.missing_keys if "lora_" in name or "modules_to_save" in name]
         if lacking or result.unexpected_keys:
             name = (lacking or result.unexpected_keys)[0]

@@ -152,6 +152,6 @@ def table(held: Sequence[Held]) -> str:
     order = ("exact", "plain", "refused", "wrong", "failed")
     for name, members in sorted(groups.items(), key=lambda group: order.index(group[0].partition(":")[0])):
         lines.append(f"| {name} | {len(members)} | {', '.join(members)} |")
-    counts = Counter(each.outcome for each in held)
+    counts: Counter[str] = Counter(each.outcome for each in held)
     total = ", ".join(f"{counts[name]} {name}" for name in order)
     return "\n".join([*lines, "", f"{len(held)} names: {total}."])

@@ -124,7 +124,7 @@ def _bar() -> type[Any]:
     """A progress bar with speed for who waits at a terminal, whatever the libraries' own bars are told."""
     from tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
             options.pop("name", None)
             super().__init__(*args, **options | {"disable": not sys.stderr.isatty()})

@@ -64,8 +64,8 @@ def templates_of(ids: Sequence[np.ndarray], text_of: Callable[[np.ndarray], str]
     lengths = np.array([len(row) for row in ids])
     for length in np.unique(lengths[lengths > 1]):
         same = np.flatnonzero(lengths == length)
-        found[same[repeating(np.stack([ids[row] for row in same]))]] = "repeating"
-    for row in np.flatnonzero(found == "none"):
+        found[same[repeating(np.stack([ids[row] for row in same.tolist()]))]] = "repeating"
+    for row in np.flatnonzero(found == "none").tolist():
         if incrementing(text_of(ids[row])):
             found[row] = "incrementing"
     return found.tolist()

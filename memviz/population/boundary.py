@@ -76,6 +76,10 @@ class _Hits(NamedTuple):
         """The first position alone."""
         return _Hits(self.bins[:, :1], self.match[:, :1], self.units)
 
+    def twice(self) -> _Hits:
+        """Every position twice over."""
+        return _Hits(np.repeat(self.bins, 2, axis=1), np.repeat(self.match, 2, axis=1), self.units)
+
 
 def _hits_of(aligned: Aligned, quantity: str, start: int, m: int) -> _Hits | None:
     bins = bins_of(aligned, quantity, start)
@@ -207,8 +211,7 @@ def _null_of(jumps: _Jumps, group: str, n_units: int, n_resamples: int, seed: in
         return dict.fromkeys(_NULL, float("nan"))
     share = HIT_SHARE[group] if group in HIT_SHARE else float(jumps.match[mask].mean())
     # both values are chosen by the hit at the boundary, so the one hit rate serves both
-    hits = _Hits(*(np.repeat(each, 2, axis=1) for each in jumps.hits[:2]), jumps.units)
-    unseen = jumps.unseen and _Hits(*(np.repeat(each, 2, axis=1) for each in jumps.unseen[:2]), jumps.unseen.units)
+    hits, unseen = jumps.hits.twice(), jumps.unseen and jumps.unseen.twice()
     found = _expected(np.stack([jumps.at, jumps.at - jumps.before], axis=1), hits, unseen, n_resamples, seed)[group]
     at, difference = (Selected(*(each[:, [i]] for each in mixed(found, share))) for i in range(2))
     every = drawn_sums(np.stack([jumps.at, np.ones(len(jumps.at))], axis=1), jumps.units, n_resamples, seed)

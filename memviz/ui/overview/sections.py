@@ -85,7 +85,7 @@ def show_models() -> None:
         height=330,
         column_config={"parameters": st.column_config.NumberColumn(format="compact")},
     )
-    here = [line["model"] for line in lines if line["state"] == HERE]
+    here = [str(line["model"]) for line in lines if line["state"] == HERE]
     if here:
         name = st.selectbox("A model that lies here", here, key="overview_here")
         if clicked(st, f"Get {escaped(name)} ready", "overview_prepare"):
