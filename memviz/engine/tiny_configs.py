@@ -125,7 +125,7 @@ def _parts_of(kind: type[PretrainedConfig]) -> dict[str, tuple[Any, str]]:
     parts: dict[str, tuple[Any, str]] = {}
     for name, part in (getattr(kind, "sub_configs", None) or {}).items():
         spec = (getattr(kind, "sub_configs_defaults", None) or {}).get(name)
-        family: str = getattr(spec, "model_type", None) or getattr(part, "model_type", "")
+        family = str(getattr(spec, "model_type", None) or getattr(part, "model_type", ""))
         if part is AutoConfig:
             part = CONFIG_MAPPING[family] if family in CONFIG_MAPPING else None  # noqa: SIM401 - `get` imports nothing
         if part is not None and dataclasses.is_dataclass(part):
