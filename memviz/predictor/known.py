@@ -11,7 +11,7 @@ from typing import Any
 from memviz import disk
 from memviz.catalog import Card
 from memviz.demo.suite import SUITE_FOLDER
-from memviz.errors import InputError
+from memviz.errors import Failure, InputError
 from memviz.predictor.files import ABOUT, About, read_about
 from memviz.predictor.presets import SETTINGS, Setting
 from memviz.predictor.tables import Tables, read_tables
@@ -83,6 +83,8 @@ def rename(known: Known, name: str) -> None:
         raise InputError("predictors that come with memviz keep their names: fit one of your own to name it")
     if len(name) > MOST_CHARACTERS or not name.isprintable():
         raise InputError(f"the name {name[:MOST_CHARACTERS]!r} cannot be used: give up to {MOST_CHARACTERS} characters")
+    if not known.folder.is_dir():
+        raise Failure(f"{known.folder} cannot be written: it is no longer there; fit the predictor again")
     disk.write_text(known.folder / NAME, name.strip())
 
 

@@ -60,7 +60,7 @@ def test_building(cli: CommandLine) -> None:
         0,
         f"index: {n_tokens} tokens in 3 documents, 1 shards (0 from before); 1 files or lines left out\n",
     )
-    line = "left out: docs/b.jsonl:2: not JSON (Expecting property name enclosed in double quotes: "
+    line = "left out: docs/b.jsonl:2: is not JSON (Expecting property name enclosed in double quotes: "
     assert ended.err.startswith(line) and ended.err.count("\n") == 1
     again = cli.run(*BUILD, "--name", "mine")
     assert again.out.startswith(f"mine: {n_tokens} tokens in 3 documents, 1 shards (1 from before); ")

@@ -256,6 +256,7 @@ def test_version_and_help(cli: CommandLine) -> None:
 
 # What cannot be used: one sentence each, exit code 2, nothing written.
 
+MORE_SPACE = "free space or set MEMVIZ_CACHE or --out to another folder"
 TRACE = ["trace", "--model", "tiny", "--out", "out.json"]
 TEXT_FILE = [*TRACE, "--text-file", "text.txt"]
 IDS_FILE = [*TRACE, "--ids-file", "ids.json"]
@@ -485,7 +486,7 @@ def test_a_disk_that_fills_while_the_result_is_written(cli: CommandLine, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
         ended = cli.run(*TEXT_FILE, *words)
-    assert ended == (1, "", f"memviz: {cli.folder.resolve() / 'out.json'} cannot be written: No space left on device\n")
+    assert ended == (1, "", f"memviz: no space left in {cli.folder.resolve()}: {MORE_SPACE}\n")
     assert cli.listing() == {"text.txt": TEXT.encode(), "out.json": b"before"}
 
 
@@ -538,7 +539,7 @@ def test_an_error_nobody_thought_of_is_one_line_too(cli: CommandLine, monkeypatc
     for error, sentence in (
         (RuntimeError("a\nb"), "a b"),
         (KeyError(), "KeyError"),
-        (OSError(5, "EIO", "f"), "f: EIO"),
+        (OSError(5, "EIO", "f"), "f cannot be used (Input/output error): if it was removed, start again"),
     ):
 
         def fail(*_: object, error: Exception = error) -> None:
@@ -552,7 +553,7 @@ def test_interrupted(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("memviz.engine.tracing._trace_batch", interrupt)
+    monkeypatch.setattr("memviz.engine.tracing._decode", interrupt)
     assert cli.refused(*TEXT_FILE, "--context", 12, code=130) == "interrupted; no file was left half-written"
 
 

@@ -26,7 +26,7 @@ def ids() -> np.ndarray:
 
 
 def test_every_layer_is_that_of_transformers(family: Loaded, ids: np.ndarray) -> None:
-    last = engine_states.n_layers(family)
+    last = engine_states.n_layers(family.model)
     found = read_states(family, ids, tuple(range(last + 1)))
     logits, states = one_pass(family, torch.from_numpy(ids))
     for layer, expected in enumerate(states):
@@ -41,7 +41,7 @@ def test_every_layer_is_that_of_transformers(family: Loaded, ids: np.ndarray) ->
 
 
 def test_the_final_norm_leads_from_one_kind_of_last_state_to_the_other(family: Loaded, ids: np.ndarray) -> None:
-    last = engine_states.n_layers(family)
+    last = engine_states.n_layers(family.model)
     found = read_states(family, ids, (BEFORE_NORM, last))
     before = torch.from_numpy(found.of_layer(BEFORE_NORM)).to(family.device)
     with torch.inference_mode():
@@ -54,7 +54,7 @@ def test_rows_a_model_wrote_give_the_states_it_had_while_it_wrote(family: Loaded
     context = np.random.default_rng(1).integers(0, VOCAB, (3, 10))
     traced = trace(family, Prompts(context, None), 12, Decoding(), 1e-4)
     assert traced.hidden is not None
-    last = engine_states.n_layers(family)
+    last = engine_states.n_layers(family.model)
     found = read_states(family, np.concatenate([context, traced.generated_ids], axis=1), (last,)).of_layer(last)
     expected = np.concatenate([traced.hidden.context, traced.hidden.free_running], axis=1)[:, :, 0]
     np.testing.assert_allclose(found, expected, rtol=HALF, atol=HALF)
@@ -104,7 +104,7 @@ def test_a_layer_that_was_not_kept_is_named(ids: np.ndarray) -> None:
 
 
 def test_the_lens_at_the_last_layer_is_the_model(family: Loaded, ids: np.ndarray) -> None:
-    last = engine_states.n_layers(family)
+    last = engine_states.n_layers(family.model)
     states = read_states(family, ids, (last, BEFORE_NORM))
     logits = one_pass(family, torch.from_numpy(ids))[0]
     for layer, is_last in ((last, True), (BEFORE_NORM, False)):

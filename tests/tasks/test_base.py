@@ -57,7 +57,7 @@ def test_what_another_process_computes_meanwhile_is_not_computed_again(
 ) -> None:
     cards, waits, given = [ready("tiny", context)], threading.Event(), []
     other = context.telling(lambda *_: None)
-    with turn(context.settings.cache, "cpu", lambda: None):  # the other process has the device
+    with turn(context.settings.cache, context.backend.place, lambda: None):  # the other process has the device
         late = context.telling(lambda *_: waits.set())
         thread = threading.Thread(target=lambda: given.append(answer(task, late)))
         thread.start()
@@ -85,7 +85,7 @@ def test_provenance_has_the_seconds_it_took(task: Task[Any], context: Context) -
 def test_the_device_is_asked_for_below_float32_alone() -> None:
     never = Device(lambda: pytest.fail("the device was asked for"))
     card = Card("m", "M", "", "local", "w", [], 1, 100, 50, [], [])
-    assert where("float32", never) == {} and where("bfloat16", CUDA) == {"device": "cuda"}
+    assert where("float32", never) == {} and where("bfloat16", CUDA) == {"device": CUDA.name, "reading": "verified"}
     for task in TASKS:
         half = task_from({**task.request(), "dtype": "float16"})
         assert task.key([card], never) == task.key([card], CUDA)

@@ -39,7 +39,7 @@ def test_guesses_change_no_result(
     plain = tracing.trace
 
     def listening(*arguments, **named):  # type: ignore[no-untyped-def]
-        offered.append(arguments[6])
+        offered.append(named["guesses"])
         return plain(*arguments, **named)
 
     monkeypatch.setattr(tracing, "trace", listening)

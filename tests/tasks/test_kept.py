@@ -93,6 +93,9 @@ def test_a_link_opens(link: dict[str, Any], context: Context) -> None:
         assert task.hash == link["hash"]
     if "key" not in link:
         return
+    if task.precision != "float32":  # keys have named the way of reading and the device since then: computed anew
+        assert key_of(task, context) != link["key"] and stored(task, context) is None
+        return
     if link["kind"] != "forecast":
         assert key_of(task, context) == link["key"]
     found = arrays_of(stored(task, context))

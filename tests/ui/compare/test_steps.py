@@ -26,7 +26,7 @@ def test_every_step_is_marked_and_unknown_ones_are_said_to_be_unknown(
     monkeypatch.setattr(steps, "samples", lambda: None)
     monkeypatch.setattr(steps, "corpus_of", lambda model, tokenizer: corpus)
     row = Facts(
-        task=Facts(context_ids=ROW[:3], continuation_ids=ROW[3:]),
+        task=Facts(context_ids=ROW[:3], continuation_ids=ROW[3:], n_leading=lambda card: 0),
         card=Facts(leading_ids=[]),
         model=Facts(n_steps=TIMES),
         tokenizer=None,
