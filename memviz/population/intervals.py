@@ -57,7 +57,7 @@ def design_effect(member: np.ndarray, units: np.ndarray) -> float:
 
     A stratum's own share is taken half a row from 0 and 1, or a stratum that was always right would vary nothing.
     """
-    strata, place = np.unique(units // STRATUM, return_inverse=True)
+    strata, place = np.unique(np.asarray(units, np.int64) // STRATUM, return_inverse=True)
     n, n_in = len(member), np.bincount(place)
     share, whole = (np.bincount(place, member) + 0.5) / (n_in + 1), (member.sum() + 0.5) / (n + 1)
     found = float((n_in * share * (1 - share)).sum() / (n * whole * (1 - whole)))
@@ -81,6 +81,7 @@ def resampled_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_R
     and each weighing so much more (Rao and Wu 1988), for a resample of all would vary too little. The same units and
     seed give the same draws, whatever the values.
     """
+    units = np.asarray(units, np.int64)
     order = np.argsort(units, kind="stable")
     starts = np.flatnonzero(np.diff(units[order], prepend=units.min(initial=0) - 1))
     n_units = len(starts)

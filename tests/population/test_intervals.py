@@ -122,6 +122,12 @@ def test_resamples_within_strata_vary_as_theory_says() -> None:
     assert resampled_sums(value[:, None], np.arange(len(value)), 2_000, 1).var() > 10 * expected
 
 
+def test_units_may_be_small_integers() -> None:
+    values = np.arange(4.0)[:, None]
+    small = resampled_sums(values, np.arange(4, dtype=np.int32), 5, 0)
+    np.testing.assert_array_equal(small, resampled_sums(values, np.arange(4), 5, 0))
+
+
 def test_strata_of_one_unit_are_drawn_together() -> None:
     units = design_units(np.arange(6), np.array(["a", "b", "c", "d", "d", "d"]))
     sums = resampled_sums(np.eye(6), units, 500, 0)
