@@ -85,6 +85,7 @@ def _is_probe(url: str) -> bool:
 def guarded_page(browser: Browser) -> Iterator[Page]:
     """A fresh 1440x940 page; an AssertionError at the end names console errors, script errors and foreign requests."""
     context = browser.new_context(viewport={"width": 1440, "height": 940})
+    context.set_default_timeout(90_000)  # two servers and two browsers share few cores
     page = context.new_page()
     faults: list[str] = []
 
