@@ -32,14 +32,14 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{options.trials} populations of {options.rows} trained and {options.rows // 2} unlearnt rows each")
     for kind in (*WITHOUT, *WITH):
+        tables = [
+            boundary_differences([population(kind, options.rows, seed)], "frequency_1", 400, seed).set_index("group")
+            for seed in range(options.trials)
+        ]
         for group, sign in (("unmemorized", -1), ("memorized", 1)):
-            inside, found, beyond = [], [], []
-            for seed in range(options.trials):
-                table = boundary_differences([population(kind, options.rows, seed)], "frequency_1", 400, seed)
-                line = table.set_index("group").loc[group].to_dict()
-                inside.append(line["null_low"] <= line["above"] <= line["null_high"])
-                found.append(declared(line, sign))
-                beyond.append(line["detectable"] / line["all_rows"] if line["all_rows"] else np.nan)
+            lines = [table.loc[group].to_dict() for table in tables]
+            found = [declared(line, sign) for line in lines]
+            inside = [line["null_low"] <= line["above"] <= line["null_high"] for line in lines]
             print(f"{kind:10}  {group:11}  declared {share(found)}  within the band {share(inside)}", flush=True)
 
 

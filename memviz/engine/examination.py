@@ -24,7 +24,7 @@ NOISY = 1e-3
 LEAKS = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.1}
 DISAGREES = {"float32": 0.1, "bfloat16": 0.3, "float16": 0.3}
 """In spreads (standard deviations of the logits): noise that is told, a later token that is seen, ways that differ. In
-float32 the right ways of transformers' families stay below 2e-2, the wrong ones are above 0.3."""
+float32 the right ways of transformers' families stay below 2e-2, the wrong ones mostly above 0.3."""
 SEES_LATER = "sees later tokens"
 NEEDS_MORE = "needs an encoder, image or audio"
 FORWARD_FAILS = "transformers' own forward fails on it"
