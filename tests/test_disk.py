@@ -154,6 +154,11 @@ def fill(folder: Path) -> None:
         file.finish()
 
 
+def renamed(folder: Path) -> None:
+    folder.mkdir()
+    rename(Known(folder, {}), "mine")
+
+
 def build(folder: Path) -> None:
     shard = corpus.StreamShard(*(np.array(values) for values in ([1, 2], [0], [2], [0], [2], [0])))
     corpus.build(folder, "n", HASH, 10, [shard], pa.table({"source": ["a"]}))
@@ -166,7 +171,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "an evaluation": lambda folder: write_tables(
         Tables(**{name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}), folder
     ),
-    "a predictor's name": lambda folder: rename(Known(folder, {}), "mine"),
+    "a predictor's name": renamed,
     "a row set": lambda folder: save_row_set("mine", RowSet(), load_settings(cache=folder)),
     "a table": fill,
     "an index": build,
