@@ -31,7 +31,7 @@ from memviz.population.fits import SizeFit, size_fits
 from memviz.population.intervals import Estimate, wilson
 from memviz.population.ngrams import CountTask, Frequencies, FrequencyTask
 from memviz.population.transitions import Transition, memorized_only_by, rows_of_cell, transition, transitions
-from memviz.population.weighting import POPULATIONS, Population, covered, row_weights, strata_of
+from memviz.population.weighting import POPULATIONS, Population, row_weights, strata_of
 
 __all__ = [
     "GROUPS",
@@ -52,7 +52,6 @@ __all__ = [
     "choices",
     "context_points",
     "continuation_points",
-    "covered",
     "difference",
     "labels_of",
     "members",
