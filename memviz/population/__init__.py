@@ -32,7 +32,7 @@ from memviz.population.intervals import Estimate, wilson
 from memviz.population.ngrams import CountTask, Frequencies, FrequencyTask
 from memviz.population.precision import PrecisionTask, precision_table
 from memviz.population.transitions import Transition, memorized_only_by, rows_of_cell, transition, transitions
-from memviz.population.weighting import POPULATIONS, Population, covered, row_weights, strata_of
+from memviz.population.weighting import POPULATIONS, Population, row_weights, strata_of
 
 __all__ = [
     "GROUPS",
@@ -54,7 +54,6 @@ __all__ = [
     "choices",
     "context_points",
     "continuation_points",
-    "covered",
     "difference",
     "labels_of",
     "members",
