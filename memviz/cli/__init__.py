@@ -12,6 +12,7 @@ from memviz import __version__
 from memviz.cli import corpus, data, kept, models, predictor, results
 from memviz.cli.findings import findings
 from memviz.cli.map import project
+from memviz.cli.membership import membership
 from memviz.cli.precision import precision
 from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
@@ -25,6 +26,7 @@ app.command()(sweep)
 app.command()(precision)
 app.command()(findings)
 app.command("map")(project)
+app.command()(membership)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(data.app, name="data")
