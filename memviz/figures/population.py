@@ -132,8 +132,8 @@ def lines_figure(
     Without `join` the points stand beside each other, unjoined: for values that have no order.
     """
     order = list(dict.fromkeys(table[x]))
-    ticks: dict[str, Any] = {"type": "category"} if category else {"tickvals": order}
     places = [str(value) for value in order] if category else order
+    ticks: dict[str, Any] = {"type": "category", "categoryarray": places} if category else {"tickvals": order}
     place = dict(zip(order, places, strict=True))
     traces = []
     for i, (model, colour) in enumerate(zip(models, colours.ladder(len(models)), strict=True)):

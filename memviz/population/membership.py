@@ -25,7 +25,7 @@ EVERY = "all"
 N_RESAMPLES = 1000
 MOST_POINTS = 201
 """Of a drawn ROC."""
-_AT_ONCE = 2**21
+_AT_ONCE = 2**22
 """Weights of one batch of resamples."""
 
 
@@ -86,20 +86,27 @@ def _lines(points: pd.DataFrame, n_resamples: int, seed: int) -> Iterator[dict[s
             member, units = some["member"].to_numpy(bool), some["group"].to_numpy()
             if not member.any():
                 continue
-            at_once = max(1, _AT_ONCE // len(some))
-            weights = np.concatenate([np.ones((1, len(some))), resampled_weights(units, n_resamples, seed)])
             n = {"n_members": int(member.sum()), "n_others": int((~member).sum()), "n": len(some)}
-            for score in SCORES:
-                level = some[score].to_numpy()
-                if np.isnan(level).any():
-                    continue
-                parts = [weights[first : first + at_once] for first in range(0, len(weights), at_once)]
-                found = np.concatenate([np.stack(_both(level, member, part), axis=1) for part in parts])
+            known = {score: some[score].to_numpy() for score in SCORES if some[score].notna().all()}
+            drawn: dict[str, list[np.ndarray]] = {score: [] for score in known}
+            for weights in _batches(units, n_resamples, seed):
+                for score, level in known.items():
+                    drawn[score].append(np.stack(_both(level, member, weights), axis=1))
+            for score, parts in drawn.items():
+                found = np.concatenate(parts)
                 line = {"model": model, "score": score, "members": value, **n, "n_units": len(np.unique(units))}
                 for i, name in enumerate(("auroc", "tpr")):
                     low, high = percentiles(found[1:, i])
                     line |= {name: found[0, i], f"{name}_low": float(low), f"{name}_high": float(high)}
                 yield line
+
+
+def _batches(units: np.ndarray, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """(b, n) weights of n rows: the sample's own first, then resampled ones, as many at once as memory takes."""
+    yield np.ones((1, len(units)))
+    at_once = max(1, _AT_ONCE // len(units))
+    for first in range(0, n_resamples, at_once):
+        yield resampled_weights(units, min(at_once, n_resamples - first), seed + first)
 
 
 def rates(score: np.ndarray, member: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,8 @@ def _show(view: SweepView, table: pd.DataFrame | None, title: str, name: str, mi
     figure = None
     if table is not None:
         kinds = list(dict.fromkeys(table["of"]))
-        figure = lines_figure(table.assign(model=table["of"]), "positions", X, "hazard", kinds, {}, category=True)
+        drawn = table.assign(model=table["of"]).sort_values("t", kind="stable")
+        figure = lines_figure(drawn, "positions", X, "hazard", kinds, {}, category=True)
     note = "hazard: rows that miss here first, by rows that reach here"
     if table is not None:
         note += f"; n = {int(table['n'].min()):,} to {int(table['n'].max()):,} row and position pairs a point"
