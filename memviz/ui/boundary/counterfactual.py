@@ -37,7 +37,7 @@ def show_counterfactual(view: SweepView, k: int) -> None:
     if view.task.rows.source == SUITE:
         pairs = {model: found for model in view.models if (found := earlier(view.sweep, model, _first()))}
     if not pairs:
-        st.info(
+        st.caption(
             "This sweep has no weights that had not read its rows yet: sweep checkpoints beside the final weights, "
             "such as `--models suite-1.8m@step661,suite-1.8m`. Where training data and their order are unknown there "
             "is no such comparison."
@@ -51,7 +51,7 @@ def show_counterfactual(view: SweepView, k: int) -> None:
     try:
         table = _table(view, view.asked, model, before, k)
     except InputError as error:
-        st.info(told(error))
+        st.caption(told(error))
         return
     with st.container(border=True):
         files = frames.title_line(f"**{view.names[model]} less {view.names[before]}**")

@@ -23,7 +23,7 @@ def show_likeness(view: SweepView) -> None:
     try:
         table = likeness_of(view)
     except InputError as error:
-        st.info(f"M alone is known here: {told(error)}")
+        st.caption(f"M alone is known here: {told(error)}")
         return
     sizes = table.assign(size=table["model"].map(view.names))
     for place, (quantity, (title, names)) in zip(st.columns(2), _PARTS.items(), strict=True):
