@@ -42,7 +42,10 @@ def membership(
     table = judged(membership_points(rows, m, k, column, words_of(members)))
     if out is not None:
         with disk.new_file(out) as new:
-            (table.to_csv if out.suffix == ".csv" else table.to_parquet)(new, index=False)
+            if out.suffix == ".csv":
+                table.to_csv(new, index=False)
+            else:
+                table.to_parquet(new, index=False)
     for line in table.itertuples():
         typer.echo(
             f"{line.model}  {SCORES[line.score]:<11}  {line.members:>4}  n = {line.n_members:,} + {line.n_others:,}  "

@@ -67,6 +67,6 @@ def likeness(
         low, high = percentiles(means[1:])
         n_units = len(np.unique(units))
         for i, name in enumerate(names):
-            line = {"model": model, "measure": name, "n": len(mine), "n_units": n_units}
-            lines.append(line | {"mean": means[0, i], "mean_low": low[i], "mean_high": high[i]})
+            about = {"model": model, "measure": name, "n": len(mine), "n_units": n_units}
+            lines.append({**about, "mean": means[0, i], "mean_low": low[i], "mean_high": high[i]})
     return pd.DataFrame(lines)
