@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from memviz.catalog import Folder, local_models
-from memviz.demo import evaluation, making
+from memviz.demo import evaluation, making, recipe
 from memviz.demo.recipe import SMOKE, SUITE
 from memviz.demo.stream import make
 from memviz.demo.suite import SUITE_FOLDER, read_data
@@ -80,8 +80,10 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, mon
 def test_the_smoke_recipe_makes_a_whole_suite(
     texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`python -m memviz.demo` in this process, on few texts; trained in one more."""
-    monkeypatch.setattr(making, "make", lambda recipe: make(recipe, texts))
+    """`python -m memviz.demo` in this process, on few rows of few texts; trained in one more."""
+    few = replace(SMOKE, buckets={0: 8, 1: 8, 4: 8, 16: 4}, max_rows=100)
+    monkeypatch.setattr(recipe, "SMOKE", few)
+    monkeypatch.setattr(making, "make", lambda made: make(made, texts))
     words = ["--smoke", "--jobs", "1", "--out", str(tmp_path / "suite"), "--work", str(tmp_path / "work")]
 
     def run(*more: str) -> object:
