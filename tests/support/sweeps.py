@@ -22,6 +22,7 @@ from memviz.store import Store
 from memviz.sweeps import RowSet, Sweep, SweepTask, run_sweep
 from memviz.sweeps.running import BATCH
 from memviz.tasks.base import Answer, Context, Task, answer
+from memviz.tasks.trace import tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Lab:
 
     def sweep(self, task: SweepTask, out: str = "out", batch: int = BATCH, **told: Any) -> Sweep:
         return run_sweep(task, self.context(**told), self.folder / out, batch)
+
+    def text(self, ids: list[int], model: str = "tiny") -> bytes:
+        """The bytes that ids of a model stand for."""
+        return tokenizer_of(prepare(find_model(model, self.settings), self.settings), self.settings).to_bytes(ids)
 
     def generate(self, model: str, context_ids: list[int], m: int) -> list[int]:
         """What transformers itself writes after one row alone."""
