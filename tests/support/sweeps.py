@@ -60,11 +60,14 @@ class Lab:
     ) -> list[list[int]]:
         """Rows whose ends are what the model writes, some with a token changed: scores from 0 to 1 come up."""
         rng = np.random.default_rng(0)
+        starts = rng.integers(6, VOCAB, (n, 8))
+        before = np.array(leading or [], int)
+        contexts = torch.from_numpy(np.concatenate([np.tile(before, (n, 1)), starts], axis=1))
+        written = plain_generate(self.loaded(model), contexts, max(lengths) - 8).numpy()
         found = []
         for number in range(n):
             length = lengths[number % len(lengths)]
-            ids = rng.integers(6, VOCAB, 8).tolist()
-            ids += self.generate(model, (leading or []) + ids, length - 8)
+            ids = [*starts[number].tolist(), *written[number, : length - 8].tolist()]
             if number % 3:
                 ids[int(rng.integers(8, length))] = int(rng.integers(6, VOCAB))
             if number % 4 == 3:
