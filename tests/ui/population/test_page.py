@@ -146,7 +146,7 @@ def test_the_boundary_page_counts_what_each_model_had_seen(app_at_work: AppTest)
 
 @pytest.mark.slow
 def test_membership_and_what_stands_beside_m_are_the_librarys(app: AppTest) -> None:
-    task = SweepTask(("suite-0.3m",), RowSet(buckets=(0, 64), sample=40), contexts=(), continuations=(32,))
+    task = SweepTask(("suite-0.3m",), RowSet(buckets=(0, 16, 64), sample=48), contexts=(), continuations=(32,))
     run_sweep(task, Context(settings(), ui.store()), task.folder(settings()))
     sweep = read_sweep(task.folder(settings()))
     app.run()
