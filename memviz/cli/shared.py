@@ -76,6 +76,7 @@ def known_tasks() -> None:
     import memviz.maps
     import memviz.predictor
     import memviz.sweeps.kept
+    import memviz.tasks.causes
     import memviz.tasks.ladder
     import memviz.tasks.lens
     import memviz.tasks.perturbation
