@@ -13,6 +13,7 @@ from memviz.cli import corpus, data, kept, models, predictor, results
 from memviz.cli.causes import causes
 from memviz.cli.findings import findings
 from memviz.cli.map import project
+from memviz.cli.precision import precision
 from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
 from memviz.errors import Failure, InputError, MemvizError, sentence
@@ -23,6 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(trace)
 app.command()(causes)
 app.command()(sweep)
+app.command()(precision)
 app.command()(findings)
 app.command("map")(project)
 app.add_typer(models.app, name="models")
