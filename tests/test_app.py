@@ -11,6 +11,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine
@@ -23,7 +24,6 @@ import streamlit
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from support.serving import ROOT, Server, start_server
-from support.visitor import Visitor
 
 import app
 from memviz.settings import load_settings
@@ -50,6 +50,7 @@ def test_every_answer_carries_the_security_headers(server: Server, path: str) ->
     policy = headers["content-security-policy"]
     for rule in ("default-src 'self'", "object-src 'none'", "frame-ancestors 'none'", "connect-src 'self'"):
         assert rule in policy
+    assert "form-action 'self'" in policy
     assert "http" not in policy and "unsafe-eval" not in policy
     assert headers["x-content-type-options"] == "nosniff"
 
@@ -135,8 +136,19 @@ def test_a_websocket_is_opened_by_own_pages_and_programs_alone(server: Server) -
     assert handshake(server, "localhost:8501", "http://localhost:8501") == 101
     assert handshake(server, "evil.example", None) == 403
     assert handshake(server, "evil.example", "http://evil.example") == 403
-    for origin in ("http://evil.example", "null", "http://[", "file://"):
+    for origin in ("http://evil.example", "null", "http://[", "file://", "http://localhost", "http://localhost:8502"):
         assert handshake(server, "localhost:8501", origin) == 403
+    start = time.monotonic()
+    assert handshake(server, "localhost:8501", "http://LOCALHOST:8501") == 403, "another spelling asks outside"
+    assert time.monotonic() - start < 1
+
+
+def test_what_changes_something_is_asked_by_own_pages_alone(server: Server) -> None:
+    request = urllib.request.Request(
+        f"{server.url}/_stcore/upload_file/a/b", b"x", {"Origin": "http://x"}, method="PUT"
+    )
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request, timeout=10)
 
 
 @pytest.mark.parametrize(
@@ -166,33 +178,25 @@ def test_which_names_are_allowed(
 
     guard = app.AllowedHosts(inner)
     for host in (*yes, *no):
-        scope = {"type": "http", "headers": [(b"host", host.encode())]}
+        scope = {"type": "http", "method": "GET", "headers": [(b"host", host.encode())]}
         run_apart(guard(scope, nothing, nothing))  # type: ignore[arg-type]
     assert asked == yes
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [
-        ('[auth]\nclient_id = "x"\n', "This server is for those who sign in."),
-        ("[auth\n", "secrets.toml cannot be read, so nobody can sign in"),
-        ('[other]\nx = "y"\n', None),
-    ],
-    ids=["asked for", "broken", "not asked for"],
+    [("[auth\n", b"secrets.toml cannot be read, so nobody can sign in"), ('[other]\nx = "y"\n', None)],
+    ids=["broken", "not asked for"],
 )
-def test_nobody_passes_without_signing_in_where_it_is_asked_for(
-    tmp_path: Path, content: str, sentence: str | None
-) -> None:
+def test_who_passes_without_signing_in(tmp_path: Path, content: str, sentence: bytes | None) -> None:
+    """Where it is asked for: tests/ui/server/test_gate.py."""
     (tmp_path / "secrets.toml").write_text(content)
     env = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "STREAMLIT_SECRETS_FILES": str(tmp_path / "secrets.toml")}
     env["MEMVIZ_WARM_UP"] = "false"
     with start_server(ROOT / "app.py", env=env, log=tmp_path / "log") as server:
-        for page in ("", "trace", "population"):
-            with Visitor(server.url, page) as visitor:
-                visitor.settle()
-                shown = [button.label for button in visitor.all("button")]
-                assert ("sign in" in visitor.text) == bool(sentence) and (sentence or "") in visitor.text
-                assert not visitor.all("exception") and not (sentence and set(shown) - {"Sign in"})
+        status, _, body = get(server.url + "/trace")
+        assert (status, handshake(server, "localhost", None)) == ((401, 403) if sentence else (200, 101))
+        assert (sentence or b"") in body
 
 
 def test_links_are_not_drawn_early_for_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
