@@ -121,6 +121,25 @@ def test_who_is_signed_in_uploads_little_and_ends_nothing_of_others(shut: Server
         visitor.settle()  # it is still there
 
 
+def test_a_secrets_file_that_cannot_be_read_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it asks for sign-in: tests/ui/common/test_sign_in.py."""
+    monkeypatch.setattr(gate, "is_wanted", lambda: True)
+    monkeypatch.setattr(gate.st.secrets, "load_if_toml_exists", lambda: False)
+    sent: list[Message] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("nobody passes")
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    run_apart(gate.Gate(inner)({"type": "http", "method": "GET", "path": "/trace", "headers": []}, receive, send))
+    assert sent[0]["status"] == 401 and b"secrets.toml cannot be read, so nobody can sign in" in sent[1]["body"]
+
+
 @pytest.mark.parametrize(
     ("message", "used"),
     [
