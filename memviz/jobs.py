@@ -1,4 +1,4 @@
-"""Tasks in the background: one worker per device with a queue, jobs with progress and a real cancel."""
+"""Tasks in the background: one queue, a lane a device, jobs with progress and a real cancel."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
 from typing import Any
 
+from memviz.engine.turns import GATE
 from memviz.errors import MemvizError, sentence
 from memviz.settings import Settings
 from memviz.store import Store
@@ -96,6 +97,7 @@ class Job:
 
     def report(self, done: int, total: int) -> None:
         """Progress of the task; raises Cancelled where the job was given up."""
+        GATE.let_pass()
         if total:
             self.done, self.total = done, total
         if self.given_up:
@@ -112,21 +114,41 @@ class Job:
         self.partial = partial
 
 
-class Worker:
-    """One thread that runs jobs in order of arrival, taking turns between sessions. torch is imported there alone."""
+@dataclass
+class Lane:
+    """One thread that runs jobs, with the engine of one device."""
 
-    def __init__(self, settings: Settings, store: Store, make_backend: Callable[[], Any] | None = None) -> None:
+    device: str
+    """As settings name it."""
+    backend: Any = None
+    thread: threading.Thread | None = None
+    waits: bool = False
+    """For a job."""
+
+    def holds(self, job: Job) -> bool:
+        """Whether a model that the job is about is in this device's memory."""
+        names = () if self.backend is None else self.backend.residents.names()
+        return any(name in names for name in job.task.model_names)
+
+
+class Worker:
+    """Runs jobs in order of arrival, taking turns between sessions, one at a time on each device.
+
+    A job goes to a free device that holds its model, else to any free one. torch is imported in the lanes alone, so how
+    many there are is known once the first has started its engine.
+    """
+
+    def __init__(self, settings: Settings, store: Store, make_backend: Callable[[str], Any] | None = None) -> None:
         self._settings = settings
         self._store = store
         self._make_backend = make_backend or self._default_backend
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._lanes = [Lane(settings.device)]
         self._ids = count(1)
         self._turns: dict[str, int] = {}
         self._turn = 0
         """Of the session served last, before it was: who comes after a while starts there, with no credit or debt."""
-        self.backend: Any = None
 
     def ask(self, task: Task[Any], session: str | None = None) -> Job:
         """The job of a task: the one under way where an equal one is, else a new one at the end of the queue."""
@@ -140,9 +162,7 @@ class Worker:
             if session is not None:
                 job.attend(session)
                 self._turns[session] = max(self._turns.get(session, 0), self._turn)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="memviz-worker", daemon=True)
-                self._thread.start()
+            self._start_lanes()
             self._changed.notify_all()
             return job
 
@@ -174,9 +194,20 @@ class Worker:
                 self._end(job, Status.CANCELLED)
 
     @property
+    def backend(self) -> Any:
+        """The first device's engine, None before it has started."""
+        return self._lanes[0].backend
+
+    @property
     def device(self) -> tuple[str, str] | None:
-        """Kind and name of the engine's device, None before it has started."""
+        """Kind and name of the engine's device, None before it has started; all of them are alike."""
         return None if self.backend is None else self.backend.where
+
+    @property
+    def models_in_memory(self) -> list[str]:
+        """Names of the models that any device holds."""
+        held = [lane.backend.residents.names() for lane in tuple(self._lanes) if lane.backend is not None]
+        return list(dict.fromkeys(name for names in held for name in names))
 
     @property
     def n_active(self) -> int:
@@ -196,24 +227,42 @@ class Worker:
             if job.ended is not None and now - job.ended > KEPT_SECONDS:
                 del self._jobs[key]
 
-    def _default_backend(self) -> Any:
+    def _default_backend(self, device: str) -> Any:
         from memviz.engine.backend import Backend
 
-        return Backend(self._settings, n_spare_cores=1)
+        return Backend(replace(self._settings, device=device), n_spare_cores=1)
 
-    def _next(self) -> Job:
-        """The queued job of the session that was served least, the oldest of it; waits for one."""
+    def _start_lanes(self) -> None:
+        for i, lane in enumerate(self._lanes):
+            if lane.thread is None or not lane.thread.is_alive():
+                lane.thread = threading.Thread(target=self._work, args=(lane,), name=f"memviz-worker-{i}", daemon=True)
+                lane.thread.start()
+
+    def _next(self, lane: Lane) -> Job:
+        """The queued job of the session that was served least, the oldest of it; waits for one.
+
+        What another lane that waits too holds the model of is left to that lane.
+        """
         with self._changed:
             while True:
                 queued = [job for job in self._jobs.values() if job.status == Status.QUEUED]
                 for job in queued:
                     if job.given_up:
                         self._end(job, Status.CANCELLED)
-                queued = [job for job in queued if job.status == Status.QUEUED]
+                others = [other for other in self._lanes if other is not lane and other.waits]
+                queued = [
+                    job
+                    for job in queued
+                    if job.status == Status.QUEUED
+                    and (lane.holds(job) or not any(other.holds(job) for other in others))
+                ]
                 if queued:
                     job = self._first(queued, self._turns)
                     job.status, job.started = Status.RUNNING, time.monotonic()
+                    lane.waits = False
+                    self._changed.notify_all()  # what was left to this lane may be taken by others
                     return job
+                lane.waits = True
                 self._changed.wait(timeout=1.0 if any(job.active for job in self._jobs.values()) else None)
 
     def _first(self, queued: Sequence[Job], turns: dict[str, int]) -> Job:
@@ -229,11 +278,12 @@ class Worker:
             turns[session] = turns.get(session, self._turn) + 1
         return job
 
-    def _work(self) -> None:
+    def _work(self, lane: Lane) -> None:
         while True:
-            job = self._next()
+            job = self._next(lane)
             try:
-                self._run(job)
+                with GATE.working():
+                    self._run(job, lane)
                 status = Status.DONE
             except Cancelled:
                 status = Status.CANCELLED
@@ -244,18 +294,24 @@ class Worker:
                 log.log(logging.INFO if expected else logging.ERROR, "job %d failed", job.id, exc_info=not expected)
             with self._changed:
                 self._end(job, status)
+                lane.waits = True
 
     def _end(self, job: Job, status: Status) -> None:
         job.status, job.ended = status, time.monotonic()
         log.info("job %d %s after %.2f s", job.id, status.value, job.seconds)
 
-    def _run(self, job: Job) -> None:
-        context = Context(self._settings, self._store, job.report, job.say, job.show, start=lambda: self._engine(job))
+    def _run(self, job: Job, lane: Lane) -> None:
+        start = lambda: self._engine(job, lane)  # noqa: E731
+        context = Context(self._settings, self._store, job.report, job.say, job.show, start=start)
         job.result, _, was_stored = answer(job.task, context)
         job.computed = not was_stored
 
-    def _engine(self, job: Job) -> Any:
-        if self.backend is None:
+    def _engine(self, job: Job, lane: Lane) -> Any:
+        if lane.backend is None:
             job.say("starting the engine")
-            self.backend = self._make_backend()
-        return self.backend
+            lane.backend = self._make_backend(lane.device)
+            if len(self._lanes) == 1:
+                with self._changed:
+                    self._lanes += [Lane(device) for device in lane.backend.others]
+                    self._start_lanes()
+        return lane.backend
