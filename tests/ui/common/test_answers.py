@@ -54,7 +54,7 @@ def test_below_it_the_worker_is_asked_and_its_error_is_shown(worker: Worker) -> 
     app = AppTest.from_function(page, args=("bfloat16",)).run(timeout=30)
     job = worker.job(EngineTask().hash)
     assert job is not None and not app.title, "the page stops until the device is known"
-    thread = worker._thread
+    thread = worker._lanes[0].thread
     for _ in range(600):
         if not job.active:
             break
