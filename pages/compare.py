@@ -52,6 +52,7 @@ if ui.pressed("compare_run"):
 several.LINK.name_again(task)
 if not aligned:
     st.info(WHY_CHARACTERS)
+ladder.say_same([card for card, _ in readers])
 several.watch_rows(rows)
 done = [row for row in rows if row.result is not None]
 if not done:

@@ -105,9 +105,14 @@ def _check_plain(folder: Path, config: dict[str, Any]) -> None:
 def _check_types(folder: Path, tensors: dict[str, Tensor]) -> None:
     """Raise InputError for arrays that are quantized by their names or types."""
     name = next((name for name in tensors if any(word in name for word in _QUANTIZED)), None)
-    name = name or next((name for name, each in tensors.items() if each.dtype.startswith(("F8", "F6", "F4"))), None)
+    name = name or next((name for name, each in tensors.items() if _is_packed(name, each.dtype)), None)
     if name is not None:
         raise InputError(_quantized(folder, f"{name[:200]} is {tensors[name].dtype[:20]}"))
+
+
+def _is_packed(name: str, dtype: str) -> bool:
+    """Whether an array is of eight bits or fewer a number, or a weight of whole numbers."""
+    return dtype.startswith(("F8", "F6", "F4")) or (name.endswith(".weight") and dtype.startswith(("I", "U")))
 
 
 def _quantized(folder: Path, how: str) -> str:
