@@ -38,6 +38,7 @@ if not choice.models:
     st.stop()
 readers = readers_of(choice.models)
 aligned = share_tokens(readers)
+ladder.say_same([card for card, _ in readers])
 try:
     sizes = form.sizes()
     prompt = form.prompt(readers[0][1])
@@ -52,7 +53,6 @@ if ui.pressed("compare_run"):
 several.LINK.name_again(task)
 if not aligned:
     st.info(WHY_CHARACTERS)
-ladder.say_same([card for card, _ in readers])
 several.watch_rows(rows)
 done = [row for row in rows if row.result is not None]
 if not done:

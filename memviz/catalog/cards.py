@@ -53,6 +53,12 @@ class Card:
     """Files outside the folder of which it was made."""
 
     @property
+    def notes(self) -> list[str]:
+        """The remarks, and whether an examination is still to come."""
+        later = [] if self.examination else ["not examined: it is when it is first loaded"]
+        return [*self.remarks, *later]
+
+    @property
     def way(self) -> str:
         """How it is decoded: "cache", or "whole" where the cache gives other numbers and whole rows are read again."""
         return str((self.examination or {}).get("way", "cache"))

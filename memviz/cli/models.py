@@ -112,8 +112,8 @@ def add(
 
     card = add_model(model, settings, accept_licence, say)
     typer.echo(f"{card.name} is ready: {card.n_parameters:,} parameters, {card.weights}")
-    for remark in card.remarks if card.examination else [*card.remarks, "not examined: it is when it is first loaded"]:
-        typer.echo(remark)
+    for note in card.notes:
+        typer.echo(note)
 
 
 @app.command("families")

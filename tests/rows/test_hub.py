@@ -20,13 +20,13 @@ from support.cli import CommandLine
 from support.hub import Hub, serving
 from support.serving import ROOT
 
-from memviz.cli.sweep import _row_set
 from memviz.errors import InputError
 from memviz.rows.hub import Asked, add_data_set
 from memviz.rows.kept import ROWS, DataSet, folder_of
 from memviz.settings import Settings, load_settings
 
-TABLE = pa.table({"text": ["one", "two", "three"], "n": [2**63 - 1, 0, -1], "more": [{"a": 1}] * 3})
+TEXTS = [f"{word} upon a time, and then once more" for word in ("One", "Two", "Three")]
+TABLE = pa.table({"text": TEXTS, "n": [2**63 - 1, 0, -1], "more": [{"a": 1}] * 3})
 LINES = b'{"text": "one", "n": 1}\n{"text": "two", "n": 2}\n'
 
 
@@ -167,8 +167,12 @@ def test_from_the_hub_to_a_sweep_and_away(
     assert pq.read_table(folder / "rows.parquet")["n"].to_pylist() == [2**63 - 1, 0]
     listed = cli.run("data", "list").out.splitlines()
     assert listed[1].split()[:2] == ["rows", "2"] and commit[:12] in listed[1]
-    settings = load_settings(cache=cli.cache)
-    assert _row_set("rows", {"sample": 1}, settings).source == str(folder / "rows.parquet")
+    swept = cli.run(
+        "sweep", "--models", "suite-0.3m", "--data", "rows", "--contexts", 2, "--continuation-at", 2,
+        "--continuations", "none", "--groups", "none", "--out", "swept",
+    )  # fmt: skip
+    assert swept.code == 0 and swept.out.startswith("2 rows, 1 models: 2 sequences in "), swept
+    assert f"read as: data set rows: me/rows at {commit}, split train" in swept.out
     assert cli.run("data", "remove", "rows", "--yes").out == "removed rows\n"
     assert cli.run("data", "list").out.startswith("none yet") and not folder.exists()
     assert cli.refused("data", "remove", "rows", "--yes").startswith("there is no data set 'rows'; there are: none")
