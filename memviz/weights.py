@@ -167,10 +167,14 @@ def memory_needed(n_parameters: int, dtype: str) -> int:
     return weights + max(weights // 5, 1_000_000_000)
 
 
+def tokenizer_files(folder: Path) -> list[Path]:
+    """What decides how a text is split, as far as it is there."""
+    return sorted({file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)})
+
+
 def fingerprint(folder: Path, others: Iterable[str] = ()) -> list[list[str | int]]:
     """Path, size and modification time of the files that decide a model's numbers and its token ids."""
-    texts = sorted(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern))
-    files = [*weight_files(folder), folder / "config.json", *texts, *map(Path, others)]
+    files = [*weight_files(folder), folder / "config.json", *tokenizer_files(folder), *map(Path, others)]
     stats = [(str(file), file.stat()) for file in files if file.is_file()]
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 

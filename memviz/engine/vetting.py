@@ -53,7 +53,7 @@ def vet_folder(folder: Path) -> dict[str, Any]:
     `auto_map` is ignored where transformers has the model type itself, for then its code is never looked at.
     """
     config = read_json(folder / "config.json")
-    _check_files(folder)
+    check_files(folder)
     kind = config.get("model_type")
     native = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
     also = folder / "generation_config.json"
@@ -122,7 +122,7 @@ def _quantized(folder: Path, how: str) -> str:
     )
 
 
-def _check_files(folder: Path) -> None:
+def check_files(folder: Path) -> None:
     """Raise InputError for a file that leads elsewhere, is no file, or is too large for what it should be.
 
     Links may stay in the folder or its root, or lead to the blobs beside a snapshot, as the hub's cache has them.
