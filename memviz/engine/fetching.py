@@ -65,12 +65,10 @@ def fetch(model: Model, source: Hub, say: Say) -> str:
     from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.hf_api import RepoFile
 
     try:
-        commit = HfApi().model_info(source.repo, revision=source.revision).sha
-        tree = HfApi().list_repo_tree(source.repo, revision=commit)
-        sizes = {entry.path: entry.size for entry in tree if isinstance(entry, RepoFile)}
+        about = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True)
+        commit, sizes = about.sha, {each.rfilename: each.size or 0 for each in about.siblings or ()}
         wanted = wanted_files(sizes)
         missing = [n for n in wanted if not isinstance(try_to_load_from_cache(source.repo, n, revision=commit), str)]
         n_bytes, n_missing = (sum(sizes[name] for name in names) for names in (wanted, missing))

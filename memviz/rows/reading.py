@@ -105,6 +105,7 @@ def opened(file: File) -> io.BufferedReader:
     start = stream.peek(8)
     what = next((what for mark, what in _NO_TEXT.items() if start.startswith(mark)), None)
     if what is not None:
+        stream.close()
         raise InputError(f"{file.path} is {what}")
     return stream
 

@@ -373,7 +373,7 @@ def test_packed_files(tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch)
         ("a.npy", np.array([[None]]), "is no array of numbers"),
         ("a.npy", b"nonsense", "a.npy is no .npy file: save it with numpy.save, or call raw ids NAME.bin"),
         ("a.npy", b"\x93NUMPY nonsense", "is no array of numbers"),
-        ("a.jsonl", gzip.compress(b"{}"), "a.jsonl is packed by gzip: call it NAME.jsonl.gz"),
+        ("a.jsonl", gzip.compress(b"{}", mtime=0), "a.jsonl is packed by gzip: call it NAME.jsonl.gz"),
         ("a.csv", b"PAR1....", "a.csv is a Parquet file: call it NAME.parquet"),
         ("a.csv", "text\na".encode("utf-16"), "a.csv is UTF-16: save it as UTF-8"),
         ("a.csv", b"a,b\n1,2\n", "has neither a column 'ids' nor 'text'; it has a, b"),
