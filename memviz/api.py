@@ -18,16 +18,19 @@ import pandas as pd
 
 from memviz import export
 from memviz.catalog import known_models, read_card
+from memviz.demo.samples import suite_samples
 from memviz.gallery import open_store
+from memviz.population.precision import PrecisionTask, precision_table
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.sweeps import RowSet, Sweep, read_sweep, run_sweep
 from memviz.sweeps.running import BATCH
 from memviz.sweeps.task import SweepRequest
 from memviz.tasks.base import Context, Report, Say, answer, ready
+from memviz.tasks.causes import cause_of, seen_counts
 from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
 
-__all__ = ["RowSet", "Sweep", "Traced", "models", "read_sweep", "sweep", "trace"]
+__all__ = ["RowSet", "Sweep", "Traced", "causes", "models", "precision", "read_sweep", "sweep", "trace"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,29 @@ def trace(
     return Traced(export.table(run, tokenizer), measures, run)
 
 
+def causes(
+    view: str,
+    model: str,
+    text: str,
+    *,
+    n_context: int = 32,
+    n_continuation: int | None = None,
+    dtype: str = "float32",
+    **numbers: Any,
+) -> Any:
+    """Why a text is recited: the record of a view of `memviz.measures.causes`, by the kind of its task.
+
+    Views and their numbers: "occlusion" (n_drawn, seed), "heads" (seed), "noise_recovery" (sigma, n_draws, seed),
+    "contributions". Raises InputError, Failure.
+    """
+    card = ready(model, _context())
+    tokenizer = tokenizer_of(card, settings())
+    whole = task_of_text(text, card, tokenizer, n_context, n_continuation, dtype=dtype)
+    counts = seen_counts(card, tokenizer, settings(), suite_samples())
+    given = {**({"n_drawn": 4, "seed": 0} if view == "occlusion" else {}), **numbers}
+    return answer(cause_of(whole, view, card, tokenizer, counts, **given), _context()).result
+
+
 def sweep(
     models: Sequence[str],
     rows: RowSet | None = None,
@@ -99,6 +125,22 @@ def sweep(
     """
     task = SweepRequest(tuple(models), rows or RowSet(), **options)
     return run_sweep(task, _context().telling(report, say or _tell), Path(out).resolve(), batch)
+
+
+def precision(
+    models: Sequence[str],
+    rows: RowSet | None = None,
+    *,
+    report: Report = lambda done, total: None,
+    say: Say | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Rows whose M a half precision moves, one line a model and level of float32; options as `PrecisionTask` has them.
+
+    Columns are those of `memviz.population.precision.moved`. Raises InputError, Failure.
+    """
+    task = PrecisionTask(tuple(models), rows or RowSet(), **options)
+    return precision_table(task, answer(task, _context().telling(report, say or _tell)).result)
 
 
 def _tell(stage: str) -> None:

@@ -10,8 +10,10 @@ import typer
 
 from memviz import __version__
 from memviz.cli import corpus, data, kept, models, predictor, results
+from memviz.cli.causes import causes
 from memviz.cli.findings import findings
 from memviz.cli.map import project
+from memviz.cli.precision import precision
 from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
 from memviz.errors import Failure, InputError, MemvizError, sentence
@@ -20,7 +22,9 @@ from memviz.settings import quiet_libraries
 FAILURE, INTERRUPTED = Failure.exit_code, 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(trace)
+app.command()(causes)
 app.command()(sweep)
+app.command()(precision)
 app.command()(findings)
 app.command("map")(project)
 app.add_typer(models.app, name="models")
