@@ -91,7 +91,12 @@ def _check_size(folder: Path, outline: PreTrainedModel) -> None:
 def renaming(names: Iterable[str], expected: Iterable[str]) -> dict[str, str] | None:
     """Patterns and what they become, so that names of a compiled or wrapped model are those of the model itself."""
     names, expected = set(names), set(expected)
-    found = {re.escape(word): "" for word in _WRAPPERS if any(word in name for name in names)}
+    found: dict[str, str] = {}
+    for word in _WRAPPERS:
+        pattern = re.escape(word)
+        for _ in range(max((name.count(word) for name in names), default=0)):
+            found[pattern] = ""  # one pattern takes a word away once
+            pattern = f"(?:{pattern})"
     for word in _WRAPPERS:
         names = {name.replace(word, "") for name in names}
     parts = [name.split(".") for name in names]
