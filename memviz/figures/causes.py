@@ -20,8 +20,8 @@ from memviz.measures.causes import Contributions, Heads
 FALL, MEAN_FALL, LOGITS = 6.0, 1.5, 6.0
 FLAT = {"showgrid": False, "showline": False, "ticks": ""}
 MONOSPACE = {"family": "monospace", "size": 12}
-N_LINE = 16
-"""Tokens a line of a strip."""
+_FALLS, _RISES = "235,110,40", "60,130,230"
+"""Red, green, blue: seen on a light ground and on a dark one."""
 
 
 def heat_figure(
@@ -74,51 +74,21 @@ def heat_figure(
     return go.Figure([heat], shape)
 
 
-def strip_figure(
-    values: np.ndarray,
-    words: Sequence[str],
-    unit: str,
-    most: float,
-    kept: np.ndarray | None = None,
-    two_sided: bool = True,
-    colours: Palette = THEMED,
-) -> go.Figure:
-    """Tokens of a text in lines, filled by (k,) numbers; underlined: `kept`."""
-    k = len(values)
-    n_lines = -(-k // N_LINE)
-    grid = np.full(n_lines * N_LINE, np.nan)
-    grid[:k] = values
-    spelled = [*(escape(word) for word in words), *[""] * (len(grid) - k)]
-    shown = [
-        f"<u>{word}</u>" if kept is not None and i < k and kept[i] else word
-        for i, word in enumerate(escape(word if len(word) <= 9 else f"{word[:8]}…") for word in words)
-    ]
-    shown += [""] * (len(grid) - k)
-    shape = (n_lines, N_LINE)
-    heat = go.Heatmap(
-        z=grid.reshape(shape),
-        zmin=-most if two_sided else 0,
-        zmax=most,
-        colorscale=_diverging(colours) if two_sided else _rising(colours),
-        text=np.array(shown, object).reshape(shape),
-        texttemplate="%{text}",
-        textfont={**MONOSPACE, "color": colours.text},
-        customdata=np.array(spelled, object).reshape(shape),
-        hovertemplate=f"“%{{customdata}}”<br>%{{z:.3f}} {unit}<extra></extra>",
-        hoverongaps=False,
-        showscale=False,
-        xgap=2,
-        ygap=4,
-    )
-    hidden = {"visible": False}
-    figure = layout(
-        colours,
-        {**hidden, "range": [-0.5, N_LINE - 0.5]},
-        {**hidden, "range": [n_lines - 0.5, -0.5]},
-        24 + 34 * n_lines,
-    )
-    figure.margin = {"l": 4, "r": 4, "t": 6, "b": 6}
-    return go.Figure([heat], figure)
+def strip_html(values: np.ndarray, words: Sequence[str], unit: str, most: float, kept: np.ndarray | None = None) -> str:
+    """Tokens of a text in wrapping lines, filled by (k,) numbers: falls in one colour, rises in another; HTML.
+
+    Fills are half transparent, so the text is read in light and dark. Underlined: `kept`.
+    """
+    spans = []
+    for i, (value, word) in enumerate(zip(values.tolist(), words, strict=True)):
+        share = 0.0 if np.isnan(value) else min(1.0, abs(value) / most)
+        style = (
+            f"background:rgba({_FALLS if value > 0 else _RISES},{0.7 * share:.2f});border-radius:3px;padding:2px 3px"
+        )
+        if kept is not None and kept[i]:
+            style += ";border-bottom:2px solid currentcolor"
+        spans.append(f'<span title="{value:.3f} {escape(unit)}" style="{style}">{escape(word)}</span>')
+    return f'<div style="font-family:monospace;line-height:2;overflow-wrap:anywhere">{" ".join(spans)}</div>'
 
 
 def heads_figure(found: Heads, way: str, chosen: int | None, colours: Palette = THEMED) -> go.Figure:

@@ -24,9 +24,8 @@ RESTORED = {0: "the whole state", 1: "attention alone", 2: "MLP alone"}
 N_STRONGEST = 8
 
 
-def draw(figure: Any, key: str, alt: str, bare: bool = False) -> None:
-    """A figure; `bare` where a mode bar would cover it."""
-    st.plotly_chart(figure, key=key, config={"displayModeBar": False} if bare else picture(key), alt=alt)
+def draw(figure: Any, key: str, alt: str) -> None:
+    st.plotly_chart(figure, key=key, config=picture(key), alt=alt)
 
 
 def offer(table: pd.DataFrame, key: str) -> None:
@@ -36,7 +35,7 @@ def offer(table: pd.DataFrame, key: str) -> None:
 
 
 def show_occlusion(task: OcclusionTask, found: Occlusion, words: Words, key: str) -> None:
-    from memviz.figures.causes import FALL, MEAN_FALL, heat_figure, strip_figure
+    from memviz.figures.causes import FALL, MEAN_FALL, heat_figure, strip_html
 
     m, whole = len(found.true_ids), int(prefix(found.whole_match))
     way = st.segmented_control(
@@ -58,13 +57,7 @@ def show_occlusion(task: OcclusionTask, found: Occlusion, words: Words, key: str
         f"tokens falls by {mean[strongest]:.2f} nats a token and {matches[strongest]:.3g} leading matches are lost."
     )
     st.markdown(said)
-    unit = "nats a token lost"
-    draw(
-        strip_figure(mean, words.context, unit, MEAN_FALL, found.kept),
-        f"strip-{key}-{way}",
-        "Context tokens by cost",
-        bare=True,
-    )
+    st.html(strip_html(mean, words.context, "nats a token lost", MEAN_FALL, found.kept))
     rows = words.numbered(words.context, words.n_leading)
     columns = words.numbered(words.truth, words.start)
     hover = "%{customdata[0]} " + way + "<br>log p of %{customdata[1]} falls by %{z:.2f} nats"
@@ -136,23 +129,22 @@ def show_heads(task: CauseTask[Any], found: Heads, words: Words, key: str) -> No
 
 def _show_attention(found: Heads, head: int, name: str, t: int | None, words: Words, key: str) -> None:
     """Where a head looks, from one position or from each."""
-    from memviz.figures.causes import heat_figure, strip_figure
+    from memviz.figures.causes import heat_figure, strip_html
 
     if found.attention is None:
         st.info("This model does not give its attention weights, so where a head looks cannot be drawn.")
-    else:
-        weights = found.attention[head].astype(float)
-        st.markdown(f"**Where {name} looks** while the model predicts " + ("each token" if t is None else "one"))
-        if t is None:
-            columns, rows = words.numbered(words.whole, 0), words.numbered(words.truth, words.start)
-            hover = "predicting %{customdata[0]}<br>looks at %{customdata[1]}: %{z:.2f}"
-            titles = ("token looked at, and its index", "token being predicted", "weight")
-            figure = heat_figure(weights, rows, columns, hover, titles, 1.0, two_sided=False)
-        else:
-            figure = strip_figure(
-                weights[t][: words.start + t], words.whole[: words.start + t], "of the weight", 1.0, None, False
-            )
-        draw(figure, f"attention-{key}-{head}-{t}", f"Attention of {name}", bare=t is not None)
+        return
+    weights = found.attention[head].astype(float)
+    st.markdown(f"**Where {name} looks** while the model predicts " + ("each token" if t is None else "this one"))
+    if t is not None:
+        before = words.whole[: words.start + t]
+        st.html(strip_html(weights[t][: len(before)], before, "of the weight", 1.0))
+        return
+    columns, rows = words.numbered(words.whole, 0), words.numbered(words.truth, words.start)
+    hover = "predicting %{customdata[0]}<br>looks at %{customdata[1]}: %{z:.2f}"
+    titles = ("token looked at, and its index", "token being predicted", "weight")
+    figure = heat_figure(weights, rows, columns, hover, titles, 1.0, two_sided=False)
+    draw(figure, f"attention-{key}-{head}", f"Attention of {name}")
 
 
 def _n_for_half(found: Heads) -> int | None:
