@@ -46,6 +46,11 @@ def test_padded_raw_ids(tmp_path: Path) -> None:
             "a.bin does not show how wide its ids are: no width alone gives ids of 0",
         ),
         (np.array([5, 6, 7, 8, 9, 999], "<u4").tobytes(), "a.bin does not show"),  # one id is wrong
+        (
+            np.arange(1, 3, dtype=">u4").tobytes() * 9,
+            "a.bin does not show",
+        ),  # the other end first: as uint16, 0 and 256
+        (b"\x93NUMPY" + bytes(200), "a.bin is an array of numpy, whose header is no ids: call it NAME.npy"),
     ],
 )
 def test_raw_ids_that_show_no_width(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -55,6 +60,19 @@ def test_raw_ids_that_show_no_width(tmp_path: Path, content: bytes, sentence: st
     (tmp_path / "a.bin").write_bytes(bytes(7))
     with pytest.raises(InputError, match=r"a.bin has 7 bytes, no whole number of uint32 ids"):
         read(tmp_path / "a.bin", 300, whole=True, dtype="uint32")
+
+
+def test_ids_of_a_vocabulary_that_a_width_cannot_hold(tmp_path: Path) -> None:
+    np.random.default_rng(0).normal(size=200).astype("<f4").tofile(tmp_path / "a.bin")  # any bytes fit as uint16
+    with pytest.raises(InputError, match=r"a.bin does not show how wide its ids are"):
+        read(tmp_path / "a.bin", 152_000, whole=True)
+
+
+def test_a_sidecar_that_says_what_is_not_read(tmp_path: Path) -> None:
+    np.arange(5, 25, dtype=">u2").tofile(tmp_path / "a.bin")
+    (tmp_path / "a.json").write_text('{"dtype": ">u2"}')
+    with pytest.raises(InputError, match=r"a.json says that a.bin holds >u2, which is not read: write the ids as one"):
+        read(tmp_path / "a.bin", 60_000, whole=True)
 
 
 def test_headers_of_llm_c(tmp_path: Path) -> None:

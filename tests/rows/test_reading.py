@@ -116,6 +116,9 @@ def test_parquet(tmp_path: Path) -> None:
         ([3, 4], "-9223372036854775808"),
         ([5, 6], "0"),
     ]
+    view = {"tokens": pa.array([[1, 2], [3]], pa.list_view(pa.int32())), "id": pa.array(["a", "b"]).dictionary_encode()}
+    pq.write_table(pa.table(view), path)
+    assert [(r.content.tolist(), r.row_id) for r in read(path)[0]] == [([1, 2], "a"), ([3], "b")]
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InputError, match=r"rows.parquet cannot be read"):
         read(path)
@@ -236,7 +239,11 @@ def test_packed_files(tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch)
         ("a.npy", np.zeros((2, 3)), r"holds float64 of shape \(2, 3\): expected whole numbers"),
         ("a.npy", np.zeros(3), r"holds float64 of shape \(3,\)"),
         ("a.npy", np.array([[None]]), "is no array of numbers"),
-        ("a.npy", b"nonsense", "is no array of numbers"),
+        ("a.npy", b"nonsense", "a.npy is no .npy file: save it with numpy.save, or call raw ids NAME.bin"),
+        ("a.npy", b"\x93NUMPY nonsense", "is no array of numbers"),
+        ("a.jsonl", gzip.compress(b"{}", mtime=0), "a.jsonl is packed by gzip: call it NAME.jsonl.gz"),
+        ("a.csv", b"PAR1....", "a.csv is a Parquet file: call it NAME.parquet"),
+        ("a.csv", "text\na".encode("utf-16"), "a.csv is UTF-16: save it as UTF-8"),
         ("a.csv", b"a,b\n1,2\n", "has neither a column 'ids' nor 'text'; it has a, b"),
         ("a.csv", b"", "has neither a column 'ids' nor 'text'; it has none"),
         ("a.parquet", b"nonsense", "a.parquet cannot be read"),
