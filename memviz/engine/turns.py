@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,18 +14,26 @@ from filelock import FileLock, Timeout
 from memviz.disk import refusing
 
 log = logging.getLogger(__name__)
+_HELD: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
+"""Locks of whoever waits meanwhile: a short job that runs in a break of a long one passes by them."""
 
 
 @contextmanager
 def turn(cache: Path, name: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold what `name` says against other memviz processes of a cache. Calls `waiting`, which may raise to give up.
 
+    What is held already is held on.
+
     Raises Failure where the lock cannot be written.
     """
     folder = cache / "locks"
     with refusing(cache):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{name}.lock")
+    path = folder / f"{name}.lock"
+    if path in _HELD.get():
+        yield
+        return
+    lock = FileLock(path)
     said = False
     while True:
         try:
@@ -36,9 +45,11 @@ def turn(cache: Path, name: str, waiting: Callable[[], None]) -> Iterator[None]:
                 log.info("waiting for another memviz process to leave %s", name)
             said = True
             waiting()
+    token = _HELD.set(_HELD.get() | {path})
     try:
         yield
     finally:
+        _HELD.reset(token)
         lock.release()
 
 
@@ -65,13 +76,23 @@ class Gate:
 
     def let_pass(self) -> None:
         """Whoever computes comes by here between passes: wait for those who want to load."""
+        if self._alone:
+            with self.resting():
+                pass
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Not compute for a while: others may load."""
         me = threading.get_ident()
-        if not self._alone or me not in self._computing:
-            return
         with self._changed:
+            was_computing = me in self._computing
             self._computing.discard(me)
             self._changed.notify_all()
-        self._enter(me)
+        try:
+            yield
+        finally:
+            if was_computing:
+                self._enter(me)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

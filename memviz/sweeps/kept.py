@@ -36,6 +36,7 @@ class SweepTask(SweepRequest, Task[Sweep]):
     """
 
     kind = "sweep"
+    long = True
     kept = True
     on_device = False
     keyed_by_cards = False

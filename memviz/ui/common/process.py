@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from memviz.catalog import EMBEDDED, Card, Model, find_model, known_models, read_card
 from memviz.demo.index import SUITE
-from memviz.demo.samples import Samples
+from memviz.demo.samples import Samples, suite_samples
 from memviz.errors import Failure
 from memviz.gallery import open_store
 from memviz.jobs import Worker
@@ -37,13 +38,16 @@ def session() -> str:
     return context.session_id if context else "none"
 
 
+def is_at_server() -> bool:
+    """Whether this visitor sits at the server's own machine, and reached it under one of the machine's own names."""
+    host = urlsplit("//" + st.context.headers.get("host", "")).hostname
+    return st.context.ip_address is None and host in ("localhost", "127.0.0.1", "::1")
+
+
 @cache
 def samples() -> Samples | None:
     """The suite's training rows, or None where the suite is not there."""
-    try:
-        return Samples()
-    except OSError:
-        return None
+    return suite_samples()
 
 
 @cache

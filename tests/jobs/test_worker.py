@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from memviz import jobs
 from memviz.demo import index as corpora
 from memviz.engine.turns import Gate
 from memviz.errors import InputError
 from memviz.jobs import Job, Status, Worker
+from memviz.jobs import worker as jobs
 from memviz.settings import Settings
 from memviz.store import Store
 from memviz.tasks.base import Answer, Context
@@ -209,7 +209,7 @@ def test_an_index_is_built_once_without_an_engine(tmp_path: Path, monkeypatch: p
         built.append(settings.cache)
 
     monkeypatch.setattr(corpora, "build_suite_index", build)
-    worker = Worker(Settings(cache=tmp_path), Store(tmp_path / "results", 10**6), make_backend=lambda: 1 / 0)
+    worker = Worker(Settings(cache=tmp_path), Store(tmp_path / "results", 10**6), make_backend=lambda device: 1 / 0)
     job = worker.ask(IndexTask("suite"), "anna")
     assert worker.ask(IndexTask("suite"), "ben") is job
     may_end.set()
