@@ -34,7 +34,7 @@ class Backend:
         self.settings = settings
         self.device = choose_device(settings.device)
         self.residents = Residents(settings.resident_models)
-        self._n_devices = 1
+        self._split_words = ""
         """Of the model that was asked for last."""
 
     def load(self, card: Card, dtype: str) -> Loaded:
@@ -44,7 +44,7 @@ class Backend:
             loaded = self.residents.keep(replace(loaded, card=with_finding(card, examine(loaded))))
             keep_card(loaded.card, find_model(card.name, self.settings), self.settings)
             loaded.model.config.use_cache = loaded.card.way != "whole"
-        self._n_devices = loaded.n_devices
+        self._split_words = loaded.split_words
         return loaded
 
     def logit_noise(self, loaded: Loaded) -> float:
@@ -91,7 +91,7 @@ class Backend:
         return {
             **models,
             "dtype": dtype,
-            "device": self.where[1] + (f", split over {self._n_devices}: slower" if self._n_devices > 1 else ""),
+            "device": self.where[1] + self._split_words,
             "versions": {name: version(name) for name in ("torch", "transformers", "numpy", *libraries)},
             "seconds": round(seconds, 3),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -43,6 +43,11 @@ class Loaded:
         """Devices over which it is split."""
         return max(1, len(set((getattr(self.model, "hf_device_map", None) or {}).values())))
 
+    @property
+    def split_words(self) -> str:
+        """What is said of a split model, nothing of another."""
+        return f", split over {self.n_devices} devices: slower" if self.n_devices > 1 else ""
+
     @cached_property
     def head(self) -> Head | None:
         """As `separate_head` says; found at the first need."""
@@ -77,7 +82,7 @@ def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
         raise InputError(f"{card.name} in {folder} cannot be loaded: {first_line(error)}") from None
     model.config.use_cache = card.way != "whole"
     loaded = Loaded(model, card, dtype, device)
-    where = f"{device.type}{f', split over {loaded.n_devices}: slower' if loaded.n_devices > 1 else ''}"
+    where = device.type + loaded.split_words
     log.info("loaded %s as %s on %s in %.1f s", card.name, dtype, where, time.perf_counter() - start)
     return loaded
 

@@ -111,10 +111,8 @@ class Context:
         """A model in memory and its logit noise; the seconds of a result count from here. Raises Failure."""
         self.say(f"loading {card.name}")
         loaded = self.backend.load(card, dtype)
-        if loaded.n_devices > 1:
-            self.say(f"{card.name} does not fit on one device: it is split over {loaded.n_devices}, which is slower")
         self.report(0, 0)
-        self.say("measuring how far two right ways of computing differ")
+        self.say(f"measuring how far two right ways of computing differ{loaded.split_words}")
         noise = self.backend.logit_noise(loaded)
         self.started = time.perf_counter()
         return loaded, noise

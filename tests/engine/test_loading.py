@@ -237,7 +237,7 @@ def test_a_model_too_large_for_one_gpu_is_split_and_said_to_be_slower(
     caplog.set_level("INFO")
     loaded = load_model(card, "float32", two_gpus)
     assert asked == [{0: 600, 1: 600}] and loaded.n_devices == 2 and loaded.model is whole
-    assert "split over 2: slower" in caplog.text
+    assert "split over 2 devices: slower" in caplog.text
     monkeypatch.setattr(loading, "memory_needed", lambda *_: 1300)
     with pytest.raises(InputError, match="are free on cuda"):
         load_model(card, "float32", two_gpus)
