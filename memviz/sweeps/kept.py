@@ -14,9 +14,10 @@ from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.store.files import remove_folder
 from memviz.store.keys import HASH
+from memviz.sweeps.folder import folder_held
 from memviz.sweeps.results import MANIFEST, MOST_CHARACTERS, NAME, Sweep, read_sweep
 from memviz.sweeps.rowset import file_times
-from memviz.sweeps.running import folder_held, run_sweep
+from memviz.sweeps.running import run_sweep
 from memviz.sweeps.task import SweepRequest
 from memviz.sweeps.using import in_use
 from memviz.tasks.base import ENGINE, Context, Device, Task

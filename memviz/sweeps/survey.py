@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from memviz.catalog import Card
 from memviz.records import VERIFIED, Prompts, Survey
-from memviz.tasks.base import Context, Device, Task, result_key
+from memviz.sweeps.batch import BatchTask, digest_of
+from memviz.tasks.base import Context
+
+POSITION_BYTES, CONTEXT_BYTES, BATCH_BYTES = 28, 8, 2000
+"""What a batch takes in a store: a continuation token, a context token, and the rest, at most about."""
 
 
 @dataclass(frozen=True)
-class SurveyTask(Task[Survey]):
-    """What one model says of a batch of prompts; part of a sweep, kept for other sweeps that ask the same."""
+class SurveyTask(BatchTask[Survey]):
+    """What one model says of a batch of prompts."""
 
     kind = "survey"
     record = Survey
-    card: Card
-    dtype: str
     prompts: Prompts
     reading: str = VERIFIED
 
-    @property
-    def model(self) -> str:
-        return self.card.name
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """The sweep has got it ready."""
-        return ()
-
-    def request(self) -> dict[str, Any]:
-        return {"task": self.kind, "model": self.model}
-
-    def key(self, cards: Sequence[Card], device: Device) -> str:
-        """The very tokens asked, in place of how they were chosen."""
-        context_ids, truth = self.prompts.context_ids, self.prompts.continuation_ids
-        assert truth is not None
-        digest = hashlib.sha256(str((context_ids.shape, truth.shape)).encode())
-        digest.update(context_ids.tobytes() + truth.tobytes())
-        asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "prompts": digest.hexdigest()}
-        other = {} if self.reading == VERIFIED else {"reading": self.reading}
-        return result_key(asked | other, self.dtype, device)
+    def asked(self) -> dict[str, Any]:
+        assert self.prompts.continuation_ids is not None
+        prompts = digest_of(self.prompts.context_ids, self.prompts.continuation_ids)
+        return {"prompts": prompts} | ({} if self.reading == VERIFIED else {"reading": self.reading})
 
     def compute(self, cards: Sequence[Card], context: Context) -> Survey:
-        """The device is held for one batch only, so that others who want it wait no longer than that."""
         from memviz.engine.tracing import survey
 
         loaded, noise = context.loaded(self.card, self.dtype)
