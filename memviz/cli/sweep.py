@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from memviz.settings import Settings, load_settings
 from memviz.sweeps.asks import Share
 from memviz.sweeps.batches import BatchFiles
 from memviz.sweeps.folder import MALFORMED
+from memviz.sweeps.ray.engine import ray_engine
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.rowset import NEAR_DUPLICATES, SUITE, RowSet, read_row_set
 from memviz.sweeps.running import BATCH, run_shard, run_sweep
@@ -22,7 +24,7 @@ from memviz.sweeps.running import status as status_of
 from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepRequest
 from memviz.tasks.base import Context
 
-NONE = "none"
+NONE, LOCAL = "none", "local"
 
 
 def numbers_of(option: str, value: str | None) -> tuple[int, ...]:
@@ -83,6 +85,12 @@ def sweep(
     shard: Annotated[
         str | None, typer.Option(help="Like 2/8: compute this part of the batches, write no tables.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="local: this process; ray: workers of a Ray cluster.")] = LOCAL,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster: local, auto or HOST:PORT [MEMVIZ_RAY_ADDRESS, else local].")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Ray workers.")] = 2,
+    gpus_per_worker: Annotated[float, typer.Option(help="Of a Ray worker.")] = 0,
     status: Annotated[bool, typer.Option(help="Prepare the rows, say how many batches are there, and end.")] = False,
 ) -> None:
     """Ask many rows of many models, at many sizes of context and continuation, into Parquet tables."""
@@ -124,7 +132,20 @@ def sweep(
     if shard is not None or status:
         typer.echo(_part(task, context, folder, shard, batch, status))
         return
-    _say_result(run_sweep(task, context, folder, batch))
+    with _engine(engine, address or settings.ray_address or LOCAL, workers, gpus_per_worker, context) as context:
+        found = run_sweep(task, context, folder, batch)
+    _say_result(found)
+
+
+def _engine(
+    engine: str, address: str, n_workers: int, n_gpus: float, context: Context
+) -> AbstractContextManager[Context]:
+    """The context with the engine that was asked for."""
+    if engine == LOCAL:
+        return nullcontext(context)
+    if engine != "ray":
+        raise InputError(f"--engine is {engine[:100]!r}: use {LOCAL} or ray")
+    return ray_engine(address, n_workers, n_gpus, context)
 
 
 def _part(task: SweepRequest, context: Context, folder: Path, shard: str | None, batch: int, status: bool) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ R = TypeVar("R", covariant=True)
 class BatchTask(Task[R]):
     """Rows asked of one model together: part of another task, kept for those that ask the same."""
 
+    needs_noise: ClassVar[bool] = False
+    """Whether the numerical noise of the model goes into its answer."""
     card: Card
     dtype: str
     where: str = field(default="", kw_only=True)

@@ -21,6 +21,7 @@ class SurveyTask(BatchTask[Survey]):
 
     kind = "survey"
     record = Survey
+    needs_noise = True
     prompts: Prompts
     reading: str = VERIFIED
 

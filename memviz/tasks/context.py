@@ -95,17 +95,19 @@ class Context:
         loaded = self.backend.load(card, dtype)
         self.report(0, 0)
         self.say("measuring how far two right ways of computing differ")
-        noise = self._noise(loaded) if self.noise is None else self.noise
+        noise = self.noise
+        if noise is None:
+            noise = self.noise_of(card, dtype, lambda: self.backend.logit_noise(loaded))
         self.started = time.perf_counter()
         return loaded, noise
 
-    def _noise(self, loaded: Loaded) -> float:
-        """Of one file for all who share the batches: what is called fragile must not depend on who computed it."""
-        measure, shared = self.backend.logit_noise, self.batches
+    def noise_of(self, card: Card, dtype: str, measure: Callable[[], float]) -> float:
+        """One number for all who share the batches: what is called fragile must not depend on who computed it."""
+        shared = self.batches
         if shared is None:
-            return measure(loaded)
-        key = request_hash({"noise": loaded.card.weights, "dtype": loaded.dtype, "device": self.device.name})
+            return measure()
+        key = request_hash({"noise": card.weights, "dtype": dtype, "device": self.device.name})
         if shared.get(key) is None:
-            shared.put(key, {"logit_noise": np.array(measure(loaded))}, {})
+            shared.put(key, {"logit_noise": np.array(measure())}, {})
         found = shared.get(key)
-        return measure(loaded) if found is None else float(found[0]["logit_noise"])
+        return measure() if found is None else float(found[0]["logit_noise"])
