@@ -16,6 +16,7 @@ from memviz.sweeps.plan import Condition, Plan, plan
 from memviz.sweeps.preparing import PreparedRows
 from memviz.sweeps.survey import BATCH_BYTES, CONTEXT_BYTES, POSITION_BYTES, SurveyTask
 from memviz.sweeps.task import SweepRequest
+from memviz.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Asks:
 
     task: SweepRequest
     cards: list[Card]
+    tokenizer: Tokenizer
     rows: PreparedRows
     batch: int
 

@@ -102,7 +102,7 @@ def _asks(task: SweepRequest, models: tuple[list[Card], Tokenizer], context: Con
         context.say(f"{rows.n_malformed:,} of {rows.n_read:,} rows cannot be used; {malformed} names them")
     else:
         malformed.unlink(missing_ok=True)
-    return Asks(task, cards, rows, batch)
+    return Asks(task, cards, tokenizer, rows, batch)
 
 
 def _kept(context: Context) -> AbstractContextManager[object]:
