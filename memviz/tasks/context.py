@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from memviz.store.answers import Keeper
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend
     from memviz.engine.loading import Loaded
-    from memviz.tasks.engines import Engine
 
 Report = Callable[[int, int], None]
 """Called with what is done and the total, 0 for unknown; may raise to give up."""
@@ -45,6 +44,16 @@ class Device:
     def name(self) -> str:
         """In words, a GPU by its name."""
         return self._found[1]
+
+
+class Engine(Protocol):
+    """Answers tasks that are batches of a longer one, somewhere else."""
+
+    def answers(self, tasks: Iterable[Any], context: Context) -> Iterator[Any]:
+        """The `Answer` of each task, in their order, kept before it is given. Raises what `answer` raises."""
+
+    def about(self) -> str:
+        """Who works, in words."""
 
 
 @dataclass

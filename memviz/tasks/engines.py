@@ -1,26 +1,11 @@
-"""Who answers batches: this process one after the other, or others it asks."""
+"""Batches are answered here one after the other, or by the engine of the context."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from memviz.tasks.base import Answer, Context, Task, answer
-
-R = TypeVar("R")
-
-
-class Engine(Protocol):
-    """Answers tasks that are batches of a longer one."""
-
-    def answers(self, tasks: Iterable[Task[R]], context: Context) -> Iterator[Answer[R]]:
-        """The answers in the order of the tasks, each kept before it is given.
-
-        Raises what `answer` raises.
-        """
-
-    def about(self) -> str:
-        """Who works, in words; empty where it is this process."""
 
 
 def answers(tasks: Iterable[Task[Any]], context: Context) -> Iterator[Answer[Any]]:
