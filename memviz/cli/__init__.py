@@ -10,6 +10,7 @@ import typer
 
 from memviz import __version__
 from memviz.cli import corpus, data, kept, models, predictor, results
+from memviz.cli.causes import causes
 from memviz.cli.findings import findings
 from memviz.cli.map import project
 from memviz.cli.precision import precision
@@ -21,6 +22,7 @@ from memviz.settings import quiet_libraries
 FAILURE, INTERRUPTED = Failure.exit_code, 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(trace)
+app.command()(causes)
 app.command()(sweep)
 app.command()(precision)
 app.command()(findings)

@@ -29,6 +29,7 @@ DOORS = (
     Door("One prompt", "trace", "Trace", "timeline"),
     Door("One prompt", "compare", "Compare", "stacks"),
     Door("One prompt", "layers", "Inside the model", "layers"),
+    Door("One prompt", "causes", "Causes", "account_tree"),
     Door("Populations", "population", "Population", "groups"),
     Door("Populations", "transitions", "Transitions", "grid_on"),
     Door("Populations", "boundary", "Boundary", "vertical_split"),
