@@ -102,7 +102,7 @@ class Asks:
             prompts = Prompts(np.concatenate([np.tile(leading, (len(chosen), 1)), context], axis=1), truth)
             rows = block.take(pa.array(chosen))
             where = f"rows {rows['row'][0]} to {rows['row'][-1]} of {card.name}, {condition.mode}, k = {condition.k}"
-            task = SurveyTask(card, self.task.dtype, prompts, self.task.reading, where=where)
+            task = SurveyTask(card, self.task.dtype, prompts, self.task.reading, self.rows.n, where=where)
             yield Ask(card, condition, rows, truth, task)
 
     @cached_property

@@ -40,13 +40,13 @@ class BatchTask(Task[R]):
     def request(self) -> dict[str, Any]:
         return {"task": self.kind, "model": self.model}
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self, device: Device) -> dict[str, Any]:
         """What decides the numbers beside weights and dtype: the very tokens, in place of how they were chosen."""
         raise NotImplementedError
 
     def key(self, cards: Sequence[Card], device: Device) -> str:
         asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype}
-        return result_key(asked | self.asked(), self.dtype, device)
+        return result_key(asked | self.asked(device), self.dtype, device)
 
     def keeper(self, context: Context) -> Keeper:
         return context.batches or context.store

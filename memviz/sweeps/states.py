@@ -13,7 +13,7 @@ from memviz.errors import InputError
 from memviz.records import States
 from memviz.sweeps.batch import BatchTask, digest_of
 from memviz.sweeps.results import Sweep
-from memviz.tasks.base import Context, ready
+from memviz.tasks.base import Context, Device, ready
 from memviz.tasks.engines import answers
 
 BATCH = 128
@@ -98,7 +98,7 @@ class StatesTask(BatchTask[States]):
     """(n, p) int64."""
     layers: tuple[int, ...]
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self, device: Device) -> dict[str, Any]:
         return {"layers": list(self.layers), "tokens": digest_of(self.ids)}
 
     def compute(self, cards: Sequence[Card], context: Context) -> States:

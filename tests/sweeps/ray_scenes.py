@@ -28,7 +28,7 @@ from memviz.sweeps.ray.cluster import PREFIX
 from memviz.sweeps.ray.engine import RayEngine, ray_engine
 from memviz.sweeps.running import run_sweep
 from memviz.sweeps.states import StatesTask
-from memviz.tasks.base import Context, ready
+from memviz.tasks.base import Context, Device, ready
 from memviz.tasks.engines import answers
 
 SOURCE, OUT = Path(sys.argv[2]) / "rows.jsonl", "ray"
@@ -41,7 +41,7 @@ class Poisoned(BatchTask[States]):
     kind = "poisoned"
     record = States
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self, device: Device) -> dict[str, Any]:
         return {"tokens": digest_of(np.zeros(1))}
 
     def compute(self, cards: Sequence[Card], context: Context) -> States:
