@@ -79,6 +79,11 @@ class Tokenizer:
         """One more than the largest id; a model's own vocabulary may be padded to more."""
         return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
 
+    @cached_property
+    def text_ids(self) -> list[int]:
+        """Ids that stand for text: no marks of the tokenizer, nothing empty."""
+        return [i for i, piece in enumerate(self.pieces(range(self.n_ids))) if not piece.special and piece.raw]
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as it stands, without leading tokens."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids

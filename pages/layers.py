@@ -101,7 +101,9 @@ st.session_state[f"{key}_context"] = row.n_context
 def drawn() -> None:
     cell = cells.chosen_cell(row, mode)
     picked, detail = st.columns([3.4, 1.2]) if cell else (st.container(), None)
-    figure = lens_figure(row.scores(mode), quantity, row.words(row.task.continuation_ids), row.n_context, cell)
+    scores, truth = row.scores(mode), row.words(row.task.continuation_ids)
+    tops = row.words(scores.top_ids[..., 0].ravel())
+    figure = lens_figure(scores, quantity, truth, row.n_context, cell, tops=tops)
     words = f"{QUANTITIES[quantity]} by layer and position, {row.model.name}, {MODES[mode]}"
     picked.plotly_chart(
         figure,
@@ -114,7 +116,7 @@ def drawn() -> None:
     picked.caption(
         f"{MODES[mode].capitalize()}: {READS[mode]}. One prompt, {row.n_context} context tokens, "
         f"{len(row.task.continuation_ids)} positions; each column is the token being predicted. Line: commit layer. "
-        "Click a cell to see what that layer would say."
+        "A cell is written with its likeliest token, cut to five letters; click it to see more."
     )
     if cell and detail:
         with detail:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def start_server(
     log: Path | None = None,
     timeout: float = 60,
 ) -> Iterator[Server]:
-    """Serve `script` until the block ends; ready when the body of /_stcore/health is `ok`, for any path answers 200.
+    """Serve `script` until the block ends; it has begun when it answers, be it that it cannot serve.
 
     env: added to the environment. timeout: seconds to become ready; RuntimeError with the log otherwise.
     """
@@ -71,9 +72,10 @@ def _wait(server: Server, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and server.process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=2) as answer:
-                if answer.read().strip() == b"ok":
-                    return
+            with urllib.request.urlopen(f"{server.url}/ready", timeout=2):
+                return
+        except urllib.error.HTTPError:
+            return
         except OSError:
             pass
         time.sleep(0.1)

@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.figures.ngrams import spelled
 from memviz.measures.perturbation import Operation, Perturbed, random_ids, shortest
 from memviz.tasks.perturbation import PerturbationTask
-from memviz.tokenizer import Tokenizer
 from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.links import PageLink
@@ -139,18 +137,7 @@ def _filler(where: Sequence[Any], row: RunRow, n: int, linked: PerturbationTask 
         ids = known.data.ids[number].tolist() if same else own.encode(known.texts[number])
         return tuple(ids[:n])
     seed = int(where[1].number_input("Seed", 0, 2**31 - 1, step=1, key=f"{PAGE}_change_seed"))
-    return random_ids(_plain_ids(own, row.card), n, seed)
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _plain(_tokenizer: Tokenizer, name: str, n: int) -> list[int]:
-    return [i for i, piece in enumerate(_tokenizer.pieces(range(n))) if not piece.special and piece.raw]
-
-
-def _plain_ids(tokenizer: Tokenizer, card: Card) -> list[int]:
-    """Ids that stand for text: no marks of the tokenizer, no separator."""
-    n = min(tokenizer.n_ids, card.vocab_size)
-    return _plain(tokenizer, f"{tokenizer.hash} {n}", n)
+    return random_ids([each for each in own.text_ids if each < row.card.vocab_size], n, seed)
 
 
 def _result(task: PerturbationTask, row: RunRow) -> None:
