@@ -42,9 +42,7 @@ def test_another_sweep_without_the_background_is_refused(tmp_path) -> None:
     other = Sweep(tmp_path, read_sweep(SHIPPED).manifest)
     for name in ("rows", "sequences"):
         (tmp_path / f"{name}.parquet").symlink_to(SHIPPED / f"{name}.parquet")
-    with pytest.raises(
-        InputError, match="82% of them .* not swept, most of all the background of"
-    ):
+    with pytest.raises(InputError, match=r"82% of them .* not swept, most of all the background of"):
         view_of(other).weights()
 
 
