@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -131,10 +132,14 @@ def is_same(origin: str | None, host: str) -> bool:
     return origin is None or origin in (f"http://{host}", f"https://{host}")
 
 
-async def ready(_: Request) -> JSONResponse:
+def ready(_: Request) -> JSONResponse:
     """Whether this server can serve pages (200) or not (503), and why not."""
     try:
-        disk.write_text(settings().cache / "locks" / "ready", "")
+        cache = settings().cache
+        with disk.refusing(cache):
+            cache.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=cache) as file:
+                file.write(b"ready")
     except (MemvizError, OSError) as error:
         return JSONResponse({"ready": False, "reason": str(error)}, status_code=503)
     return JSONResponse({"ready": True, "version": __version__})

@@ -207,7 +207,7 @@ class Task(Generic[R]):
         from memviz.engine.turns import turn
 
         name = context.backend.place if self.on_device else self.kind
-        return turn(context.settings.cache, name, lambda: context.report(0, 0))
+        return turn(context.settings.cache, name, lambda: context.report(0, 0), context.say)
 
     def keep(self, key: str, record: Any, cards: Sequence[Card], context: Context) -> R:
         """Store the record under its key; the answer."""
