@@ -23,6 +23,7 @@ from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
 from memviz.errors import InputError
 from memviz.settings import Settings
+from memviz.tasks.trace import tokenizer_of
 
 IDS = torch.arange(5, 45)[None]
 
@@ -91,6 +92,25 @@ def test_the_same_as_pefts_own_merge(settings: Settings, options: dict[str, Any]
     expected, base = by_peft(settings, folder), model_of(settings.model_roots[0] / "base")(IDS).logits
     assert float((loaded.model(IDS).logits - expected).abs().max()) < 1e-4 < float((base - expected).abs().max())
     assert type(loaded.model) is type(model_of(settings.model_roots[0] / "base"))
+
+
+def test_an_adapters_own_tokenizer_is_used_and_watched(settings: Settings) -> None:
+    folder = write_adapter(settings)
+    model = json.loads((settings.model_roots[0] / "base" / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in model["merges"][:5]))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    base, tuned = (prepare(find_model(name, settings), settings) for name in ("base", "tuned"))
+    text = "We the People of the United States"
+    assert len(tokenizer_of(tuned, settings).encode(text)) > len(tokenizer_of(base, settings).encode(text))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    assert read_card(find_model("tuned", settings), settings) is None
+    (folder / "merges.txt").unlink()
+    (folder / "merges.txt").symlink_to("/etc/hostname")
+    with pytest.raises(
+        InputError, match=r"merges.txt is a link out of its folder, to /etc/hostname, so it is not read"
+    ):
+        prepare(find_model("tuned", settings), settings)
 
 
 def test_both_decide_the_identity(settings: Settings) -> None:

@@ -136,6 +136,9 @@ def test_parquet(tmp_path: Path) -> None:
         ([3, 4], "-9223372036854775808"),
         ([5, 6], "0"),
     ]
+    view = {"tokens": pa.array([[1, 2], [3]], pa.list_view(pa.int32())), "id": pa.array(["a", "b"]).dictionary_encode()}
+    pq.write_table(pa.table(view), path)
+    assert [(r.content.tolist(), r.row_id) for r in read(path)[0]] == [([1, 2], "a"), ([3], "b")]
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InputError, match=r"rows.parquet cannot be read"):
         read(path)
@@ -260,6 +263,11 @@ def test_padded_raw_ids(tmp_path: Path) -> None:
             "a.bin does not show how wide its ids are: no width alone gives ids of 0",
         ),
         (np.array([5, 6, 7, 8, 9, 999], "<u4").tobytes(), "a.bin does not show"),  # one id is wrong
+        (
+            np.arange(1, 3, dtype=">u4").tobytes() * 9,
+            "a.bin does not show",
+        ),  # the other end first: as uint16, 0 and 256
+        (b"\x93NUMPY" + bytes(200), "a.bin is an array of numpy, whose header is no ids: call it NAME.npy"),
     ],
 )
 def test_raw_ids_that_show_no_width(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -269,6 +277,19 @@ def test_raw_ids_that_show_no_width(tmp_path: Path, content: bytes, sentence: st
     (tmp_path / "a.bin").write_bytes(bytes(7))
     with pytest.raises(InputError, match=r"a.bin has 7 bytes, no whole number of uint32 ids"):
         read(tmp_path / "a.bin", 300, whole=True, dtype="uint32")
+
+
+def test_ids_of_a_vocabulary_that_a_width_cannot_hold(tmp_path: Path) -> None:
+    np.random.default_rng(0).normal(size=200).astype("<f4").tofile(tmp_path / "a.bin")  # any bytes fit as uint16
+    with pytest.raises(InputError, match=r"a.bin does not show how wide its ids are"):
+        read(tmp_path / "a.bin", 152_000, whole=True)
+
+
+def test_a_sidecar_that_says_what_is_not_read(tmp_path: Path) -> None:
+    np.arange(5, 25, dtype=">u2").tofile(tmp_path / "a.bin")
+    (tmp_path / "a.json").write_text('{"dtype": ">u2"}')
+    with pytest.raises(InputError, match=r"a.json says that a.bin holds >u2, which is not read: write the ids as one"):
+        read(tmp_path / "a.bin", 60_000, whole=True)
 
 
 def test_headers_of_llm_c(tmp_path: Path) -> None:
@@ -350,7 +371,11 @@ def test_packed_files(tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch)
         ("a.npy", np.zeros((2, 3)), r"holds float64 of shape \(2, 3\): expected whole numbers"),
         ("a.npy", np.zeros(3), r"holds float64 of shape \(3,\)"),
         ("a.npy", np.array([[None]]), "is no array of numbers"),
-        ("a.npy", b"nonsense", "is no array of numbers"),
+        ("a.npy", b"nonsense", "a.npy is no .npy file: save it with numpy.save, or call raw ids NAME.bin"),
+        ("a.npy", b"\x93NUMPY nonsense", "is no array of numbers"),
+        ("a.jsonl", gzip.compress(b"{}", mtime=0), "a.jsonl is packed by gzip: call it NAME.jsonl.gz"),
+        ("a.csv", b"PAR1....", "a.csv is a Parquet file: call it NAME.parquet"),
+        ("a.csv", "text\na".encode("utf-16"), "a.csv is UTF-16: save it as UTF-8"),
         ("a.csv", b"a,b\n1,2\n", "has neither a column 'ids' nor 'text'; it has a, b"),
         ("a.csv", b"", "has neither a column 'ids' nor 'text'; it has none"),
         ("a.parquet", b"nonsense", "a.parquet cannot be read"),

@@ -71,7 +71,7 @@ def show_models() -> None:
         {
             "model": model.name,
             "state": _state(model, model.name in bundled),
-            "remarks": " ".join(f"{each}." for each in (cards[model.name].remarks if model.name in cards else ())),
+            "remarks": " ".join(f"{each}." for each in (cards[model.name].notes if model.name in cards else ())),
             "parameters": model.n_parameters,
             "licence": model.licence,
             "training data": model.corpus,
