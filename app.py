@@ -26,6 +26,7 @@ from memviz.errors import InputError, MemvizError
 from memviz.settings import Settings, quiet_libraries, settings
 from memviz.ui.server import early
 from memviz.ui.server.gate import READ, Gate
+from memviz.ui.server.logs import Bounded
 
 SCRIPT = Path(__file__).resolve().parent / "memviz" / "dashboard.py"
 # Streamlit puts the script's folder on the import path for the length of each run. Another thread that imports just
@@ -150,6 +151,9 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, object]]:
     quiet_libraries()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("memviz").setLevel(logging.INFO)
+    for name in ("", "uvicorn", "streamlit"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(Bounded())
     yield {}
 
 

@@ -1,15 +1,19 @@
-"""Nothing leaves the machine: every connection and every name that servers and the command line ask for is counted."""
+"""Nothing leaves the machine: every connection and every name that a server asks for is counted.
+
+The command line: tests/cli/test_silence.py.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from streamlit import cli_util, net_util
+from streamlit.web import bootstrap
 from support.serving import ROOT, start_server
 from support.visitor import Visitor
 
@@ -53,29 +57,32 @@ def test_the_hook_hears(hooked: dict[str, str]) -> None:
     assert [line for line in Path(hooked["SILENCE"]).read_text().splitlines() if is_outside(line)] == ["to 192.0.2.1"]
 
 
-def test_servers_and_the_command_line_ask_nobody_outside(hooked: dict[str, str], tmp_path: Path) -> None:
-    def serve(address: str) -> None:
-        log = tmp_path / f"log-{address.replace(':', 'six')}"
-        with start_server(
-            ROOT / "app.py", env=hooked | {"MEMVIZ_WARM_UP": "false"}, log=log, address=address
-        ) as server:
-            with Visitor(server.url, "") as visitor:
-                visitor.settle()
-                assert not visitor.all("exception")
-            assert "http://localhost:" in log.read_text(), "the banner was printed"
-
-    def trace() -> None:
-        (tmp_path / "text").write_text("A text of some forty words, of which eight and eight are read here. " * 4)
-        command = [sys.executable, "-m", "memviz", "trace", "--model", "suite-0.3m", "--context", "8"]
-        command += ["--continuation", "8", "--text-file", str(tmp_path / "text"), "--out", str(tmp_path / "out.json")]
-        done = subprocess.run(
-            command, env={**os.environ, **hooked}, cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-
-    with ThreadPoolExecutor(4) as pool:
-        tasks = [pool.submit(serve, address) for address in ("127.0.0.1", "0.0.0.0", "::")] + [pool.submit(trace)]
-        for task in tasks:
-            task.result()
+def test_a_server_on_all_addresses_asks_nobody_outside(hooked: dict[str, str], tmp_path: Path) -> None:
+    """As the container's command starts it."""
+    env = hooked | {"MEMVIZ_WARM_UP": "false"}
+    with start_server(ROOT / "app.py", env=env, log=tmp_path / "log", timeout=150, address="0.0.0.0") as server:
+        with Visitor(server.url, "glossary") as visitor:
+            visitor.settle()
+            assert not visitor.all("exception")
+        assert "http://localhost:" in server.log.read_text(), "what it prints was printed"
     heard = Path(hooked["SILENCE"]).read_text().splitlines()
     assert heard and not [line for line in heard if is_outside(line)]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])
+def test_what_is_printed_at_the_start_needs_nobody(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Streamlit would ask for this machine's addresses where it binds to all."""
+
+    def ask() -> None:
+        raise AssertionError("it asks for an address")
+
+    bootstrap.load_config_options({"server_address": address, "server_headless": True})
+    for name in ("get_internal_ip", "get_external_ip"):
+        monkeypatch.setattr(net_util, name, ask)
+    said: list[str] = []
+    monkeypatch.setattr(cli_util, "print_to_cli", lambda text, **_: said.append(text))
+    try:
+        bootstrap._print_url(False)
+    finally:
+        bootstrap.load_config_options({})
+    assert any(each.startswith("http://localhost:") for each in said)

@@ -17,6 +17,7 @@ from memviz.records import VERIFIED, from_arrays, to_arrays
 from memviz.settings import Settings
 from memviz.store import Store, request_hash
 from memviz.store.keys import record_of, request_of
+from memviz.store.sizes import refuse_more
 
 if TYPE_CHECKING:
     from memviz.engine.backend import Backend
@@ -244,6 +245,8 @@ def answer(task: Task[R], context: Context) -> Answer[R]:
     found = task.find(key, cards, context)
     if found is not None:
         return Answer(key, found, True)
+    if task.long and task.kept:
+        refuse_more(context.settings)
     with task.held(key, context):
         found = task.find(key, cards, context)  # another process may have computed it while this one waited
         if found is not None:
