@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from support.model_folders import change, write_model
 from transformers import AutoModelForCausalLM
 
@@ -43,6 +42,8 @@ def write_adapter(settings: Settings, name: str = "tuned", **options: Any) -> Pa
     root = settings.model_roots[0]
     if not options:
         return shutil.copytree(plain_adapter(), root / name)
+    from peft import LoraConfig, get_peft_model  # seconds, which only the process that runs these tests should take
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = LoraConfig(**{"r": 4, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"} | options)
@@ -65,6 +66,8 @@ def plain_adapter() -> Path:
 
 
 def by_peft(settings: Settings, folder: Path) -> torch.Tensor:
+    from peft import PeftModel
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         merged = PeftModel.from_pretrained(model_of(settings.model_roots[0] / "base"), folder).merge_and_unload()
