@@ -23,6 +23,7 @@ from memviz.ui.prompt import choose_prompt, set_prompt_defaults
 from memviz.ui.trace import predictions
 from memviz.ui.trace.border import draw_border
 from memviz.ui.trace.forecast import show_forecast
+from memviz.ui.trace.forks import show_forks
 from memviz.ui.trace.form import LINK, NEUTRAL, PAGE, choose_decoding, fill, offered_models, ready_models, task_of
 from memviz.ui.trace.other_runs import other_runs
 from memviz.ui.trace.passages import show_passages
@@ -96,6 +97,7 @@ def results() -> None:
     st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
     if task.continuation_ids is not None:
         offer_others(task.model)
+    show_forks(run, task, card, tokenizer)
     show_training(lookup, task.model, tokenizer)
     measures = ui.open_expander("All measures", "trace_open_measures")
     if measures:
