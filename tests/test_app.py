@@ -6,10 +6,8 @@ import asyncio
 import base64
 import hashlib
 import json
-import os
 import re
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -23,7 +21,8 @@ import pytest
 import streamlit
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
-from support.serving import ROOT, Server
+from streamlit.runtime.scriptrunner.exec_code import modified_sys_path
+from support.serving import Server
 
 import app
 from memviz.settings import load_settings
@@ -77,31 +76,11 @@ def test_not_ready_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert answer.status_code == 503 and said["ready"] is False and "file/cache" in said["reason"]
 
 
-def test_pages_import_no_torch() -> None:
-    """Whatever pages are made of, imported as the server does it."""
-    code = (
-        "import importlib, pkgutil, sys, memviz.ui\n"
-        "for found in pkgutil.walk_packages(memviz.ui.__path__, 'memviz.ui.'):\n"
-        "    importlib.import_module(found.name)\n"
-        "print(sorted(name for name in ('torch', 'transformers', 'umap', 'numba') if name in sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=dict(os.environ)
-    )
-    assert done.stdout.strip() == "[]"
-
-
 def test_script_runs_leave_the_import_path_alone() -> None:
     """Where they change it, a thread that imports at that moment can miss a folder of installed packages."""
-    code = (
-        "import sys, app\n"
-        "from streamlit.runtime.scriptrunner.exec_code import modified_sys_path\n"
-        "before = list(sys.path)\n"
-        "with modified_sys_path(str(app.app.script_path)):\n"
-        "    print(sys.path == before)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "True"
+    before = list(sys.path)
+    with modified_sys_path(str(app.app.script_path)):
+        assert sys.path == before
 
 
 def handshake(server: Server, host: str, origin: str | None) -> int:

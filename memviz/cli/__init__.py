@@ -13,6 +13,7 @@ from memviz.cli import corpus, data, kept, models, predictor, results
 from memviz.cli.causes import causes
 from memviz.cli.findings import findings
 from memviz.cli.map import project
+from memviz.cli.membership import membership
 from memviz.cli.precision import precision
 from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
@@ -27,6 +28,7 @@ app.command()(sweep)
 app.command()(precision)
 app.command()(findings)
 app.command("map")(project)
+app.command()(membership)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(data.app, name="data")

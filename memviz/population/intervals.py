@@ -95,20 +95,34 @@ def resampled_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_R
     units = np.asarray(units, np.int64)
     order = np.argsort(units, kind="stable")
     starts = np.flatnonzero(np.diff(units[order], prepend=units.min(initial=0) - 1))
-    n_units = len(starts)
-    sums = np.add.reduceat(np.asarray(values, np.float64)[order], starts, axis=0) if n_units else values
+    sums = np.add.reduceat(np.asarray(values, np.float64)[order], starts, axis=0) if len(starts) else values
     found = np.zeros((n_resamples, values.shape[1]))
-    strata = units[order][starts] // STRATUM
-    names, size = np.unique(strata, return_counts=True)
-    strata[np.isin(strata, names[size < _LEAST])] = 0
+    for at, here, weights in _weights(units[order][starts], n_resamples, seed):
+        found[at : at + len(weights)] += weights @ sums[here]
+    return found
+
+
+def resampled_weights(units: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(n_resamples, n) what each of n rows weighs in the same resamples: for what is no function of sums."""
+    names, place = np.unique(np.asarray(units, np.int64), return_inverse=True)
+    found = np.zeros((n_resamples, len(names)))
+    for at, here, weights in _weights(names, n_resamples, seed):
+        found[at : at + len(weights), here] = weights
+    return found[:, place]
+
+
+def _weights(names: np.ndarray, n_resamples: int, seed: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Of (u,) ascending units, stratum by stratum: the first resample, places of units, and (b, ·) their weights."""
+    strata = names // STRATUM
+    found, size = np.unique(strata, return_counts=True)
+    strata[np.isin(strata, found[size < _LEAST])] = 0
     for i, stratum in enumerate(np.unique(strata)):
         here = np.flatnonzero(strata == stratum)
         n, at = len(here), 0
         n_drawn = n - 1 if stratum else n
         for counts in _counts(n, n_drawn, n_resamples, (seed, i)):
-            found[at : at + len(counts)] += counts.astype(np.float64) @ sums[here] * (n / n_drawn)
+            yield at, here, counts.astype(np.float64) * (n / n_drawn)
             at += len(counts)
-    return found
 
 
 def _counts(n_units: int, n_drawn: int, n_resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:

@@ -158,16 +158,22 @@ def read_parquet(file: File) -> Iterator[Record]:
 
 
 def _is_list_of_ids(kind: pa.DataType) -> bool:
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return is_list and pa.types.is_integer(kind.value_type)
+    types = pa.types
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(is_list(kind) for is_list in lists) and types.is_integer(kind.value_type)
 
 
 def _is_name(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind  # as pandas writes categories
+    types = pa.types
+    names = (types.is_integer, types.is_string, types.is_large_string, types.is_string_view)
+    return any(is_name(kind) for is_name in names)
 
 
 def _lists(column: pa.Array) -> Sequence[np.ndarray | list[Any] | None]:
     """The lists of a column as arrays; as they come where one holds a null."""
+    if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):
+        column = column.cast(pa.large_list(column.type.value_type))
     if column.flatten().null_count or column.null_count:
         return column.to_pylist()
     ends = column.value_lengths().to_numpy(zero_copy_only=False).cumsum()

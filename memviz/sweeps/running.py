@@ -206,13 +206,13 @@ class _Run:
                 context = flat[first + np.arange(condition.k)]
                 truth = flat[first + condition.k + np.arange(m)]
                 prompts = Prompts(np.concatenate([np.tile(leading, (len(chosen), 1)), context], axis=1), truth)
-                yield block.take(pa.array(chosen)), truth, self._survey(card, prompts)
+                yield block.take(pa.array(chosen)), truth, self._survey(card, prompts, rows.n)
 
-    def _survey(self, card: Card, prompts: Prompts) -> Survey:
+    def _survey(self, card: Card, prompts: Prompts, n_rows: int) -> Survey:
         assert prompts.continuation_ids is not None
         n_tokens, before = prompts.context_ids.size + 2 * prompts.continuation_ids.size, self.done
         context = self.context.telling(lambda done, total: self.report(min(before + done, self.total), self.total))
-        _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts, self.task.reading), context)
+        _, survey, was_stored = answer(SurveyTask(card, self.task.dtype, prompts, self.task.reading, n_rows), context)
         self.n_reused += was_stored
         self.n_halved += survey.rows_at_once is not None and int(survey.rows_at_once) < len(survey.generated_ids)
         if not was_stored:

@@ -11,6 +11,10 @@ from memviz.catalog import Card
 from memviz.records import VERIFIED, Prompts, Survey
 from memviz.tasks.base import Context, Device, Task, result_key
 
+COMPILED_FROM = 20_000
+"""Rows of a sweep from which on its steps are compiled on CUDA; below float32 that is in the key, for kernels that were
+made for a step round in other places."""
+
 
 @dataclass(frozen=True)
 class SurveyTask(Task[Survey]):
@@ -22,6 +26,8 @@ class SurveyTask(Task[Survey]):
     dtype: str
     prompts: Prompts
     reading: str = VERIFIED
+    n_rows: int = 0
+    """Of the sweep."""
 
     @property
     def model(self) -> str:
@@ -43,6 +49,8 @@ class SurveyTask(Task[Survey]):
         digest.update(context_ids.tobytes() + truth.tobytes())
         asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "prompts": digest.hexdigest()}
         other = {} if self.reading == VERIFIED else {"reading": self.reading}
+        if self.dtype != "float32" and self._compiled(device):
+            other["steps"] = "compiled"
         return result_key(asked | other, self.dtype, device)
 
     def compute(self, cards: Sequence[Card], context: Context) -> Survey:
@@ -50,4 +58,8 @@ class SurveyTask(Task[Survey]):
         from memviz.engine.tracing import survey
 
         loaded, noise = context.loaded(self.card, self.dtype)
-        return survey(loaded, self.prompts, noise, context.report, self.reading)
+        steps = "compiled" if self._compiled(context.device) else None
+        return survey(loaded, self.prompts, noise, context.report, self.reading, steps)
+
+    def _compiled(self, device: Device) -> bool:
+        return self.n_rows >= COMPILED_FROM and device.kind == "cuda"

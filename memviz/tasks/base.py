@@ -112,7 +112,7 @@ class Context:
         self.say(f"loading {card.name}")
         loaded = self.backend.load(card, dtype)
         self.report(0, 0)
-        self.say("measuring how far two right ways of computing differ")
+        self.say(f"measuring how far two right ways of computing differ{loaded.split_words}")
         noise = self.backend.logit_noise(loaded)
         self.started = time.perf_counter()
         return loaded, noise

@@ -71,7 +71,7 @@ def show_models() -> None:
         {
             "model": model.name,
             "state": _state(model, model.name in bundled),
-            "remarks": " ".join(f"{each}." for each in (cards[model.name].remarks if model.name in cards else ())),
+            "remarks": " ".join(f"{each}." for each in (cards[model.name].notes if model.name in cards else ())),
             "parameters": model.n_parameters,
             "licence": model.licence,
             "training data": model.corpus,
@@ -115,7 +115,7 @@ def show_machine() -> None:
         ("device", _device_words() if backend else f"{settings().device}, chosen with the first run"),
         ("precision", settings().dtype),
         ("memory free", f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB"),
-        ("models in memory", ", ".join(backend.residents.names()) if backend else ""),
+        ("models in memory", ", ".join(worker().models_in_memory)),
         ("queue", f"{worker().n_active} under way or waiting" if worker().n_active else "empty"),
         ("stored results", f"{stats.n_results:,}, {stats.n_bytes / 1e6:,.0f} of at most {stats.limit / 1e6:,.0f} MB"),
     ]
