@@ -44,7 +44,7 @@ lock: ## resolve constraints.txt anew from the pins in requirements*.txt
 	python3 -m venv build/lock
 	build/lock/bin/python -m pip install --quiet uv==0.13.9
 	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
-		requirements.txt requirements-dev.txt --output-file build/lock/all.txt
+		requirements.txt requirements-dev.txt requirements-ray.txt --output-file build/lock/all.txt
 	{ echo '# The full lock, written by `make lock`. CUDA packages are left to torch: each of its builds pins its own.'; \
 		grep -Ev "^(nvidia|cuda|triton)|== '(win32|emscripten)'" build/lock/all.txt; } > constraints.txt
 
