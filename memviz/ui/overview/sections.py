@@ -69,8 +69,8 @@ def show_models() -> None:
         {
             "model": model.name,
             "state": _state(model, model.name in bundled),
-            "remarks": " ".join(f"{each}." for each in (cards[model.name].notes if model.name in cards else ())),
-            "parameters": model.n_parameters,
+            "remarks": "; ".join(cards[model.name].notes if model.name in cards else ()),
+            "parameters": cards[model.name].n_parameters if model.name in cards else model.n_parameters,
             "licence": model.licence,
             "training data": model.corpus,
         }
