@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,11 @@ _NO_WEIGHTS = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|token_type_i
 _CLASSIFIERS = re.compile(r"(^|\.)(score|classifier|classification_head|qa_outputs|v_head|reward_head|value_head)\.")
 
 
-def assemble(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The model of a vetted folder. Raises InputError where weights and configuration do not fit each other."""
+def assemble(folder: Path, dtype: torch.dtype, places: Mapping[int, int] | None = None) -> PreTrainedModel:
+    """The model of a vetted folder. Raises InputError where weights and configuration do not fit each other.
+
+    places: GPU -> bytes that it may take there, where it is to be split.
+    """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     outline = _outline(folder, config)
     _check_size(folder, outline)
@@ -39,6 +42,8 @@ def assemble(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
         "ignore_mismatched_sizes": True,  # they are told below, in one sentence
         "key_mapping": renaming(names, outline.state_dict()),
     }
+    if places:
+        options |= {"device_map": "sequential", "max_memory": dict(places)}
     with _without_adapter(folder) as place:
         try:
             model, info = AutoModelForCausalLM.from_pretrained(place, attn_implementation="sdpa", **options)

@@ -17,6 +17,7 @@ from memviz.catalog import Gguf, Model, Package, site_files
 from memviz.disk import new_folder
 from memviz.engine.fetching import Say
 from memviz.engine.loading import first_line
+from memviz.engine.turns import GATE
 from memviz.errors import InputError, error_number
 from memviz.settings import Settings
 from memviz.weights import count_parameters, read_json
@@ -80,7 +81,7 @@ def converted(model: Model, source: Gguf, settings: Settings, say: Say) -> Path:
 
 def _convert(file: Path, new: Path) -> None:
     """Lay a GGUF file's model into a folder, in float32 and Hugging Face layout."""
-    with _read_once():
+    with GATE.alone(), _read_once():
         loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     vars(loaded.config).pop("quantization_config", None)  # the weights are plain float32 from here on

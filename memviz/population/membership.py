@@ -49,7 +49,7 @@ def membership_points(
         raise InputError(f"the sweep has no column {column!r} that tells members: it has {', '.join(known)}")
     found = asked_at(sequences, ("log_p",), m, k, mode)
     found = found[found[column].notna()]
-    said = found[column].map(_text)
+    said = found[column].map(text_of)
     is_member = said.isin(members) if members else pd.to_numeric(found[column], errors="coerce") > 0
     other = said.eq("0") if column == EXPOSURES else ~is_member
     kept = (is_member | other).to_numpy(bool)
@@ -145,8 +145,10 @@ def roc(points: pd.DataFrame, model: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else str(value)
+def text_of(value: object) -> str:
+    """A value of a column as members are named by it: whole numbers without a point, whatever type holds them."""
+    whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)  # type: ignore[call-overload]
 
 
 def _order(value: str) -> tuple[float, str]:

@@ -71,6 +71,8 @@ def test_own_labels_are_classes() -> None:
     said[:10] = None
     points = membership_points(table(label_split=said, bucket=None), m=16, column="label_split", members=("seen",))
     assert points["member"].sum() == sum(each == "seen" for each in said) and len(points) == 290
+    numbers = membership_points(table(label_n=1_234_567.0 + (np.arange(300) % 2)), 16, 32, "label_n", ("1234567",))
+    assert numbers["member"].tolist() == [True, False] * 150
     with pytest.raises(InputError, match="no row is of the class members by label_split"):
         membership_points(table(label_split=said), m=16, column="label_split", members=("none",))
     with pytest.raises(InputError, match="it has bucket, label_split"):

@@ -54,7 +54,7 @@ def show_state() -> None:
     """Device, models in memory and the queue, at the foot of the sidebar."""
     with st.sidebar:
         backend = worker().backend
-        resident = ", ".join(backend.residents.names()) if backend else ""
+        resident = ", ".join(worker().models_in_memory)
         n_active = worker().n_active
         lines = [
             f"{settings().dtype} · {backend.device.type if backend else settings().device}",

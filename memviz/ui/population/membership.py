@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from memviz.measures.glossary import explain
-from memviz.population.membership import EXPOSURES, SCORES, judged, membership_points
+from memviz.population.membership import EXPOSURES, SCORES, judged, membership_points, text_of
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.view import SweepView
 
@@ -32,7 +32,7 @@ def choose_classes(view: SweepView) -> tuple[str, tuple[str, ...]]:
         key="classes_by", help=explain("member_classes"), **BOUND,
     )  # fmt: skip
     values = view.rows[column].dropna().unique()
-    shown = sorted({f"{value:g}" if isinstance(value, (int, float)) else str(value) for value in values.tolist()})
+    shown = sorted({text_of(value) for value in values.tolist()})
     if column == EXPOSURES:
         shown = sorted((each for each in shown if each != "0"), key=float)
     forget_unknown("members", shown[:_MOST_VALUES])
