@@ -26,8 +26,9 @@ from memviz.settings import settings
 from memviz.sweeps import RowSet, Sweep, read_sweep, run_sweep
 from memviz.sweeps.running import BATCH
 from memviz.sweeps.task import SweepRequest
-from memviz.tasks.base import Context, Report, Say, answer, ready
+from memviz.tasks.base import Context, answer, ready
 from memviz.tasks.causes import cause_of, seen_counts
+from memviz.tasks.context import Report, Say
 from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
 
 __all__ = ["RowSet", "Sweep", "Traced", "causes", "models", "precision", "read_sweep", "sweep", "trace"]

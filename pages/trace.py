@@ -24,6 +24,7 @@ from memviz.ui.trace import predictions
 from memviz.ui.trace.aligned import show_aligned
 from memviz.ui.trace.border import draw_border
 from memviz.ui.trace.forecast import show_forecast
+from memviz.ui.trace.forks import show_forks
 from memviz.ui.trace.form import LINK, NEUTRAL, PAGE, choose_decoding, fill, offered_models, ready_models, task_of
 from memviz.ui.trace.other_runs import other_runs
 from memviz.ui.trace.passages import show_passages
@@ -48,7 +49,7 @@ card = ui.card_of(model)
 if model not in ready and model in ready_models():  # it became so while this page was drawn
     st.rerun()
 if card.notes:
-    st.caption(f":material/info: {ui.escaped(model)}: " + " ".join(f"{ui.escaped(each)}." for each in card.notes))
+    st.caption(f":material/info: {ui.escaped(model)}: {ui.escaped('; '.join(card.notes))}.")
 tokenizer = ui.tokenizer(card)
 prompt = form.prompt(tokenizer)
 
@@ -100,6 +101,7 @@ def results() -> None:
     if task.continuation_ids is not None:
         offer_others(task.model)
     show_aligned(run, tokenizer, values["memorization_score"])
+    show_forks(run, task, card, tokenizer)
     show_training(lookup, task.model, tokenizer)
     measures = ui.open_expander("All measures", "trace_open_measures")
     if measures:

@@ -16,7 +16,7 @@ from memviz.store.keys import request_hash
 METHODS = {
     1: "a null of hits pooled over positions, rows drawn from all alike",
     2: "a null that knows positions, rows drawn within strata, `context-steep` with the study's sign",
-    3: "every training seed in claims that compare sizes",
+    3: "every training seed that was swept, in claims that compare sizes",
 }
 """What each does otherwise than the one before; a new one where outcomes may change though weights and rows do not."""
 METHOD = max(METHODS)

@@ -57,7 +57,8 @@ def _head(material: Material, verdicts: Sequence[Verdict]) -> str:
     return f"""# {named} of the study, on models whose training data are known
 
 Written by `memviz findings`: make it anew with that command, do not edit it. The claims, their statistics and the rule
-that decides them were written down in [claims.toml](claims.toml) before the final run;
+that decides them were written down in [claims.toml](claims.toml) before the final run, those of its second list when
+the outcomes of the first were known and before any number of their own;
 [population.md](population.md) and, for hidden states, [maps.md](maps.md) say how each number is computed. The study is
 Chen, Han and Miyao 2024 (arXiv 2405.11577).
 

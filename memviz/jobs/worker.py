@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -181,7 +181,7 @@ class Worker:
     def _default_backend(self, device: str) -> Any:
         from memviz.engine.backend import Backend
 
-        return Backend(replace(self._settings, device=device), n_spare_cores=1)
+        return Backend(self._settings.model_copy(update={"device": device}), n_spare_cores=1)
 
     def _start_lanes(self) -> None:
         for i, lane in enumerate(self._lanes):

@@ -317,6 +317,11 @@ def three_devices(worker: Worker, engine: Engine, monkeypatch: pytest.MonkeyPatc
     return worker
 
 
+def test_the_real_engine_is_that_of_its_lane(worker: Worker) -> None:
+    backend = worker._default_backend("cpu")
+    assert (backend.settings.device, backend.device.type, backend.others) == ("cpu", "cpu", [])
+
+
 def test_every_device_runs_one_job(three_devices: Worker, engine: Engine) -> None:
     queued = [three_devices.ask(task(n, model=f"model {n}"), "anna") for n in range(1, 5)]
     until(lambda: len(engine.ran) == 1 + 3)
