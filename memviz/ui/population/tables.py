@@ -70,8 +70,10 @@ def with_held_out(view: SweepView) -> SweepView:
 
 @st.cache_data(max_entries=50, show_spinner="Counting")
 def _likeness(_view: SweepView, asked: tuple[Any, ...]) -> pd.DataFrame:
-    rows = _view.passing.apply(_view.sequences[_view.sequences["model"].isin(_view.models)])
-    return likeness(likeness_points(rows, _view.m, _view.task.context_at), _view.weights)
+    sequences = _view.sequences[_view.sequences["model"].isin(_view.models)]
+    m, k = _view.m, _view.task.context_at
+    weights = _view.weights(likeness_points(sequences, m, k)["row"]) if _view.weighted else None
+    return likeness(likeness_points(_view.passing.apply(sequences), m, k), weights)
 
 
 def likeness_of(view: SweepView) -> pd.DataFrame:
