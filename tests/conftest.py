@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from support.chromium import NoChromium, chromium, guarded_page
-from support.pages import EMBEDDED, GRACE, MINUTES, press_run, strip
-from support.serving import ROOT, TEST_CACHE, Server, start_server
-
-from memviz.catalog import card_folder, find_model
-from memviz.settings import load_settings
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from support.chromium import NoChromium, chromium, guarded_page, open_window
+from support.pages import ENDLESS, GRACE, MINUTES, SECONDS, press_run, strip
+from support.serving import ROOT, Server, start_server
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
+expect.set_options(timeout=30 * SECONDS)  # what is waited for comes late where other tests take the processor
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers share few cores; torch's threads spin
 
 
@@ -37,6 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app itself, with an empty cache of its own; it gives a session that is gone a short time to come back."""
     folder = tmp_path_factory.mktemp("server")
     env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_OFFLINE": "true", "MEMVIZ_GRACE": str(GRACE)}
+    env["MEMVIZ_MODEL_ROOTS"] = str(folder / "models")
     with start_server(ROOT / "app.py", env=env, log=folder / "server.log") as running:
         yield running
 
@@ -50,7 +48,22 @@ def browser() -> Iterator[Browser]:
         pytest.fail(str(error), pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    window = open_window(browser)
+    yield window
+    window.close()
+
+
 page = pytest.fixture(guarded_page)
+
+
+@pytest.fixture
+def another(window: BrowserContext) -> Iterator[Page]:
+    """A second visitor's page."""
+    page = window.new_page()
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="session")
@@ -76,26 +89,33 @@ def first_visit(server: Server, browser: Browser) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def embedded(first_visit: dict[str, object], server: Server) -> str:
-    """The embedded model, ready on the server; its name. It is converted once for all processes that test."""
-    from memviz.engine.preparing import prepare  # brings torch
+def endless(first_visit: dict[str, object], server: Server) -> str:
+    """A tiny model, ready on the server, that goes on for long; nobody knows its training data. Its name."""
+    from support.model_folders import ready_model  # brings torch
 
-    here, there = (
-        load_settings(cache=cache, offline=True) for cache in (TEST_CACHE, server.environment["MEMVIZ_CACHE"])
-    )
-    model = find_model(EMBEDDED, here)
-    prepare(model, here)
-    shutil.copytree(card_folder(model, here), card_folder(model, there), dirs_exist_ok=True)
-    return EMBEDDED
+    environment = server.environment
+    ready_model(ENDLESS, Path(environment["MEMVIZ_MODEL_ROOTS"]), Path(environment["MEMVIZ_CACHE"]), limit=200_000)
+    return ENDLESS
 
 
-@pytest.fixture
-def traced(first_visit: dict[str, object], server: Server, page: Page) -> Page:
-    """The first visitor's row on the page, computed by the first test that asks for it."""
+@pytest.fixture(scope="session")
+def trace_link(first_visit: dict[str, object], server: Server, window: BrowserContext) -> str:
+    """The address of the first visitor's row, computed."""
+    page = window.new_page()
     page.goto(f"{server.url}/trace")
     press_run(page)
     expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
     expect(page).to_have_url(re.compile(r"run=[0-9a-f]{16}"))
+    link = page.url
+    page.close()
+    return link
+
+
+@pytest.fixture
+def traced(trace_link: str, page: Page) -> Page:
+    """The first visitor's row on the page."""
+    page.goto(trace_link)
+    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
     return page
 
 

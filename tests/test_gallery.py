@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
-from support.chromium import DRAWN
+from support.pages import FIRST_EXAMPLES, open_example
 from support.serving import ROOT, Server, free_port
 
 from memviz.catalog import CARD, SUITE_MODELS, find_model, read_card, ship_card
@@ -125,16 +125,12 @@ def test_the_store_is_small_and_read_only_parts_stay_as_they_are(settings: Setti
     assert {path: path.stat().st_mtime_ns for path in files} == files
 
 
-@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+FURTHER = [example for example in examples() if example.link not in FIRST_EXAMPLES.values()]
+
+
+@pytest.mark.parametrize("example", FURTHER, ids=lambda example: example.name)
 def test_an_example_opens_without_any_work(example: Example, server: Server, page: Page) -> None:
-    before = len(re.findall(r"job \d+ queued", server.log.read_text()))
-    page.goto(f"{server.url}/{example.link}")
-    block = page.get_by_test_id("stMainBlockContainer")
-    expect(block.locator(DRAWN).first).to_be_visible(timeout=30 * SECONDS)
-    expect(page.get_by_text("not computed yet", exact=False)).to_have_count(0)
-    expect(page.get_by_text(re.compile("cannot be followed|which is not stored here"))).to_have_count(0)
-    queued = re.findall(r"job \d+ queued: (\w+)", server.log.read_text())[before:]
-    assert set(queued) <= {"prepare"}  # the default model is loaded in the background of any first visit
+    open_example(page, server, example.link)
 
 
 def test_a_card_leads_to_its_page(server: Server, page: Page) -> None:

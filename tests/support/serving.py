@@ -41,7 +41,7 @@ def start_server(
     port: int | None = None,
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
-    timeout: float = 60,
+    timeout: float = 240,
 ) -> Iterator[Server]:
     """Serve `script` until the block ends; ready when the body of /_stcore/health is `ok`, for any path answers 200.
 
