@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app itself, with an empty cache of its own; it gives a session that is gone a short time to come back."""
     folder = tmp_path_factory.mktemp("server")
     env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_OFFLINE": "true", "MEMVIZ_GRACE": str(GRACE)}
-    env["MEMVIZ_MODEL_ROOTS"] = str(folder / "models")
+    env |= {"MEMVIZ_MODEL_ROOTS": str(folder / "models"), "MEMVIZ_WARM_UP": "false"}
     with start_server(ROOT / "app.py", env=env, log=folder / "server.log") as running:
         yield running
 

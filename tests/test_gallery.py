@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from support.pages import FIRST_EXAMPLES, open_example
-from support.serving import ROOT, Server, free_port
+from support.serving import ROOT, Server, free_port, start_server
+from support.visitor import Visitor
 
 from memviz.catalog import CARD, SUITE_MODELS, find_model, read_card, ship_card
 from memviz.gallery import GALLERY, Example, examples, open_store
@@ -148,15 +149,18 @@ def test_what_draws_figures_is_fetched_while_the_gallery_is_read(server: Server,
     expect(page.get_by_test_id("stSelectbox")).to_be_hidden()
 
 
-def test_the_server_opens_the_gallery_itself_once(server: Server, page: Page) -> None:
-    page.goto(server.url)
+@pytest.mark.slow
+def test_the_server_opens_the_gallery_itself_once(tmp_path: Path) -> None:
     told = re.compile(r"opened the gallery's examples once in [\d.]+ s")
-    for _ in range(600):
-        if told.search(server.log.read_text()):
-            break
-        page.wait_for_timeout(100)
-    assert len(told.findall(server.log.read_text())) == 1
-    assert "Uncaught" not in server.log.read_text()
+    env = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "MEMVIZ_OFFLINE": "true"}
+    with (
+        start_server(ROOT / "app.py", env=env, log=tmp_path / "log") as server,
+        Visitor(server.url) as visitor,
+        Visitor(server.url, "gallery"),
+    ):
+        visitor.until(lambda: told.search(server.log.read_text()), 300)
+        assert len(told.findall(server.log.read_text())) == 1
+        assert "Uncaught" not in server.log.read_text()
 
 
 def test_a_server_that_cannot_be_reached_from_itself_says_so(

@@ -29,6 +29,10 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # The last list counts: what of playwright's own matters here, and the omnibox, a page of its own in each window.
+    "--disable-features=DestroyProfileOnBrowserClose,MediaRouter,PaintHolding,OptimizationHints,"
+    "NetworkTimeServiceQuerying,ThirdPartyStoragePartitioning,"
+    "WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup",
 ]
 
 
