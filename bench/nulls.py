@@ -1,6 +1,6 @@
 """How often the boundary's null declares a jump that is not there, and finds one that is: coverage and power.
 
-    python bench/nulls.py [--trials 500] [--rows 1500]
+    python bench/nulls.py [--trials 500] [--rows 1500] [--kinds decaying fall]
 
 Five generators of `tests/support/populations.py`; 95 % intervals of the shares in brackets (Wilson).
 """
@@ -29,9 +29,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--rows", type=int, default=1500)
+    parser.add_argument("--kinds", nargs="+", choices=(*WITHOUT, *WITH), default=(*WITHOUT, *WITH))
     options = parser.parse_args()
     print(f"{options.trials} populations of {options.rows} trained and {options.rows // 2} unlearnt rows each")
-    for kind in (*WITHOUT, *WITH):
+    for kind in options.kinds:
         tables = [
             boundary_differences([population(kind, options.rows, seed)], "frequency_1", 400, seed).set_index("group")
             for seed in range(options.trials)

@@ -19,6 +19,7 @@ import pandas as pd
 from memviz import export
 from memviz.catalog import known_models, read_card
 from memviz.gallery import open_store
+from memviz.population.precision import PrecisionTask, precision_table
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.sweeps import RowSet, Sweep, read_sweep, run_sweep
@@ -27,7 +28,7 @@ from memviz.sweeps.task import SweepRequest
 from memviz.tasks.base import Context, Report, Say, answer, ready
 from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
 
-__all__ = ["RowSet", "Sweep", "Traced", "models", "read_sweep", "sweep", "trace"]
+__all__ = ["RowSet", "Sweep", "Traced", "models", "precision", "read_sweep", "sweep", "trace"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,22 @@ def sweep(
     """
     task = SweepRequest(tuple(models), rows or RowSet(), **options)
     return run_sweep(task, _context().telling(report, say or _tell), Path(out).resolve(), batch)
+
+
+def precision(
+    models: Sequence[str],
+    rows: RowSet | None = None,
+    *,
+    report: Report = lambda done, total: None,
+    say: Say | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Rows whose M a half precision moves, one line a model and level of float32; options as `PrecisionTask` has them.
+
+    Columns are those of `memviz.population.precision.moved`. Raises InputError, Failure.
+    """
+    task = PrecisionTask(tuple(models), rows or RowSet(), **options)
+    return precision_table(task, answer(task, _context().telling(report, say or _tell)).result)
 
 
 def _tell(stage: str) -> None:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from memviz.gallery import examples
 from memviz.ui.overview import sections
+from memviz.ui.overview.jobs import show_jobs
 
 st.title("memviz")
 st.markdown(
@@ -25,3 +26,4 @@ with left:
 with right:
     st.subheader("This machine", anchor=False)
     sections.show_machine()
+    show_jobs()

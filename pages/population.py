@@ -8,7 +8,7 @@ from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, s
 from memviz.measures.glossary import explain
 from memviz.population import POPULATIONS
 from memviz.ui.common import frames
-from memviz.ui.population.tables import covered_words, fit_of, floor_of, table_of, with_held_out
+from memviz.ui.population.tables import fit_of, floor_of, table_of, with_held_out
 from memviz.ui.population.view import WEIGHTINGS, choose_view, words_of
 
 CURVES = {
@@ -52,7 +52,7 @@ if sizes is not None and len(sizes):
     cards[3].metric("Held-out floor, mean M", held, help=explain("held_out"), border=True)
 st.caption(
     f"{words_of(view)} · k = {k}, m = {m} unless an axis says otherwise · "
-    f"{WEIGHTINGS[view.population].lower()}: {POPULATIONS[view.population]}{covered_words(view)} · "
+    f"{WEIGHTINGS[view.population].lower()}: {POPULATIONS[view.population]} · "
     "whiskers: 95 %, over groups of near-duplicates; another training run would differ by more"
 )
 

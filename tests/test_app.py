@@ -68,13 +68,12 @@ def test_ready_says_so(server: Server) -> None:
     assert status == 200 and json.loads(body)["ready"] is True
 
 
-def test_not_ready_says_why(tmp_path: Path) -> None:
+def test_not_ready_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    env = {"MEMVIZ_CACHE": str(tmp_path / "file" / "cache")}
-    with start_server(ROOT / "app.py", env=env, log=tmp_path / "log") as broken:
-        status, _, body = get(f"{broken.url}/ready")
-    answer = json.loads(body)
-    assert status == 503 and answer["ready"] is False and "file/cache" in answer["reason"]
+    monkeypatch.setattr(app, "settings", lambda: load_settings(cache=tmp_path / "file" / "cache"))
+    answer = run_apart(app.ready(Request({"type": "http"})))
+    said = json.loads(answer.body)
+    assert answer.status_code == 503 and said["ready"] is False and "file/cache" in said["reason"]
 
 
 def test_pages_import_no_torch() -> None:
@@ -171,28 +170,17 @@ def test_which_names_are_allowed(
     assert asked == yes
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ('[auth]\nclient_id = "x"\n', "This server is for those who sign in."),
-        ("[auth\n", "secrets.toml cannot be read, so nobody can sign in"),
-        ('[other]\nx = "y"\n', None),
-    ],
-    ids=["asked for", "broken", "not asked for"],
-)
-def test_nobody_passes_without_signing_in_where_it_is_asked_for(
-    tmp_path: Path, content: str, sentence: str | None
-) -> None:
-    (tmp_path / "secrets.toml").write_text(content)
+def test_nobody_passes_without_signing_in_where_it_is_asked_for(tmp_path: Path) -> None:
+    """A file that cannot be read, or asks for nothing: tests/ui/common/test_sign_in.py."""
+    (tmp_path / "secrets.toml").write_text('[auth]\nclient_id = "x"\n')
     env = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "STREAMLIT_SECRETS_FILES": str(tmp_path / "secrets.toml")}
     env["MEMVIZ_WARM_UP"] = "false"
     with start_server(ROOT / "app.py", env=env, log=tmp_path / "log") as server:
         for page in ("", "trace", "population"):
             with Visitor(server.url, page) as visitor:
                 visitor.settle()
-                shown = [button.label for button in visitor.all("button")]
-                assert ("sign in" in visitor.text) == bool(sentence) and (sentence or "") in visitor.text
-                assert not visitor.all("exception") and not (sentence and set(shown) - {"Sign in"})
+                assert "This server is for those who sign in." in visitor.text and not visitor.all("exception")
+                assert [button.label for button in visitor.all("button")] == ["Sign in"]
 
 
 def test_links_are_not_drawn_early_for_strangers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -86,6 +87,7 @@ Imports = Mapping[str, Sequence[Import]]
 """module -> what it imports."""
 
 
+@cache
 def all_imports() -> Imports:
     found = sources()
     return {

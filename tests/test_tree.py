@@ -18,7 +18,7 @@ WHOLES = {
     "sizes": "memviz",
     "layers": "memviz",
     "logs": "memviz/dashboard.py",
-    "survival": "memviz/jobs.py",
+    "survival": "memviz/jobs",
 }
 """Test files at the top that are of no one module of memviz's top level, and what they test."""
 

@@ -12,6 +12,7 @@ from memviz import __version__
 from memviz.cli import corpus, data, kept, models, predictor, results
 from memviz.cli.findings import findings
 from memviz.cli.map import project
+from memviz.cli.precision import precision
 from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
 from memviz.errors import Failure, InputError, MemvizError, sentence
@@ -21,6 +22,7 @@ FAILURE, INTERRUPTED = Failure.exit_code, 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(trace)
 app.command()(sweep)
+app.command()(precision)
 app.command()(findings)
 app.command("map")(project)
 app.add_typer(models.app, name="models")

@@ -74,6 +74,7 @@ def check_out(out: Path) -> None:
 def known_tasks() -> None:
     """Import every kind of task, so that any stored request can be read."""
     import memviz.maps
+    import memviz.population.precision
     import memviz.predictor
     import memviz.sweeps.kept
     import memviz.tasks.ladder

@@ -95,7 +95,7 @@ def sweep(
     }
     task = SweepRequest(
         models=words_of(models),
-        rows=_row_set(data, filters, settings),
+        rows=row_set_of(data, filters, settings),
         contexts=numbers_of("--contexts", contexts),
         context_modes=words_of(context_mode),
         continuations=numbers_of("--continuations", continuations),
@@ -124,7 +124,7 @@ def sweep(
         )
 
 
-def _row_set(data: str, filters: dict[str, Any], settings: Settings) -> RowSet:
+def row_set_of(data: str, filters: dict[str, Any], settings: Settings) -> RowSet:
     """The rows meant by --data. Raises InputError."""
     if data == SUITE:
         return RowSet(SUITE, **filters)

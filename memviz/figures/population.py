@@ -17,13 +17,14 @@ from memviz.figures.palette import THEMED, Palette
 from memviz.measures.score import LEVELS
 
 QUANTITIES = {"mean": "mean score M", "full": "share with M = 1"}
+SHARES = {"full": QUANTITIES["full"], "moved": "share of rows whose M is another one"}
 _TEXT_SHARE = 0.07
 """A stacked share below this has no number written on it."""
 
 
 def _axis_of(quantity: str) -> dict[str, Any]:
-    if quantity == "full":
-        return {"title": QUANTITIES["full"], "tickformat": ".0%"}
+    if quantity in SHARES:
+        return {"title": SHARES[quantity], "tickformat": ".0%"}
     return {"title": QUANTITIES["mean"]}
 
 
@@ -96,7 +97,7 @@ def _points(
 ) -> go.Scatter:
     """Markers with intervals, joined by a line."""
     value, low, high = (table[f"{quantity}{end}"].to_numpy(float) for end in ("", "_low", "_high"))
-    form = ".1%" if quantity == "full" else ".3f"
+    form = ".1%" if quantity in SHARES else ".3f"
     return go.Scatter(
         x=list(x),
         y=value,

@@ -44,6 +44,10 @@ class Claim:
     sign: int
     """1 or -1."""
     min_n: int
+    unit: str = ""
+    """Of the statistic; empty: none."""
+    seeds: bool = False
+    """Whether every training seed of a size enters, where there are several."""
     null: str | None = None
     note: str = ""
     """What one must know to read the outcome, written afterwards."""

@@ -18,7 +18,7 @@ from memviz.population.filters import is_true
 from memviz.population.fits import SizeFit, size_fits
 from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.population.transitions import transitions
-from memviz.population.weighting import POPULATIONS, Population, covered, row_weights
+from memviz.population.weighting import POPULATIONS, Population, row_weights
 from memviz.sweeps.task import ANCHORED, SLIDING
 
 JUMPS = {
@@ -125,19 +125,22 @@ def _weighted(found: Material, strata: pd.DataFrame | None) -> str:
     points = size_points(found.sequences, M, K)
     held_out = points[is_true(points["bucket"].eq(0))]
     text: list[list[str]] = []
-    cases: list[tuple[str, pd.DataFrame, pd.Series | None, float]] = [("held-out rows, the floor", held_out, None, 1.0)]
+    cases: list[tuple[str, pd.DataFrame, pd.Series | None]] = [("held-out rows, the floor", held_out, None)]
     of_training: tuple[Population, ...] = ("rows", "exposures")
+    refused = []
     for population in of_training:
-        by_row = row_weights(rows, strata, population)
-        cases.append((POPULATIONS[population], points, by_row, covered(rows, strata, population)))
-    for name, chosen, weights, share in cases:
+        try:
+            cases.append((POPULATIONS[population], points, row_weights(rows, strata, population)))
+        except InputError as error:
+            refused.append(f"\nNot answered: {error}.\n")
+    for name, chosen, weights in cases:
         if chosen.empty:
             continue
         lines = summary(chosen, ["model"], weights, found.n_resamples, SEED).set_index("model")
         spans = [span(*_of(lines.loc[model], of)) for of in ("mean", "full") for model in found.models]
-        text.append([name, f"{lines['n'].max():,}", f"{100 * share:.0f} %", *spans])
+        text.append([name, f"{lines['n'].max():,}", *spans])
     heads = [f"{name}, {model}" for name in ("mean M", "M = 1") for model in found.models]
-    return table(("Population", "n", "covered", *heads), text)
+    return table(("Population", "n", *heads), text) + "".join(refused)
 
 
 def _transitions(found: Material) -> str:

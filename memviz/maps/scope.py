@@ -72,6 +72,7 @@ def check_weights(card: Card, sweep: Sweep) -> None:
 class ScopedTask(Task[R]):
     """A question about the states of a scope's rows. Its key needs the sweep, and no model."""
 
+    long = True
     on_device = False
     keyed_by_cards = False
     libraries = ("scipy", "umap-learn", "numba")

@@ -30,8 +30,9 @@ from memviz.population.filters import Choices, Filters, choices
 from memviz.population.fits import SizeFit, size_fits
 from memviz.population.intervals import Estimate, wilson
 from memviz.population.ngrams import CountTask, Frequencies, FrequencyTask
+from memviz.population.precision import PrecisionTask, precision_table
 from memviz.population.transitions import Transition, memorized_only_by, rows_of_cell, transition, transitions
-from memviz.population.weighting import POPULATIONS, Population, covered, row_weights, strata_of
+from memviz.population.weighting import POPULATIONS, Population, row_weights, strata_of
 
 __all__ = [
     "GROUPS",
@@ -44,6 +45,7 @@ __all__ = [
     "Frequencies",
     "FrequencyTask",
     "Population",
+    "PrecisionTask",
     "SizeFit",
     "Transition",
     "align",
@@ -52,12 +54,12 @@ __all__ = [
     "choices",
     "context_points",
     "continuation_points",
-    "covered",
     "difference",
     "labels_of",
     "members",
     "memorized_only_by",
     "parameters_of",
+    "precision_table",
     "row_weights",
     "rows_of_cell",
     "size_fits",

@@ -74,6 +74,17 @@ def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
 
 
+def share_of(member: np.ndarray, units: np.ndarray) -> Estimate:
+    """The share of (n,) rows that are members, with its 95 % Wilson interval by design over (n,) units.
+
+    n is Kish's number of independent rows, over the design effect.
+    """
+    sizes, share = np.unique(units, return_counts=True)[1], float(np.mean(member))
+    n_independent = sizes.sum() ** 2 / (sizes**2).sum() / design_effect(member, units)
+    low, high = wilson(np.array(share), n_independent)
+    return Estimate(share, float(low), float(high), len(member), len(sizes))
+
+
 def resampled_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = 0) -> np.ndarray:
     """(n_resamples, s) sums of the columns of (n, s) values over units drawn with replacement, in batches.
 

@@ -134,6 +134,7 @@ class CountTask(Errand):
 
     kind = "count"
     kept = False
+    long = True
     sweep: str
     """Its folder."""
     model: str

@@ -11,7 +11,7 @@ import pandas as pd
 
 from memviz.errors import InputError
 from memviz.measures.score import LEVELS
-from memviz.population.intervals import N_RESAMPLES, Estimate, design_effect, estimate, wilson
+from memviz.population.intervals import N_RESAMPLES, Estimate, estimate, share_of
 
 N_LEVELS = len(LEVELS)
 
@@ -64,14 +64,11 @@ def transition(
     units, cell = both["group"].to_numpy(), N_LEVELS * both["smaller"].to_numpy() + both["larger"].to_numpy()
     ones = np.eye(N_LEVELS**2)[cell]
     n, n_units = len(both), len(np.unique(units))
-    share = float(kept_of(ones.sum(axis=0)))
-    kept = both["smaller"].to_numpy() == both["larger"].to_numpy()
-    low, high = wilson(np.array(share), _effective(units) / design_effect(kept, units))
     return Transition(
         smaller,
         larger,
         ones.sum(axis=0).astype(np.int64).reshape(N_LEVELS, N_LEVELS),
-        Estimate(share, float(low), float(high), n, n_units),
+        share_of(both["smaller"].to_numpy() == both["larger"].to_numpy(), units),
         estimate(ones, units, kappa_of, n, n_units, n_resamples, seed),
     )
 
@@ -113,9 +110,3 @@ def _levels(points: pd.DataFrame, smaller: str, larger: str) -> pd.DataFrame:
     if both.empty:
         raise InputError(f"{smaller} and {larger} have no rows in common")
     return both
-
-
-def _effective(units: np.ndarray) -> np.ndarray:
-    """() Kish's number of independent rows: n where every unit has one."""
-    sizes = np.unique(units, return_counts=True)[1]
-    return np.array(sizes.sum() ** 2 / (sizes**2).sum())

@@ -26,13 +26,23 @@ def strata_of(data: TrainingData) -> pd.DataFrame:
     return about.groupby(_STRATUM).size().rename("n_rows").reset_index()
 
 
-def covered(rows: pd.DataFrame, strata: pd.DataFrame, population: Population) -> float:
-    """Share of a population, 0 to 1, whose strata have at least one row in the sweep; the rest is not spoken for."""
-    if population == "swept":
-        return 1.0
+def _check_covered(rows: pd.DataFrame, strata: pd.DataFrame, population: Population) -> None:
+    """Raise InputError where a part of a population lies in strata that the sweep has no row of.
+
+    The rest may not be rescaled to stand for it: of the suite's distinct rows 82 % are background.
+    """
     asked = strata.merge(rows[_STRATUM].drop_duplicates().assign(asked=True), on=_STRATUM, how="left")
     mass = asked["n_rows"] * _per_row(asked["bucket"], population)
-    return float(mass[asked["asked"].notna()].sum() / max(mass.sum(), 1))
+    absent = asked[asked["asked"].isna() & (mass > 0)]
+    if absent.empty:
+        return
+    share = float(mass[absent.index].sum() / mass.sum())
+    first = absent.loc[mass[absent.index].idxmax()]
+    part = "the background" if first["background"] else f"those planted {first['bucket']} times"
+    raise InputError(
+        f"{POPULATIONS[population]} cannot be answered from these rows: {share:.0%} of them are of strata that were "
+        f"not swept, most of all {part} of {first['domain']}; sweep a sample of each stratum too"
+    )
 
 
 def _per_row(bucket: pd.Series, population: Population) -> np.ndarray:
@@ -44,7 +54,7 @@ def row_weights(rows: pd.DataFrame, strata: pd.DataFrame, population: Population
     """Weight of each row of a sweep's table of rows, indexed by row number; 0 for held-out rows, mean 1 over the rest.
 
     Rows of one domain, bucket and part stand for all of that stratum in the corpus. Take all rows of the sweep, then
-    filter. All ones for "swept". Raises InputError where a row's stratum is unknown.
+    filter. All ones for "swept". Raises InputError where a row's stratum is unknown, or a stratum has no row.
     """
     index = pd.Index(rows["row"], name="row")
     if population == "swept":
@@ -56,6 +66,7 @@ def row_weights(rows: pd.DataFrame, strata: pd.DataFrame, population: Population
         raise InputError(
             f"row {stranger} is of no stratum of the bundled corpus: only its rows can be weighted to its populations"
         )
+    _check_covered(rows, strata, population)
     n_asked = asked.groupby(_STRATUM)["domain"].transform("size")
     weight = _per_row(asked["bucket"], population) * counted.to_numpy() / n_asked.to_numpy()
     if weight.any():

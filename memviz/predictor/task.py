@@ -54,6 +54,7 @@ class FitTask(Task[Known]):
     """
 
     kind = "predictor"
+    long = True
     kept = True
     on_device = False
 

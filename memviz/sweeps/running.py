@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,7 @@ class _Run:
         if self.task.positions:
             schemas["positions"] = schema_of(POSITION_COLUMNS, {})
         files = {name: places.enter_context(table_file(self.folder, name, schemas[name])) for name in schemas}
-        makers = {"sequences": sequences, "positions": positions}
+        makers = {"sequences": partial(sequences, to_bytes=self.tokenizer.to_bytes), "positions": positions}
         for card in self.cards:
             for condition in what.conditions:
                 n_done = 0

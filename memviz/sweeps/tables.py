@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from memviz.records import Survey
+from memviz.sweeps.beside import Column, ToBytes, beside_columns, beside_scores
 from memviz.sweeps.labels import LABEL_TYPES
 from memviz.sweeps.plan import Condition
 from memviz.sweeps.task import SweepRequest
-
-Column = tuple[pa.DataType, str]
 
 _ABOUT_ROW: dict[str, Column] = {
     "row_id": (pa.string(), "what the file calls the row; null without"),
@@ -88,7 +87,8 @@ def sequence_columns(task: SweepRequest) -> dict[str, Column]:
         f"log_p_{m}": (pa.float64(), f"nats, log-probability of the first {m} true tokens together, teacher-forced")
         for m in lengths
     }
-    return {**_KEY, **_ABOUT_ROW, **_NUMBERS, **matches, **sums}
+    beside = {f"{name}_{m}": column for m in lengths for name, column in beside_columns(m).items()}
+    return {**_KEY, **_ABOUT_ROW, **_NUMBERS, **matches, **sums, **beside}
 
 
 def schema_of(columns: dict[str, Column], labels: dict[str, str]) -> pa.Schema:
@@ -126,6 +126,7 @@ def sequences(
     truth: np.ndarray,
     schema: pa.Schema,
     n_leading: int,
+    to_bytes: ToBytes,
 ) -> pa.Table:
     """The table of one row a sequence: n rows of `block` under one condition, (n, m) truth."""
     n, m = survey.generated_ids.shape
@@ -156,13 +157,15 @@ def sequences(
         "matches": _lists(match),
         "generated_ids": _lists(survey.generated_ids),
     }
+    lengths = [int(name.removeprefix("n_matches_")) for name in schema.names if name.startswith("n_matches_")]
+    decoded = [length for length in lengths if length <= m]
+    for length in decoded:
+        values[f"n_matches_{length}"] = n_matches[:, length - 1]
+        values[f"log_p_{length}"] = log_p[:, length - 1]
+    values |= beside_scores(survey, truth, decoded, to_bytes)
     for name in schema.names:
-        for prefix, sums in (("n_matches_", n_matches), ("log_p_", log_p)):
-            if name.startswith(prefix):
-                length = int(name.removeprefix(prefix))
-                values[name] = sums[:, length - 1] if length <= m else pa.nulls(n)
-        if name not in values:
-            values[name] = block[name]
+        if name not in values:  # of the row, or of a larger m than was decoded
+            values[name] = block[name] if name in block.schema.names else pa.nulls(n)
     return _table(values, schema)
 
 

@@ -130,6 +130,8 @@ class Task(Generic[R]):
     """What the arrays in the store are."""
     kept: ClassVar[bool] = False
     """Whether its job goes on when nobody waits for it."""
+    long: ClassVar[bool] = False
+    """Its job lets others run at its reports, for it may take minutes."""
     on_device: ClassVar[bool] = True
     """Holds the device while it computes; else a lock of its kind, and the device where `compute` takes it."""
     keyed_by_cards: ClassVar[bool] = True

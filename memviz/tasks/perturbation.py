@@ -26,6 +26,7 @@ class PerturbationTask(Task[Perturbed]):
     """
 
     kind = "perturbation"
+    long = True
     record = Perturbed
 
     model: str

@@ -77,6 +77,7 @@ class IndexTask(Errand):
     """The n-gram index of the suite's corpus in the cache; shards that are there are reused. The answer is its name."""
 
     kind = "index"
+    long = True
     name: str
 
     @property

@@ -11,6 +11,7 @@ from support.sweeps import lab_in, lab_settings
 
 from memviz.engine.backend import Backend
 from memviz.maps import COLUMNS
+from memviz.sweeps import RowSet, SweepTask
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +26,11 @@ def memviz(home, tmp_path, capsys, monkeypatch) -> CommandLine:
     return CommandLine(home, tmp_path, capsys, monkeypatch)
 
 
-@pytest.fixture
-def sweep(memviz: CommandLine, home, tmp_path) -> str:
-    lab = lab_in(tmp_path, Backend(lab_settings(home)))
-    source = lab.jsonl(lab.rows(40, (24,)))
-    ended = memviz.run(
-        *("sweep", "--models", "tiny", "--data", source, "--out", "swept", "--contexts", "none"),
-        *("--continuations", "8", "--context-at", 8),
-    )
-    assert ended.code == 0, ended
-    return "swept"
+@pytest.fixture(scope="module")
+def sweep(home) -> str:
+    lab = lab_in(home, Backend(lab_settings(home)))
+    task = SweepTask(("tiny",), RowSet(lab.jsonl(lab.rows(40, (24,)))), contexts=(), continuations=(8,), context_at=8)
+    return str(lab.sweep(task, "swept").folder)
 
 
 SMALL = ("--model", "tiny", "--k", 8, "--m", 8)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tokenizers import Tokenizer
 
 from memviz.demo.index import suite_shards
 from memviz.demo.recipe import ROW, SEQUENCE, SMOKE, SUITE, WINDOW
@@ -117,7 +118,14 @@ def test_files_give_back_the_same_data(small: TrainingData, tmp_path: Path) -> N
     assert columns.equals(small.exposures())
 
 
-def test_what_ships_is_what_the_recipe_makes(shipped: TrainingData) -> None:
+@pytest.mark.parametrize("trained", [False, pytest.param(True, marks=pytest.mark.wide)], ids=["kept", "trained"])
+def test_what_ships_is_what_the_recipe_makes(
+    shipped: TrainingData, trained: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the tokenizer that ships, and with one trained again."""
+    if not trained:
+        kept = Tokenizer.from_file(str(SUITE_FOLDER / "corpus" / "tokenizer.json"))
+        monkeypatch.setattr("memviz.demo.stream.train_tokenizer", lambda texts, n_vocabulary: kept)
     made, tokenizer = make(SUITE)
     assert (made.ids == shipped.ids).all()
     assert (made.bucket == shipped.bucket).all()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from support.serving import ROOT
 from transformers import AutoModelForCausalLM
 
 from memviz.catalog import Folder, local_models
-from memviz.demo import evaluation
+from memviz.demo import evaluation, making, recipe
 from memviz.demo.recipe import SMOKE, SUITE
+from memviz.demo.stream import make
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.demo.training import build, checkpoint_steps, loss_of, rate_at, train
 from memviz.engine.preparing import prepare
@@ -77,23 +76,23 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, mon
     assert losses[0] == losses[1] and len(losses[0]) == 10
 
 
-ON_FEW_TEXTS = """
-import runpy
-from pathlib import Path
-from memviz.demo import making
-make, texts = making.make, Path({texts!r})
-making.make = lambda recipe: make(recipe, texts)
-runpy.run_module("memviz.demo", run_name="__main__")
-"""
-"""`python -m memviz.demo`, but for the texts."""
-
-
 @pytest.mark.slow
-def test_the_smoke_recipe_makes_a_whole_suite(texts: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", ON_FEW_TEXTS.format(texts=str(texts)), "--smoke"]
-    command += ["--out", tmp_path / "suite", "--work", tmp_path / "work"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+def test_the_smoke_recipe_makes_a_whole_suite(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python -m memviz.demo` in this process, on few rows of few texts; trained in one more."""
+    few = replace(SMOKE, buckets={0: 8, 1: 8, 4: 8, 16: 4}, max_rows=100)
+    monkeypatch.setattr(recipe, "SMOKE", few)
+    monkeypatch.setattr(making, "make", lambda made: make(made, texts))
+    words = ["--smoke", "--jobs", "1", "--out", str(tmp_path / "suite"), "--work", str(tmp_path / "work")]
+
+    def run(*more: str) -> object:
+        monkeypatch.setattr("sys.argv", ["memviz.demo", *words, *more])
+        with pytest.raises(SystemExit) as left:
+            runpy.run_module("memviz.demo", run_name="__main__")
+        return left.value.code
+
+    assert run() == 0
     names = {path.name for path in (tmp_path / "suite" / "models").iterdir()}
     assert {"suite-tiny", "suite-tiny@seed1", "suite-small"} <= names and len(names) == 4
     scores = pd.read_parquet(tmp_path / "suite" / "scores.parquet")
@@ -103,9 +102,10 @@ def test_the_smoke_recipe_makes_a_whole_suite(texts: Path, tmp_path: Path) -> No
     assert f"{len(exposures):,} exposures" in (tmp_path / "suite" / "DATA_CARD.md").read_text("utf-8")
     model_card = (tmp_path / "suite" / "MODEL_CARD.md").read_text("utf-8")
     assert all(name in model_card for name in names)
-    again = subprocess.run([*command, "--seed", "5"], cwd=ROOT, capture_output=True, text=True, timeout=600)
-    said = " ".join(again.stderr.replace("│", " ").split())
-    assert again.returncode == 2 and "holds another recipe's training" in said
+    capsys.readouterr()
+    assert run("--seed", "5") == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "holds another recipe's training" in said
 
 
 def test_shipped_models_are_those_of_the_recipe(tmp_path: Path) -> None:
@@ -147,12 +147,12 @@ def test_shipped_scores_are_what_plain_generation_gives(tmp_path: Path) -> None:
         of_model = scores[(scores["model"] == name) & (scores["condition"] == "sliding")]
         some = of_model.sample(12, random_state=0)
         ids = torch.from_numpy(data.ids[some["row"].to_numpy()].astype(np.int64))
-        for row, line in zip(ids, some.itertuples(), strict=True):
-            made = model.generate(
-                row[None, :32], do_sample=False, max_new_tokens=96, min_new_tokens=96, pad_token_id=0, eos_token_id=None
-            )[0, 32:]
-            same = (made == row[32:]).numpy()
-            assert [same[:m].sum() for m in (16, 32, 48, 64, 96)] == [
+        made = model.generate(
+            ids[:, :32], do_sample=False, max_new_tokens=96, min_new_tokens=96, pad_token_id=0, eos_token_id=None
+        )
+        same = (made == ids)[:, 32:].numpy()
+        for hits, line in zip(same, some.itertuples(), strict=True):
+            assert [hits[:m].sum() for m in (16, 32, 48, 64, 96)] == [
                 getattr(line, f"n_matches_{m}") for m in (16, 32, 48, 64, 96)
             ]
 

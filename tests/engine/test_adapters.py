@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
+import tempfile
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +38,10 @@ def model_of(folder: Path) -> Any:
 
 
 def write_adapter(settings: Settings, name: str = "tuned", **options: Any) -> Path:
-    """An adapter as PEFT saves it, every weight of it random."""
+    """An adapter as PEFT saves it, every weight of it random; the plain one is made once and copied."""
     root = settings.model_roots[0]
+    if not options:
+        return shutil.copytree(plain_adapter(), root / name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = LoraConfig(**{"r": 4, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"} | options)
@@ -48,6 +53,14 @@ def write_adapter(settings: Settings, name: str = "tuned", **options: Any) -> Pa
         wrapped.save_pretrained(root / name)
     change(root / name / "adapter_config.json", base_model_name_or_path="base")
     return root / name
+
+
+@cache
+def plain_adapter() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="memviz-adapter-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    write_model(folder / "base")
+    return write_adapter(Settings(cache=folder / "cache", model_roots=(folder,)), r=4)
 
 
 def by_peft(settings: Settings, folder: Path) -> torch.Tensor:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from support.tiny_models import FAMILIES, VOCAB, one_pass, step_by_step, tiny
+from support.tiny_models import FAMILIES, VOCAB, noise_of, one_pass, step_by_step, tiny
 
 from memviz.engine.loading import Loaded
-from memviz.engine.noise import measure_logit_noise
 from memviz.engine.tracing import survey, trace
 from memviz.records import Decoding, Prompts
 
@@ -38,7 +37,7 @@ def prompts_of(loaded: Loaded, n: int = ROWS, seed: int = 0) -> Prompts:
 
 
 def test_first_differences_from_steps_alone_are_fragile(loaded: Loaded) -> None:
-    prompts, noise = prompts_of(loaded), measure_logit_noise(loaded)
+    prompts, noise = prompts_of(loaded), noise_of(loaded)
     found = survey(loaded, prompts, noise)
     expected = step_by_step(loaded, torch.from_numpy(prompts.context_ids), M)[0].numpy()
     differs = found.generated_ids != expected
@@ -72,6 +71,6 @@ def test_memorized_is_what_one_pass_says(half: str) -> None:
 
 def test_numbers_are_kept_in_float32(half: str) -> None:
     loaded = tiny("llama", half)
-    result = trace(loaded, prompts_of(loaded, 1), M, Decoding(), measure_logit_noise(loaded))
+    result = trace(loaded, prompts_of(loaded, 1), M, Decoding(), noise_of(loaded))
     assert result.logit_noise > 1e-3 and result.free_running.entropy.dtype == np.float32
     assert result.hidden is not None and result.hidden.free_running.dtype == np.float32

@@ -3,6 +3,7 @@ import zlib
 import numpy as np
 import pytest
 from scipy import special, stats
+from support.published import membership
 
 from memviz.measures import likelihood
 
@@ -31,6 +32,20 @@ def test_perplexity_is_the_geometric_mean_of_one_over_p(random_trace):
     assert likelihood.perplexity(random_trace) == pytest.approx(stats.gmean(1 / p, axis=1))
 
 
+def test_values_are_those_of_the_published_code(random_trace, random_logits):
+    logits, ids = random_logits
+    texts = [b"one text", b"another, longer text", "für ü ".encode() * 9]
+    found = [
+        -np.log(likelihood.perplexity(random_trace)),
+        -8 * likelihood.zlib_ratio(random_trace, texts),  # theirs is log-probability by bytes
+        likelihood.min_k(random_trace),
+        likelihood.min_k_plus_plus(random_trace),
+    ]
+    for row, text in enumerate(texts):
+        expected = membership(special.log_softmax(logits[row], axis=-1), ids[row], text)
+        assert [each[row] for each in found] == pytest.approx(list(expected.values()), rel=1e-4)
+
+
 def test_min_k_takes_the_two_least_likely_of_twelve(random_trace):
     lowest = [sorted(row.tolist())[:2] for row in random_trace.teacher_forced.logprob]
     assert likelihood.min_k(random_trace) == pytest.approx(np.mean(lowest, axis=1))
@@ -51,16 +66,12 @@ def test_min_k_plus_plus_against_weighted_moments(random_trace, random_logits):
     assert likelihood.min_k_plus_plus(random_trace) == pytest.approx(expected, rel=1e-4)
 
 
-def test_min_k_plus_plus_without_spread_is_zero(make_trace):
+def test_min_k_plus_plus_without_spread_is_zero():
     # a certain token, and a flat distribution over eight: log p is its own mean, so nothing is surprising
     flat = np.log(8.0)
-    scores = {
-        "logprob": np.array([[0.0, -flat]]),
-        "entropy": np.array([[0.0, flat]], np.float32),
-        "second_moment": np.array([[0.0, flat**2]], np.float32),
-    }
-    trace = make_trace([[0, 0]], [[0, 0]], teacher_forced=scores)
-    assert likelihood.min_k_plus_plus_of(trace, percent=100) == pytest.approx([0], abs=1e-3)
+    logprob, entropy, square = (np.array([each], np.float32) for each in ((0, -flat), (0, flat), (0, flat**2)))
+    z = likelihood.standardised(logprob, entropy, square)
+    assert likelihood.mean_of_lowest(z, percent=100) == pytest.approx([0], abs=1e-3)
 
 
 def test_one_position_is_still_one(make_trace):
@@ -71,10 +82,9 @@ def test_one_position_is_still_one(make_trace):
     assert likelihood.min_k_plus_plus(trace) == pytest.approx([-1])
 
 
-def test_whole_percentages_are_not_rounded_down(make_trace):
+def test_whole_percentages_are_not_rounded_down():
     # int(0.29 * 100) is 28; 29 % of 100 positions are 29
-    trace = make_trace(np.zeros((1, 100)), np.zeros((1, 100)), teacher_forced={"logprob": -np.arange(100.0)[None]})
-    assert likelihood.min_k_of(trace, percent=29) == pytest.approx([-np.mean(range(71, 100))])
+    assert likelihood.mean_of_lowest(-np.arange(100.0)[None], percent=29) == pytest.approx([-np.mean(range(71, 100))])
 
 
 def test_zlib_ratio_is_nats_per_token_over_compressed_bits(make_trace):
@@ -84,6 +94,6 @@ def test_zlib_ratio_is_nats_per_token_over_compressed_bits(make_trace):
 
 
 @pytest.mark.parametrize("percent", [0, 101])
-def test_a_share_outside_one_and_a_hundred_is_refused(make_trace, percent):
+def test_a_share_outside_one_and_a_hundred_is_refused(percent):
     with pytest.raises(ValueError, match=f"^percent: got {percent}, expected more than 0 and at most 100$"):
-        likelihood.min_k_of(make_trace([[1]], [[1]]), percent)
+        likelihood.mean_of_lowest(np.zeros((1, 1)), percent)

@@ -1,29 +1,36 @@
-import math
+import difflib
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.published import bleu, levenshtein
 
 from memviz.measures import similarity
-
-
-def plain_levenshtein(x, y):
-    row = list(range(len(y) + 1))
-    for i, a in enumerate(x, 1):
-        last, row[0] = row[0], i
-        for j, b in enumerate(y, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (a != b))
-    return row[-1]
-
 
 IDS = st.lists(st.integers(0, 4), min_size=6, max_size=6)
 
 
 @given(IDS, IDS)
 def test_edit_similarity_against_the_plain_recurrence(make_trace, x, y):
-    expected = 1 - plain_levenshtein(x, y) / 6
+    expected = 1 - levenshtein(x, y) / 6
     assert similarity.edit_similarity(make_trace([x], [y])) == pytest.approx([expected])
+
+
+@given(IDS, IDS)
+def test_the_longest_common_run_of_every_beginning_against_difflib(x, y):
+    found = similarity.common_runs(np.array([x]), np.array([y]))[0]
+    for m in range(1, 7):
+        assert found[m - 1] == difflib.SequenceMatcher(None, x[:m], y[:m], autojunk=False).find_longest_match().size
+
+
+def test_one_token_put_in_ends_the_prefix_and_not_the_run(make_trace):
+    true = np.arange(32)[None]
+    generated = np.concatenate([true[:, :7], [[99]], true[:, 7:31]], axis=1)
+    trace = make_trace(generated, true)
+    assert similarity.longest_common_run(trace).tolist() == [24]
+    assert similarity.edit_distances(generated, true).tolist() == [2]
+    assert (generated == true).sum() == 7
 
 
 def test_a_shift_costs_two_edits(make_trace):
@@ -38,16 +45,19 @@ def test_bleu_by_hand(make_trace):
     assert similarity.approximately_memorized(trace).tolist() == [0]
 
 
-def test_bleu_clips_repetitions():
+def test_bleu_clips_repetitions(make_trace):
     # "the the the the" trap: four of the same token, of which the reference holds two
-    assert similarity.bleu_of([1, 1, 1, 1, 1], [1, 1, 2, 2, 2]) == 0
+    assert similarity.bleu(make_trace([[1, 1, 1, 1, 1]], [[1, 1, 2, 2, 2]])).tolist() == [0]
     # unigrams min(5,4)/5, bigrams min(4,3)/4, trigrams min(3,2)/3, four-grams min(2,1)/2
-    assert similarity.bleu_of([1] * 5, [1, 1, 1, 1, 2]) == pytest.approx((4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25)
+    found = similarity.bleu(make_trace([[1] * 5], [[1, 1, 1, 1, 2]]))
+    assert found == pytest.approx([(4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25])
 
 
-def test_bleu_penalises_a_short_text():
-    assert similarity.bleu_of([1, 2, 3, 4], [1, 2, 3, 4, 5]) == pytest.approx(math.exp(1 - 5 / 4))
-    assert similarity.bleu_of([1, 2, 3, 4, 5], [1, 2, 3, 4]) == pytest.approx((4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=12, max_size=12))
+def test_bleu_of_every_beginning_against_counted_grams(pairs):
+    x, y = (list(ids) for ids in zip(*pairs, strict=True))
+    found = similarity.bleus(np.array([x]), np.array([y]), range(4, 13))[0]
+    assert found == pytest.approx([bleu(x[:m], y[:m]) for m in range(4, 13)])
 
 
 def test_approximate_memorization_is_above_075(make_trace):
@@ -68,3 +78,4 @@ def test_bleu_is_undefined_below_four_tokens(make_trace):
 def test_no_rows(make_trace):
     trace = make_trace(np.zeros((0, 4)), np.zeros((0, 4)))
     assert similarity.edit_similarity(trace).shape == similarity.bleu(trace).shape == (0,)
+    assert similarity.longest_common_run(trace).shape == (0,)

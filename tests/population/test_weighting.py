@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from memviz.errors import InputError
-from memviz.population import covered, row_weights, strata_of, summary
+from memviz.population import row_weights, strata_of, summary
 
 # a corpus: 2 held-out rows, 4 rows seen 8 times, 10 background rows, all of one domain
 CORPUS = SimpleNamespace(
@@ -42,11 +42,14 @@ def test_weighted_means_are_those_of_the_whole_corpus(points) -> None:
     assert by["rows"]["n"][0] == 3  # held-out rows are in no training population
 
 
-def test_what_the_sweep_speaks_for() -> None:
+@pytest.mark.parametrize(("population", "share"), [("rows", "71%"), ("exposures", "24%")])  # 10 of 14, 10 of 42
+def test_a_population_that_was_not_swept_is_refused(population: str, share: str) -> None:
     planted = ROWS[~ROWS["background"]]
-    assert covered(ROWS, strata_of(CORPUS), "exposures") == 1
-    assert covered(planted, strata_of(CORPUS), "rows") == pytest.approx(4 / 14)
-    assert covered(planted, strata_of(CORPUS), "exposures") == pytest.approx(32 / 42)
+    with pytest.raises(InputError, match=f"{share} of them .* most of all the background of prose; sweep a sample"):
+        row_weights(planted, strata_of(CORPUS), population)
+    with pytest.raises(InputError, match="those planted 8 times"):
+        row_weights(ROWS[ROWS["background"]], strata_of(CORPUS), population)
+    assert (row_weights(planted, strata_of(CORPUS), "swept") == 1).all()
 
 
 def test_strangers_cannot_be_weighted() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,9 @@ def test_what_was_computed_beforehand_is_what_would_be_computed() -> None:
 
 
 @pytest.mark.slow
-def test_packing_moves_a_boundary_by_less_than_a_hundredth_of_a_nat(tmp_path: Path) -> None:
+def test_packing_moves_a_boundary_by_less_than_a_hundredth_of_a_nat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from memviz.settings import load_settings
     from memviz.store import Store
     from memviz.sweeps import RowSet, SweepTask, run_sweep
@@ -69,8 +70,9 @@ def test_packing_moves_a_boundary_by_less_than_a_hundredth_of_a_nat(tmp_path: Pa
     task = SweepTask(("suite-0.3m",), rows, contexts=(8,), continuations=(40,), positions=True)
     settings = load_settings(cache=tmp_path / "cache")
     whole = run_sweep(task, Context(settings, Store(tmp_path / "cache" / "results", 10**9)), tmp_path / "whole")
-    command = [sys.executable, str(ROOT / "scripts" / "ship_sweep.py"), str(tmp_path / "whole"), "--out"]
-    subprocess.run([*command, str(tmp_path / "packed")], check=True, cwd=ROOT)
+    script = str(ROOT / "scripts" / "ship_sweep.py")
+    monkeypatch.setattr("sys.argv", [script, str(tmp_path / "whole"), "--out", str(tmp_path / "packed")])
+    runpy.run_path(script, run_name="__main__")
     tables = []
     for folder in ("whole", "packed"):
         aligned = align(read_sweep(tmp_path / folder), "suite-0.3m")

@@ -22,6 +22,7 @@ from memviz.store import Store
 from memviz.sweeps import RowSet, Sweep, SweepTask, run_sweep
 from memviz.sweeps.running import BATCH
 from memviz.tasks.base import Answer, Context, Task, answer
+from memviz.tasks.trace import tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Lab:
     def sweep(self, task: SweepTask, out: str = "out", batch: int = BATCH, **told: Any) -> Sweep:
         return run_sweep(task, self.context(**told), self.folder / out, batch)
 
+    def text(self, ids: list[int], model: str = "tiny") -> bytes:
+        """The bytes that ids of a model stand for."""
+        return tokenizer_of(prepare(find_model(model, self.settings), self.settings), self.settings).to_bytes(ids)
+
     def generate(self, model: str, context_ids: list[int], m: int) -> list[int]:
         """What transformers itself writes after one row alone."""
         return plain_generate(self.loaded(model), torch.tensor([context_ids]), m)[0].tolist()
@@ -55,11 +60,14 @@ class Lab:
     ) -> list[list[int]]:
         """Rows whose ends are what the model writes, some with a token changed: scores from 0 to 1 come up."""
         rng = np.random.default_rng(0)
+        starts = rng.integers(6, VOCAB, (n, 8))
+        before = np.array(leading or [], int)
+        contexts = torch.from_numpy(np.concatenate([np.tile(before, (n, 1)), starts], axis=1))
+        written = plain_generate(self.loaded(model), contexts, max(lengths) - 8).numpy()
         found = []
         for number in range(n):
             length = lengths[number % len(lengths)]
-            ids = rng.integers(6, VOCAB, 8).tolist()
-            ids += self.generate(model, (leading or []) + ids, length - 8)
+            ids = [*starts[number].tolist(), *written[number, : length - 8].tolist()]
             if number % 3:
                 ids[int(rng.integers(8, length))] = int(rng.integers(6, VOCAB))
             if number % 4 == 3:

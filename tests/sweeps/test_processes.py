@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from support.serving import ROOT
-from support.sweeps import Lab, small_task
+from support.sweeps import Lab, lab_in, small_task
 
+from memviz.engine.backend import Backend
 from memviz.store import Store
 
 KILLED = """
@@ -27,7 +29,7 @@ from memviz.engine.backend import Backend
 from memviz.errors import InputError
 from memviz.sweeps import read_sweep, results
 
-home, folder, source, *moments = sys.argv[1:]
+home, asked = sys.argv[1:]
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -39,7 +41,7 @@ def new_file_then_die(path, new_file=disk.new_file):
     if path.parent.name == "out":
         die()
 
-def sweep(when):
+def sweep(folder, source, when):
     lab, n_calls = lab_in(Path(folder), Backend(lab_settings(Path(home)))), 0
 
     def report(done, total):
@@ -54,19 +56,20 @@ def sweep(when):
         disk.new_file = new_file_then_die
     lab.sweep(small_task(source, positions=True), report=report, batch=4)
 
-for when in moments:
-    child = os.fork()  # what is imported is imported once
-    if not child:
+for folder, source, moments in json.loads(asked):
+    for when in moments:
+        child = os.fork()  # what is imported is imported once
+        if not child:
+            try:
+                sweep(folder, source, when)
+            finally:
+                os._exit(1)
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         try:
-            sweep(when)
-        finally:
-            os._exit(1)
-    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    try:
-        said = str(read_sweep(Path(folder) / "out"))
-    except InputError as error:
-        said = str(error)
-    print(json.dumps([when, ended, said]))
+            said = str(read_sweep(Path(folder) / "out"))
+        except InputError as error:
+            said = str(error)
+        print(json.dumps([when, ended, said]))
 """
 """Sweeps in a process for each moment, killed there; prints the moment, how the process ended, and what is left."""
 LONG = """
@@ -96,19 +99,34 @@ def run(code: str, *words: object) -> list[str]:
     return done.stdout.splitlines()
 
 
-def killed(lab: Lab, home: Path, source: str, *moments: object) -> None:
-    lines = [json.loads(line) for line in run(KILLED, home, lab.folder, source, *moments)]
-    assert [(when, ended) for when, ended, _ in lines] == [(str(when), -signal.SIGKILL) for when in moments]
+class Killed(NamedTuple):
+    lab: Lab
+    source: str
+    moments: list[str]
+    """At which sweeps were killed."""
+
+
+@pytest.fixture(scope="module")
+def killed(backend: Backend, home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Killed]:
+    """A sweep killed anywhere, four times over, and one killed early: all in one process, whose start takes long."""
+    anywhere = [*map(str, np.random.default_rng().integers(2, 60, 2)), "writing", "publishing"]
+    found = {}
+    for name, lengths, moments in (("anywhere", (32, 24), anywhere), ("early", (32,), ["30"])):
+        lab = lab_in(tmp_path_factory.mktemp(name), backend)
+        found[name] = Killed(lab, lab.jsonl(lab.rows(14, lengths)), moments)
+    asked = [[str(each.lab.folder), each.source, each.moments] for each in found.values()]
+    lines = [json.loads(line) for line in run(KILLED, home, json.dumps(asked))]
+    moments = [when for each in found.values() for when in each.moments]
+    assert [(when, ended) for when, ended, _ in lines] == [(when, -signal.SIGKILL) for when in moments]
     assert all("holds no finished sweep" in said for *_, said in lines), lines
+    return found
 
 
 @pytest.mark.slow
-def test_killed_anywhere_it_goes_on_to_the_same_tables(lab: Lab, home: Path) -> None:
-    source = lab.jsonl(lab.rows(14, lengths=(32, 24)))
+def test_killed_anywhere_it_goes_on_to_the_same_tables(killed: dict[str, Killed]) -> None:
+    lab, source, moments = killed["anywhere"]
     task = small_task(source, positions=True)
     whole = lab.sweep(task, "whole", store=Store(lab.folder / "other", 10**9), batch=4)
-    moments = [*np.random.default_rng().integers(2, 60, 2).tolist(), "writing", "publishing"]
-    killed(lab, home, source, *moments)
     resumed = lab.sweep(task, batch=4)
     assert resumed.manifest["provenance"]["batches_computed"] == 0, moments  # all were there before the last kills
     for name in ("rows", "sequences", "positions"):
@@ -124,9 +142,8 @@ def test_killed_anywhere_it_goes_on_to_the_same_tables(lab: Lab, home: Path) -> 
 
 
 @pytest.mark.slow
-def test_killed_early_it_loses_one_batch_at_most(lab: Lab, home: Path) -> None:
-    source = lab.jsonl(lab.rows(14, lengths=(32,)))
-    killed(lab, home, source, 30)
+def test_killed_early_it_loses_one_batch_at_most(killed: dict[str, Killed]) -> None:
+    lab, source, _ = killed["early"]
     n_stored = lab.store.stats().n_results
     assert n_stored > 0
     made = lab.sweep(small_task(source, positions=True), batch=4).manifest["provenance"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import zlib
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -11,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from support.model_folders import BOS
+from support.published import bleu, levenshtein, membership
 from support.sweeps import Lab, small_task
 
 from memviz.catalog import known_models
@@ -48,6 +52,7 @@ def check_against_generate(lab: Lab, found: pd.DataFrame, rows: dict[int, list[i
             else:
                 assert n_matches == match[:m].sum()
                 np.testing.assert_allclose(log_p, logprob[-line.m :][:m].sum(), rtol=1e-4, atol=1e-4)
+                check_beside(line, m, generated[:m], truth[:m], forced[-line.m :][:m].numpy(), lab.text(truth[:m]))
         np.testing.assert_allclose(line.context_perplexity, np.exp(-logprob[: -line.m].mean()), rtol=1e-3)
         np.testing.assert_allclose(line.continuation_perplexity, np.exp(-logprob[-line.m :].mean()), rtol=1e-3)
         np.testing.assert_allclose(line.context_entropy, entropies[0][: -line.m].mean(), atol=1e-4)
@@ -58,6 +63,21 @@ def check_against_generate(lab: Lab, found: pd.DataFrame, rows: dict[int, list[i
         top = free[-line.m :].topk(2).values
         margin = (top[:, 0] - top[:, 1]).numpy()
         np.testing.assert_allclose(line.min_margin, margin.min(), atol=1e-4)
+
+
+def check_beside(line: Any, m: int, generated: list[int], truth: list[int], log_probs: np.ndarray, text: bytes) -> None:
+    """What does not ask for each token at its own position, and membership as published."""
+    same = difflib.SequenceMatcher(None, generated, truth, autojunk=False).find_longest_match()
+    assert getattr(line, f"common_run_{m}") == same.size
+    assert getattr(line, f"edit_distance_{m}") == levenshtein(generated, truth)
+    assert getattr(line, f"bleu_{m}") == pytest.approx(bleu(generated, truth))
+    assert getattr(line, f"zlib_bytes_{m}") == len(zlib.compress(text))
+    if m < 8:  # a fifth of the positions is less than one: the published code has nothing to average
+        return
+    expected = membership(log_probs, truth, text)
+    log_p = getattr(line, f"log_p_{m}") / m
+    found = log_p, log_p / getattr(line, f"zlib_bytes_{m}"), getattr(line, f"min_k_{m}")
+    assert (*found, getattr(line, f"min_k_plus_plus_{m}")) == pytest.approx(list(expected.values()), rel=1e-3)
 
 
 @pytest.mark.parametrize(("model", "leading"), [("tiny", []), ("tiny-bos", [BOS])])

@@ -35,6 +35,7 @@ DOORS = (
     Door("Populations", "map", "Map", "scatter_plot"),
     Door("Populations", "dynamics", "Dynamics", "animation"),
     Door("Populations", "predictor", "Predictor", "online_prediction"),
+    Door("Populations", "precision", "Precision", "straighten"),
     Door("Populations", "sweeps", "Sweeps", "play_circle"),
     Door("Reference", "glossary", "Glossary", "menu_book"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -35,6 +36,12 @@ def session() -> str:
     """The id of this browser session."""
     context = get_script_run_ctx()
     return context.session_id if context else "none"
+
+
+def is_at_server() -> bool:
+    """Whether this visitor sits at the server's own machine, and reached it under one of the machine's own names."""
+    host = urlsplit("//" + st.context.headers.get("host", "")).hostname
+    return st.context.ip_address is None and host in ("localhost", "127.0.0.1", "::1")
 
 
 @cache

@@ -10,7 +10,7 @@ import streamlit as st
 from memviz.jobs import Job, Status
 from memviz.tasks.base import Task
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.process import session, worker
+from memviz.ui.common.process import is_at_server, session, worker
 from memviz.ui.common.texts import escaped, told
 
 POLL_SECONDS = 0.5
@@ -32,9 +32,9 @@ def watch(
     share = min(1.0, job.done / job.total) if job.total else 0.0
     st.progress(share, text=escaped(f"{title}: {stage}"))
     columns = st.columns([1, 2, 4], vertical_alignment="center")
-    if cancel:
+    if cancel and may_end(job):
         if clicked(columns[0], "Cancel", f"cancel-{job.id}", icon=":material/stop_circle:"):
-            worker().cancel(job)
+            end(job)
         if st.session_state.get(f"kept-{job.id}") != job.kept:  # whoever else watches has changed it
             st.session_state[f"keep-{job.id}"] = st.session_state[f"kept-{job.id}"] = job.kept
         columns[1].toggle("Go on when nobody watches", key=f"keep-{job.id}", on_change=_keep, args=(job,))
@@ -44,7 +44,18 @@ def watch(
 
 
 def _keep(job: Job) -> None:
-    job.kept = st.session_state[f"kept-{job.id}"] = st.session_state[f"keep-{job.id}"]
+    kept = st.session_state[f"kept-{job.id}"] = st.session_state[f"keep-{job.id}"]
+    worker().keep(job, kept)
+
+
+def may_end(job: Job) -> bool:
+    """Whether this visitor may end a job: who asked for it, who sits at the server, all once those who asked left."""
+    return job.may_end(session()) or is_at_server()
+
+
+def end(job: Job) -> None:
+    """What a Cancel button does: a job goes on where another visitor asked for it too."""
+    worker().cancel(job, None if is_at_server() else session())
 
 
 @st.fragment(run_every=POLL_SECONDS)
@@ -58,9 +69,10 @@ def watch_several(jobs: list[Job], n: int, key: str) -> None:
     share = (n - len(jobs) + (now.done / now.total if now.total else 0)) / n
     progress, button = st.columns([8, 1.3], vertical_alignment="center")
     progress.progress(min(1.0, share), text=escaped(f"{now.task.model}: {stage} · {n - len(jobs)} of {n} models done"))
-    if clicked(button, "Cancel", key, icon=":material/stop_circle:", width="stretch"):
-        for job in jobs:
-            worker().cancel(job)
+    ours = [job for job in jobs if may_end(job)]
+    if ours and clicked(button, "Cancel", key, icon=":material/stop_circle:", width="stretch"):
+        for job in ours:
+            end(job)
         st.rerun(scope="app")
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from memviz.demo.suite import read_data
 from memviz.errors import InputError
 from memviz.measures.score import LEVELS
 from memviz.population import (
@@ -16,11 +15,8 @@ from memviz.population import (
     Transition,
     context_points,
     continuation_points,
-    covered,
-    row_weights,
     size_fits,
     size_points,
-    strata_of,
     summary,
     transition,
 )
@@ -30,7 +26,7 @@ from memviz.ui.population.view import HELD_OUT, SweepView
 def points(view: SweepView, curve: str) -> pd.DataFrame:
     """One line a sequence and size of a curve: size, continuation, sliding or anchored. Raises InputError."""
     sequences, task = view.sequences, view.task
-    sequences = view.filters.apply(sequences[sequences["model"].isin(view.models)])
+    sequences = view.passing.apply(sequences[sequences["model"].isin(view.models)])
     if curve == "continuation":
         return continuation_points(sequences)
     if curve == "size":
@@ -40,19 +36,7 @@ def points(view: SweepView, curve: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=300, max_size="64MB", show_spinner="Counting")
 def _table(_view: SweepView, asked: tuple[Any, ...], curve: str, keys: tuple[str, ...]) -> pd.DataFrame:
-    return summary(points(_view, curve), keys, _weights(_view))
-
-
-def _weights(view: SweepView) -> pd.Series | None:
-    return None if view.population == "swept" else row_weights(view.rows, strata_of(read_data()), view.population)
-
-
-def covered_words(view: SweepView) -> str:
-    """How much of a stated population the rows looked at can speak for; nothing for the rows as swept."""
-    if view.population == "swept":
-        return ""
-    share = covered(view.filters.apply(view.rows), strata_of(read_data()), view.population)
-    return f", of which the strata of these rows are {share:.0%}; nothing is said of the others"
+    return summary(points(_view, curve), keys, _view.weights)
 
 
 def table_of(view: SweepView, curve: str, *keys: str) -> pd.DataFrame | None:
@@ -79,7 +63,7 @@ def with_held_out(view: SweepView) -> SweepView:
 
 @st.cache_data(max_entries=100, show_spinner="Fitting")
 def _fits(_view: SweepView, asked: tuple[Any, ...]) -> list[SizeFit]:
-    return size_fits(points(_view, "size"), _view.n_parameters, _weights(_view))
+    return size_fits(points(_view, "size"), _view.n_parameters, _view.weights)
 
 
 def fit_of(view: SweepView, quantity: str) -> SizeFit | None:

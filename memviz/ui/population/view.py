@@ -13,18 +13,32 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from memviz.demo.suite import read_data
+from memviz.errors import InputError
 from memviz.measures.glossary import explain
-from memviz.population import POPULATIONS, Choices, Filters, Population, choices, labels_of, parameters_of
+from memviz.population import (
+    POPULATIONS,
+    Choices,
+    Filters,
+    Population,
+    choices,
+    labels_of,
+    parameters_of,
+    row_weights,
+    strata_of,
+)
 from memviz.sweeps import Sweep
-from memviz.sweeps.rowset import SUITE
+from memviz.sweeps.kept import with_background
+from memviz.sweeps.rowset import PARTS, SUITE
 from memviz.sweeps.tables import lengths_of
 from memviz.sweeps.task import SweepRequest
 from memviz.ui.common import frames
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.sweep import choose_sweep
+from memviz.ui.common.texts import told
 from memviz.ui.common.widgets import BOUND, forget_unknown
 
-HELD_OUT = "held-out"
+HELD_OUT, *TRAINED = PARTS
 WEIGHTINGS: dict[Population, str] = {"swept": "As swept", "rows": "Unique rows", "exposures": "Stream exposures"}
 
 
@@ -63,12 +77,27 @@ class SweepView:
         return {model: n for model, n in parameters_of(self.sweep).items() if model in self.models}
 
     @property
+    def weighted(self) -> bool:
+        """Whether the rows stand for a population of the corpus: then every part and bucket of it is looked at."""
+        return self.population != "swept"
+
+    @property
+    def passing(self) -> Filters:
+        """The filters that hold."""
+        return replace(self.filters, parts=tuple(TRAINED), buckets=()) if self.weighted else self.filters
+
+    @property
     def sequences(self) -> pd.DataFrame:
-        return _sequences(self.sweep, self.key)
+        return _sequences(self.sweep, self.key, self.weighted)
 
     @property
     def rows(self) -> pd.DataFrame:
-        return _rows(self.sweep, self.key)
+        return _rows(self.sweep, self.key, self.weighted)
+
+    @property
+    def weights(self) -> pd.Series | None:
+        """Of each row, None where all count once. Raises InputError where the rows cannot stand for the population."""
+        return row_weights(self.rows, strata_of(read_data()), self.population) if self.weighted else None
 
     @property
     def floor(self) -> SweepView:
@@ -78,14 +107,27 @@ class SweepView:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
-def _sequences(_sweep: Sweep, key: str) -> pd.DataFrame:
+def _sequences(_sweep: Sweep, key: str, weighted: bool) -> pd.DataFrame:
     columns = _sweep.manifest["tables"]["sequences"]["columns"]
-    return _sweep.read("sequences", [name for name in columns if name not in ("matches", "generated_ids")])
+    names = [name for name in columns if name not in ("matches", "generated_ids")]
+    tables = []
+    for each in _asked_for(_sweep, weighted):
+        has = each.manifest["tables"]["sequences"]["columns"]
+        tables.append(each.read("sequences", [name for name in names if name in has]))
+    return _together(tables)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
-def _rows(_sweep: Sweep, key: str) -> pd.DataFrame:
-    return _sweep.read("rows")
+def _rows(_sweep: Sweep, key: str, weighted: bool) -> pd.DataFrame:
+    return _together([each.read("rows") for each in _asked_for(_sweep, weighted)])
+
+
+def _asked_for(sweep: Sweep, weighted: bool) -> tuple[Sweep, ...]:
+    return with_background(sweep) if weighted else (sweep,)
+
+
+def _together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -128,7 +170,12 @@ def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
     if not view.models:
         st.info("Choose at least one model under **Rows and models**.")
         st.stop()
-    passing = filters.apply(view.rows)["row"]
+    try:
+        _ = view.weights
+    except InputError as error:
+        st.warning(told(error))
+        st.stop()
+    passing = view.passing.apply(view.rows)["row"]
     if not len(passing):
         st.info("No row passes these filters: take some away under **Rows and models**.")
         st.stop()
@@ -159,7 +206,8 @@ def _choose_filters(known: Choices) -> Filters:
 
 def words_of(view: SweepView) -> str:
     """How many rows are looked at, of how many, and which."""
-    passing, filters = len(view.filters.apply(view.rows)), view.filters
+    filters = view.passing
+    passing = len(filters.apply(view.rows))
     said = [*filters.parts, *filters.domains, *filters.classes]
     said += [f"template: {', '.join(filters.templates)}"] if filters.templates else []
     said += [f"{', '.join(map(str, filters.buckets))} exposures"] if filters.buckets else []

@@ -128,7 +128,7 @@ def show_unfinished(but: FitTask | None) -> None:
         job = worker().job(folder.name)
         columns = st.columns([6, 1.2], vertical_alignment="center")
         state = "Under way" if job and job.active else "Unfinished"
-        columns[0].markdown(f"**{state}** · {words_of(task)} · {len(epochs_of(folder))} epochs")
+        columns[0].markdown(f"**{state}** · {escaped(words_of(task))} · {len(epochs_of(folder))} epochs")
         if clicked(columns[1], "Show", f"show-{folder.name}", width="stretch"):
             st.query_params["run"] = folder.name[:LINK_LENGTH]
             st.rerun()

@@ -9,7 +9,7 @@ from memviz.tasks.trace import TraceTask
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.links import LINK_LENGTH
 from memviz.ui.common.process import session, worker
-from memviz.ui.common.progress import POLL_SECONDS
+from memviz.ui.common.progress import POLL_SECONDS, end, may_end
 from memviz.ui.common.runs import seen
 from memviz.ui.common.texts import escaped
 
@@ -52,8 +52,8 @@ def _show_run(job: Job) -> None:
         st.query_params["run"] = job.key[:LINK_LENGTH]
         st.rerun(scope="app")
     if job.active:
-        if clicked(columns[2], "Cancel", f"stop-{job.id}", width="stretch"):
-            worker().cancel(job)
+        if may_end(job) and clicked(columns[2], "Cancel", f"stop-{job.id}", width="stretch"):
+            end(job)
             seen().add(job.key)
             st.rerun(scope="app")
     elif clicked(columns[2], "Dismiss", f"dismiss-{job.id}", width="stretch"):

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from memviz import jobs
 from memviz.demo import index as corpora
 from memviz.errors import InputError
 from memviz.jobs import Job, Status, Worker
+from memviz.jobs import worker as jobs
 from memviz.settings import Settings
 from memviz.store import Store
 from memviz.tasks.base import Answer, Context

@@ -1,0 +1,6 @@
+"""Tasks in the background: one worker per device with a queue, jobs with progress and a real cancel."""
+
+from memviz.jobs.job import Job, Status
+from memviz.jobs.worker import Worker
+
+__all__ = ["Job", "Status", "Worker"]

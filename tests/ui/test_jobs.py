@@ -1,0 +1,46 @@
+"""The jobs on the Overview page: all are listed to all, and who may end them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from memviz import ui
+from memviz.settings import settings
+from memviz.tasks.trace import TraceTask
+from memviz.ui.common import progress
+
+
+def labels(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+def test_another_visitors_job_is_listed_and_ended_by_whom_it_may_be(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "is_at_server", lambda: False)
+    job = ui.worker().ask(TraceTask("[x](http://evil.example)", (1,), None, 8), "somebody else")
+    app.run()
+    line = next(each.value for each in app.markdown if each.value.startswith("**trace** of"))
+    assert line == r"**trace** of \[x\]\(http\:\/\/evil\.example\) · waits · another's".replace(r"\/\/", "//")
+    assert "Cancel" not in labels(app)
+    ui.worker().leave("somebody else")
+    app.run()
+    assert any(each.value.endswith("nobody's now") for each in app.markdown)
+    next(button for button in app.button if button.label == "Cancel").click().run()
+    assert not job.active and not any("trace** of" in each.value for each in app.markdown)
+
+
+def test_what_a_killed_server_was_to_go_on_with_is_offered(app: AppTest) -> None:
+    task = TraceTask("tiny", (1,), None, 8)
+    left = settings().cache / "locks" / "jobs" / "killed" / f"{task.hash}.json"
+    left.parent.mkdir(parents=True)
+    left.write_text(json.dumps(task.request()))
+    app.run()
+    assert any(each.value == "**trace** of tiny: left when a server ended" for each in app.markdown)
+    next(button for button in app.button if button.label == "Go on").click().run()
+    job = ui.worker().job(task.hash)
+    assert job is not None and job.active and not left.exists()
+    assert "Go on" not in labels(app)
