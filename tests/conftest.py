@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from support.chromium import NoChromium, chromium, guarded_page, open_window
-from support.pages import ENDLESS, GRACE, MINUTES, SECONDS, press_run, strip
+from support.pages import ENDLESS, GRACE, MINUTES, press_run, strip
 from support.serving import ROOT, Server, start_server
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
-expect.set_options(timeout=30 * SECONDS)  # what is waited for comes late where other tests take the processor
+expect.set_options(timeout=MINUTES)  # what is waited for comes late where other tests take the processor
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers share few cores; torch's threads spin
 
 
@@ -69,10 +69,10 @@ def another(window: BrowserContext) -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def first_visit(server: Server, browser: Browser) -> dict[str, object]:
     """What the very first visitor of a fresh server sees, coming by a deep link, until the model is ready."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    context = open_window(browser)
     page = context.new_page()
     page.goto(f"{server.url}/trace")
-    expect(page.get_by_role("heading", name="Trace")).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_role("heading", name="Trace")).to_be_visible(timeout=2 * MINUTES)
     links = page.get_by_test_id("stSidebarNavLink").all_inner_texts()
     missing = page.get_by_text("Page not found").count()
     pictures = ROOT / "build" / "screenshots" / "first-visit"

@@ -93,7 +93,7 @@ def _is_probe(url: str) -> bool:
 def open_window(browser: Browser) -> BrowserContext:
     """A window for the pages of many tests: what they load is fetched and compiled once."""
     window = browser.new_context(viewport=VIEWPORT)
-    window.set_default_timeout(90_000)  # two servers and two browsers share few cores
+    window.set_default_timeout(180_000)  # two servers and two browsers share few cores
     return window
 
 
