@@ -49,7 +49,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 def test_a_deep_link_as_the_first_visit_works(first_visit: dict[str, object]) -> None:
     pages = ["Overview", "Gallery", "Trace", "Compare", "Inside the model", "Population", "Transitions", "Boundary"]
-    pages += ["Map", "Dynamics", "Predictor", "Sweeps", "Glossary"]
+    pages += ["Map", "Dynamics", "Predictor", "Precision", "Sweeps", "Glossary"]
     assert first_visit["links"] == pages
     assert first_visit["missing"] == 0
 
