@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from support.chromium import NoChromium, chromium, guarded_page, open_window
-from support.pages import ENDLESS, GRACE, MINUTES, press_run, strip
+from support.pages import GRACE, MINUTES, SLOW, press_run, strip
 from support.serving import ROOT, Server, start_server
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
@@ -89,13 +89,14 @@ def first_visit(server: Server, browser: Browser) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def endless(first_visit: dict[str, object], server: Server) -> str:
-    """A tiny model, ready on the server, that goes on for long; nobody knows its training data. Its name."""
-    from support.model_folders import ready_model  # brings torch
+def slow(first_visit: dict[str, object], server: Server) -> str:
+    """A slow model, ready on the server; nobody knows its training data. Its name."""
+    from support.model_folders import get_ready, slow_model  # brings torch
 
-    environment = server.environment
-    ready_model(ENDLESS, Path(environment["MEMVIZ_MODEL_ROOTS"]), Path(environment["MEMVIZ_CACHE"]), limit=200_000)
-    return ENDLESS
+    root, cache = (Path(server.environment[name]) for name in ("MEMVIZ_MODEL_ROOTS", "MEMVIZ_CACHE"))
+    slow_model(root / SLOW)
+    get_ready(SLOW, root, cache)
+    return SLOW
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from support.serving import ROOT, Server
 from memviz.gallery import examples
 from memviz.passages import PASSAGES
 
-ENDLESS = "endless"
-"""A model whose run can be watched: it goes on for 200,000 tokens."""
+SLOW = "slow"
+"""A model whose run of thousands of tokens can be watched."""
 GRACE = 8
 """Seconds after which the shared server gives up the runs of a session that is gone."""
 FIRST_EXAMPLES = {example.page: example.link for example in reversed(examples())}
@@ -92,10 +92,10 @@ def set_number(page: Page, name: str, value: int) -> None:
 
 
 def decode_only(page: Page, n_tokens: int) -> None:
-    """Ask the endless model to go on after a passage."""
-    choose_model(page, ENDLESS)
+    """Ask the slow model to go on after a passage."""
+    choose_model(page, SLOW)
     choose_text(page, PREAMBLE_TITLE)
-    expect(page.get_by_text(f"What {ENDLESS} does with")).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_text(f"What {SLOW} does with")).to_be_visible(timeout=MINUTES)
     page.get_by_role("button", name="Decoding").click()
     page.get_by_text("Decode only").click()
     page.keyboard.press("Escape")

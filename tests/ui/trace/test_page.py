@@ -167,16 +167,16 @@ def test_a_link_that_asks_for_nonsense_shows_the_result(trace_link: str, page: P
 
 
 def test_a_second_session_joins_a_run_and_cancel_stops_it(
-    endless: str, server: Server, page: Page, another: Page, screenshots: Path
+    slow: str, server: Server, page: Page, another: Page, screenshots: Path
 ) -> None:
     page.goto(f"{server.url}/trace")
-    decode_only(page, 100_000)
+    decode_only(page, 3000)
     before, other = n_jobs(server), another
     press_run(page)
-    expect(page.get_by_text("decoding 100000 tokens")).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_text("decoding 3000 tokens")).to_be_visible(timeout=MINUTES)
     expect(page).to_have_url(re.compile("run="))
     other.goto(page.url)
-    expect(other.get_by_text("decoding 100000 tokens")).to_be_visible(timeout=MINUTES)
+    expect(other.get_by_text("decoding 3000 tokens")).to_be_visible(timeout=MINUTES)
     expect(other.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=MINUTES)
     other.screenshot(path=screenshots / "joined.png")
     assert n_jobs(server) == before + 1
@@ -332,11 +332,11 @@ def test_reduced_motion_is_respected(trace_link: str, page: Page) -> None:
 
 
 @pytest.fixture(scope="module")
-def deserted(endless: str, trace_link: str, server: Server, window: BrowserContext) -> Iterator[dict[str, Any]]:
+def deserted(slow: str, trace_link: str, server: Server, window: BrowserContext) -> Iterator[dict[str, Any]]:
     """Long runs, one after the other: left by its only session; left by one of two; left alone but to be kept."""
     alone, first, keeper, second = pages = [window.new_page() for _ in range(4)]
     names = []
-    for page, n_tokens in ((alone, 150_000), (first, 149_999), (keeper, 149_998)):
+    for page, n_tokens in ((alone, 8000), (first, 7999), (keeper, 7998)):
         page.goto(f"{server.url}/trace")
         decode_only(page, n_tokens)
         press_run(page)
@@ -344,7 +344,7 @@ def deserted(endless: str, trace_link: str, server: Server, window: BrowserConte
         names.append(re.findall(r"job (\d+) queued: trace", server.log.read_text())[-1])
     expect(first).to_have_url(re.compile("run="))
     second.goto(first.url)
-    expect(second.get_by_text("decoding 149999 tokens: 1 before it in the queue")).to_be_visible(timeout=MINUTES)
+    expect(second.get_by_text("decoding 7999 tokens: 1 before it in the queue")).to_be_visible(timeout=MINUTES)
     keeper.get_by_text("Go on when nobody watches").click()
     expect(keeper.get_by_role("switch", name="Go on when nobody watches")).to_be_checked()
     expect(keeper).to_have_url(re.compile("run="))
