@@ -105,7 +105,7 @@ def trace_link(first_visit: dict[str, object], server: Server, window: BrowserCo
     page = window.new_page()
     page.goto(f"{server.url}/trace")
     press_run(page)
-    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
+    expect(strip(page)).to_have_count(64, timeout=4 * MINUTES)  # the server imports torch
     expect(page).to_have_url(re.compile(r"run=[0-9a-f]{16}"))
     link = page.url
     page.close()
