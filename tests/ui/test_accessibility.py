@@ -64,7 +64,7 @@ def pin_and_export(page: Page) -> None:
     strip(page).nth(30).click()
     expect(page.get_by_text("Position 30")).to_be_visible()
     page.get_by_text("Export", exact=True).click()
-    expect(page.get_by_test_id("stCode")).to_be_visible()
+    expect(page.get_by_test_id("stCode").filter(has_text="--ids-file")).to_be_visible()
 
 
 @pytest.mark.parametrize("name", LINKS)
