@@ -311,7 +311,7 @@ def test_a_sweep_runs_from_the_page_to_its_figures(server: Server, swept: Swept,
     page.set_default_timeout(3 * MINUTES)
     page.goto(f"{server.url}/sweeps")
     page.get_by_role("combobox", name=re.compile("Models")).click()
-    models = page.get_by_test_id("stMultiSelect").locator("[data-baseweb=tag]")
+    models = page.get_by_test_id("stMultiSelect").locator("[data-tag]")
     for n in range(models.count(), 1, -1):
         page.keyboard.press("Backspace")
         expect(models).to_have_count(n - 1)
