@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from support.chromium import NoChromium, chromium, guarded_page, open_window
-from support.pages import GRACE, MINUTES, SLOW, press_run, strip
-from support.serving import ROOT, Server, start_server
+from support.pages import EMBEDDED, GRACE, MINUTES, press_run, strip
+from support.serving import ROOT, TEST_CACHE, Server, start_server
+
+from memviz.catalog import card_folder, find_model
+from memviz.settings import load_settings
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
 expect.set_options(timeout=MINUTES)  # what is waited for comes late where other tests take the processor
@@ -34,7 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app itself, with an empty cache of its own; it gives a session that is gone a short time to come back."""
     folder = tmp_path_factory.mktemp("server")
     env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_OFFLINE": "true", "MEMVIZ_GRACE": str(GRACE)}
-    env |= {"MEMVIZ_MODEL_ROOTS": str(folder / "models"), "MEMVIZ_WARM_UP": "false"}
+    env["MEMVIZ_WARM_UP"] = "false"
     with start_server(ROOT / "app.py", env=env, log=folder / "server.log") as running:
         yield running
 
@@ -89,14 +93,17 @@ def first_visit(server: Server, browser: Browser) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def slow(first_visit: dict[str, object], server: Server) -> str:
-    """A slow model, ready on the server; nobody knows its training data. Its name."""
-    from support.model_folders import get_ready, slow_model  # brings torch
+def embedded(first_visit: dict[str, object], server: Server) -> str:
+    """The embedded model, ready on the server; its name. It is converted once for all processes that test."""
+    from memviz.engine.preparing import prepare  # brings torch
 
-    root, cache = (Path(server.environment[name]) for name in ("MEMVIZ_MODEL_ROOTS", "MEMVIZ_CACHE"))
-    slow_model(root / SLOW)
-    get_ready(SLOW, root, cache)
-    return SLOW
+    here, there = (
+        load_settings(cache=cache, offline=True) for cache in (TEST_CACHE, server.environment["MEMVIZ_CACHE"])
+    )
+    model = find_model(EMBEDDED, here)
+    prepare(model, here)
+    shutil.copytree(card_folder(model, here), card_folder(model, there), dirs_exist_ok=True)
+    return EMBEDDED
 
 
 @pytest.fixture(scope="session")

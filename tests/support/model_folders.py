@@ -105,24 +105,8 @@ def write_model(folder: Path, family: str = "llama", tokenizer: str = "plain", *
 def ready_model(name: str, root: Path, cache: Path, limit: int = 160, family: str = "llama") -> None:
     """A model under a root, got ready in a cache; it decodes nearly at once, and goes on for `limit` tokens."""
     write_model(root / name, family, max_position_embeddings=limit)
-    get_ready(name, root, cache)
-
-
-def get_ready(name: str, root: Path, cache: Path) -> None:
-    """What a page's button does for a model under a root."""
     settings = load_settings(cache=cache, model_roots=(root,))
     prepare(find_model(name, settings), settings)
-
-
-def slow_model(folder: Path) -> Path:
-    """A model folder whose tokens take long enough to be watched one by one: 35M random parameters, 10,000 tokens."""
-    write_model(folder)
-    sizes = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 8}
-    ends = {"bos_token_id": BOS, "eos_token_id": EOS}
-    config = AutoConfig.for_model("llama", **sizes, **ends, vocab_size=VOCAB + 40, max_position_embeddings=10_000)
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
-    return folder
 
 
 def change(path: Path, **values: Any) -> None:

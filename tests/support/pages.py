@@ -13,8 +13,8 @@ from support.serving import ROOT, Server
 from memviz.gallery import examples
 from memviz.passages import PASSAGES
 
-SLOW = "slow"
-"""A model whose run of thousands of tokens can be watched."""
+EMBEDDED = "smollm2-135m"
+"""Reads thousands of tokens, so that a run of it can be watched; its training data are unknown."""
 GRACE = 8
 """Seconds after which the shared server gives up the runs of a session that is gone."""
 FIRST_EXAMPLES = {example.page: example.link for example in reversed(examples())}
@@ -92,10 +92,10 @@ def set_number(page: Page, name: str, value: int) -> None:
 
 
 def decode_only(page: Page, n_tokens: int) -> None:
-    """Ask the slow model to go on after a passage."""
-    choose_model(page, SLOW)
+    """Ask the embedded model to go on after a passage."""
+    choose_model(page, EMBEDDED)
     choose_text(page, PREAMBLE_TITLE)
-    expect(page.get_by_text(f"What {SLOW} does with")).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_text(f"What {EMBEDDED} does with")).to_be_visible(timeout=MINUTES)
     page.get_by_role("button", name="Decoding").click()
     page.get_by_text("Decode only").click()
     page.keyboard.press("Escape")

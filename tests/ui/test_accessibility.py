@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from support.pages import FIRST_EXAMPLES, MINUTES, in_scheme, open_example, settle, strip
+from support.pages import FIRST_EXAMPLES, MINUTES, in_scheme, open_example, settle
 from support.serving import Server
 
 from memviz.gallery import examples
@@ -59,14 +59,6 @@ def opened(page: Page, server: Server, name: str) -> None:
     settle(page)
 
 
-def pin_and_export(page: Page) -> None:
-    """All that the Trace page can show: a pinned token, and how to export."""
-    strip(page).nth(30).click()
-    expect(page.get_by_text("Position 30")).to_be_visible()
-    page.get_by_text("Export", exact=True).click()
-    expect(page.get_by_test_id("stCode").filter(has_text="--ids-file")).to_be_visible()
-
-
 @pytest.mark.parametrize("name", LINKS)
 def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Server, page: Page) -> None:
     axe = pytest.importorskip("axe_core_python.sync_playwright")
@@ -76,8 +68,6 @@ def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Se
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     opened(page, server, name)
     assert missed == [], "nothing is asked at a wrong address"
-    if name == "trace":
-        pin_and_export(page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         in_scheme(page, scheme)

@@ -167,7 +167,7 @@ def test_a_link_that_asks_for_nonsense_shows_the_result(trace_link: str, page: P
 
 
 def test_a_second_session_joins_a_run_and_cancel_stops_it(
-    slow: str, server: Server, page: Page, another: Page, screenshots: Path
+    embedded: str, server: Server, page: Page, another: Page, screenshots: Path
 ) -> None:
     page.goto(f"{server.url}/trace")
     decode_only(page, 3000)
@@ -331,8 +331,27 @@ def test_reduced_motion_is_respected(trace_link: str, page: Page) -> None:
     assert page.evaluate(MOVING) == []
 
 
+STREAMLITS_OWN = {"list", "listitem"}
+"""What the sidebar's headings do to its list of pages; no page can change it."""
+
+
+def test_accessibility_of_a_pinned_position_by_axe(trace_link: str, page: Page) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright")
+    page.goto(f"{trace_link}&tok=30")
+    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
+    page.get_by_text("Export", exact=True).click()
+    expect(page.get_by_test_id("stCode")).to_be_visible(timeout=MINUTES)
+    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        in_scheme(page, scheme)
+        found = axe.Axe().run(page, options=rules)["violations"]
+        faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
+        assert [fault for fault in faults if fault[0] not in STREAMLITS_OWN] == [], scheme
+
+
 @pytest.fixture(scope="module")
-def deserted(slow: str, trace_link: str, server: Server, window: BrowserContext) -> Iterator[dict[str, Any]]:
+def deserted(embedded: str, trace_link: str, server: Server, window: BrowserContext) -> Iterator[dict[str, Any]]:
     """Long runs, one after the other: left by its only session; left by one of two; left alone but to be kept."""
     alone, first, keeper, second = pages = [window.new_page() for _ in range(4)]
     names = []
