@@ -29,8 +29,7 @@ EXPOSE 8501
 # another machine say, give that name: `docker run -e MEMVIZ_ALLOWED_HOSTS=memviz.example.org,localhost,127.0.0.1 …`
 # (127.0.0.1 is what the health check asks).
 
-# Unknown paths answer 200 as well, so the body is read.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import sys, urllib.request as r; sys.exit(r.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4).read().strip() != b'ok')"]
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8501/ready', timeout=4)"]
 
 CMD ["python", "-m", "streamlit", "run", "app.py", "--server.address=0.0.0.0", "--server.port=8501", "--server.headless=true"]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -20,10 +21,12 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from memviz import __version__
-from memviz.errors import InputError
+from memviz import __version__, disk
+from memviz.errors import InputError, MemvizError
 from memviz.settings import Settings, quiet_libraries, settings
 from memviz.ui.server import early
+from memviz.ui.server.gate import READ, Gate
+from memviz.ui.server.logs import Bounded
 
 SCRIPT = Path(__file__).resolve().parent / "memviz" / "dashboard.py"
 # Streamlit puts the script's folder on the import path for the length of each run. Another thread that imports just
@@ -48,6 +51,7 @@ def content_security_policy() -> str:
             "worker-src 'self' blob:",
             "object-src 'none'",
             "base-uri 'self'",
+            "form-action 'self'",
             "frame-ancestors 'none'",
         )
     )
@@ -90,7 +94,7 @@ def allowed_hosts() -> frozenset[str]:
 class AllowedHosts:
     """Answers requests under allowed names only: else a page of a stranger's name that leads here could read all.
 
-    A WebSocket that a browser opens must also come from a page of such a name.
+    What a page sends, on a socket or to be kept, must come from a page of this very server: name and port.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -113,17 +117,31 @@ class AllowedHosts:
                 "to MEMVIZ_ALLOWED_HOSTS and start memviz again.\n"
             )
             await PlainTextResponse(sentence, status_code=400)(scope, receive, send)
-        elif scope["type"] == "websocket" and not (self._may(f"//{host}") and (origin is None or self._may(origin))):
+        elif scope["type"] == "websocket" and not (self._may(f"//{host}") and is_same(origin, host)):
             await send({"type": "websocket.close", "code": 1008})  # policy violation
+        elif scope["type"] == "http" and scope["method"] not in READ and not is_same(origin, host):
+            await PlainTextResponse("A page of another server asks.\n", status_code=403)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-async def ready(_: Request) -> JSONResponse:
+def is_same(origin: str | None, host: str) -> bool:
+    """Whether a page of an origin is of this server, letter by letter; programs say none.
+
+    Of another spelling Streamlit would ask outside for this machine's address.
+    """
+    return origin is None or origin in (f"http://{host}", f"https://{host}")
+
+
+def ready(_: Request) -> JSONResponse:
     """Whether this server can serve pages (200) or not (503), and why not."""
     try:
-        settings().cache.mkdir(parents=True, exist_ok=True)
-    except (InputError, OSError) as error:
+        cache = settings().cache
+        with disk.refusing(cache):
+            cache.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=cache) as file:
+                file.write(b"ready")
+    except (MemvizError, OSError) as error:
         return JSONResponse({"ready": False, "reason": str(error)}, status_code=503)
     return JSONResponse({"ready": True, "version": __version__})
 
@@ -133,6 +151,9 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, object]]:
     quiet_libraries()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("memviz").setLevel(logging.INFO)
+    for name in ("", "uvicorn", "streamlit"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(Bounded())
     yield {}
 
 
@@ -140,5 +161,5 @@ app = st.App(
     SCRIPT,
     lifespan=lifespan,
     routes=[Route("/ready", ready), *early.ROUTES],
-    middleware=[Middleware(SecurityHeaders), Middleware(AllowedHosts)],
+    middleware=[Middleware(SecurityHeaders), Middleware(AllowedHosts), Middleware(Gate)],
 )

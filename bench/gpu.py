@@ -1,5 +1,11 @@
 """A GPU against the processor in float32, its lower precisions, and what models of Pythia's sizes cost on it.
 
+Ten minutes: bandwidth of a copy, and for each large shape milliseconds a step as a share of it (weights read once),
+kernels a step, a trace and a batch against plain and statically compiled `generate`, seconds that compiling took, one
+pass against single steps on 512 rows; then the server: a visitor's session presses Run, device and progress are shown.
+
+    python bench/gpu.py --parts speed,server        [--shapes tiny: to see that it starts, also on a processor]
+
 Agreement: rows of the suite's corpus asked of every finished size on both; tokens, and the largest differences of
 everything a sweep keeps, up to each row's first differing token. Batch: the same rows one by one. Large models have the
 shapes of Pythia (Biderman et al. 2023) and random weights, and as truth what they write themselves (M = 1) or random
@@ -21,6 +27,7 @@ from trace import by_transformers  # bench/trace.py
 
 import numpy as np
 import torch
+from gpu_speed import copied, served, speed  # bench/gpu_speed.py
 from sweep import seconds
 from transformers import AutoModelForCausalLM, GPTNeoXConfig
 
@@ -222,10 +229,22 @@ def main() -> None:
     parser.add_argument("--dtypes", default="float32,bfloat16")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--parts", default="speed,server,agreement,large", help="comma-separated")
+    parser.add_argument("--many", type=int, default=512, help="rows of one pass against single steps")
     options = parser.parse_args()
-    settings = load_settings()
+    settings, parts = load_settings(), options.parts.split(",")
     here = Backend(settings)
     print(f"{device_name(here.device)}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    if "speed" in parts:
+        bandwidth = copied(here.device)
+        for shape in filter(None, options.shapes.split(",")):
+            speed(outlined(shape, "bfloat16", here.device), bandwidth, options.batch, options.many, options.pairs)
+    if "server" in parts:
+        served()
+    if "agreement" not in parts:
+        options.rows = 0
+    if "large" not in parts:
+        options.shapes = options.from_disk = ""
     if options.rows:
         data = read_data()
         planned = np.random.default_rng(0).permutation(np.flatnonzero(~data.background))[: options.rows]

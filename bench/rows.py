@@ -8,6 +8,7 @@ together, which start at about 33,000 rows.
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,12 @@ def _children(root: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+def cpu_seconds() -> float:
+    """Of processes that have ended, and those they started: hardly changed by other work beside them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
@@ -83,21 +90,23 @@ def main() -> None:
     if args.file:
         prepare(args.file, args.groups)
         return
-    print("     rows  seconds  s per 100,000  MB alone  MB in all   as ratios to the line above")
+    print("     rows  seconds  s per 100,000  CPU s per 100,000  MB alone  MB in all   as ratios to the line above")
     before: tuple[float, ...] = ()
     for n in args.rows:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "source.parquet"
             write_rows(path, n, args.length)
+            used = cpu_seconds()
             command = [sys.executable, __file__, "--file", str(path), "--groups", args.groups]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
                 alone, together = peaks_of(process)
                 assert process.stdout is not None
                 seconds = float(process.stdout.read().split()[-1])
-        found = (seconds / n, float(alone), float(together))
+        found = (seconds / n, (cpu_seconds() - used) / n, float(alone), float(together))
         ratios = " ".join(f"{now / then:6.2f}" for now, then in zip(found, before, strict=False))
         print(
-            f"{n:9,}  {seconds:7.1f}  {1e5 * found[0]:13.1f}  {alone / 1e6:8.0f}  {together / 1e6:9.0f}  {ratios}",
+            f"{n:9,}  {seconds:7.1f}  {1e5 * found[0]:13.1f}  {1e5 * found[1]:17.1f}  "
+            f"{alone / 1e6:8.0f}  {together / 1e6:9.0f}  {ratios}",
             flush=True,
         )
         before = found

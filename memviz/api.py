@@ -18,6 +18,7 @@ import pandas as pd
 
 from memviz import export
 from memviz.catalog import known_models, read_card
+from memviz.demo.samples import suite_samples
 from memviz.gallery import open_store
 from memviz.population.precision import PrecisionTask, precision_table
 from memviz.records import Run
@@ -25,10 +26,12 @@ from memviz.settings import settings
 from memviz.sweeps import RowSet, Sweep, read_sweep, run_sweep
 from memviz.sweeps.running import BATCH
 from memviz.sweeps.task import SweepRequest
-from memviz.tasks.base import Context, Report, Say, answer, ready
+from memviz.tasks.base import Context, answer, ready
+from memviz.tasks.causes import cause_of, seen_counts
+from memviz.tasks.context import Report, Say
 from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
 
-__all__ = ["RowSet", "Sweep", "Traced", "models", "precision", "read_sweep", "sweep", "trace"]
+__all__ = ["RowSet", "Sweep", "Traced", "causes", "models", "precision", "read_sweep", "sweep", "trace"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,29 @@ def trace(
     run = answer(task, _context()).result
     measures = pd.Series(export.measures_of(run.trace, tokenizer), dtype="float64")
     return Traced(export.table(run, tokenizer), measures, run)
+
+
+def causes(
+    view: str,
+    model: str,
+    text: str,
+    *,
+    n_context: int = 32,
+    n_continuation: int | None = None,
+    dtype: str = "float32",
+    **numbers: Any,
+) -> Any:
+    """Why a text is recited: the record of a view of `memviz.measures.causes`, by the kind of its task.
+
+    Views and their numbers: "occlusion" (n_drawn, seed), "heads" (seed), "noise_recovery" (sigma, n_draws, seed),
+    "contributions". Raises InputError, Failure.
+    """
+    card = ready(model, _context())
+    tokenizer = tokenizer_of(card, settings())
+    whole = task_of_text(text, card, tokenizer, n_context, n_continuation, dtype=dtype)
+    counts = seen_counts(card, tokenizer, settings(), suite_samples())
+    given = {**({"n_drawn": 4, "seed": 0} if view == "occlusion" else {}), **numbers}
+    return answer(cause_of(whole, view, card, tokenizer, counts, **given), _context()).result
 
 
 def sweep(

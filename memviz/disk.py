@@ -57,6 +57,16 @@ def _is_refused(error: Exception, where: Path) -> bool:
     return named.is_relative_to(where) or where.is_relative_to(named)
 
 
+def free_bytes(where: Path) -> int:
+    """Room on the disk of a folder that is, or will be."""
+    there = next(folder for folder in (where, *where.absolute().parents) if folder.is_dir())
+    return shutil.disk_usage(there).free
+
+
+def shown_size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
+
+
 @contextmanager
 def new_file(path: Path, where: Path | None = None, n_bytes: int = 0) -> Iterator[Path]:
     """A path to write to, beside `path`, whose file takes the place of `path` when the block ends well.

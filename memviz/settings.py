@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """Folders whose subfolders are offered as models, separated like PATH."""
     offline: bool = False
     """Never ask a model hub or package index."""
+    ray_address: str = ""
+    """Of a Ray cluster that sweeps may use: local, auto or HOST:PORT; empty: pages offer none."""
     resident_models: int = Field(default=1, ge=1)
     """Models kept loaded at once; the least recently used is freed first."""
     warm_up: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,14 @@ class Tokenizer:
         """One more than the largest id; a model's own vocabulary may be padded to more."""
         return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
 
+    @cached_property
+    def text_ids(self) -> list[int]:
+        """Ids that stand for text: no marks of the tokenizer, nothing empty."""
+        return [i for i, piece in enumerate(self.pieces(range(self.n_ids))) if not piece.special and piece.raw]
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as it stands, without leading tokens."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return list(_encoded(self, text))
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` of many texts, on all cores unless TOKENIZERS_PARALLELISM forbids it."""
@@ -129,3 +134,9 @@ class Tokenizer:
             piece = self.piece(token_id)
             self._raw[token_id] = b"" if piece.special else piece.raw
         return b"".join(map(self._raw.__getitem__, ids))
+
+
+@lru_cache(maxsize=8)
+def _encoded(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    """Kept for the last texts, for pages ask the same one again at every run."""
+    return tuple(tokenizer._tokenizer.encode(text, add_special_tokens=False).ids)

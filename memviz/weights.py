@@ -84,9 +84,14 @@ def weight_files(folder: Path) -> list[Path]:
 def _other_weights(folder: Path) -> str:
     """What a folder without model.safetensors has instead, and what to do."""
     others = sorted(file.name for file in folder.glob("*.safetensors"))
-    variant = next((name for name in others if re.fullmatch(r"model\..+\.safetensors", name)), None)
-    if variant is not None:
-        return f"holds weights only as the variant {variant}: rename it to model.safetensors, or copy the main files"
+    part, of_variant = (
+        next((name for name in others if re.fullmatch(rf"model(-\d+-of-\d+)?{end}\.safetensors", name)), None)
+        for end in ("", r"\..+")
+    )
+    if part is not None:
+        return f"holds {part} without model.safetensors.index.json, which says what is in which part: copy it too"
+    if of_variant is not None:
+        return f"holds weights only as the variant {of_variant}: rename it to model.safetensors, or copy the main files"
     if (folder / ADAPTER_CONFIG).is_file() and ADAPTER_WEIGHTS in others:
         return "holds an adapter and no weights of its own: put it under a model root, beside or without its base"
     if "consolidated.safetensors" in others:
@@ -99,6 +104,9 @@ def _other_weights(folder: Path) -> str:
             f"holds weights only as {pickles[0]}, a pickle, which can run code when read: "
             "convert it to safetensors, or choose a revision that has model.safetensors"
         )
+    foreign = next((file.name for end in ("h5", "msgpack", "gguf") for file in sorted(folder.glob(f"*.{end}"))), None)
+    if foreign is not None:
+        return f"holds weights only as {foreign}: convert them to safetensors, or copy model.safetensors"
     return "holds no weights: a file model.safetensors is expected"
 
 
@@ -159,10 +167,14 @@ def memory_needed(n_parameters: int, dtype: str) -> int:
     return weights + max(weights // 5, 1_000_000_000)
 
 
+def tokenizer_files(folder: Path) -> list[Path]:
+    """What decides how a text is split, as far as it is there."""
+    return sorted({file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)})
+
+
 def fingerprint(folder: Path, others: Iterable[str] = ()) -> list[list[str | int]]:
     """Path, size and modification time of the files that decide a model's numbers and its token ids."""
-    texts = sorted(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern))
-    files = [*weight_files(folder), folder / "config.json", *texts, *map(Path, others)]
+    files = [*weight_files(folder), folder / "config.json", *tokenizer_files(folder), *map(Path, others)]
     stats = [(str(file), file.stat()) for file in files if file.is_file()]
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 

@@ -11,6 +11,7 @@ from memviz.errors import InputError
 from memviz.figures.boundary import boundary_figure
 from memviz.measures.glossary import explain
 from memviz.population import GROUPS
+from memviz.ui.boundary.counterfactual import show_counterfactual
 from memviz.ui.boundary.counts import Counting, counted
 from memviz.ui.boundary.curves import (
     PERMILLE,
@@ -24,6 +25,7 @@ from memviz.ui.boundary.curves import (
     reported,
     sizes_of,
 )
+from memviz.ui.boundary.survival import show_survival
 from memviz.ui.common import frames
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.view import choose_view, words_of
@@ -135,6 +137,9 @@ for kind, tables in differences.items():
                     "the continuation, difference at the boundary. From a published summary of its table."
                 )
                 st.dataframe(reported(), hide_index=True)
+of_true = found is not None and counting.generated_at is None
+show_survival(view, k, found, counting.quantity(order) if of_true else None)
+show_counterfactual(view, k)
 st.caption(
     "A group chosen by its hits is also chosen by what makes hits easy, so a jump counts as memorization only beyond "
     "selection alone, beyond all rows, and where it does not move with the edge. “Reported”: Chen, Han and Miyao 2024."

@@ -38,6 +38,7 @@ if not choice.models:
     st.stop()
 readers = readers_of(choice.models)
 aligned = share_tokens(readers)
+ladder.say_same([card for card, _ in readers])
 try:
     sizes = form.sizes()
     prompt = form.prompt(readers[0][1])

@@ -21,8 +21,10 @@ from memviz.ui.common.widgets import KEEP
 from memviz.ui.compare.elsewhere import offer_others
 from memviz.ui.prompt import choose_prompt, set_prompt_defaults
 from memviz.ui.trace import predictions
+from memviz.ui.trace.aligned import show_aligned
 from memviz.ui.trace.border import draw_border
 from memviz.ui.trace.forecast import show_forecast
+from memviz.ui.trace.forks import show_forks
 from memviz.ui.trace.form import LINK, NEUTRAL, PAGE, choose_decoding, fill, offered_models, ready_models, task_of
 from memviz.ui.trace.other_runs import other_runs
 from memviz.ui.trace.passages import show_passages
@@ -46,6 +48,8 @@ form.show()
 card = ui.card_of(model)
 if model not in ready and model in ready_models():  # it became so while this page was drawn
     st.rerun()
+if card.notes:
+    st.caption(f":material/info: {ui.escaped(model)}: {ui.escaped('; '.join(card.notes))}.")
 tokenizer = ui.tokenizer(card)
 prompt = form.prompt(tokenizer)
 
@@ -96,6 +100,8 @@ def results() -> None:
     st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
     if task.continuation_ids is not None:
         offer_others(task.model)
+    show_aligned(run, tokenizer, values["memorization_score"])
+    show_forks(run, task, card, tokenizer)
     show_training(lookup, task.model, tokenizer)
     measures = ui.open_expander("All measures", "trace_open_measures")
     if measures:

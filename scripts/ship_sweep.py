@@ -1,9 +1,11 @@
 """Pack a finished sweep of the suite into the one that ships with it: what the pages draw, in a few megabytes.
 
     python scripts/ship_sweep.py SWEEP
+    python scripts/ship_sweep.py BACKGROUND --out memviz/demo/suite/background
 
-What is left out is said in the manifest, as `packed`. Counts, scores and matches stay exact. The Boundary page's first
-view is computed from the packed tables and laid beside them.
+The second is a sweep of a sample of the background (`--parts background`) under the same models and sizes. What is left
+out is said in the manifest, as `packed`. Counts, scores and matches stay exact. Of a sweep with positions the Boundary
+page's first view is computed from the packed tables and laid beside them.
 """
 
 from __future__ import annotations
@@ -119,14 +121,17 @@ def main() -> None:
     write(pq.read_table(found.folder / "rows.parquet"), options.out / "rows.parquet")
     whole = pq.read_table(found.folder / "sequences.parquet")
     write(sequences(whole), options.out / "sequences.parquet")
-    near = [("k", "==", AT), ("mode", "==", SLIDING), ("index", "<", LAST)]
-    kept = positions(pq.read_table(found.folder / "positions.parquet", filters=near))
-    write(kept, options.out / "positions.parquet")
-    manifest = json.loads((found.folder / MANIFEST).read_text("utf-8")) | {"packed": PACKED}
-    manifest["tables"]["positions"]["n_rows"] = len(kept)
-    manifest["command"] = manifest["command"].replace(str(found.folder), "sweep")
+    manifest = json.loads((found.folder / MANIFEST).read_text("utf-8"))
+    manifest["packed"] = {name: said for name, said in PACKED.items() if name in ("digits", *manifest["tables"])}
+    manifest["command"] = manifest["command"].replace(str(found.folder), options.out.name)
+    if "positions" in manifest["tables"]:
+        near = [("k", "==", AT), ("mode", "==", SLIDING), ("index", "<", LAST)]
+        kept = positions(pq.read_table(found.folder / "positions.parquet", filters=near))
+        write(kept, options.out / "positions.parquet")
+        manifest["tables"]["positions"]["n_rows"] = len(kept)
     write_manifest(options.out, manifest)
-    boundary_tables(options.out)
+    if "positions" in manifest["tables"]:
+        boundary_tables(options.out)
     for path in sorted(options.out.iterdir()):
         print(f"{path.name}: {path.stat().st_size:,} bytes")
 

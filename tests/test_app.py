@@ -6,11 +6,10 @@ import asyncio
 import base64
 import hashlib
 import json
-import os
 import re
 import socket
-import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine
@@ -22,8 +21,8 @@ import pytest
 import streamlit
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
-from support.serving import ROOT, Server, start_server
-from support.visitor import Visitor
+from streamlit.runtime.scriptrunner.exec_code import modified_sys_path
+from support.serving import Server
 
 import app
 from memviz.settings import load_settings
@@ -50,6 +49,7 @@ def test_every_answer_carries_the_security_headers(server: Server, path: str) ->
     policy = headers["content-security-policy"]
     for rule in ("default-src 'self'", "object-src 'none'", "frame-ancestors 'none'", "connect-src 'self'"):
         assert rule in policy
+    assert "form-action 'self'" in policy
     assert "http" not in policy and "unsafe-eval" not in policy
     assert headers["x-content-type-options"] == "nosniff"
 
@@ -76,31 +76,11 @@ def test_not_ready_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert answer.status_code == 503 and said["ready"] is False and "file/cache" in said["reason"]
 
 
-def test_pages_import_no_torch() -> None:
-    """Whatever pages are made of, imported as the server does it."""
-    code = (
-        "import importlib, pkgutil, sys, memviz.ui\n"
-        "for found in pkgutil.walk_packages(memviz.ui.__path__, 'memviz.ui.'):\n"
-        "    importlib.import_module(found.name)\n"
-        "print(sorted(name for name in ('torch', 'transformers', 'umap', 'numba') if name in sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=dict(os.environ)
-    )
-    assert done.stdout.strip() == "[]"
-
-
 def test_script_runs_leave_the_import_path_alone() -> None:
     """Where they change it, a thread that imports at that moment can miss a folder of installed packages."""
-    code = (
-        "import sys, app\n"
-        "from streamlit.runtime.scriptrunner.exec_code import modified_sys_path\n"
-        "before = list(sys.path)\n"
-        "with modified_sys_path(str(app.app.script_path)):\n"
-        "    print(sys.path == before)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "True"
+    before = list(sys.path)
+    with modified_sys_path(str(app.app.script_path)):
+        assert sys.path == before
 
 
 def handshake(server: Server, host: str, origin: str | None) -> int:
@@ -134,8 +114,19 @@ def test_a_websocket_is_opened_by_own_pages_and_programs_alone(server: Server) -
     assert handshake(server, "localhost:8501", "http://localhost:8501") == 101
     assert handshake(server, "evil.example", None) == 403
     assert handshake(server, "evil.example", "http://evil.example") == 403
-    for origin in ("http://evil.example", "null", "http://[", "file://"):
+    for origin in ("http://evil.example", "null", "http://[", "file://", "http://localhost", "http://localhost:8502"):
         assert handshake(server, "localhost:8501", origin) == 403
+    start = time.monotonic()
+    assert handshake(server, "localhost:8501", "http://LOCALHOST:8501") == 403, "another spelling asks outside"
+    assert time.monotonic() - start < 1
+
+
+def test_what_changes_something_is_asked_by_own_pages_alone(server: Server) -> None:
+    request = urllib.request.Request(
+        f"{server.url}/_stcore/upload_file/a/b", b"x", {"Origin": "http://x"}, method="PUT"
+    )
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request, timeout=10)
 
 
 @pytest.mark.parametrize(
@@ -165,22 +156,9 @@ def test_which_names_are_allowed(
 
     guard = app.AllowedHosts(inner)
     for host in (*yes, *no):
-        scope = {"type": "http", "headers": [(b"host", host.encode())]}
+        scope = {"type": "http", "method": "GET", "headers": [(b"host", host.encode())]}
         run_apart(guard(scope, nothing, nothing))  # type: ignore[arg-type]
     assert asked == yes
-
-
-def test_nobody_passes_without_signing_in_where_it_is_asked_for(tmp_path: Path) -> None:
-    """A file that cannot be read, or asks for nothing: tests/ui/common/test_sign_in.py."""
-    (tmp_path / "secrets.toml").write_text('[auth]\nclient_id = "x"\n')
-    env = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "STREAMLIT_SECRETS_FILES": str(tmp_path / "secrets.toml")}
-    env["MEMVIZ_WARM_UP"] = "false"
-    with start_server(ROOT / "app.py", env=env, log=tmp_path / "log") as server:
-        for page in ("", "trace", "population"):
-            with Visitor(server.url, page) as visitor:
-                visitor.settle()
-                assert "This server is for those who sign in." in visitor.text and not visitor.all("exception")
-                assert [button.label for button in visitor.all("button")] == ["Sign in"]
 
 
 def test_links_are_not_drawn_early_for_strangers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Every command of the documents is run, block by block; what cannot be run here is parsed.
 
 A block of `sh`, `python` or `sql` is run in a folder of its document's own, after the blocks before it, unless its
-fence is marked: hub (fetches something), gpu, docker, or hours (takes long). Of those, and of commands in running
+fence is marked: hub (fetches something), gpu, docker, cluster (tests/sweeps/test_clusters.py runs it), or hours (takes
+long). Of those, and of commands in running
 text, subcommands, options, targets and files must exist. `make` is never run for real, because its targets serve,
 install or test: `make -n` must know what they would do.
 """
@@ -39,12 +40,12 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "memviz" / "demo" / "suite").glob("*.md")),
 ]
-MARKS = {"hub", "gpu", "docker", "hours"}
+MARKS = {"hub", "gpu", "docker", "cluster", "hours"}
 RUN = {"sh", "python", "sql"}
 DATA = {"", "json", "toml", "text", "nginx", "caddyfile"}
 COMMANDS = r"(?:\.venv/bin/)?(?:memviz|python|make|docker|pip|git|streamlit)"
 PUNCTUATION = "|&;<>()"
-OTHERS = {"pip", "git", "cd"}
+OTHERS = {"pip", "git", "cd", "export", "printf", "seq", "torchrun"}
 """Programs whose words are not looked at."""
 
 

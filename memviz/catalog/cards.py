@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -51,6 +51,12 @@ class Card:
     """Folder of the adapter that is merged onto the folder's weights."""
     sources: list[str] = field(default_factory=list)
     """Files outside the folder of which it was made."""
+
+    @property
+    def notes(self) -> list[str]:
+        """The remarks, and whether an examination is still to come."""
+        later = [] if self.examination else ["not examined: it is when it is first loaded"]
+        return [*self.remarks, *later]
 
     @property
     def way(self) -> str:
@@ -134,10 +140,10 @@ def twins(card: Card, settings: Settings) -> Iterator[tuple[str, Card]]:
             yield other.name, other
 
 
-def same_weights(settings: Settings) -> list[list[str]]:
-    """Names of models that are ready with equal weight files, several at a time."""
+def same_weights(cards: Iterable[Card]) -> list[list[str]]:
+    """Names of models with equal weight files, several at a time."""
     groups: dict[str, list[str]] = {}
-    for card in ready_cards(settings):
+    for card in cards:
         groups.setdefault(card.weight_hash, []).append(card.name)
     return [names for weights, names in groups.items() if weights and len(names) > 1]
 

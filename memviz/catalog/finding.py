@@ -45,11 +45,12 @@ def _models_in(path: Path) -> Iterator[Model]:
         yield replace(model, label=f"{model.label} (adapter on {wanted})") if model.label == path.name else model
         if is_whole:
             yield replace(_described(path, f"{path.name}@base", Folder(path)), label=f"{path.name} without its adapter")
-    elif has_config:
+        return
+    files = [] if has_config and any(path.glob("*.safetensors")) else sorted(path.glob("*.gguf"))
+    if has_config and not files:
         yield _described(path, path.name, Folder(path))
-    else:
-        for file in sorted(path.glob("*.gguf")):
-            yield _described(path, file.stem, Gguf(file))
+    for file in files:
+        yield _described(path, file.stem, Gguf(file))
 
 
 def _wanted_base(path: Path) -> str:

@@ -10,8 +10,10 @@ import typer
 
 from memviz import __version__
 from memviz.cli import corpus, data, kept, models, predictor, results
+from memviz.cli.causes import causes
 from memviz.cli.findings import findings
 from memviz.cli.map import project
+from memviz.cli.membership import membership
 from memviz.cli.precision import precision
 from memviz.cli.sweep import sweep
 from memviz.cli.tracing import trace
@@ -21,10 +23,12 @@ from memviz.settings import quiet_libraries
 FAILURE, INTERRUPTED = Failure.exit_code, 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(trace)
+app.command()(causes)
 app.command()(sweep)
 app.command()(precision)
 app.command()(findings)
 app.command("map")(project)
+app.command()(membership)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(data.app, name="data")

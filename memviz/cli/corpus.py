@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,6 +98,36 @@ def build(
     typer.echo(
         f"{manifest.name}: {manifest.n_tokens:,} tokens in {manifest.n_rows:,} documents, "
         f"{len(manifest.shards)} shards ({n_reused} from before); {left_out:,} files or lines left out"
+    )
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="What the corpus is called here.")],
+    infini_gram: Annotated[Path, typer.Option(help="Folder of an index built by the package infini-gram.")],
+    model: Annotated[str, typer.Option(help="A prepared model, whose tokenizer the index was built with.")],
+    dtype: Annotated[
+        str | None, typer.Option(help="Of its ids: uint8, uint16, uint32 [the narrowest that fits].")
+    ] = None,
+) -> None:
+    """Make an index that was built elsewhere a corpus; it is read in place."""
+    from memviz.corpus import Corpus
+    from memviz.corpus.added import add as add_index
+    from memviz.corpus.known import index_folder
+    from memviz.corpus.suffixes import id_type
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise InputError(f"{name[:100]!r} is no name for a corpus: use up to 80 letters, digits, dots, - and _")
+    tokenizer = tokenizer_named(model)
+    place = index_folder(name, load_settings())
+    if (place / "manifest.json").exists():
+        raise InputError(f"{place} holds an index of its own: take another name")
+    wanted = dtype or id_type(tokenizer.n_ids).__name__
+    manifest = add_index(place, infini_gram, name, tokenizer.hash, tokenizer.n_ids, wanted)
+    begins = _shown(tokenizer, Corpus.open(place).row_ids(0)[:16].tolist())
+    typer.echo(
+        f"{name}: {manifest.n_tokens:,} tokens in {manifest.n_rows:,} documents, {len(manifest.shards)} shards of "
+        f"{wanted}; the first begins: {begins}"
     )
 
 
@@ -235,8 +266,7 @@ def trace(
 
 def _rows(corpus: Corpus, rows: np.ndarray) -> list[dict[str, Any]]:
     """What the table of rows says of some rows, their number first."""
-    table = corpus.rows.take(rows)
-    return [{"row": int(row)} | about for row, about in zip(rows, table.to_pylist(), strict=True)]
+    return [{"row": row} | corpus.about(row) for row in rows.tolist()]
 
 
 def _span(corpus: Corpus, span: Span) -> dict[str, Any]:
@@ -246,10 +276,12 @@ def _span(corpus: Corpus, span: Span) -> dict[str, Any]:
 
 @app.command()
 def verify(index: Index) -> None:
-    """Read every file of an index again; damaged ones are named."""
+    """Read every file of an index again; damaged ones are named, and it ends with 1 then."""
     from memviz.corpus import Corpus
 
     problems = Corpus.open(index).verify()
     for problem in problems:
         typer.echo(problem)
     typer.echo(f"{len(problems)} problems found")
+    if problems:
+        raise typer.Exit(1)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from memviz.tasks.base import Context
 
 CLAIMS = ROOT / "docs" / "claims.toml"
+OUTCOMES = "outcomes.json"
+"""Beside the pictures: what came out of each edition of the document."""
 
 
 def findings(
@@ -32,6 +34,7 @@ def findings(
     from memviz.findings.evidence import judge, statistics
     from memviz.findings.evidence.geometry import Spaces
     from memviz.findings.evidence.material import material_of
+    from memviz.findings.history import as_json, continued, edition_of, read_history
     from memviz.findings.pictures import pictures
     from memviz.findings.report import document
     from memviz.population.ngrams import FrequencyTask
@@ -55,10 +58,14 @@ def findings(
         typer.echo(document(verdicts, material, strata), nl=False)
         return
     out, drawn = out.resolve(), pictures(verdicts, material)
+    earlier = out.with_suffix("") / OUTCOMES
+    history = continued(read_history(earlier), edition_of(verdicts, material))
     out.with_suffix("").mkdir(exist_ok=True)
+    write_text(earlier, as_json(history))
     for name, svg in drawn.items():
         write_text(out.with_suffix("") / f"{name}.svg", svg)
-    write_text(out, document(verdicts, material, strata, {name: f"{out.stem}/{name}.svg" for name in drawn}))
+    paths = {name: f"{out.stem}/{name}.svg" for name in drawn}
+    write_text(out, document(verdicts, material, strata, paths, history))
 
 
 def _corpus(model: str, index: Path | None, context: Context) -> Corpus | None:

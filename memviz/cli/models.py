@@ -17,6 +17,7 @@ from memviz.catalog import (
     find_model,
     known_models,
     read_card,
+    ready_cards,
     same_weights,
     site_files,
 )
@@ -54,7 +55,7 @@ def models(context: typer.Context) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    for names in same_weights(settings):
+    for names in same_weights(ready_cards(settings)):
         typer.echo(f"{', '.join(names)}: the same weights, byte for byte.")
     typer.echo(
         "Any hub id owner/name@revision, pythia-SIZE-deduped@stepN, and folders under MEMVIZ_MODEL_ROOTS work too."
@@ -111,8 +112,8 @@ def add(
 
     card = add_model(model, settings, accept_licence, say)
     typer.echo(f"{card.name} is ready: {card.n_parameters:,} parameters, {card.weights}")
-    for remark in card.remarks if card.examination else [*card.remarks, "not examined: it is when it is first loaded"]:
-        typer.echo(remark)
+    for note in card.notes:
+        typer.echo(note)
 
 
 @app.command("families")

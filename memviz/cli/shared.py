@@ -77,6 +77,8 @@ def known_tasks() -> None:
     import memviz.population.precision
     import memviz.predictor
     import memviz.sweeps.kept
+    import memviz.tasks.causes
+    import memviz.tasks.fork
     import memviz.tasks.ladder
     import memviz.tasks.lens
     import memviz.tasks.perturbation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +13,18 @@ from memviz.errors import InputError
 from memviz.records import VERIFIED
 from memviz.rows.kept import rows_of
 from memviz.settings import Settings, load_settings
+from memviz.sweeps.asks import Share
+from memviz.sweeps.batches import BatchFiles
+from memviz.sweeps.folder import MALFORMED
+from memviz.sweeps.ray.engine import ray_engine
+from memviz.sweeps.results import Sweep
 from memviz.sweeps.rowset import NEAR_DUPLICATES, SUITE, RowSet, read_row_set
-from memviz.sweeps.running import BATCH, MALFORMED, run_sweep
+from memviz.sweeps.running import BATCH, run_shard, run_sweep
+from memviz.sweeps.running import status as status_of
 from memviz.sweeps.task import AT, CONTEXTS, CONTINUATIONS, SLIDING, SweepRequest
+from memviz.tasks.base import Context
 
-NONE = "none"
+NONE, LOCAL = "none", "local"
 
 
 def numbers_of(option: str, value: str | None) -> tuple[int, ...]:
@@ -71,6 +79,19 @@ def sweep(
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     reading: Annotated[str, typer.Option(help="verified, or stepwise: every token by a step of its own.")] = VERIFIED,
     batch: Annotated[int, typer.Option(help="Rows decoded together; another number computes all anew.")] = BATCH,
+    batches: Annotated[
+        str | None, typer.Option(help="Keep batches in this folder or at this s3://, gs:// or hdfs:// URL.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="Like 2/8: compute this part of the batches, write no tables.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local: this process; ray: workers of a Ray cluster.")] = LOCAL,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster: local, auto or HOST:PORT [MEMVIZ_RAY_ADDRESS, else local].")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Ray workers.")] = 2,
+    gpus_per_worker: Annotated[float, typer.Option(help="Of a Ray worker.")] = 0,
+    status: Annotated[bool, typer.Option(help="Prepare the rows, say how many batches are there, and end.")] = False,
 ) -> None:
     """Ask many rows of many models, at many sizes of context and continuation, into Parquet tables."""
     settings = load_settings()
@@ -105,18 +126,59 @@ def sweep(
         positions=positions,
         reading=reading,
     )
-    folder = out.resolve()
-    manifest = run_sweep(task, context_for(settings), folder, batch).manifest
+    folder, context = out.resolve(), context_for(settings)
+    if batches is not None:
+        context.batches = BatchFiles(batches)
+    if shard is not None or status:
+        typer.echo(_part(task, context, folder, shard, batch, status))
+        return
+    with _engine(engine, address or settings.ray_address or LOCAL, workers, gpus_per_worker, context) as context:
+        found = run_sweep(task, context, folder, batch)
+    _say_result(found)
+
+
+def _engine(
+    engine: str, address: str, n_workers: int, n_gpus: float, context: Context
+) -> AbstractContextManager[Context]:
+    """The context with the engine that was asked for."""
+    if engine == LOCAL:
+        return nullcontext(context)
+    if engine != "ray":
+        raise InputError(f"--engine is {engine[:100]!r}: use {LOCAL} or ray")
+    return ray_engine(address, n_workers, n_gpus, context)
+
+
+def _part(task: SweepRequest, context: Context, folder: Path, shard: str | None, batch: int, status: bool) -> str:
+    """What came of one shard, or how much is there."""
+    share = None if shard is None else _share(shard)
+    if status:
+        n_there, n = status_of(task, context, folder, batch, share)
+        return f"{n_there:,} of {n:,} batches are there"
+    assert share is not None
+    n_computed, n_there = run_shard(task, context, folder, share, batch)
+    return f"shard {shard}: {n_computed:,} batches computed, {n_there:,} from before"
+
+
+def _share(shard: str) -> Share:
+    number, _, n = shard.partition("/")
+    if not (number.isdecimal() and n.isdecimal()):
+        raise InputError(f"--shard is {shard[:100]!r}: give a part like 2/8")
+    return Share(int(number), int(n))
+
+
+def _say_result(found: Sweep) -> None:
+    manifest = found.manifest
     about, made = manifest["rows"], manifest["provenance"]
     typer.echo(
-        f"{about['n']:,} rows, {len(task.models)} models: {manifest['tables']['sequences']['n_rows']:,} sequences in "
-        f"{folder}; {made['batches_computed']:,} batches computed, {made['batches_reused']:,} from before"
+        f"{about['n']:,} rows, {len(manifest['models'])} models: "
+        f"{manifest['tables']['sequences']['n_rows']:,} sequences in {found.folder}; "
+        f"{made['batches_computed']:,} batches computed, {made['batches_reused']:,} from before"
     )
     for said in about.get("read_as", []):
         typer.echo(f"read as: {said}")
     if about["n_malformed"]:
         typer.echo(
-            f"{about['n_malformed']:,} of {about['n_read']:,} rows cannot be used: {folder / MALFORMED} says why"
+            f"{about['n_malformed']:,} of {about['n_read']:,} rows cannot be used: {found.folder / MALFORMED} says why"
         )
     for each in manifest["skipped"]:
         typer.echo(

@@ -91,11 +91,10 @@ def places(
     wanted = set(rows.tolist())
     kept = sorted((p for p in found if p.row in wanted), key=lambda place: -place.n_exposures)
     names = {"domain": "domain", "title": "document", "source": "source", "line": "line"}
-    known = {shown: corpus.rows[name] for name, shown in names.items() if name in corpus.rows.column_names}
     listed = [
         {
             "row": place.row,
-            **{shown: column[place.row].as_py() for shown, column in known.items()},
+            **{names[name]: value for name, value in corpus.about(place.row).items() if name in names},
             "position": place.position,
             "seen": place.n_exposures,
             "steps": place.steps,

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import psutil
 import pyarrow as pa
 
 from memviz.corpus import files
+from memviz.corpus.added import opened
+from memviz.corpus.added import read as read_added
 from memviz.corpus.answers import Occurrence, Occurrences, Span
 from memviz.corpus.files import Manifest
+from memviz.corpus.infinigram import InfiniShard
 from memviz.corpus.shard import Shard
-from memviz.corpus.suffixes import COUNTED_ORDERS, ragged
+from memviz.corpus.suffixes import COUNTED_ORDERS
 from memviz.errors import InputError
 
 Kind = Literal["stream", "rows", "other"]
@@ -39,32 +42,50 @@ class Corpus:
     @classmethod
     def open(cls, folder: Path, tokenizer_hash: str | None = None) -> Corpus:
         """Open an index. Raises InputError where it is missing or damaged or, given a hash, of another tokenizer."""
-        manifest = files.read_manifest(folder)
-        if tokenizer_hash is not None and tokenizer_hash != manifest.tokenizer_hash:
+        added = read_added(folder)
+        about = files.read_manifest(folder) if added is None else added
+        if tokenizer_hash is not None and tokenizer_hash != about.tokenizer_hash:
             raise InputError(
-                f"the index {manifest.name} was built with tokenizer {manifest.tokenizer_hash[:12]}, the model's is "
+                f"the index {about.name} was built with tokenizer {about.tokenizer_hash[:12]}, the model's is "
                 f"{tokenizer_hash[:12]}: their ids mean different texts; build an index for this model"
             )
+        if added is not None:
+            return cls(folder, *opened(added))
+        manifest = files.read_manifest(folder)
         return cls(folder, manifest, [Shard(folder, entry) for entry in manifest.shards])
 
     def verify(self) -> list[str]:
         """Read every file again: a sentence for each that is not what was written."""
-        return files.verify(self.folder, self.manifest)
+        return [] if isinstance(self._shards[0], InfiniShard) else files.verify(self.folder, self.manifest)
 
     @cached_property
     def rows(self) -> pa.Table:
         """The table of rows as it was given; the row's number is its index."""
         return files.read_rows(self.folder, self.manifest.rows)
 
+    def about(self, row: int) -> dict[str, Any]:
+        """What is known of a row, for instance source and line."""
+        for shard in self._shards:
+            if isinstance(shard, InfiniShard):
+                if len(shard.segments_of(np.array([row]), 0)):
+                    return shard.about(row)
+            else:
+                return {name: column[row].as_py() for name, column in self._columns.items()}
+        return {}
+
+    @cached_property
+    def _columns(self) -> dict[str, pa.ChunkedArray]:
+        return {name: self.rows[name] for name in self.rows.column_names}
+
     def row_ids(self, row: int) -> np.ndarray:
         """(n,) int64 tokens of a row. Raises InputError where the row was never exposed, or not in full."""
         tokens: np.ndarray | None = None
         for shard in self._shards:
-            for segment in shard.segments_of(np.array([row]), len(shard.tokens)).tolist():
+            for segment in shard.segments_of(np.array([row]), shard.places_until(None)).tolist():
+                offset, part, length = shard.part_of_row(segment)
                 if tokens is None:
-                    tokens = np.full(int(shard.row_length[segment]), UNDEFINED, np.int64)
-                offset, start, end = (int(x) for x in (shard.row_offset[segment], *shard.starts[segment : segment + 2]))
-                tokens[offset : offset + end - 1 - start] = shard.tokens[start : end - 1]
+                    tokens = np.full(length, UNDEFINED, np.int64)
+                tokens[offset : offset + len(part)] = part
                 if (tokens >= 0).all():
                     return tokens
         raise InputError(f"row {row} is not in the index {self.manifest.name} in full: it was never exposed whole")
@@ -93,7 +114,7 @@ class Corpus:
         for shard, end in self._until(until_step):
             lo, hi = shard.everything(len(text) + 1)
             for n in range(1, min(max(orders), len(text)) + 1):
-                lo, hi = shard.longer(text[: len(text) - n + 1], lo[1:], hi[1:])
+                lo, hi = shard.one_longer(text, n, lo, hi)
                 if n in wanted and kind == "rows" and n > COUNTED_ORDERS:
                     for i in np.flatnonzero(hi > lo):
                         _expect_memory(int(hi[i] - lo[i]))
@@ -131,11 +152,11 @@ class Corpus:
         for shard in self._shards if size else ():
             lo, hi = shard.everything(len(text) - size + 1)
             windows = np.arange(len(lo))
-            for n in range(size - 1, -1, -1):
-                lo, hi = shard.longer(text[windows + n], lo, hi)
+            for held in range(size):
+                lo, hi = shard.grown(text[windows + (size - 1 - held if shard.to_left else held)], lo, hi, held)
                 held = lo < hi
                 windows, lo, hi = windows[held], lo[held], hi[held]
-            found.append(shard.rows_in(lo, hi, len(shard.tokens)))
+            found.append(shard.rows_in(lo, hi, shard.places_until(None)))
         return np.unique(np.concatenate(found))
 
     # Places
@@ -154,9 +175,7 @@ class Corpus:
             lo, hi = shard.ranges([text[start : ends[start]] for start in starts])
             for i in np.flatnonzero(lo < hi).tolist():
                 _expect_memory(int(hi[i] - lo[i]))
-                held, times = np.unique(
-                    shard.row[shard.segments(shard.places(int(lo[i]), int(hi[i]), end))], return_counts=True
-                )
+                held, times = np.unique(shard.rows_of(shard.places(int(lo[i]), int(hi[i]), end)), return_counts=True)
                 kept = ~np.isin(held, without)
                 counts[i] += times[kept].sum()
                 rows[i].append(held[kept])
@@ -174,10 +193,7 @@ class Corpus:
         for shard, end in self._until(until_step):
             (lo,), (hi,) = shard.ranges([text])
             _expect_memory(int(hi - lo))
-            places = shard.places(int(lo), int(hi), end)
-            at = shard.segments(places)
-            position = shard.row_offset[at] + places - shard.starts[at]
-            parts.append(np.stack([shard.row[at], position, shard.step[at]]))
+            parts.append(np.stack(shard.where(shard.places(int(lo), int(hi), end))))
         row, position, step = np.concatenate(parts, axis=1)
         order = np.lexsort((step, position, row))
         row, position, step = row[order], position[order], step[order]
@@ -221,18 +237,13 @@ class Corpus:
         parts: list[np.ndarray] = []
         for shard, end in self._until(until_step):
             segments = shard.segments_of(rows, end)
-            for some in np.array_split(segments, 1 + int(self._n_tokens(shard, segments)) // _CHUNK):
-                starts = shard.starts[some]
-                parts.append(shard.tokens[ragged(starts, shard.starts[some + 1] - starts)])
+            for some in np.array_split(segments, 1 + shard.n_places(segments) // _CHUNK):
+                parts.append(shard.text_of(some))
                 if sum(map(len, parts)) >= _CHUNK:
                     yield np.concatenate(parts)
                     parts = []
         if parts:
             yield np.concatenate(parts)
-
-    @staticmethod
-    def _n_tokens(shard: Shard, segments: np.ndarray) -> int:
-        return int((shard.starts[segments + 1] - shard.starts[segments]).sum())
 
     def _counts_within(
         self, text: np.ndarray, orders: Sequence[int], rows: np.ndarray, until_step: int | None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from memviz.catalog import Model
+from memviz.corpus.added import ADDED
+from memviz.corpus.files import MANIFEST
 from memviz.corpus.index import Corpus
 from memviz.errors import InputError
 from memviz.settings import Settings
@@ -29,8 +31,10 @@ def index_of(model: Model, tokenizer: Tokenizer, settings: Settings) -> Corpus |
     """
     if model.index is not None:
         folder = index_folder(model.index, settings)
-        return Corpus.open(folder, tokenizer.hash) if (folder / "manifest.json").is_file() else None
-    for manifest in sorted((settings.cache / "corpora").glob("*/manifest.json")):
+        there = any((folder / name).is_file() for name in (MANIFEST, ADDED))
+        return Corpus.open(folder, tokenizer.hash) if there else None
+    found = [path for name in (MANIFEST, ADDED) for path in (settings.cache / "corpora").glob(f"*/{name}")]
+    for manifest in sorted(found):
         try:
             return Corpus.open(manifest.parent, tokenizer.hash)
         except InputError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,9 @@ class Shard:
 
     A range lo, hi means the suffixes from rank lo to hi - 1; a place is an index of `tokens`.
     """
+
+    to_left: ClassVar[bool] = True
+    """Ranges grow by the token before an n-gram, rather than by the one behind it."""
 
     def __init__(self, folder: Path, entry: ShardEntry) -> None:
         _, arrays = read_shard(folder, entry.key)
@@ -44,6 +48,14 @@ class Shard:
         base = ids * len(self.tokens)
         found = self.keys.searchsorted(np.concatenate([base + lo, base + hi]))
         return found[: len(ids)], found[len(ids) :]
+
+    def one_longer(self, text: np.ndarray, n: int, lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(t - n + 1,) each: ranges of a text's n-grams by their start, from those of one token fewer."""
+        return self.longer(text[: len(text) - n + 1], lo[1:], hi[1:])
+
+    def grown(self, ids: np.ndarray, lo: np.ndarray, hi: np.ndarray, held: int) -> tuple[np.ndarray, np.ndarray]:
+        """(q,), (q,): ranges of n-grams one token longer, the way that `to_left` says, than those of `held` tokens."""
+        return self.longer(ids, lo, hi)
 
     def ranges(self, ngrams: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """(q,), (q,): ranges of n-grams of any lengths."""
@@ -97,6 +109,29 @@ class Shard:
     def segments(self, places: np.ndarray) -> np.ndarray:
         """(r,) int64 segment of each place."""
         return np.searchsorted(self.starts, places, side="right") - 1
+
+    def rows_of(self, places: np.ndarray) -> np.ndarray:
+        """(r,) row of each place."""
+        return self.row[self.segments(places)]
+
+    def where(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(r,) each: row, position in the row, step."""
+        at = self.segments(places)
+        return self.row[at], self.row_offset[at] + places - self.starts[at], self.step[at]
+
+    def text_of(self, segments: np.ndarray) -> np.ndarray:
+        """(t,) ids of some segments, each with its sentinel."""
+        starts = self.starts[segments]
+        return self.tokens[ragged(starts, self.starts[segments + 1] - starts)]
+
+    def n_places(self, segments: np.ndarray) -> int:
+        """Of some segments, sentinels included."""
+        return int((self.starts[segments + 1] - self.starts[segments]).sum())
+
+    def part_of_row(self, segment: int) -> tuple[int, np.ndarray, int]:
+        """Where in its row a segment starts, its ids, and how many the row has."""
+        start, end = (int(x) for x in self.starts[segment : segment + 2])
+        return int(self.row_offset[segment]), self.tokens[start : end - 1], int(self.row_length[segment])
 
     def rows_in(self, lo: np.ndarray, hi: np.ndarray, end: int) -> np.ndarray:
         """(r,) int64 distinct rows with a place before `end` in any of the ranges, ascending."""

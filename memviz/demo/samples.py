@@ -77,6 +77,12 @@ class Samples:
         return np.where(self.data.background, "1 (background)", plain)
 
     @cached_property
+    def token_counts(self) -> np.ndarray:
+        """(V,) how often each token is in the stream the suite was trained on, every exposure counted."""
+        times = np.repeat(self.data.bucket, self.data.ids.shape[1])
+        return np.bincount(self.data.ids.ravel(), times, self.tokenizer.n_ids)
+
+    @cached_property
     def exposure_labels(self) -> list[str]:
         """The different `exposures`, fewest first."""
         order = np.lexsort((self.data.background, self.data.bucket))
@@ -176,3 +182,11 @@ class Samples:
 
     def _decoded(self, rows: Sequence[int]) -> list[str]:
         return [self.tokenizer.to_bytes(self.data.ids[row]).decode("utf-8", "replace") or " " for row in rows]
+
+
+def suite_samples() -> Samples | None:
+    """The suite's rows, None where the suite is not there."""
+    try:
+        return Samples()
+    except OSError:
+        return None

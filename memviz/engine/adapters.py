@@ -10,6 +10,7 @@ from typing import Any
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+from memviz.engine.vetting import check_files
 from memviz.errors import InputError
 from memviz.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_json, tensors_of
 
@@ -52,6 +53,7 @@ def _is_pattern(value: Any) -> bool:
 
 def vet_adapter(folder: Path) -> dict[str, Any]:
     """The settings of an adapter that PEFT is given. Raises InputError for a key or value beyond the allowed ones."""
+    check_files(folder)
     said = read_json(folder / ADAPTER_CONFIG)
     for key, value in said.items():
         allowed = (

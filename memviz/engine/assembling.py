@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ _NO_WEIGHTS = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|token_type_i
 _CLASSIFIERS = re.compile(r"(^|\.)(score|classifier|classification_head|qa_outputs|v_head|reward_head|value_head)\.")
 
 
-def assemble(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The model of a vetted folder. Raises InputError where weights and configuration do not fit each other."""
+def assemble(folder: Path, dtype: torch.dtype, places: Mapping[int, int] | None = None) -> PreTrainedModel:
+    """The model of a vetted folder. Raises InputError where weights and configuration do not fit each other.
+
+    places: GPU -> bytes that it may take there, where it is to be split.
+    """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    with torch.device("meta"):  # an outline, without memory
-        outline = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="eager")
+    outline = _outline(folder, config)
     _check_size(folder, outline)
     names = read_tensors(folder)
     options: dict[str, Any] = {
@@ -40,6 +42,8 @@ def assemble(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
         "ignore_mismatched_sizes": True,  # they are told below, in one sentence
         "key_mapping": renaming(names, outline.state_dict()),
     }
+    if places:
+        options |= {"device_map": "sequential", "max_memory": dict(places)}
     with _without_adapter(folder) as place:
         try:
             model, info = AutoModelForCausalLM.from_pretrained(place, attn_implementation="sdpa", **options)
@@ -49,6 +53,20 @@ def assemble(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             model, info = AutoModelForCausalLM.from_pretrained(place, attn_implementation="eager", **options)
     _check_fit(folder, outline, info)
     return model
+
+
+def _outline(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
+    """The model without memory. Raises InputError for a type that transformers has as no causal language model."""
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="eager")
+    except ValueError as error:
+        if not str(error).startswith("Unrecognized configuration class"):
+            raise
+        raise InputError(
+            f"{folder} has model_type {config.model_type!r:.100}, which is no causal language model in transformers; "
+            "memviz reads causal ones alone"
+        ) from None
 
 
 @contextmanager
@@ -78,7 +96,12 @@ def _check_size(folder: Path, outline: PreTrainedModel) -> None:
 def renaming(names: Iterable[str], expected: Iterable[str]) -> dict[str, str] | None:
     """Patterns and what they become, so that names of a compiled or wrapped model are those of the model itself."""
     names, expected = set(names), set(expected)
-    found = {re.escape(word): "" for word in _WRAPPERS if any(word in name for name in names)}
+    found: dict[str, str] = {}
+    for word in _WRAPPERS:
+        pattern = re.escape(word)
+        for _ in range(max((name.count(word) for name in names), default=0)):
+            found[pattern] = ""  # one pattern takes a word away once
+            pattern = f"(?:{pattern})"
     for word in _WRAPPERS:
         names = {name.replace(word, "") for name in names}
     parts = [name.split(".") for name in names]
@@ -97,6 +120,12 @@ def _check_fit(folder: Path, outline: PreTrainedModel, info: dict[str, Any]) -> 
         raise InputError(f"{folder}: {_resized(str(name), tuple(found), tuple(said), outline.config)}")
     lacking = sorted(info["missing_keys"])
     unused = sorted(name for name in info["unexpected_keys"] if not _NO_WEIGHTS.search(name))
+    unmerged = next((name for name in unused if ".lora_A." in name), None)
+    if unmerged is not None:
+        raise InputError(
+            f"{folder} holds an adapter inside the weights that was not merged ({unmerged}): merge it with PEFT "
+            "(merge_and_unload) and save the model, or save the adapter alone (save_pretrained)"
+        )
     layer = next((name for name in unused if _CLASSIFIERS.search(name)), None)
     if layer is not None and len(unused) <= 4:
         raise InputError(

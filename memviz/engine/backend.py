@@ -16,7 +16,7 @@ from typing import Any
 
 from memviz import disk
 from memviz.catalog import Card, find_model, keep_card
-from memviz.engine.devices import choose_device, device_name, place_of, use_exact_float32
+from memviz.engine.devices import choose_device, device_name, devices_beside, place_of, use_exact_float32
 from memviz.engine.examination import examine, with_finding
 from memviz.engine.loading import Loaded, Residents
 from memviz.engine.noise import NOISE, measure_logit_noise
@@ -34,6 +34,8 @@ class Backend:
         self.settings = settings
         self.device = choose_device(settings.device)
         self.residents = Residents(settings.resident_models)
+        self._split_words = ""
+        """Of the model that was asked for last."""
 
     def load(self, card: Card, dtype: str) -> Loaded:
         """A model in memory, examined before anything is read from it. Raises InputError, Failure."""
@@ -42,6 +44,7 @@ class Backend:
             loaded = self.residents.keep(replace(loaded, card=with_finding(card, examine(loaded))))
             keep_card(loaded.card, find_model(card.name, self.settings), self.settings)
             loaded.model.config.use_cache = loaded.card.way != "whole"
+        self._split_words = loaded.split_words
         return loaded
 
     def logit_noise(self, loaded: Loaded) -> float:
@@ -72,6 +75,11 @@ class Backend:
         return self.device.type, device_name(self.device)
 
     @property
+    def others(self) -> list[str]:
+        """Further devices like this one, by name, unless a setting names one by its number."""
+        return devices_beside(self.device) if self.settings.device in ("auto", self.device.type) else []
+
+    @property
     def place(self) -> str:
         """What locks call the device."""
         return place_of(self.device)
@@ -83,7 +91,7 @@ class Backend:
         return {
             **models,
             "dtype": dtype,
-            "device": self.where[1],
+            "device": self.where[1] + self._split_words,
             "versions": {name: version(name) for name in ("torch", "transformers", "numpy", *libraries)},
             "seconds": round(seconds, 3),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -14,6 +17,7 @@ from memviz.catalog import Gguf, Model, Package, site_files
 from memviz.disk import new_folder
 from memviz.engine.fetching import Say
 from memviz.engine.loading import first_line
+from memviz.engine.turns import GATE
 from memviz.errors import InputError, error_number
 from memviz.settings import Settings
 from memviz.weights import count_parameters, read_json
@@ -77,12 +81,27 @@ def converted(model: Model, source: Gguf, settings: Settings, say: Say) -> Path:
 
 def _convert(file: Path, new: Path) -> None:
     """Lay a GGUF file's model into a folder, in float32 and Hugging Face layout."""
-    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    with GATE.alone(), _read_once():
+        loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     vars(loaded.config).pop("quantization_config", None)  # the weights are plain float32 from here on
     clean = type(loaded)(loaded.config)  # a model read from GGUF refuses to be saved
     clean.load_state_dict(loaded.state_dict())
     clean.save_pretrained(new)
-    AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(new)
+    tokenizer.save_pretrained(new)
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """transformers reads a file's metadata three times and makes its table of names once a module: most of the time."""
+    import gguf
+
+    plain = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader, gguf.get_tensor_name_map = map(cache, plain)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader, gguf.get_tensor_name_map = plain
 
 
 def _scratch(folder: Path) -> tempfile.TemporaryDirectory[str]:

@@ -13,6 +13,7 @@ import torch
 
 from memviz.engine.choosing import Chooser
 from memviz.engine.drafting import Drafter
+from memviz.engine.fixed import Fixed
 from memviz.engine.reader import Fed, Reader
 from memviz.engine.statistics import require_finite
 from memviz.engine.stretch import Stretch, judge, measure_in_chunks
@@ -49,6 +50,8 @@ class Work:
     free: Stretch
     hidden: dict[str, torch.Tensor]
     """context (n, k, l, d), teacher_forced and free_running (n, m, l, d); empty where none are wanted."""
+    places: Callable[[Reader, int], Fixed | None]
+    """Gives fixed places for so many rows of a reader, or None: then they decode on a cache that grows."""
 
     @property
     def k(self) -> int:
@@ -97,17 +100,24 @@ def read_rows(work: Work, reader: Reader, ids: torch.Tensor, into: Stretch, mode
 class FreeRun:
     """Rows that write on, from where they left the truth: all at one position, so nothing is padded."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, work: Work, fixed: Fixed | None) -> None:
+        self.work, self.fixed = work, fixed
         self.rows = np.zeros(0, np.int64)
         """(r,) those that the reader holds."""
         self.n_known = np.zeros(0, np.int64)
         """(r,) continuation tokens of each that are chosen already."""
-        self.reader: Reader | None = None
+        self.reader: Reader | Fixed | None = fixed
 
-    def enter(self, reader: Reader, rows: np.ndarray, n_known: np.ndarray) -> None:
-        """More rows, whose reader has read as many tokens as this one's."""
-        self.reader = reader if self.reader is None else self.reader.join(reader)
+    def enter(self, reader: Reader, rows: np.ndarray, n_known: np.ndarray, length: int) -> None:
+        """More rows (r,) of a reader of all, of which `length` tokens count: as many as those before have read."""
+        places = torch.from_numpy(rows).to(self.work.context_ids.device)
+        if self.fixed is not None:
+            self.fixed.take(reader, places, length)
+        else:
+            if len(rows) < len(self.work.context_ids):
+                reader = reader.split(places, length)
+            reader.crop(length)
+            self.reader = self.reader.join(reader) if isinstance(self.reader, Reader) else reader
         self.rows, self.n_known = np.concatenate([self.rows, rows]), np.concatenate([self.n_known, n_known])
 
     def run(self, start: int, stop: int) -> None:
@@ -198,7 +208,7 @@ def decode_verified(work: Work, reader: Reader) -> None:
     Rows enter the decoding where they diverge, those near each other together: entering copies the cache.
     """
     assert work.true_ids is not None
-    (n, m), device = work.true_ids.shape, work.true_ids.device
+    m = work.m
     read_rows(work, reader, torch.cat([work.context_ids, work.true_ids], dim=1), work.forced, "teacher_forced")
     same = work.forced.values["own_ids"] == work.true_ids
     prefix = same.cumprod(dim=1)
@@ -211,13 +221,9 @@ def decode_verified(work: Work, reader: Reader) -> None:
     partial = agreed < m
     groups = [np.flatnonzero(partial & (agreed // STAGE == stage)) for stage in np.unique(agreed[partial] // STAGE)]
     starts = [int(agreed[group].min()) for group in groups]
-    free = FreeRun(work)
+    free = FreeRun(work, work.places(reader, int(partial.sum())) if groups else None)
     for group, start, stop in zip(groups, starts, [*starts, m][1:], strict=True):
-        joining = reader
-        if len(group) < n:
-            joining = reader.split(torch.from_numpy(group).to(device), work.k + start)
-        joining.crop(work.k + start)
-        free.enter(joining, group, agreed[group] + 1)
+        free.enter(reader, group, agreed[group] + 1, work.k + start)
         free.run(start, stop)
     work.tick(work.k + 2 * m)
 
@@ -229,7 +235,7 @@ def decode_plainly(work: Work, new_reader: Callable[[], Reader]) -> None:
         read_rows(work, new_reader(), whole, work.forced, "teacher_forced")
     reader, n = new_reader(), len(work.context_ids)
     read_rows(work, reader, work.context_ids, work.free, "free_running")
-    free = FreeRun(work)
-    free.enter(reader, np.arange(n), np.ones(n, np.int64))
+    free = FreeRun(work, work.places(reader, n))
+    free.enter(reader, np.arange(n), np.ones(n, np.int64), work.k)
     free.run(0, work.m)
     work.tick(work.k + 2 * work.m)

@@ -33,6 +33,14 @@ def device_name(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
+def devices_beside(device: torch.device) -> list[str]:
+    """The other GPUs of the same name: results of half precision are kept under it."""
+    if device.type != "cuda":
+        return []
+    all_of_them = [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
+    return [str(each) for each in all_of_them if each != device and device_name(each) == device_name(device)]
+
+
 def use_exact_float32(n_spare_cores: int = 0) -> None:
     """Switch off every silent rounding of float32 (TF32, bf16 passes), and leave so many cores to others.
 

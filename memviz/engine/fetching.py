@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import importlib
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from memviz.catalog import Hub, Model, Package, read_card, site_file, site_files
+from memviz.disk import free_bytes, shown_size
 from memviz.engine.loading import first_line
 from memviz.errors import InputError
 from memviz.settings import Settings
@@ -65,17 +65,15 @@ def fetch(model: Model, source: Hub, say: Say) -> str:
     from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.hf_api import RepoFile
 
     try:
-        commit = HfApi().model_info(source.repo, revision=source.revision).sha
-        tree = HfApi().list_repo_tree(source.repo, revision=commit)
-        sizes = {entry.path: entry.size for entry in tree if isinstance(entry, RepoFile)}
+        about = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True)
+        commit, sizes = about.sha, {each.rfilename: each.size or 0 for each in about.siblings or ()}
         wanted = wanted_files(sizes)
         missing = [n for n in wanted if not isinstance(try_to_load_from_cache(source.repo, n, revision=commit), str)]
         n_bytes, n_missing = (sum(sizes[name] for name in names) for names in (wanted, missing))
-        here = "" if n_missing == n_bytes else f", {_size(n_bytes - n_missing)} of it here already"
-        say(f"fetching {model.name}: {_size(n_bytes)} in {len(wanted)} files{here}")
+        here = "" if n_missing == n_bytes else f", {shown_size(n_bytes - n_missing)} of it here already"
+        say(f"fetching {model.name}: {shown_size(n_bytes)} in {len(wanted)} files{here}")
         check_disk(model, n_missing, Path(HF_HUB_CACHE))
         snapshot_download(
             source.repo,
@@ -107,17 +105,12 @@ def wanted_files(sizes: dict[str, int]) -> list[str]:
 
 def check_disk(model: Model, n_bytes: int, place: Path) -> None:
     """Raise InputError where what is to be fetched would not fit."""
-    there = next(folder for folder in (place, *place.parents) if folder.is_dir())
-    free = shutil.disk_usage(there).free
+    free = free_bytes(place)
     if n_bytes + _SPARE > free:
         raise InputError(
-            f"{model.name} needs {_size(n_bytes)} more in {place}, where {_size(free)} are free: free space, or set "
-            "HF_HOME to a larger disk"
+            f"{model.name} needs {shown_size(n_bytes)} more in {place}, where {shown_size(free)} are free: free space, "
+            "or set HF_HOME to a larger disk"
         )
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def _bar() -> type[Any]:

@@ -6,17 +6,20 @@ import gc
 import logging
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from memviz.catalog import Card
 from memviz.engine.assembling import assemble
-from memviz.engine.devices import free_memory
+from memviz.engine.devices import devices_beside, free_memory
 from memviz.engine.layers import Head, separate_head
+from memviz.engine.turns import GATE
 from memviz.engine.vetting import vet_folder
 from memviz.errors import InputError
 from memviz.weights import count_parameters, memory_needed
@@ -32,6 +35,18 @@ class Loaded:
     card: Card
     dtype: str
     device: torch.device
+    made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What is made of it at the first need and serves its next questions, by name."""
+
+    @property
+    def n_devices(self) -> int:
+        """Devices over which it is split."""
+        return max(1, len(set((getattr(self.model, "hf_device_map", None) or {}).values())))
+
+    @property
+    def split_words(self) -> str:
+        """What is said of a split model, nothing of another."""
+        return f", split over {self.n_devices} devices: slower" if self.n_devices > 1 else ""
 
     @cached_property
     def head(self) -> Head | None:
@@ -50,26 +65,37 @@ def load_model(card: Card, dtype: str, device: torch.device) -> Loaded:
     vet_folder(folder)
     held = dtype if card.adapter is None else "float32"  # an adapter is merged there
     needed, free = memory_needed(count_parameters(folder), held), free_memory(device)
-    if needed > free:
+    places = {} if needed <= free or card.adapter else _places(device, needed)
+    if needed > free and not places:
         raise InputError(
             f"{card.name} needs about {needed / 1e9:.1f} GB in {dtype}; {free / 1e9:.1f} GB are free on {device.type}: "
             "choose a smaller model or another dtype"
         )
     start = time.perf_counter()
     try:
-        model = _assemble(card, getattr(torch, dtype)).to(device).eval().requires_grad_(False)
+        with GATE.alone():  # the default dtype is another one meanwhile
+            model = _assemble(card, getattr(torch, dtype), places)
+            model = (model if places else model.to(device)).eval().requires_grad_(False)
     except InputError:
         raise
     except Exception as error:  # whatever a library makes of files that nobody vouches for
         raise InputError(f"{card.name} in {folder} cannot be loaded: {first_line(error)}") from None
     model.config.use_cache = card.way != "whole"
-    log.info("loaded %s as %s on %s in %.1f s", card.name, dtype, device.type, time.perf_counter() - start)
-    return Loaded(model, card, dtype, device)
+    loaded = Loaded(model, card, dtype, device)
+    where = device.type + loaded.split_words
+    log.info("loaded %s as %s on %s in %.1f s", card.name, dtype, where, time.perf_counter() - start)
+    return loaded
 
 
-def _assemble(card: Card, dtype: torch.dtype) -> PreTrainedModel:
+def _places(device: torch.device, needed: int) -> dict[int, int]:
+    """GPU -> bytes that a model may take there, where several like this one hold what it alone does not; else none."""
+    free = {each.index: free_memory(each) for each in (device, *map(torch.device, devices_beside(device)))}
+    return free if len(free) > 1 and needed <= sum(free.values()) else {}
+
+
+def _assemble(card: Card, dtype: torch.dtype, places: Mapping[int, int]) -> PreTrainedModel:
     if card.adapter is None:
-        return assemble(Path(card.folder), dtype)
+        return assemble(Path(card.folder), dtype, places)
     from memviz.engine.adapters import merge
 
     return merge(assemble(Path(card.folder), torch.float32), Path(card.adapter)).to(dtype)

@@ -40,7 +40,7 @@ from memviz.engine.devices import choose_device, free_memory
 from memviz.engine.examination import examine, with_finding
 from memviz.engine.fetching import Say, add_package, fetch, forbid_offline, quiet, snapshot
 from memviz.engine.loading import first_line, load_model
-from memviz.engine.tokenizing import keep_tokenizer
+from memviz.engine.tokenizing import has_tokenizer, keep_tokenizer
 from memviz.engine.vetting import vet_folder
 from memviz.errors import InputError
 from memviz.settings import Settings
@@ -53,6 +53,7 @@ from memviz.weights import (
     lasting,
     memory_needed,
     read_json,
+    tokenizer_files,
     weight_files,
     weight_hash,
     weight_identity,
@@ -172,10 +173,11 @@ def _describe(model: Model, folder: Path, revision: str, config: dict[str, Any],
     if isinstance(source, Gguf):
         sources = [str(source.path)]
     if isinstance(source, Adapter):
-        adapter, sources = str(source.path), [str(source.path / name) for name in ADAPTER_FILES]
+        own = [*(source.path / name for name in ADAPTER_FILES), *tokenizer_files(source.path)]
+        adapter, sources = str(source.path), [str(file) for file in dict.fromkeys(own)]
         config = config | {"adapter": vet_adapter(source.path)}
         digests.append(file_digest(source.path / ADAPTER_WEIGHTS))
-        tokenizer_folder = source.path if (source.path / "tokenizer.json").is_file() else folder
+        tokenizer_folder = source.path if has_tokenizer(source.path) else folder
     leading_ids, eos_id, remarks = keep_tokenizer(tokenizer_folder, new)
     eos: int | list[int] = next((ids for ids in (config.get("eos_token_id"), eos_id) if ids is not None), [])
     return Card(

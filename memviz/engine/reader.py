@@ -90,7 +90,7 @@ class Reader:
         model, self._head = loaded.model, loaded.head
         self._model = model
         self._body = model if self._head is None else model.base_model
-        self._layers = layers
+        self.layers = layers
         self._last = n_layers(model)
         self._tokens: torch.Tensor | None = None
         self.length = 0
@@ -104,6 +104,11 @@ class Reader:
                 RoomyLayer() if type(layer) is DynamicLayer else layer for layer in self._cache.layers
             ]
             self._cache.activate_past_recording()
+
+    @property
+    def cache_layers(self) -> list[Any]:
+        """Keys and values by layer; none without a cache."""
+        return [] if self._cache is None else self._cache.layers
 
     @property
     def can_roll_back(self) -> bool:
@@ -128,26 +133,27 @@ class Reader:
             first = self.length - inputs["input_ids"].shape[1]
             positions = torch.arange(first, self.length, device=token_ids.device)
             inputs["position_ids"] = positions.expand(len(token_ids), -1)
-        whole = self._head is None and bool(self._layers)
+        whole = self._head is None and bool(self.layers)
         before_norm: list[torch.Tensor] = []
         at_head: list[torch.Tensor] = []
         with (
-            _inputs_of(final_norm(self._model) if BEFORE_NORM in self._layers else None, before_norm),
+            _inputs_of(final_norm(self._model) if BEFORE_NORM in self.layers else None, before_norm),
             _inputs_of(self._model.get_output_embeddings() if whole else None, at_head),
         ):
-            inner = whole or any(layer not in (BEFORE_NORM, self._last) for layer in self._layers)
+            inner = whole or any(layer not in (BEFORE_NORM, self._last) for layer in self.layers)
             output = self._body(**inputs, output_hidden_states=inner, return_dict=True)
-        states = output.logits if self._head is None else output.last_hidden_state
-        if not self._layers:
+        here = token_ids.device  # of a model split over several, the last states come from another one
+        states = (output.logits if self._head is None else output.last_hidden_state).to(here)
+        if not self.layers:
             return Fed(states[:, -q:], None)
         given = getattr(output, "hidden_states", None) or ()
         last = at_head if self._head is None else [states]
-        found = [before_norm[0] if each == BEFORE_NORM else self._state(given, each, last) for each in self._layers]
-        return Fed(states[:, -q:], torch.stack([each[:, -q:] for each in found], dim=2))
+        found = [before_norm[0] if each == BEFORE_NORM else self._state(given, each, last) for each in self.layers]
+        return Fed(states[:, -q:], torch.stack([each[:, -q:].to(here) for each in found], dim=2))
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Logits (..., V), in the model's precision, of states (..., d) as `feed` gives them."""
-        return states if self._head is None else self._head(states)
+        return states if self._head is None else self._head(states).to(states.device)
 
     def read(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Logits (n, q, V) of (n, q) tokens."""
@@ -183,7 +189,9 @@ class Reader:
         if part._tokens is not None:
             part._tokens = part._tokens[rows]
         if part._cache is not None:
-            part._cache.batch_select_indices(rows)
+            for layer in part._cache.layers:
+                if layer.is_initialized:
+                    layer.batch_select_indices(rows.to(layer.keys.device))
         return part
 
     def join(self, other: Reader) -> Reader:

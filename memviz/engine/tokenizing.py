@@ -22,7 +22,13 @@ PROBES = {
     "emoji": "é ñ 中文 \U0001f926\U0001f3fd\u200d♀️",
 }
 """Texts that classes and files are known to split otherwise."""
+_MADE_OF = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken")
 _READ = "tokenizer.json, a SentencePiece .model, vocab.json with merges.txt, or vocab.txt"
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder has a file that a tokenizer is made of."""
+    return any(next(folder.glob(name), None) for name in _MADE_OF)
 
 
 def keep_tokenizer(folder: Path, new: Path) -> tuple[list[int], Any, list[str]]:
@@ -31,9 +37,7 @@ def keep_tokenizer(folder: Path, new: Path) -> tuple[list[int], Any, list[str]]:
     A tokenizer.json is taken as it is; of other files transformers makes one. Raises InputError.
     """
     file = folder / "tokenizer.json"
-    if not file.is_file() and not any(
-        next(folder.glob(name), None) for name in ("*.model", "vocab.json", "vocab.txt", "*.tiktoken")
-    ):
+    if not has_tokenizer(folder):
         raise InputError(f"{folder} has no tokenizer file: {_READ} are read; copy it from the model's origin")
     if (folder / "tokenizer_config.json").is_file():
         read_json(folder / "tokenizer_config.json")  # it decides what is put in front of a text

@@ -14,6 +14,7 @@ import torch
 from memviz.engine.choosing import Chooser
 from memviz.engine.decoding import STEPS, STEPS_SHOWN, Work, decode_plainly, decode_verified
 from memviz.engine.devices import free_memory
+from memviz.engine.fixed import Steps, fixed_for, leave_room, room_bytes, usual_steps
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.sizes import bytes_per_index, hidden_size, n_layers, vocab_size
@@ -57,7 +58,7 @@ def rows_that_fit(loaded: Loaded, n_indices: int, n_layers_kept: int) -> int:
     n_bytes = bytes_per_index(loaded.model, size, n_layers_kept)
     logits = loaded.card.vocab_size * size if loaded.head is None else 0
     per_row = n_indices * (n_bytes + logits) + BYTES_PER_LOGIT * loaded.card.vocab_size
-    return max(1, free_memory(loaded.device) // 2 // per_row)
+    return max(1, (free_memory(loaded.device) + room_bytes(loaded)) // 2 // per_row)
 
 
 @torch.inference_mode()
@@ -72,18 +73,21 @@ def trace(
     report: Report = lambda done, total: None,
     reading: str = VERIFIED,
     show: Show | None = None,
+    steps: Steps | None = None,
 ) -> Trace:
     """Everything a model says about n prompts of one shape: m = n_steps tokens each, an end of sequence like any other.
 
     Verified, and with a cache that can roll back, decoding starts from the teacher-forced pass; otherwise step by step.
     Tokens of a single prompt are shown as they come. Raises ValueError for prompts outside the model, Failure, and
     whatever `report` and `show` raise to cancel.
+
+    steps: how single tokens are decoded, by default as the device usually does.
     """
     last = n_layers(loaded.model)
     layers = tuple(range(last + 1)) if all_layers else (last,)
 
     def read(batch: Prompts, tick: Callable[[int], None]) -> Trace:
-        work = _work(loaded, batch, n_steps, decoding, layers, tick, guesses=guesses, show=show)
+        work = _work(loaded, batch, n_steps, decoding, layers, tick, steps, guesses=guesses, show=show)
         _decode(loaded, work, layers, reading)
         return _trace_of(batch, work, layers, logit_noise)
 
@@ -97,6 +101,7 @@ def survey(
     logit_noise: float,
     report: Report = lambda done, total: None,
     reading: str = VERIFIED,
+    steps: Steps | None = None,
 ) -> Survey:
     """What `trace` says of n prompts with truth under greedy decoding, without alternatives and hidden states.
 
@@ -106,7 +111,7 @@ def survey(
     m = prompts.continuation_ids.shape[1]
 
     def read(batch: Prompts, tick: Callable[[int], None]) -> Survey:
-        work = _work(loaded, batch, m, Decoding(), (), tick, essential=True)
+        work = _work(loaded, batch, m, Decoding(), (), tick, steps, essential=True)
         _decode(loaded, work, (), reading)
         forced, free = work.forced.target("true"), work.free
         return Survey(
@@ -152,6 +157,7 @@ def in_batches(
             if size == 1:
                 raise
             size = -(-size // 2)
+            leave_room(loaded)
             log.warning("out of memory on %s: going on with %d rows at once", loaded.device.type, size)
             torch.cuda.empty_cache()
             continue
@@ -170,6 +176,7 @@ def _work(
     decoding: Decoding,
     layers: tuple[int, ...],
     tick: Callable[[int], None],
+    steps: Steps | None,
     essential: bool = False,
     guesses: Sequence[Sequence[int]] = (),
     show: Show | None = None,
@@ -202,6 +209,7 @@ def _work(
         }
         if layers
         else {},
+        places=lambda reader, n_rows: fixed_for(loaded, reader, n_rows, k + m, steps or usual_steps(loaded)),
     )
 
 

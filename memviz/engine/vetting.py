@@ -53,7 +53,7 @@ def vet_folder(folder: Path) -> dict[str, Any]:
     `auto_map` is ignored where transformers has the model type itself, for then its code is never looked at.
     """
     config = read_json(folder / "config.json")
-    _check_files(folder)
+    check_files(folder)
     kind = config.get("model_type")
     native = isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES
     also = folder / "generation_config.json"
@@ -105,9 +105,14 @@ def _check_plain(folder: Path, config: dict[str, Any]) -> None:
 def _check_types(folder: Path, tensors: dict[str, Tensor]) -> None:
     """Raise InputError for arrays that are quantized by their names or types."""
     name = next((name for name in tensors if any(word in name for word in _QUANTIZED)), None)
-    name = name or next((name for name, each in tensors.items() if each.dtype.startswith(("F8", "F6", "F4"))), None)
+    name = name or next((name for name, each in tensors.items() if _is_packed(name, each.dtype)), None)
     if name is not None:
         raise InputError(_quantized(folder, f"{name[:200]} is {tensors[name].dtype[:20]}"))
+
+
+def _is_packed(name: str, dtype: str) -> bool:
+    """Whether an array is of eight bits or fewer a number, or a weight of whole numbers."""
+    return dtype.startswith(("F8", "F6", "F4")) or (name.endswith(".weight") and dtype.startswith(("I", "U")))
 
 
 def _quantized(folder: Path, how: str) -> str:
@@ -117,7 +122,7 @@ def _quantized(folder: Path, how: str) -> str:
     )
 
 
-def _check_files(folder: Path) -> None:
+def check_files(folder: Path) -> None:
     """Raise InputError for a file that leads elsewhere, is no file, or is too large for what it should be.
 
     Links may stay in the folder or its root, or lead to the blobs beside a snapshot, as the hub's cache has them.

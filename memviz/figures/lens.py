@@ -22,6 +22,8 @@ LAST_RANK = 10_000
 """Ranks from here on share a shade."""
 ROW_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT, MARGINS = 28, 300, 640, 160
 """Pixels."""
+MOST_WRITTEN, N_LETTERS = 36, 5
+"""Columns up to which cells are wide enough for a word, and how much of it."""
 
 
 def lens_figure(
@@ -31,8 +33,11 @@ def lens_figure(
     n_context: int,
     chosen: tuple[int, int] | None = None,
     colours: Palette = THEMED,
+    tops: Sequence[str] | None = None,
 ) -> go.Figure:
     """Layers (0 at the foot) by positions; words: the m true tokens as text; the line is the commit layer.
+
+    tops: what each cell says is likeliest, (l * m) by layer, written into cells that are wide enough.
 
     A mark without colour lies on each cell, for a heatmap's own cells do not hear clicks; its customdata is (layer, t).
     """
@@ -50,6 +55,10 @@ def lens_figure(
         xgap=1,
         ygap=1,
     )
+    if tops is not None and m <= MOST_WRITTEN:
+        cut = [top if len(top) <= N_LETTERS else f"{top[: N_LETTERS - 1]}…" for top in tops]
+        heat.text = np.array([escape(top) for top in cut], object).reshape(n_layers, m)
+        heat.texttemplate, heat.textfont = "%{text}", {"family": "monospace", "size": 9}
     figure = go.Figure([heat, *_commit_lines(scores, colours), _marks(scores, words, n_context)])
     names = ["embedding", *(str(layer) for layer in range(1, n_layers))]
     shown = [*range(0, n_layers, 1 + n_layers // 16)]

@@ -18,14 +18,17 @@ from memviz.measures.score import LEVELS
 
 QUANTITIES = {"mean": "mean score M", "full": "share with M = 1"}
 SHARES = {"full": QUANTITIES["full"], "moved": "share of rows whose M is another one"}
+_AXES: dict[str, dict[str, Any]] = {
+    "mean": {"title": QUANTITIES["mean"]},
+    "full": {"title": QUANTITIES["full"], "tickformat": ".0%"},
+    "likeness": {"title": "mean over rows"},
+    "share": {"title": "share of rows", "tickformat": ".0%"},
+    "auroc": {"title": "AUROC (0.5: by chance)", "range": [0.3, 1.02]},
+    "tpr": {"title": "true positives at 1 % false ones", "tickformat": ".0%"},
+    "hazard": {"title": "hazard of the first miss", "tickformat": ".0%"},
+}
 _TEXT_SHARE = 0.07
 """A stacked share below this has no number written on it."""
-
-
-def _axis_of(quantity: str) -> dict[str, Any]:
-    if quantity in SHARES:
-        return {"title": SHARES[quantity], "tickformat": ".0%"}
-    return {"title": QUANTITIES["mean"]}
 
 
 def _level_column(level: str) -> str:
@@ -88,7 +91,7 @@ def size_figure(
         )
     traces.append(_points(table, quantity, x, "rows chosen", colours.categorical[0], 0))
     ticks = {"tickvals": x, "ticktext": [names.get(model, model) for model in models]}
-    shape = layout(colours, {"type": "log", "title": "model (parameters, logarithmic)", **ticks}, _axis_of(quantity))
+    shape = layout(colours, {"type": "log", "title": "model (parameters, logarithmic)", **ticks}, _AXES[quantity])
     return with_room(traces, shape)
 
 
@@ -129,8 +132,8 @@ def lines_figure(
     Without `join` the points stand beside each other, unjoined: for values that have no order.
     """
     order = list(dict.fromkeys(table[x]))
-    ticks: dict[str, Any] = {"type": "category"} if category else {"tickvals": order}
     places = [str(value) for value in order] if category else order
+    ticks: dict[str, Any] = {"type": "category", "categoryarray": places} if category else {"tickvals": order}
     place = dict(zip(order, places, strict=True))
     traces = []
     for i, (model, colour) in enumerate(zip(models, colours.ladder(len(models)), strict=True)):
@@ -146,7 +149,7 @@ def lines_figure(
     shape = layout(
         colours,
         {"title": title, **ticks},
-        _axis_of(quantity),
+        _AXES[quantity],
         scattermode="overlay" if join else "group",
         showlegend=not join,
         annotations=_end_labels(traces, colours) if join else [],

@@ -132,7 +132,7 @@ def _weighted(found: Material, strata: pd.DataFrame | None) -> str:
         try:
             cases.append((POPULATIONS[population], points, row_weights(rows, strata, population)))
         except InputError as error:
-            refused.append(f"\nNot answered: {error}.\n")
+            refused.append(f"\nRefused: {error}.\n")
     for name, chosen, weights in cases:
         if chosen.empty:
             continue

@@ -1,4 +1,4 @@
-"""Tasks in the background: one worker per device with a queue, jobs with progress and a real cancel."""
+"""Tasks in the background: one queue, a lane a device, jobs with progress and a real cancel."""
 
 from memviz.jobs.job import Job, Status
 from memviz.jobs.worker import Worker

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from memviz.engine.turns import GATE
 from memviz.tasks.base import Task
 
 
@@ -111,6 +112,7 @@ class Job:
         self._go_on()
 
     def _go_on(self) -> None:
+        GATE.let_pass()
         if not self.given_up:
             self.give_way()
         if self.given_up:

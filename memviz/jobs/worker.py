@@ -1,4 +1,4 @@
-"""The worker: a queue, and threads that run what waits in it."""
+"""The worker: a queue, and a lane a device that runs what waits in it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from memviz.engine.turns import GATE
 from memviz.errors import InputError, MemvizError, sentence
 from memviz.jobs.job import Cancelled, Job, Status
 from memviz.jobs.leftover import Notes
@@ -29,25 +31,42 @@ BREATH = 1.0
 """Seconds that a long job runs between two breaks, in which others run."""
 
 
-class Worker:
-    """Runs one job at a time in order of arrival, taking turns between sessions; long ones give way to the others.
+@dataclass
+class Lane:
+    """One thread that runs jobs, with the engine of one device."""
 
-    torch is imported by its threads alone.
+    device: str
+    """As settings name it."""
+    backend: Any = None
+    thread: threading.Thread | None = None
+    waits: bool = False
+    """For a job."""
+
+    def holds(self, job: Job) -> bool:
+        """Whether a model that the job is about is in this device's memory."""
+        names = () if self.backend is None else self.backend.residents.names()
+        return any(name in names for name in job.task.model_names)
+
+
+class Worker:
+    """Runs one job a device in order of arrival, taking turns between sessions; long ones give way to the others.
+
+    A job goes to a free device that holds its model, else to any free one. torch is imported by its threads alone, so
+    how many devices there are is known once the first engine has started.
     """
 
-    def __init__(self, settings: Settings, store: Store, make_backend: Callable[[], Any] | None = None) -> None:
+    def __init__(self, settings: Settings, store: Store, make_backend: Callable[[str], Any] | None = None) -> None:
         self._settings = settings
         self._store = store
         self._make_backend = make_backend or self._default_backend
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._lanes = [Lane(settings.device)]
         self._ids = count(1)
         self._turns: dict[str, int] = {}
         self._turn = 0
         """Of the session served last, before it was: who comes after a while starts there, with no credit or debt."""
         self._notes = Notes(settings.cache)
-        self.backend: Any = None
 
     def ask(self, task: Task[Any], session: str | None = None) -> Job:
         """The job of a task: the one under way where an equal one is, else a new one at the end of the queue.
@@ -61,16 +80,12 @@ class Worker:
                 self._refuse_more(session)
                 grace = self._settings.grace
                 job = self._jobs[task.hash] = Job(next(self._ids), task.hash, task, kept=task.kept, grace=grace)
-                if task.long:
-                    job.give_way = self._break()
                 log.info("job %d queued: %s", job.id, task.kind)
             if session is not None:
                 job.attend(session)
                 job.askers.add(session)
                 self._turns[session] = max(self._turns.get(session, 0), self._turn)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="memviz-worker", daemon=True)
-                self._thread.start()
+            self._start_lanes()
             self._changed.notify_all()
         self.keep(job, job.kept)
         return job
@@ -120,9 +135,20 @@ class Worker:
                 self._end(job, Status.CANCELLED)
 
     @property
+    def backend(self) -> Any:
+        """The first device's engine, None before it has started."""
+        return self._lanes[0].backend
+
+    @property
     def device(self) -> tuple[str, str] | None:
-        """Kind and name of the engine's device, None before it has started."""
+        """Kind and name of the engine's device, None before it has started; all of them are alike."""
         return None if self.backend is None else self.backend.where
+
+    @property
+    def models_in_memory(self) -> list[str]:
+        """Names of the models that any device holds."""
+        held = [lane.backend.residents.names() for lane in tuple(self._lanes) if lane.backend is not None]
+        return list(dict.fromkeys(name for names in held for name in names))
 
     @property
     def n_active(self) -> int:
@@ -152,17 +178,34 @@ class Worker:
             if job.ended is not None and now - job.ended > KEPT_SECONDS:
                 del self._jobs[key]
 
-    def _default_backend(self) -> Any:
+    def _default_backend(self, device: str) -> Any:
         from memviz.engine.backend import Backend
 
-        return Backend(self._settings, n_spare_cores=1)
+        return Backend(self._settings.model_copy(update={"device": device}), n_spare_cores=1)
 
-    def _next(self) -> Job:
-        """The queued job of the session that was served least, the oldest of it; waits for one."""
+    def _start_lanes(self) -> None:
+        for i, lane in enumerate(self._lanes):
+            if lane.thread is None or not lane.thread.is_alive():
+                lane.thread = threading.Thread(target=self._work, args=(lane,), name=f"memviz-worker-{i}", daemon=True)
+                lane.thread.start()
+
+    def _next(self, lane: Lane) -> Job:
+        """The queued job of the session that was served least, the oldest of it; waits for one.
+
+        What another lane that waits too holds the model of is left to that lane.
+        """
+
+        def fits(job: Job) -> bool:
+            others = (other for other in self._lanes if other is not lane and other.waits)
+            return lane.holds(job) or not any(other.holds(job) for other in others)
+
         with self._changed:
             while True:
-                if job := self._take(lambda job: True):
+                if job := self._take(fits):
+                    lane.waits = False
+                    self._changed.notify_all()  # what was left to this lane may be taken by others
                     return job
+                lane.waits = True
                 self._changed.wait(timeout=1.0 if any(job.active for job in self._jobs.values()) else None)
 
     def _take(self, fits: Callable[[Job], bool]) -> Job | None:
@@ -181,7 +224,7 @@ class Worker:
                 return job
             return None
 
-    def _break(self) -> Callable[[], None]:
+    def _break(self, lane: Lane) -> Callable[[], None]:
         """What a long job calls at every report: now and then a short one of each group that waits runs to its end.
 
         In a thread of its own, so that no mode of the long job's thread reaches it; locks of the long job hold for it.
@@ -200,21 +243,26 @@ class Worker:
             while job := self._take(fits):
                 served.update(job.sessions)
                 run = contextvars.copy_context().run
-                thread = threading.Thread(target=run, args=(self._finish, job), name="memviz-short", daemon=True)
-                thread.start()
-                thread.join()
+                thread = threading.Thread(target=run, args=(self._finish, job, lane), name="memviz-short", daemon=True)
+                with GATE.resting():
+                    thread.start()
+                    thread.join()
             since = time.monotonic()
 
         return give_way
 
-    def _work(self) -> None:
+    def _work(self, lane: Lane) -> None:
         while True:
-            self._finish(self._next())
+            job = self._next(lane)
+            if job.task.long:
+                job.give_way = self._break(lane)
+            self._finish(job, lane, then_waits=True)
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: Job, lane: Lane, then_waits: bool = False) -> None:
         """Run a job to its end, whatever that is."""
         try:
-            self._run(job)
+            with GATE.working():
+                self._run(job, lane)
             status = Status.DONE
         except Cancelled:
             status = Status.CANCELLED
@@ -225,20 +273,26 @@ class Worker:
             log.log(logging.INFO if expected else logging.ERROR, "job %d failed", job.id, exc_info=not expected)
         with self._changed:
             self._end(job, status)
+            lane.waits = then_waits
 
     def _end(self, job: Job, status: Status) -> None:
         job.status, job.ended = status, time.monotonic()
         self._notes.drop(job.key)
         log.info("job %d %s after %.2f s", job.id, status.value, job.seconds)
 
-    def _run(self, job: Job) -> None:
-        context = Context(self._settings, self._store, job.report, job.say, job.show, start=lambda: self._engine(job))
+    def _run(self, job: Job, lane: Lane) -> None:
+        start = lambda: self._engine(job, lane)  # noqa: E731
+        context = Context(self._settings, self._store, job.report, job.say, job.show, start=start)
         job.result, _, was_stored = answer(job.task, context)
         job.computed = not was_stored
 
-    def _engine(self, job: Job) -> Any:
-        if self.backend is None:
+    def _engine(self, job: Job, lane: Lane) -> Any:
+        if lane.backend is None:
             job.say("starting the engine")
-        if self.backend is None:  # a short job may have started it just then
-            self.backend = self._make_backend()
-        return self.backend
+        if lane.backend is None:  # a short job may have started it just then
+            lane.backend = self._make_backend(lane.device)
+            if lane is self._lanes[0]:
+                with self._changed:
+                    self._lanes += [Lane(device) for device in lane.backend.others]
+                    self._start_lanes()
+        return lane.backend

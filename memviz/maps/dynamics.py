@@ -19,7 +19,8 @@ from memviz.maps.scope import Scope, ScopedTask
 from memviz.population.intervals import percentiles
 from memviz.records import BEFORE_NORM
 from memviz.sweeps.using import using
-from memviz.tasks.base import Context, Report
+from memviz.tasks.base import Context
+from memviz.tasks.context import Report
 
 _NORMS = ("norm", "norm_low", "norm_high")
 _SEPARATING = [PAIRS.index(pair) for pair in (("memorized",) * 2, ("unmemorized",) * 2, ("memorized", "unmemorized"))]

@@ -131,6 +131,8 @@ class Similarity:
     """() int32."""
     n_permutations: np.ndarray
     """() int32."""
+    knn_ceiling: np.ndarray | None = None
+    """(s,) float32, the most that the overlap can be: below 1 where states repeat. None in older results."""
 
 
 STATES = ("after the final norm", "before the final norm")

@@ -106,7 +106,8 @@ def _compare(a: np.ndarray, b: np.ndarray, steps: np.ndarray, context: Context) 
     values = {name: _agreement(each) for name, each in found.items()}
     numbers = (a.shape[1], N_NEIGHBOURS, N_PERMUTATIONS)
     n, q, n_permutations = (np.array(each, np.int32) for each in numbers)
-    return Similarity(step=steps, **values, n=n, n_neighbours=q, n_permutations=n_permutations)
+    ceiling = np.array([each.ceiling for each in found["knn_overlap"]], np.float32)
+    return Similarity(steps, **values, n=n, n_neighbours=q, n_permutations=n_permutations, knn_ceiling=ceiling)
 
 
 def _agreement(found: list[Permuted]) -> Agreement:

@@ -19,7 +19,8 @@ from memviz.maps.scope import Scope, ScopedTask, check_seed
 from memviz.measures.geometry import silhouette
 from memviz.records import BEFORE_NORM
 from memviz.sweeps.using import using
-from memviz.tasks.base import Context, Say
+from memviz.tasks.base import Context
+from memviz.tasks.context import Say
 
 REDUCERS = ("pca", "umap")
 N_POINTS, MOST_POINTS = 10_000, 50_000

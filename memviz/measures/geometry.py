@@ -30,11 +30,13 @@ class Permuted:
     """97.5th percentile."""
     n: int
     """Rows that entered it."""
+    ceiling: float = 1.0
+    """The most that it could be here."""
 
 
-def _permuted(value: float, null: np.ndarray, n: int) -> Permuted:
+def _permuted(value: float, null: np.ndarray, n: int, ceiling: float = 1.0) -> Permuted:
     low, high = np.quantile(null, (0.025, 0.975))
-    return Permuted(float(value), float(null.mean()), float(low), float(high), n)
+    return Permuted(float(value), float(null.mean()), float(low), float(high), n, ceiling)
 
 
 def drawn_rows(n: int, most: int = MOST_ROWS) -> np.ndarray:
@@ -189,7 +191,8 @@ def knn_overlap(
     """Mean share of each row's q nearest rows (Euclidean) that both spaces have, 0 to 1, and with rows shuffled.
 
     Of rows that are equally far only chance could say which are nearest: the share is then that expected where each
-    space draws among them by itself. Raises ValueError for q rows or fewer. Rows that are all equally far give NaN.
+    space draws among them by itself, and its ceiling, where each row has the same neighbours in both, is below 1.
+    Raises ValueError for q rows or fewer. Rows that are all equally far give NaN.
     """
     a, b = _same_rows(a, b, n_neighbours + 1, f"the overlap of {n_neighbours} neighbours")
     n = len(a)
@@ -197,7 +200,8 @@ def knn_overlap(
     if any(np.ptp(each[~np.eye(n, dtype=bool)]) == 0 for each in near) and n > n_neighbours + 1:
         return Permuted(*(float("nan"),) * 4, n)
     found = _products(near[0], near[1], permutations(n, n_permutations)) / (n * n_neighbours)
-    return _permuted(found[0], found[1:], n)
+    most = np.min([np.square(each).sum(axis=1) for each in near], axis=0)  # with itself: ties allow no more
+    return _permuted(found[0], found[1:], n, float(most.mean() / n_neighbours))
 
 
 def _chances(between: np.ndarray, q: int) -> np.ndarray:

@@ -61,6 +61,22 @@ def common_runs(generated: np.ndarray, true: np.ndarray) -> np.ndarray:
     return longest
 
 
+def alignment(generated: Sequence[int], true: Sequence[int]) -> list[tuple[int | None, int | None]]:
+    """Positions of generated and true tokens that stand against each other in an alignment of fewest edits, in order.
+
+    None in the first place: a true token was left out; in the second: a token was put in.
+    """
+    pairs: list[tuple[int | None, int | None]] = []
+    for kind, a, a_end, b, b_end in Levenshtein.opcodes(list(generated), list(true)):
+        if kind == "delete":
+            pairs += [(i, None) for i in range(a, a_end)]
+        elif kind == "insert":
+            pairs += [(None, j) for j in range(b, b_end)]
+        else:
+            pairs += zip(range(a, a_end), range(b, b_end), strict=True)
+    return pairs
+
+
 @measure("edit_similarity", label="Edit similarity", unit="share", source="Levenshtein 1966; rapidfuzz")
 def edit_similarity(trace: Trace) -> np.ndarray:
     """1 minus the Levenshtein distance between generated and true token ids, divided by m; 0 to 1.

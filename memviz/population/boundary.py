@@ -103,6 +103,19 @@ def _expected(
     return found
 
 
+def jumps_above(
+    aligned: Aligned, quantity: str, group: str, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> np.ndarray:
+    """(1 + n_resamples,) jump of a group minus that of all rows, the sample's own first. Raises InputError.
+
+    Models that were asked about the same rows have the same resamples: their differences are paired.
+    """
+    found = _jumps(aligned, quantity, 0)
+    if found is None:
+        raise InputError(f"{quantity} is unknown at the boundary for k = {aligned.k}: take a longer context")
+    return _jump_of(found, group, n_resamples, seed)[1]
+
+
 class _Jumps(NamedTuple):
     """n pairs of a row and a condition: what stands at the boundary, and what decides the group."""
 
@@ -176,7 +189,7 @@ def boundary_differences(
     if here is None:
         raise InputError(f"{quantity} is unknown at the boundary for k = {aligned[0].k}: take a longer context")
     moved = _pooled([_jumps(each, quantity, EDGE) for each in aligned])
-    lines = []
+    expected, lines = _null_of(here, n_resamples, seed), []
     for group in TABLE_GROUPS:
         jump, above = _jump_of(here, group, n_resamples, seed)
         n, n_units = int(here.member[group].sum()), len(np.unique(here.units[here.member[group]]))
@@ -190,7 +203,7 @@ def boundary_differences(
         for name, drawn in spans.items():
             low, high = percentiles(drawn[1:])
             line |= {name: drawn[0], f"{name}_low": low, f"{name}_high": high}
-        lines.append(line | _null_of(here, group, n_units, n_resamples, seed))
+        lines.append(line | _null_line(here, expected, group, n_units, seed))
     return pd.DataFrame(lines)
 
 
@@ -204,18 +217,33 @@ def _jump_of(jumps: _Jumps, group: str, n_resamples: int, seed: int) -> tuple[np
         return mean, mean - drawn[:, 2] / drawn[:, 3]
 
 
-def _null_of(jumps: _Jumps, group: str, n_units: int, n_resamples: int, seed: int) -> dict[str, float]:
-    """What selection alone would give for `above`, in a group of so many units."""
-    mask = jumps.member[group]
-    if jumps.hits is None or (group not in HIT_SHARE and not mask.any()):
-        return dict.fromkeys(_NULL, float("nan"))
-    share = HIT_SHARE[group] if group in HIT_SHARE else float(jumps.match[mask].mean())
+class _Expected(NamedTuple):
+    """What selection by hits makes of the values at the boundary, whatever the group."""
+
+    found: dict[str, np.ndarray]
+    """Group -> `at_hits_and_misses` of the value at index k and of the jump."""
+    every: np.ndarray
+    """(1 + n_resamples, 1) mean of the value at index k over all rows."""
+
+
+def _null_of(jumps: _Jumps, n_resamples: int, seed: int) -> _Expected | None:
+    if jumps.hits is None:
+        return None
     # both values are chosen by the hit at the boundary, so the one hit rate serves both
     hits, unseen = jumps.hits.twice(), jumps.unseen and jumps.unseen.twice()
-    found = _expected(np.stack([jumps.at, jumps.at - jumps.before], axis=1), hits, unseen, n_resamples, seed)[group]
-    at, difference = (Selected(*(each[:, [i]] for each in mixed(found, share))) for i in range(2))
+    found = _expected(np.stack([jumps.at, jumps.at - jumps.before], axis=1), hits, unseen, n_resamples, seed)
     every = drawn_sums(np.stack([jumps.at, np.ones(len(jumps.at))], axis=1), jumps.units, n_resamples, seed)
-    above = Selected(at.mean - every[:, :1] / every[:, 1:], difference.variance)
+    return _Expected(found, every[:, :1] / every[:, 1:])
+
+
+def _null_line(jumps: _Jumps, expected: _Expected | None, group: str, n_units: int, seed: int) -> dict[str, float]:
+    """What selection alone would give for `above`, in a group of so many units."""
+    mask = jumps.member[group]
+    if expected is None or (group not in HIT_SHARE and not mask.any()):
+        return dict.fromkeys(_NULL, float("nan"))
+    share = HIT_SHARE[group] if group in HIT_SHARE else float(jumps.match[mask].mean())
+    at, difference = (Selected(*(each[:, [i]] for each in mixed(expected.found[group], share))) for i in range(2))
+    above = Selected(at.mean - expected.every, difference.variance)
     low, high = band(above, n_units, len(np.unique(jumps.units)), seed)
     mean_low, mean_high = percentiles(above.mean[1:, 0])
     shift = _DETECTED * (high[0] - low[0]) / 2

@@ -15,6 +15,9 @@ import pandas as pd
 
 N_RESAMPLES = 2000
 LEVEL = 0.95
+MOST_UNITS, N_GROUPS = 100_000, 2**12
+"""Of a stratum with more units than the first, as many random groups are drawn in place of the units: intervals are
+normal ones then, and their width is known to 1 % (1 / sqrt(2 N_GROUPS))."""
 _AT_ONCE = 2**22
 """Draws of one batch: 32 MB of counts."""
 _KEPT = 2**23
@@ -95,20 +98,63 @@ def resampled_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_R
     units = np.asarray(units, np.int64)
     order = np.argsort(units, kind="stable")
     starts = np.flatnonzero(np.diff(units[order], prepend=units.min(initial=0) - 1))
-    n_units = len(starts)
-    sums = np.add.reduceat(np.asarray(values, np.float64)[order], starts, axis=0) if n_units else values
+    sums = np.add.reduceat(np.asarray(values, np.float64)[order], starts, axis=0) if len(starts) else values
     found = np.zeros((n_resamples, values.shape[1]))
-    strata = units[order][starts] // STRATUM
-    names, size = np.unique(strata, return_counts=True)
-    strata[np.isin(strata, names[size < _LEAST])] = 0
+    names, sums = _few(units[order][starts], sums, seed)
+    for at, here, weights in _weights(names, n_resamples, seed):
+        found[at : at + len(weights)] += weights @ sums[here]
+    return found
+
+
+def resampled_weights(units: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(n_resamples, n) what each of n rows weighs in the same resamples: for what is no function of sums."""
+    names, place = np.unique(np.asarray(units, np.int64), return_inverse=True)
+    found = np.zeros((n_resamples, len(names)))
+    for at, here, weights in _weights(names, n_resamples, seed):
+        found[at : at + len(weights), here] = weights
+    return found[:, place]
+
+
+def _weights(names: np.ndarray, n_resamples: int, seed: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Of (u,) ascending units, stratum by stratum: the first resample, places of units, and (b, ·) their weights."""
+    strata = names // STRATUM
+    found, size = np.unique(strata, return_counts=True)
+    strata[np.isin(strata, found[size < _LEAST])] = 0
     for i, stratum in enumerate(np.unique(strata)):
         here = np.flatnonzero(strata == stratum)
         n, at = len(here), 0
         n_drawn = n - 1 if stratum else n
         for counts in _counts(n, n_drawn, n_resamples, (seed, i)):
-            found[at : at + len(counts)] += counts.astype(np.float64) @ sums[here] * (n / n_drawn)
+            yield at, here, counts.astype(np.float64) * (n / n_drawn)
             at += len(counts)
-    return found
+
+
+def _few(names: np.ndarray, sums: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ascending units and their (u, s) sums, those of a large stratum as groups of units."""
+    strata = names // STRATUM
+    found, size = np.unique(strata, return_counts=True)
+    if size.max(initial=0) <= MOST_UNITS:
+        return names, sums
+    parts = []
+    for stratum, n in zip(found.tolist(), size.tolist(), strict=True):
+        here = strata == stratum
+        many = n > MOST_UNITS
+        own = np.arange(N_GROUPS) + STRATUM * stratum if many else names[here]
+        parts.append((own, _merged(sums[here], seed) if many else sums[here]))
+    return np.concatenate([each[0] for each in parts]), np.concatenate([each[1] for each in parts])
+
+
+def _merged(sums: np.ndarray, seed: int) -> np.ndarray:
+    """(N_GROUPS, s) sums of many (n, s) unit sums, put together at random into groups of nearly equal size.
+
+    Sums over so many units are normal, and groups have their variance; unlike a normal draw of each question by itself,
+    groups are drawn together for all. What a group has for being one unit larger than others is taken out: it varies
+    by lot, not by the sample.
+    """
+    group = np.random.default_rng((seed, len(sums))).permutation(len(sums)) % N_GROUPS
+    found = np.stack([np.bincount(group, column, N_GROUPS) for column in sums.T], axis=1)
+    size = np.bincount(group, minlength=N_GROUPS)[:, None]
+    return found - (size - len(sums) / N_GROUPS) * sums.mean(axis=0)
 
 
 def _counts(n_units: int, n_drawn: int, n_resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:

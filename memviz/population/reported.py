@@ -12,8 +12,10 @@ SOURCE = "Chen, Han and Miyao 2024"
 
 DIRECTIONS = {
     ("entropy", "memorized"): "falls",
+    ("entropy", "half"): "falls",
     ("entropy", "unmemorized"): "rises",
     ("frequency", "memorized"): "rises",
+    ("frequency", "half"): "rises",
     ("frequency", "unmemorized"): "falls",
 }
 """(quantity, group) -> what it does where the continuation begins."""

@@ -20,13 +20,14 @@ BENCHMARK = re.compile(r"(train|val|test)_prefix\.npy")
 """Files of the LM extraction benchmark behind whose rows those of NAME_suffix.npy belong."""
 LLM_C = {20240520: "uint16", 20240801: "uint32"}
 """First number of a header of 256 int32 -> width of the ids behind it."""
+NPY = b"\x93NUMPY"
 MEGATRON, MEGATRON_DTYPES = b"MMIDIDX\x00\x00", {1: "uint8", 4: "int32", 5: "int64", 8: "uint16"}
 WIDEST_FIRST = ("int64", "uint32", "uint16", "uint8")
 _NAMES = {name: name for name in DTYPES} | {np.dtype(name).str: name for name in DTYPES}
 _BLOCK, _CHUNK = 1024, 2**24
 _LEAST_SEEN = 4
-_MOST_BYTES = 512
-"""Ids of a vocabulary whose ids may have been written in a byte each."""
+_MOST_IDS = {"uint16": 2**16, "uint8": 512}
+"""Ids of a vocabulary whose ids may have been written in so few bytes each."""
 _SAMPLES, _SAMPLE = 64, 2**14
 
 
@@ -69,8 +70,15 @@ def _array(path: Path) -> np.ndarray:
     except (OSError, EOFError):
         raise
     except Exception as error:  # a header is parsed as Python, with all that can be wrong about that
+        if not _begins(path, NPY):
+            raise InputError(f"{path} is no .npy file: save it with numpy.save, or call raw ids NAME.bin") from None
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise InputError(f"{path} is no array of numbers ({reason}): save it with numpy.save") from None
+
+
+def _begins(path: Path, mark: bytes) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(mark)) == mark
 
 
 def _rows_of(path: Path, may_be_a_stream: bool) -> np.ndarray:
@@ -127,6 +135,8 @@ def read_bin(file: File) -> Iterator[Record]:
     dtype, start, sizes = file.layout.dtype, 0, None
     if not n_bytes:
         raise InputError(f"{path} is empty: no ids to read")
+    if _begins(path, NPY):
+        raise InputError(f"{path} is an array of numpy, whose header is no ids: call it NAME.npy")
     if index.is_file():
         found, sizes = _megatron(index)
         dtype = dtype or found
@@ -166,12 +176,16 @@ def _width(file: File, n_bytes: int) -> tuple[str, int]:
     for beside in (path.with_name(path.name + ".json"), path.with_suffix(".json")):
         if beside.is_file() and beside.stat().st_size < 2**20:
             try:
-                dtype = _NAMES.get(json.loads(beside.read_text("utf-8"))["dtype"])
+                said = str(json.loads(beside.read_text("utf-8"))["dtype"])
             except (ValueError, TypeError, KeyError, RecursionError):
                 continue
-            if dtype is not None:
-                file.note(f"{path.name} is read as {dtype}, as {beside.name} says")
-                return dtype, 0
+            if said not in _NAMES:
+                raise InputError(
+                    f"{beside} says that {path.name} holds {said:.40}, which is not read: write the ids as one of "
+                    f"{', '.join(DTYPES)}, little-endian, or name one as its dtype"
+                )
+            file.note(f"{path.name} is read as {_NAMES[said]}, as {beside.name} says")
+            return _NAMES[said], 0
     head = np.fromfile(path, "<i4", 3)
     dtype = LLM_C.get(int(head[0])) if len(head) == 3 and n_bytes >= 1024 else None
     if dtype and 1024 + int(head[2]) * np.dtype(dtype).itemsize == n_bytes:
@@ -191,20 +205,22 @@ def _recognised(path: Path, n_bytes: int, n_ids: int, pad_id: int | None) -> str
     """The widest type by which every id that is looked at lies in the vocabulary; None where none or two could be.
 
     Ids that were written narrower would, read together, be far outside it; ids that were written wider and are read
-    narrower alternate with zeros. Where most would fit a wider type, a few ids may be wrong instead.
+    narrower alternate with zeros. Where most would fit a wider type, a few ids may be wrong instead. Ids of a
+    vocabulary that a type cannot hold were not written in it, though any bytes would fit.
     """
     mostly = False
     for dtype in WIDEST_FIRST:
         width = np.dtype(dtype).itemsize
-        if n_bytes % width or n_bytes < _LEAST_SEEN * width or (width == 1 and n_ids > _MOST_BYTES):
+        if n_bytes % width or n_bytes < _LEAST_SEEN * width or n_ids > _MOST_IDS.get(dtype, n_ids):
             continue
         ids = np.memmap(path, np.dtype(dtype).newbyteorder("<"), "r")
-        starts = np.unique(np.linspace(0, max(0, len(ids) - _SAMPLE), _SAMPLES).astype(np.int64))
+        starts = np.unique(np.linspace(0, max(0, len(ids) - _SAMPLE) // 2, _SAMPLES).astype(np.int64)) * 2
         seen = np.concatenate([ids[start : start + _SAMPLE] for start in starts]).astype(np.int64)
+        alternates = not (seen[::2].any() and seen[1::2].any())
         if pad_id is not None:
             seen = seen[seen != (pad_id if dtype == "int64" else pad_id % 2 ** (8 * width))]
         fits = (seen >= 0) & (seen < n_ids)
-        if len(seen) and fits.all() and seen.any():
+        if len(seen) and fits.all() and not alternates:
             return None if mostly else "int32" if dtype == "uint32" and pad_id is not None and pad_id < 0 else dtype
         mostly = mostly or fits.mean() > 0.5
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +16,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from memviz import disk
-from memviz.errors import NO_SPACE, InputError, error_number
+from memviz.disk import free_bytes, shown_size
+from memviz.errors import NO_SPACE, InputError, MemvizError, error_number
 from memviz.rows.kept import MANIFEST, ROWS, DataSet, folder_of
 from memviz.rows.reading import unpacked
+from memviz.rows.writing import Say, refuse_lacking, write
 from memviz.settings import Settings
 
 FORMATS = ("parquet", "json", "csv", "text", "arrow")
@@ -30,8 +31,9 @@ REFUSED = ("zip", "bz2", "xz", "lz4")
 """Protocols by which `datasets` would look into archives."""
 PACKED = {"gzip": "gzip", "zstd": "zstd"}
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_CLIENTS = ("httpx", "httpx2", "httpcore", "requests")
+"""Libraries that carry requests, whose errors are of no common kind."""
 _BATCH = 1000
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,10 @@ def add_data_set(asked: Asked, settings: Settings, name: str | None = None, say:
     with _guarded(), _told(asked):
         builder = _builder(asked, commit)
         split = _split(asked, builder)
+        n_expected = _announce(asked, builder, split, commit, folder, say)
         with disk.new_folder(folder) as new:
-            n_rows, schema = _write(_tables(asked, builder, split), new / ROWS, asked, say)
+            tables = _tables(asked, builder, split)
+            n_rows, schema = write(tables, new / ROWS, asked.source, asked.columns, n_expected, say)
             about = DataSet(
                 name=folder.name,
                 source=str(Path(asked.source).resolve()) if local else asked.source,
@@ -131,7 +135,7 @@ def _commit(asked: Asked) -> str:
     except (HfHubHTTPError, OSError) as error:
         raise InputError(f"{asked.source} cannot be asked for: {_first_line(error)}") from None
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("httpx", "httpx2", "httpcore", "requests"):
+        if type(error).__module__.split(".")[0] not in _CLIENTS:
             raise
         raise InputError(f"the hub cannot be reached ({_first_line(error)}): is the network there?") from None
     names = [each.rfilename for each in found.siblings or []]
@@ -159,7 +163,12 @@ def _told(asked: Asked) -> Iterator[None]:
 
     try:
         yield
-    except (DatasetsError, ValueError, TypeError, FileNotFoundError, RuntimeError, pa.ArrowException) as error:
+    except MemvizError:
+        raise
+    except Exception as error:
+        kinds = (DatasetsError, ValueError, TypeError, OSError, RuntimeError, pa.ArrowException)
+        if not isinstance(error, kinds) and type(error).__module__.split(".")[0] not in _CLIENTS:
+            raise
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, InputError):
@@ -237,60 +246,41 @@ def _split(asked: Asked, builder: Any) -> str:
     return split
 
 
+def _announce(asked: Asked, builder: Any, split: str, commit: str | None, folder: Path, say: Say) -> int | None:
+    """Say how much is read and how much room there is; rows that are expected, None where nothing tells.
+
+    Raises InputError where all of it would not fit.
+    """
+    files = [str(file) for file in builder.config.data_files[split]]
+    if commit is None:
+        n_bytes = sum(Path(file).stat().st_size for file in files)
+    else:
+        from huggingface_hub import HfApi
+
+        names = [file.removeprefix(f"hf://datasets/{asked.source}@{commit}/") for file in files]
+        found = HfApi().get_paths_info(asked.source, names, revision=commit, repo_type="dataset")
+        n_bytes = sum(getattr(each, "size", 0) for each in found)
+    said = (builder.info.splits or {}).get(split)
+    known = [n for n in (asked.rows, said and said.num_examples) if n]
+    free = free_bytes(folder)
+    part = "all" if asked.rows is None and not asked.columns else "a part"
+    rows = f", {min(known):,} rows" if known else ""
+    say(f"reading {part} of {shown_size(n_bytes)} in {len(files)} files{rows}; {shown_size(free)} are free in {folder}")
+    if part == "all" and n_bytes > free:
+        raise InputError(
+            f"{asked.source} has {shown_size(n_bytes)} and {folder} has room for {shown_size(free)}: free space, set "
+            "MEMVIZ_CACHE to a larger disk, or take a part with --rows or --columns"
+        )
+    return min(known) if known else None
+
+
 def _tables(asked: Asked, builder: Any, split: str) -> Iterator[pa.Table]:
     stream = builder.as_streaming_dataset(split)
     if asked.columns and stream.column_names:  # a Parquet file says what it has, and can give less of it
-        _refuse_lacking(asked, stream.column_names)
+        refuse_lacking(asked.source, asked.columns, stream.column_names)
         builder.config.columns = list(asked.columns)
         stream = builder.as_streaming_dataset(split)
     stream = stream.with_format("arrow")
     if asked.rows is not None:
         stream = stream.take(asked.rows)
     yield from stream.iter(batch_size=_BATCH)
-
-
-def _write(tables: Iterator[pa.Table], path: Path, asked: Asked, say: Say) -> tuple[int, pa.Schema]:
-    """Write the columns that rows can have; how many rows, and of what types."""
-    writer, schema, n_rows = None, None, 0
-    try:
-        for table in tables:
-            if writer is None or schema is None:
-                schema = _schema(table.schema, asked, say)
-                writer = pq.ParquetWriter(path, schema, compression="zstd")
-            writer.write_table(table.select(schema.names).cast(schema))
-            n_rows += len(table)
-            say(f"{n_rows:,} rows")
-    finally:
-        if writer is not None:
-            writer.close()
-    if schema is None:
-        raise InputError(f"{asked.source} has no rows in this split")
-    return n_rows, schema
-
-
-def _refuse_lacking(asked: Asked, present: Sequence[str]) -> None:
-    lacking = next((name for name in asked.columns if name not in present), None)
-    if lacking is not None:
-        raise InputError(f"{asked.source} has no column {lacking!r}; it has {', '.join(present)[:200]}")
-
-
-def _schema(found: pa.Schema, asked: Asked, say: Say) -> pa.Schema:
-    _refuse_lacking(asked, found.names)
-    fields = [found.field(name).remove_metadata() for name in asked.columns or found.names]
-    kept = [field for field in fields if _is_of_rows(field.type)]
-    others = [field.name for field in fields if field not in kept]
-    if others and asked.columns:
-        raise InputError(f"column {others[0]!r} of {asked.source} is {found.field(others[0]).type}, no text or number")
-    if others:
-        say(f"left out, for they are neither text nor numbers: {', '.join(others)[:200]}")
-    if not kept:
-        raise InputError(f"{asked.source} has no column of text or numbers; it has {', '.join(found.names)[:200]}")
-    return pa.schema(kept)
-
-
-def _is_of_rows(kind: pa.DataType) -> bool:
-    types = pa.types
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return types.is_integer(kind.value_type)
-    plain = (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean)
-    return any(is_kind(kind) for is_kind in plain)

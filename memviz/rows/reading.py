@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 
 from memviz.errors import InputError
-from memviz.rows.arrays import read_bin, read_npy
+from memviz.rows.arrays import NPY, read_bin, read_npy
 from memviz.rows.layout import MOST_UNPACKED, File, Record, Unusable, check, unpadded, windows
 from memviz.rows.tables import read_fields, read_jsonl, read_parquet
 
@@ -19,6 +19,16 @@ KINDS = (*ARRAYS, ".jsonl", ".csv", ".tsv", ".parquet")
 PACKED = {".gz": "gzip", ".zst": "zstd"}
 """Ends of packed files; what is read line by line may be packed."""
 _LINES = (".jsonl", ".csv", ".tsv")
+_NO_TEXT = {
+    b"\x1f\x8b": "packed by gzip: call it NAME.jsonl.gz, NAME.csv.gz or NAME.tsv.gz",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: call it NAME.jsonl.zst, NAME.csv.zst or NAME.tsv.zst",
+    b"PAR1": "a Parquet file: call it NAME.parquet",
+    NPY: "an array of numpy: call it NAME.npy",
+    b"PK\x03\x04": "a zip archive, perhaps a workbook: save what is in it as CSV or JSON lines",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+}
+"""How a file begins that is no text in UTF-8, and what it is."""
 
 
 def kind_of(path: Path) -> str | None:
@@ -85,18 +95,22 @@ def _read(file: File) -> Iterator[Record]:
                 yield from read_fields(file, stream, "\t" if kind == ".tsv" else ",")
 
 
-def opened(file: File) -> BinaryIO:
-    """The bytes of a file, unpacked where its name says that it is packed."""
+def opened(file: File) -> io.BufferedReader:
+    """The bytes of a file, unpacked where its name says that it is packed. Raises InputError where they are no text."""
     raw = file.path.open("rb", buffering=0)
     size = max(1, file.path.stat().st_size)
     file.where = lambda: 1.0 if raw.closed else raw.tell() / size
     codec = PACKED.get(file.path.suffix.lower())
-    if codec is None:
-        return io.BufferedReader(raw)
-    return unpacked(file.path, raw, codec)
+    stream = io.BufferedReader(raw) if codec is None else unpacked(file.path, raw, codec)
+    start = stream.peek(8)
+    what = next((what for mark, what in _NO_TEXT.items() if start.startswith(mark)), None)
+    if what is not None:
+        stream.close()
+        raise InputError(f"{file.path} is {what}")
+    return stream
 
 
-def unpacked(path: Path, packed: Any, codec: str) -> BinaryIO:
+def unpacked(path: Path, packed: Any, codec: str) -> io.BufferedReader:
     """The bytes that are packed in a stream by "gzip" or "zstd", up to `MOST_UNPACKED`; InputError beyond."""
     return io.BufferedReader(_Capped(path, pa.CompressedInputStream(pa.PythonFile(packed, "r"), codec)))
 

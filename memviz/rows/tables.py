@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memviz.errors import InputError
+from memviz.rows.cells import as_written
 from memviz.rows.columns import Columns, columns_of, columns_of_table, shown, usable
 from memviz.rows.layout import MOST_CHUNK, MOST_LINE, MOST_TEXT, File, Record, Unusable
 
@@ -87,7 +88,7 @@ def read_fields(file: File, stream: BinaryIO, own: str) -> Iterator[Record]:
         whole = chain([first], iter(partial(text.readline, MOST_LINE), ""))
         lines = csv.reader(whole, delimiter=separator, strict=True)
         try:
-            header = next(lines, [])
+            header = [as_written(each) for each in next(lines, [])]
         except csv.Error as error:
             raise InputError(f"{file.path} is no CSV file: {error}") from None
         tried = f" (fields between {SEPARATORS[separator]}; {', '.join(SEPARATORS.values())} were tried)"
@@ -107,7 +108,7 @@ def read_fields(file: File, stream: BinaryIO, own: str) -> Iterator[Record]:
                 blank = []
                 if len(values) != len(header):
                     raise Unusable(f"has {len(values)} fields, the header has {len(header)}")
-                yield _record(file, columns, row, line, dict(zip(header, values, strict=True)))
+                yield _record(file, columns, row, line, dict(zip(header, map(as_written, values), strict=True)))
             except (Unusable, csv.Error) as problem:
                 file.refuse(line, str(problem))
 
@@ -158,16 +159,22 @@ def read_parquet(file: File) -> Iterator[Record]:
 
 
 def _is_list_of_ids(kind: pa.DataType) -> bool:
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return is_list and pa.types.is_integer(kind.value_type)
+    types = pa.types
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(is_list(kind) for is_list in lists) and types.is_integer(kind.value_type)
 
 
 def _is_name(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind  # as pandas writes categories
+    types = pa.types
+    names = (types.is_integer, types.is_string, types.is_large_string, types.is_string_view)
+    return any(is_name(kind) for is_name in names)
 
 
 def _lists(column: pa.Array) -> Sequence[np.ndarray | list[Any] | None]:
     """The lists of a column as arrays; as they come where one holds a null."""
+    if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):
+        column = column.cast(pa.large_list(column.type.value_type))
     if column.flatten().null_count or column.null_count:
         return column.to_pylist()
     ends = column.value_lengths().to_numpy(zero_copy_only=False).cumsum()

@@ -1,10 +1,26 @@
-"""What a store says about itself."""
+"""What a store is asked for, and what it says about itself."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Keeper(Protocol):
+    """Where results are kept by their key: a store, or what serves as one."""
+
+    def get(self, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Arrays and provenance, or None where they are not there or damaged."""
+
+    def put(self, key: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Keep them. Raises Failure."""
+
+    def delete(self, key: str) -> bool:
+        """Whether there was one."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,9 +16,12 @@ import numpy as np
 
 from memviz import disk
 from memviz.errors import Failure
+from memviz.store.answers import Finding
 from memviz.store.keys import HASH
 
 SUFFIX = ".safetensors"
+ORPHAN_SECONDS = 3600.0
+"""A file without a row is younger than this while its writer may still be alive."""
 DTYPES = {"bool", "complex64", "float16", "float32", "float64"} | {
     f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)
 }
@@ -34,7 +38,7 @@ def refusal(root: Path, error: Exception, n_bytes: int = 0) -> Failure:
     return disk.refusal(root, OSError(errno.ENOSPC, "full") if full else error, n_bytes)
 
 
-def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
+def encode(arrays: Mapping[str, np.ndarray], about: dict[str, str] | None = None) -> bytes:
     """safetensors bytes of named arrays of any shape. Raises ValueError for a dtype the format does not have."""
     from safetensors.numpy import save
 
@@ -45,7 +49,7 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
             raise ValueError(
                 f"array {name!r}: dtype {array.dtype} cannot be stored; use one of {', '.join(sorted(DTYPES))}"
             )
-    return save(dense)
+    return save(dense, about)
 
 
 def decode(content: bytes) -> dict[str, np.ndarray]:
@@ -127,3 +131,19 @@ class Files:
 
     def n_quarantined(self) -> int:
         return sum(1 for _ in self.quarantine.glob("*"))
+
+
+def remove_orphans(connection: sqlite3.Connection, files: Files) -> list[Finding]:
+    """Remove files that no row needs, unless they are young; what was found."""
+    findings = []
+    needed = {files.path(str(blob)) for (blob,) in connection.execute("SELECT blob FROM results")}
+    for path in set(files.walk()) - needed:
+        try:
+            old = time.time() - path.stat().st_mtime > ORPHAN_SECONDS
+        except FileNotFoundError:
+            continue
+        if old:
+            path.unlink(missing_ok=True)
+        problem = "removed" if old else "left, since it is younger than an hour"
+        findings.append(Finding(path.name, f"no result needs this file; {problem}"))
+    return findings

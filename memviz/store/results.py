@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,17 +16,18 @@ import numpy as np
 
 from memviz.errors import Failure, InputError
 from memviz.store.answers import Finding, Pin, StoredRequest, StoreStats
-from memviz.store.files import Files, content_name, decode, encode, refusal, remove_folder
+from memviz.store.files import Files, content_name, decode, encode, refusal, remove_folder, remove_orphans
 from memviz.store.index import ATTEMPTS, BUSY_SECONDS, Index
 from memviz.store.keys import canonical_json, checked_key, checked_prefix
+from memviz.store.notes import noted, notes
 from memviz.store.schema import SUM, count_anew, next_use, total_of
 
 log = logging.getLogger(__name__)
 
 TOUCH_SECONDS = 60.0
 """A result read again within this time keeps its `last_used`, so that reading hardly ever writes."""
-ORPHAN_SECONDS = 3600.0
-"""A file without a row is younger than this while its writer may still be alive."""
+HOLDS = "holds"
+"""Folder of notes: from which use on nothing may go."""
 
 
 class _Row(NamedTuple):
@@ -108,6 +110,18 @@ class Store:
         n_results, _ = self._index.change(lambda c: self._remove(c, "key = ?", (key,)), (0, 0))
         return n_results > 0
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """While the block runs, no result that anybody puts or reads from now on goes for another. Raises Failure."""
+        query = "SELECT coalesce(max(used), 0) FROM results WHERE last_used < ?"  # reads of younger ones are not noted
+        uses = self._index.read(lambda c: c.execute(query, (time.time() - TOUCH_SECONDS,)).fetchone()[0], 0)
+        with noted(self.root / HOLDS, {"uses": uses}):
+            yield
+
+    def room(self) -> int:
+        """Bytes that results which are not pinned may take."""
+        return self.limit - sum(each.n_bytes for each in self.pins())
+
     def clear(self, everything: bool = False) -> tuple[int, int]:
         """Remove all results but the pinned ones: how many, and the bytes freed.
 
@@ -152,7 +166,7 @@ class Store:
             if self._files.read(blob, n_bytes) is None and self._recheck(blob, n_bytes) is None:
                 findings.append(Finding(blob, "was damaged or missing; its results have to be computed again"))
         if self._files.folder.exists():  # an index that was set aside leaves files without rows
-            findings += self._index.write(self._remove_orphans) + self._index.write(count_anew)
+            findings += self._index.write(partial(remove_orphans, files=self._files)) + self._index.write(count_anew)
         self._index.read(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone(), None)
         return findings
 
@@ -238,8 +252,9 @@ class Store:
         )
         self._remove_unused(connection, [each[:2] for each in replaced])
         excess = total_of(connection) - self.limit
-        oldest = "SELECT key FROM results WHERE pinned = 0 AND key != ? ORDER BY used, key LIMIT 1"
-        while excess > 0 and (victim := connection.execute(oldest, (key,)).fetchone()):
+        before = min((each["uses"] for each in notes(self.root / HOLDS)), default=2**62) if excess > 0 else 0
+        oldest = "SELECT key FROM results WHERE pinned = 0 AND key != ? AND used <= ? ORDER BY used, key LIMIT 1"
+        while excess > 0 and (victim := connection.execute(oldest, (key, before)).fetchone()):
             excess -= self._remove(connection, "key = ?", victim)[1]
 
     def _remove(self, connection: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> tuple[int, int]:
@@ -280,20 +295,6 @@ class Store:
         except Failure as error:
             log.warning("the file %s of a result is damaged and cannot be set aside: %s", blob, error)
             return None
-
-    def _remove_orphans(self, connection: sqlite3.Connection) -> list[Finding]:
-        findings = []
-        needed = {self._files.path(str(blob)) for (blob,) in connection.execute("SELECT blob FROM results")}
-        for path in set(self._files.walk()) - needed:
-            try:
-                old = time.time() - path.stat().st_mtime > ORPHAN_SECONDS
-            except FileNotFoundError:
-                continue
-            if old:
-                path.unlink(missing_ok=True)
-            problem = "removed" if old else "left, since it is younger than an hour"
-            findings.append(Finding(path.name, f"no result needs this file; {problem}"))
-        return findings
 
     def _set_pinned(self, key: str, pinned: bool) -> None:
         self._index.change(lambda c: c.execute("UPDATE results SET pinned = ? WHERE key = ?", (pinned, key)), None)

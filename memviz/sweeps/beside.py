@@ -45,7 +45,7 @@ def beside_scores(survey: Survey, truth: np.ndarray, lengths: Sequence[int], to_
     """The columns of n rows with (n, M) truth, for each size of at most M."""
     logprob, squares = survey.teacher_forced_logprob, survey.teacher_forced_second_moment
     z = None if squares is None else standardised(logprob, survey.teacher_forced_entropy, squares)
-    runs, found = common_runs(survey.generated_ids, truth), {}
+    runs, found = common_runs(survey.generated_ids, truth), dict[str, Any]()
     likeness = bleus(survey.generated_ids, truth, lengths)
     for place, m in enumerate(lengths):
         own, true = survey.generated_ids[:, :m], truth[:, :m]

@@ -20,6 +20,8 @@ AT_ONCE = 2**20
 """Hashes that are sorted in memory before they are written."""
 IN_BUCKET = 2**20
 """Hashes of a bucket, at most about: no more than are sorted at once before, so that memory is the same throughout."""
+_ROWS_AT_ONCE = 2**16
+"""Rows that are numbered together: few, so that a million need no more memory than these."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIERS = np.random.default_rng(0).integers(1, 2**63, WINDOW, np.uint64) * np.uint64(2) + np.uint64(1)
 Block = tuple[np.ndarray, np.ndarray]
@@ -56,8 +58,8 @@ def near_duplicate_groups(
     where the disk has no room, OSError.
     """
     label = np.memmap(folder / "labels", np.int32 if n < 2**31 else np.int64, "w+", shape=(n,))
-    for start in range(0, n, AT_ONCE):
-        label[start : start + AT_ONCE] = np.arange(start, min(n, start + AT_ONCE))
+    for start in range(0, n, _ROWS_AT_ONCE):
+        label[start : start + _ROWS_AT_ONCE] = np.arange(start, min(n, start + _ROWS_AT_ONCE))
     buckets = _Buckets(folder, n, n_windows)
     waiting: list[tuple[np.ndarray, np.ndarray]] = []
     n_waiting = first = 0
@@ -74,8 +76,8 @@ def near_duplicate_groups(
     for bucket in range(buckets.n):
         _joined(label, [buckets.take(bucket)])
         watch(0.5 + 0.5 * (bucket + 1) / buckets.n)
-    for start in range(0, n, AT_ONCE):
-        roots_of(label, np.arange(start, min(n, start + AT_ONCE)))
+    for start in range(0, n, _ROWS_AT_ONCE):
+        roots_of(label, np.arange(start, min(n, start + _ROWS_AT_ONCE)))
     return label
 
 

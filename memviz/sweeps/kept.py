@@ -13,10 +13,11 @@ from memviz.demo.suite import SUITE_FOLDER
 from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.store.files import remove_folder
-from memviz.store.keys import HASH
+from memviz.store.keys import HASH, aside
+from memviz.sweeps.folder import folder_held
 from memviz.sweeps.results import MANIFEST, MOST_CHARACTERS, NAME, Sweep, read_sweep
 from memviz.sweeps.rowset import file_times
-from memviz.sweeps.running import folder_held, run_sweep
+from memviz.sweeps.running import run_sweep
 from memviz.sweeps.task import SweepRequest
 from memviz.sweeps.using import in_use
 from memviz.tasks.base import ENGINE, Context, Device, Task
@@ -35,6 +36,8 @@ class SweepTask(SweepRequest, Task[Sweep]):
     Its job goes on alone, for it takes long, and loses a batch at most where it is cancelled.
     """
 
+    n_workers: int = aside(0)
+    """Of the Ray cluster that the settings name; 0: it is computed here."""
     kind = "sweep"
     long = True
     kept = True
@@ -72,7 +75,13 @@ class SweepTask(SweepRequest, Task[Sweep]):
         return nullcontext()
 
     def compute(self, cards: Sequence[Card], context: Context) -> Sweep:
-        return run_sweep(self, context, self.folder(context.settings))
+        folder = self.folder(context.settings)
+        if not self.n_workers:
+            return run_sweep(self, context, folder)
+        from memviz.sweeps.ray.engine import ray_engine
+
+        with ray_engine(context.settings.ray_address, self.n_workers, 0, context) as workers:
+            return run_sweep(self, workers, folder)
 
     def keep(self, key: str, record: Sweep, cards: Sequence[Card], context: Context) -> Sweep:
         return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 
 LABEL_TYPES = {"number": pa.float64(), "whole": pa.int64(), "natural": pa.uint64(), "text": pa.string()}
 """Kind of a label -> its column's type: numbers that a float holds exactly, whole numbers of 64 bits, text."""
+_NAME = re.compile(r"\s*[+-]?0\d|.*[_\u0080-\uffff]", re.DOTALL)
+"""What Python reads as a number and is none: 007 and 1_000 are names."""
 _RANGES = {"whole": (-(2**63), 2**63), "natural": (0, 2**64)}
 
 
@@ -25,7 +28,7 @@ class Kinds:
         for value in values:
             if value is None or len(possible) == 1:
                 continue
-            number, whole = _float(value), _whole(value)
+            number, whole = (None, None) if _NAME.match(value) else (_float(value), _whole(value))
             if number is None or (whole is not None and (math.isinf(number) or int(number) != whole)):
                 possible.pop("number", None)
             for kind, (least, end) in _RANGES.items():

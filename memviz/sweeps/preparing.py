@@ -273,11 +273,12 @@ def _blocks(path: Path, places: np.ndarray | None) -> Iterator[pa.Table]:
     """The rows of a file at ascending places, or all, block by block."""
     start = 0
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_BLOCK):
-            block = pa.Table.from_batches([batch])
-            if places is not None:
-                first, last = np.searchsorted(places, [start, start + len(block)])
-                start += len(block)
-                block = block.take(pa.array(places[first:last] - (start - batch.num_rows)))
-            if len(block):
-                yield block
+        for group in range(file.num_row_groups):  # by itself: read together, they need more and more memory
+            for batch in file.iter_batches(_BLOCK, [group]):
+                block = pa.Table.from_batches([batch])
+                if places is not None:
+                    first, last = np.searchsorted(places, [start, start + len(block)])
+                    start += len(block)
+                    block = block.take(pa.array(places[first:last] - (start - batch.num_rows)))
+                if len(block):
+                    yield block

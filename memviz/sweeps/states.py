@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +11,10 @@ import numpy as np
 from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.records import States
+from memviz.sweeps.batch import BatchTask, digest_of
 from memviz.sweeps.results import Sweep
-from memviz.tasks.base import Context, Device, Task, answer, ready, result_key
+from memviz.tasks.base import Context, Device, ready
+from memviz.tasks.engines import answers
 
 BATCH = 128
 """Rows read together and kept together, counted from the first row of the sweep's condition."""
@@ -68,47 +69,37 @@ def states_of(
     ids = texts.generated_ids if free_running else texts.true_ids
     wanted = np.unique(wanted)
     done, total, n_leading = 0, len(wanted), len(card.leading_ids)
-    part = context.telling(lambda *_: context.report(0, 0))
-    for batch in np.unique(wanted // BATCH):
-        places = np.arange(batch * BATCH, min((batch + 1) * BATCH, len(ids)))
-        asked = np.concatenate([np.tile(np.array(card.leading_ids, np.int64), (len(places), 1)), ids[places]], axis=1)
-        context.say(f"reading hidden states of {card.name}")
-        states = answer(StatesTask(card, dtype, asked, tuple(layers)), part).result
+    numbers = np.unique(wanted // BATCH)
+    leading = np.array(card.leading_ids, np.int64)
+
+    def asked() -> Iterator[StatesTask]:
+        for batch in numbers:
+            rows = ids[batch * BATCH : (batch + 1) * BATCH]
+            whole = np.concatenate([np.tile(leading, (len(rows), 1)), rows], axis=1)
+            where = f"rows {texts.rows[batch * BATCH]} to {texts.rows[batch * BATCH + len(rows) - 1]}"
+            yield StatesTask(card, dtype, whole, tuple(layers), where=where)
+
+    context.say(f"reading hidden states of {card.name}")
+    found = answers(asked(), context.telling(lambda *_: context.report(0, 0)))
+    for batch, (_, states, _) in zip(numbers, found, strict=True):
         inside = wanted[wanted // BATCH == batch]
-        yield inside, states.rows(inside - places[0], n_leading)
+        yield inside, states.rows(inside - batch * BATCH, n_leading)
         done += len(inside)
         context.report(done, total)
 
 
 @dataclass(frozen=True)
-class StatesTask(Task[States]):
-    """Hidden states of a batch of rows; part of another task, kept for those that read the same rows."""
+class StatesTask(BatchTask[States]):
+    """Hidden states of a batch of rows."""
 
     kind = "states"
     record = States
-    card: Card
-    dtype: str
     ids: np.ndarray
     """(n, p) int64."""
     layers: tuple[int, ...]
 
-    @property
-    def model(self) -> str:
-        return self.card.name
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """It is ready."""
-        return ()
-
-    def request(self) -> dict[str, Any]:
-        return {"task": self.kind, "model": self.model}
-
-    def key(self, cards: Sequence[Card], device: Device) -> str:
-        """The very tokens read, in place of how they were chosen."""
-        tokens = hashlib.sha256(str(self.ids.shape).encode() + self.ids.tobytes()).hexdigest()
-        asked = {"task": self.kind, "weights": self.card.weights, "dtype": self.dtype, "layers": list(self.layers)}
-        return result_key(asked | {"tokens": tokens}, self.dtype, device)
+    def asked(self, device: Device) -> dict[str, Any]:
+        return {"layers": list(self.layers), "tokens": digest_of(self.ids)}
 
     def compute(self, cards: Sequence[Card], context: Context) -> States:
         from memviz.engine.states import read_states

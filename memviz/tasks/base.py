@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,45 +12,18 @@ import numpy as np
 from memviz.catalog import Card, find_model, read_card
 from memviz.errors import InputError
 from memviz.records import VERIFIED, from_arrays, to_arrays
-from memviz.settings import Settings
-from memviz.store import Store, request_hash
+from memviz.store import request_hash
+from memviz.store.answers import Keeper
 from memviz.store.keys import record_of, request_of
-
-if TYPE_CHECKING:
-    from memviz.engine.backend import Backend
-    from memviz.engine.loading import Loaded
+from memviz.store.sizes import refuse_more
+from memviz.tasks.context import Context, Device
 
 ENGINE = 1
 """Raised whenever the engine's numbers change, so that older results are computed anew."""
-Report = Callable[[int, int], None]
-"""Called with what is done and the total, 0 for unknown; may raise to give up."""
-Say = Callable[[str], None]
-Show = Callable[[Any], None]
 R = TypeVar("R", covariant=True)
 T = TypeVar("T", bound="Task[Any]")
 KINDS: dict[str, type[Task[Any]]] = {}
 """Every kind of task whose module is imported."""
-
-
-class Device:
-    """Where numbers come from; found out when a key first asks, for that needs the engine."""
-
-    def __init__(self, find: Callable[[], tuple[str, str]]) -> None:
-        self._find = find
-
-    @cached_property
-    def _found(self) -> tuple[str, str]:
-        return self._find()
-
-    @property
-    def kind(self) -> str:
-        """cpu, cuda or mps."""
-        return self._found[0]
-
-    @property
-    def name(self) -> str:
-        """In words, a GPU by its name."""
-        return self._found[1]
 
 
 def where(dtype: str, device: Device) -> dict[str, str]:
@@ -71,51 +42,6 @@ def result_key(asked: Mapping[str, Any], dtype: str, device: Device, **further: 
 def versioned_hash(asked: Mapping[str, Any]) -> str:
     """The hash of what was asked of this engine."""
     return request_hash({**asked, "engine": ENGINE})
-
-
-@dataclass
-class Context:
-    """What tasks run with, and whom they tell."""
-
-    settings: Settings
-    store: Store
-    report: Report = lambda done, total: None
-    say: Say = lambda stage: None
-    show: Show = lambda partial: None
-    """Takes what is known of a result before all of it is."""
-    start: Callable[[], Backend] | None = None
-    """Gives the engine; by default one is started at the first need."""
-    find_device: Callable[[], tuple[str, str]] | None = None
-    """Gives kind and name of the device to those who start no engine; by default the engine does."""
-    started: float = 0.0
-    """When computing began, by `time.perf_counter`."""
-
-    @cached_property
-    def backend(self) -> Backend:
-        if self.start is not None:
-            return self.start()
-        from memviz.engine.backend import Backend
-
-        return Backend(self.settings)
-
-    @cached_property
-    def device(self) -> Device:
-        """Where results are computed."""
-        return Device(self.find_device or (lambda: self.backend.where))
-
-    def telling(self, report: Report, say: Say = lambda stage: None) -> Context:
-        """The same, with others to tell: for a part of a task."""
-        return replace(self, report=report, say=say, start=lambda: self.backend)
-
-    def loaded(self, card: Card, dtype: str) -> tuple[Loaded, float]:
-        """A model in memory and its logit noise; the seconds of a result count from here. Raises Failure."""
-        self.say(f"loading {card.name}")
-        loaded = self.backend.load(card, dtype)
-        self.report(0, 0)
-        self.say("measuring how far two right ways of computing differ")
-        noise = self.backend.logit_noise(loaded)
-        self.started = time.perf_counter()
-        return loaded, noise
 
 
 class Task(Generic[R]):
@@ -188,9 +114,13 @@ class Task(Generic[R]):
         """The answer from what the store keeps. Raises ValueError, KeyError, TypeError."""
         return from_arrays(self.record, arrays)
 
+    def keeper(self, context: Context) -> Keeper:
+        """Where its answer is kept."""
+        return context.store
+
     def find(self, key: str, cards: Sequence[Card], context: Context) -> R | None:
         """The stored answer, or None; what cannot be read is removed."""
-        found = context.store.get(key)
+        found = self.keeper(context).get(key)
         if found is None:
             return None
         arrays, about = found
@@ -199,7 +129,7 @@ class Task(Generic[R]):
                 about["provenance"] |= names(cards)
             return self.unpack(arrays, about)
         except (KeyError, TypeError, ValueError):
-            context.store.delete(key)
+            self.keeper(context).delete(key)
             return None
 
     def held(self, key: str, context: Context) -> AbstractContextManager[object]:
@@ -207,7 +137,7 @@ class Task(Generic[R]):
         from memviz.engine.turns import turn
 
         name = context.backend.place if self.on_device else self.kind
-        return turn(context.settings.cache, name, lambda: context.report(0, 0))
+        return turn(context.settings.cache, name, lambda: context.report(0, 0), context.say)
 
     def keep(self, key: str, record: Any, cards: Sequence[Card], context: Context) -> R:
         """Store the record under its key; the answer."""
@@ -216,7 +146,7 @@ class Task(Generic[R]):
             seconds = time.perf_counter() - context.started
             about["provenance"] = context.backend.provenance(names(cards), self.precision, seconds, self.libraries)
         arrays = to_arrays(record)
-        context.store.put(key, arrays, about)
+        self.keeper(context).put(key, arrays, about)
         return self.unpack(arrays, about)
 
 
@@ -244,6 +174,8 @@ def answer(task: Task[R], context: Context) -> Answer[R]:
     found = task.find(key, cards, context)
     if found is not None:
         return Answer(key, found, True)
+    if task.long and task.kept:
+        refuse_more(context.settings)
     with task.held(key, context):
         found = task.find(key, cards, context)  # another process may have computed it while this one waited
         if found is not None:

@@ -14,7 +14,8 @@ from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.measures.perturbation import Operation, Perturbed, Variant, variants
 from memviz.records import Prompts
-from memviz.tasks.base import Context, Report, Task
+from memviz.tasks.base import Context, Task
+from memviz.tasks.context import Report
 from memviz.tasks.trace import TraceTask
 
 

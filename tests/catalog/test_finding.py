@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ def make(folder: Path, name: str) -> Path:
 
 def card_of(name: str, folder: Path) -> Card:
     return Card(name, name, str(folder), "abc", "w", fingerprint(folder), 1, 2, 3, [], [])
+
+
+def test_what_a_card_has_to_say(tmp_path: Path) -> None:
+    folder = make(tmp_path, "m")
+    (folder / "model.safetensors").write_bytes(b"")
+    card = replace(card_of("m", folder), remarks=["a remark"])
+    assert card.notes == ["a remark", "not examined: it is when it is first loaded"]
+    assert replace(card, examination={"way": "cache"}).notes == ["a remark"]
+    cards = [replace(card, name=name, weight_hash=weights) for name, weights in zip("abcde", "xyxx", strict=False)]
+    assert catalog.same_weights([*cards, card, card]) == [["a", "c", "d"]]  # without a hash, nothing is known
 
 
 def test_catalog_names(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from memviz.engine.backend import Backend
 from memviz.predictor.files import ABOUT
 
 K, M = 8, 8
+pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from support.model_folders import change, write_model
 from transformers import AutoModelForCausalLM
 
@@ -23,6 +22,7 @@ from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
 from memviz.errors import InputError
 from memviz.settings import Settings
+from memviz.tasks.trace import tokenizer_of
 
 IDS = torch.arange(5, 45)[None]
 
@@ -42,6 +42,8 @@ def write_adapter(settings: Settings, name: str = "tuned", **options: Any) -> Pa
     root = settings.model_roots[0]
     if not options:
         return shutil.copytree(plain_adapter(), root / name)
+    from peft import LoraConfig, get_peft_model  # seconds, which only the process that runs these tests should take
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = LoraConfig(**{"r": 4, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"} | options)
@@ -64,6 +66,8 @@ def plain_adapter() -> Path:
 
 
 def by_peft(settings: Settings, folder: Path) -> torch.Tensor:
+    from peft import PeftModel
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         merged = PeftModel.from_pretrained(model_of(settings.model_roots[0] / "base"), folder).merge_and_unload()
@@ -91,6 +95,25 @@ def test_the_same_as_pefts_own_merge(settings: Settings, options: dict[str, Any]
     expected, base = by_peft(settings, folder), model_of(settings.model_roots[0] / "base")(IDS).logits
     assert float((loaded.model(IDS).logits - expected).abs().max()) < 1e-4 < float((base - expected).abs().max())
     assert type(loaded.model) is type(model_of(settings.model_roots[0] / "base"))
+
+
+def test_an_adapters_own_tokenizer_is_used_and_watched(settings: Settings) -> None:
+    folder = write_adapter(settings)
+    model = json.loads((settings.model_roots[0] / "base" / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in model["merges"][:5]))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    base, tuned = (prepare(find_model(name, settings), settings) for name in ("base", "tuned"))
+    text = "We the People of the United States"
+    assert len(tokenizer_of(tuned, settings).encode(text)) > len(tokenizer_of(base, settings).encode(text))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    assert read_card(find_model("tuned", settings), settings) is None
+    (folder / "merges.txt").unlink()
+    (folder / "merges.txt").symlink_to("/etc/hostname")
+    with pytest.raises(
+        InputError, match=r"merges.txt is a link out of its folder, to /etc/hostname, so it is not read"
+    ):
+        prepare(find_model("tuned", settings), settings)
 
 
 def test_both_decide_the_identity(settings: Settings) -> None:

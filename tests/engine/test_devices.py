@@ -7,7 +7,7 @@ import platform
 import pytest
 import torch
 
-from memviz.engine.devices import choose_device, place_of
+from memviz.engine.devices import choose_device, devices_beside, place_of
 from memviz.errors import Failure
 from memviz.settings import Settings
 
@@ -26,6 +26,12 @@ def test_a_gpu_is_chosen_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(Failure, match="device cuda:1 is not there"):
         choose_device("cuda:1")
+
+
+def test_other_gpus_of_the_same_name_stand_beside_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "B" if device.index == 1 else "A")
+    assert [devices_beside(torch.device(name)) for name in ("cuda:0", "cuda:1", "cpu")] == [["cuda:2"], [], []]
 
 
 def test_locks_tell_devices_and_hosts_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,7 @@ def test_without_network(hub: Hub, settings: Settings, monkeypatch: pytest.Monke
 
 
 def test_a_disk_without_room(hub: Hub, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 10**7))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3 * 10**7))
     sentence = (
         r"^owner/name needs \S+ MB more in .*hub-cache, where 30\.0 MB are free: free space, or set HF_HOME to a la"
     )

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from accelerate import dispatch_model
 from safetensors.torch import load_file, save_file
 from support.model_folders import change, write_model
-from support.tiny_models import FAMILIES
+from support.tiny_models import FAMILIES, tiny
 
 from memviz.catalog import Card, Folder, Model
 from memviz.engine import loading
 from memviz.engine.loading import Residents, load_model
 from memviz.engine.preparing import prepare
+from memviz.engine.tracing import survey
 from memviz.engine.vetting import vet_folder
 from memviz.errors import InputError
+from memviz.records import Prompts
 from memviz.settings import Settings
 
 CPU = torch.device("cpu")
@@ -206,3 +211,45 @@ def test_a_model_that_never_fits_leaves_the_others_out(monkeypatch: pytest.Monke
     with pytest.raises(InputError, match=r"^too large$"):
         residents.get(Card("a", "", "", "", "w", [], 1, 1, 1, [], []), "float32", CPU)
     assert residents.names() == []
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """The first of two alike, each with less memory than the model of `folder` is said to need."""
+    monkeypatch.setattr(loading, "devices_beside", lambda device: ["cuda:1"] if device.type == "cuda" else [])
+    monkeypatch.setattr(loading, "free_memory", lambda device: 600)
+    monkeypatch.setattr(loading, "memory_needed", lambda *_: 1000)
+    return torch.device("cuda", 0)
+
+
+def test_a_model_too_large_for_one_gpu_is_split_and_said_to_be_slower(
+    folder: Path, tmp_path: Path, two_gpus: torch.device, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    whole, asked = tiny("llama").model, []
+
+    def assemble(folder: Path, dtype: torch.dtype, places: dict[int, int]) -> Any:
+        asked.append(dict(places))
+        monkeypatch.setattr(whole, "hf_device_map", {"model.layers.0": 0, "model.layers.1": 1}, raising=False)
+        return whole
+
+    card = Card("m", "m", str(folder), "local", "m", [], 1, 97, 160, [], [])
+    monkeypatch.setattr(loading, "assemble", assemble)
+    caplog.set_level("INFO")
+    loaded = load_model(card, "float32", two_gpus)
+    assert asked == [{0: 600, 1: 600}] and loaded.n_devices == 2 and loaded.model is whole
+    assert "split over 2 devices: slower" in caplog.text
+    monkeypatch.setattr(loading, "memory_needed", lambda *_: 1300)
+    with pytest.raises(InputError, match="are free on cuda"):
+        load_model(card, "float32", two_gpus)
+    assert tiny("gpt2").n_devices == 1
+
+
+def test_a_model_read_through_the_hooks_of_accelerate(tmp_path: Path) -> None:
+    """As a split one is; here all parts are on the processor."""
+    plain = tiny("llama")
+    model = dispatch_model(copy.deepcopy(plain.model), {"": "cpu"}, force_hooks=True)
+    prompts = Prompts(np.arange(24).reshape(2, 12), np.arange(40, 56).reshape(2, 8))
+    ours = survey(replace(plain, model=model, made={}), prompts, 0.0)
+    theirs = survey(plain, prompts, 0.0)
+    assert (ours.generated_ids == theirs.generated_ids).all()
+    np.testing.assert_array_equal(ours.free_running_entropy, theirs.free_running_entropy)

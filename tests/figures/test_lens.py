@@ -41,6 +41,13 @@ def test_tokens_stand_on_the_axis_as_text_never_as_markup() -> None:
     assert (frame.x0, frame.x1, frame.y0, frame.y1) == (1.5, 2.5, 0.5, 1.5)
 
 
+def test_cells_are_written_with_what_they_say_where_there_is_room() -> None:
+    tops = ["a", "<b>", "longer word", "d", *["x"] * (L * M - 4)]
+    heat = lens_figure(scores(), "rank", list("abcd"), K, tops=tops).data[0]
+    assert list(heat.text[0]) == ["a", "&lt;b&gt;", "long…", "d"]
+    assert lens_figure(scores(), "rank", list("abcd"), K).data[0].text is None
+
+
 def test_models_of_different_depth_share_an_axis() -> None:
     figure = commit_figure({"small": (np.array([1, NEVER]), 2), "large": (np.array([3, 0]), 4)}, ["a", "<"], K)
     (heat,) = figure.data

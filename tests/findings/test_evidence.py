@@ -15,21 +15,28 @@ from memviz.cli.findings import findings as command
 from memviz.errors import InputError
 from memviz.findings.claims import Quality, read_claims
 from memviz.findings.evidence import judge
+from memviz.findings.evidence.boundary import STATISTICS as BOUNDARY
+from memviz.findings.evidence.boundary import by_size
 from memviz.findings.evidence.material import Material, material_of
-from memviz.findings.evidence.population import STATISTICS
+from memviz.findings.evidence.population import STATISTICS as POPULATION
+from memviz.findings.history import METHOD, METHODS, Edition, continued, edition_of, read_history, steps
 from memviz.findings.report import document
 from memviz.population import Frequencies
 from memviz.settings import ROOT
 from memviz.sweeps import Sweep
 
+STATISTICS = POPULATION | BOUNDARY
 N, SIZES = 60, {"large": 9000, "small": 1000, "medium": 3000}
 SHARE = {"small": 0.2, "medium": 0.5, "large": 0.8}
 CONTEXTS = (8, 32, 64, 96)
 
 
 @pytest.fixture
-def sweep(made_sweep, asked) -> Sweep:
-    """Models that hit more the larger they are, and the more the longer their context; entropies that fall at k."""
+def sweep(made_sweep, asked, request) -> Sweep:
+    """Models that hit more the larger they are, and the more the longer their context; entropies that fall at k.
+
+    Its parameter: the bucket of rows that are not memorized; 0, held out, where none is given.
+    """
     generator = np.random.default_rng(0)
     luck = generator.random((N, 96))
     luck[:20] **= 40  # rows that are memorized
@@ -46,7 +53,7 @@ def sweep(made_sweep, asked) -> Sweep:
                     start = 96 - k if mode == "anchored" else 0
                     everything.append(asked(model, hit, k=k, start=start, mode=mode, on_context=True))
     ids = generator.integers(0, 50, (N, 128))
-    about = {"bucket": np.repeat([64, 0, 16], 20), "domain": ["law", "verse"] * (N // 2)}
+    about = {"bucket": np.repeat([64, getattr(request, "param", 0), 16], 20), "domain": ["law", "verse"] * (N // 2)}
     return made_sweep(ids=ids, asked=everything, n_parameters=SIZES, about=about)
 
 
@@ -59,6 +66,12 @@ def material(sweep: Sweep) -> Material:
 def scores(sweep: Sweep, model: str, k: int = 32, mode: str = "sliding", m: int = 32) -> np.ndarray:
     found = sweep.sequences.query("model == @model and k == @k and mode == @mode and bucket > 0")
     return found.sort_values("row")[f"n_matches_{m}"].to_numpy() / m
+
+
+def entropies(sweep: Sweep, model: str) -> np.ndarray:
+    """(n, 128) free-running, of the rows trained on."""
+    found = sweep.read("positions").query("model == @model").pivot(index="row", columns="index")
+    return found["free_running_entropy"].to_numpy()[sweep.rows["bucket"] > 0]
 
 
 def value(material: Material, name: str) -> float:
@@ -84,6 +97,26 @@ def test_statistics_are_those_worked_out_from_the_table(sweep: Sweep, material: 
     assert value(material, "context-steep") == pytest.approx((at[32] - at[8]) / 24 - (at[96] - at[64]) / 32)
     levels = [np.minimum(4, 5 * (32 * scores(sweep, model)).astype(int) // 32) for model in material.models]
     kept = [np.mean(a == b) for a, b in pairwise(levels)]
+    stays = [
+        [(b[a == level] == level).mean() for level in range(5) if (a == level).sum() > 9] for a, b in pairwise(levels)
+    ]
+    assert value(material, "levels-stay-diagonal") == pytest.approx(min(map(np.mean, stays)) - 0.5)
+    assert value(material, "very-high-stay") == pytest.approx((levels[2][levels[1] == 4] == 4).mean() - 0.9)
+    numbers = [
+        [(of == level).sum() - full * (level == 4) for level in range(5)] + [full]
+        for of, full in (
+            (level, (scores(sweep, model) == 1).sum()) for level, model in zip(levels, material.models, strict=True)
+        )
+    ]
+    *slopes, fastest = np.polyfit(np.log([1000, 3000, 9000]), np.log(np.array(numbers) + 0.5), 1)[0]
+    assert value(material, "full-grows-fastest") == pytest.approx(fastest - max(slopes))
+    falls = [scores(sweep, model, m=96).mean() - scores(sweep, model, m=16).mean() for model in ("large", "small")]
+    assert value(material, "continuation-by-size") == pytest.approx(falls[0] - falls[1])
+    ends = [[scores(sweep, model, k, "anchored").mean() for k in (96, 8)] for model in ("large", "small")]
+    assert value(material, "context-by-size") == pytest.approx(ends[0][0] - ends[0][1] - ends[1][0] + ends[1][1])
+    full = {m: (scores(sweep, "large", m=m) == 1).mean() for m in (16, 32, 64, 96)}
+    expected = (full[16] - full[32]) / 16 - (full[64] - full[96]) / 32
+    assert value(material, "continuation-sublinear") == pytest.approx(expected)
     assert value(material, "levels-stay") == pytest.approx(min(kept) - 0.5)
     assert value(material, "levels-stay-more") == pytest.approx(kept[-1] - kept[0])
 
@@ -103,6 +136,36 @@ def test_boundaries_are_those_worked_out_from_the_table(sweep: Sweep, material: 
     expected = jump[full & (bucket > 0)].mean() - jump[bucket > 0].mean()
     assert value(material, "bigram-memorized") == pytest.approx(expected)
     assert value(material, "boundary-stays") < 0
+
+
+@pytest.mark.parametrize("sweep", [4], indirect=True)  # rows that are not memorized were trained on too
+def test_groups_are_compared_as_worked_out_from_the_table(sweep: Sweep, material: Material) -> None:
+    large, small = (entropies(sweep, model) for model in ("large", "small"))
+    n_hits = 32 * scores(sweep, "large")
+    one, none = n_hits == 32, n_hits == 0
+    assert one.sum() > 9 and none.sum() > 9
+    for name, at in (("gram-context", slice(0, 32)), ("gram-continuation", slice(32, 64))):
+        mean = material.frequencies.counts[:, 0, at].mean(axis=1) / 10_000
+        assert value(material, name) == pytest.approx(mean[one].mean() - mean[none].mean())
+    for name, at in (("entropy-unmemorized-higher", slice(32, 64)), ("entropy-unmemorized-context", slice(1, 32))):
+        mean = large[:, at].mean(axis=1)
+        assert value(material, name) == pytest.approx(mean[none].mean() - mean[one].mean())
+    assert value(material, "entropy-size") == pytest.approx((large - small)[:, 32:64].mean())
+    medium = (n_hits >= 12.8) & (n_hits < 19.2)
+    if medium.any():
+        jump = large[:, 32] - large[:, 31]
+        assert value(material, "entropy-medium") == pytest.approx(jump[medium].mean() - jump[one].mean())
+
+
+def test_boundaries_of_two_sizes_are_compared(sweep: Sweep, material: Material) -> None:
+    with pytest.raises(InputError, match="fewer than two sizes have 100 rows"):
+        STATISTICS["boundary-size-memorized"](material)
+    found, null = by_size("memorized", 3)(material)
+    counts = material.frequencies.counts[sweep.rows["bucket"] > 0, 0] / 10_000
+    jump, sizes = counts[:, 32] - counts[:, 31], [scores(sweep, model) == 1 for model in ("large", "small")]
+    assert found.value == pytest.approx(jump[sizes[0]].mean() - jump[sizes[1]].mean())
+    assert found.low < found.value < found.high and found.n == sizes[1].sum()
+    assert null is not None and null.low < null.expected < null.high
 
 
 def test_verdicts_come_in_the_order_of_the_file(material: Material) -> None:
@@ -146,6 +209,44 @@ def test_two_sweeps_are_one(sweep: Sweep, material: Material) -> None:
     assert len(doubled.every) == len(material.every)
 
 
+def test_every_training_seed_of_a_size_enters(sweep: Sweep, made_sweep, asked) -> None:
+    """The smallest size once more, trained with another seed, of which every row is memorized."""
+    again = asked("again", np.ones((N, 96), bool), on_context=True, on_continuation=True)
+    about = {name: sweep.rows[name].tolist() for name in ("bucket", "domain")}
+    ids = np.stack(sweep.rows["ids"])
+    other = made_sweep(ids=ids, asked=[again], n_parameters={"again": 1000}, about=about)
+    for each in sweep.manifest["models"]:
+        each["size"] = each["name"]
+    other.manifest["models"][0] |= {"size": "small", "seed": 1}
+    material = material_of([sweep, other], n_resamples=100)
+    assert {seed: of.models for seed, of in material.by_seed.items()} == {
+        0: ["small", "medium", "large"], 1: ["again", "medium", "large"],
+    }  # fmt: skip
+    claims = [each for each in read_claims(ROOT / "docs" / "claims.toml") if each.id in ("size", "exposures")]
+    size, exposures = judge(claims, material, STATISTICS)
+    means = {model: scores(sweep, model).mean() for model in ("small", "large")}
+    assert size.by_seed == {0: pytest.approx(means["large"] - means["small"]), 1: pytest.approx(means["large"] - 1)}
+    assert size.found.value == pytest.approx(np.mean(list(size.by_seed.values())))
+    assert size.found.low < size.by_seed[1] < 0 < size.by_seed[0] < size.found.high and not exposures.by_seed
+
+
+def test_what_changed_is_put_down_to_method_or_suite(material: Material) -> None:
+    verdicts = judge(read_claims(ROOT / "docs" / "claims.toml"), material, STATISTICS)
+    now = edition_of(verdicts, material)
+    first = Edition(METHOD - 1, now.suite, {"size": "agrees", "gone": "agrees"})
+    other = Edition(METHOD, "other", {"size": "undecided", "exposures": "agrees"})
+    said = dict(steps([first, other, now]))
+    assert said == {
+        f"the method and the suite (method {METHOD}: {METHODS[METHOD]}; suite `other`)": {
+            "size": ("agrees", "undecided")
+        },
+        f"the suite (method {METHOD}: {METHODS[METHOD]}; suite `{now.suite}`)": {"exposures": ("agrees", "undecided")},
+    }
+    assert continued([first, now, other], now) == [first, other, now]
+    text = document(verdicts, material, history=[first, now])
+    assert "With the method (" in text and f"; suite `{now.suite}`):\n\n- size: agrees before, undecided after" in text
+
+
 def test_the_document_is_whole_and_always_the_same(material: Material, sweep: Sweep) -> None:
     claims = read_claims(ROOT / "docs" / "claims.toml")
     text = document(judge(claims, material, STATISTICS), material)
@@ -175,6 +276,9 @@ def test_command_writes_it(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.Mon
     assert "n-grams are not counted" in done.output and out.read_text().startswith("# Findings")
     drawn = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", out.read_text())
     assert {f"findings/{name}.svg" for name in ("claim-size", "size", "context-anchored")} <= set(drawn)
+    (edition,) = read_history(tmp_path / "findings" / "outcomes.json")
+    assert edition.method == METHOD and edition.outcomes["size"] == "undecided"
+    assert "## What changed" not in out.read_text()
     for path in drawn:
         assert ET.parse(tmp_path / path).getroot().tag.endswith("svg")
     failed = run(app, ["--sweep", str(tmp_path)])

@@ -28,11 +28,11 @@ from memviz.tasks.trace import TraceTask
 
 def sentence_of(task: TraceTask, backend: Backend, store: Store) -> str:
     """What a visitor is told who presses Run."""
-    worker = Worker(backend.settings, store, lambda: backend)
+    worker = Worker(backend.settings, store, lambda device: backend)
     job = worker.ask(task, "a visitor")
-    worker._thread.join(0.01)  # type: ignore[union-attr]
+    worker._lanes[0].thread.join(0.01)  # type: ignore[union-attr]
     while job.active:
-        worker._thread.join(0.02)  # type: ignore[union-attr]
+        worker._lanes[0].thread.join(0.02)  # type: ignore[union-attr]
     assert job.status == Status.FAILED and job.error is not None
     return job.error
 

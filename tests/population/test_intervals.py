@@ -141,3 +141,27 @@ def test_the_effect_of_a_design_is_the_quotient_of_variances() -> None:
     inside, whole = (9.5 / 11) * (1.5 / 11), (10.5 / 21) * (10.5 / 21)
     assert design_effect(member, units) == pytest.approx(20 * inside / (20 * whole))
     assert design_effect(member, np.arange(20)) == 1
+
+
+def test_random_groups_of_many_units_have_the_intervals_of_the_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    n = 6000
+    x = rng.exponential(size=n)
+    units = np.arange(n) // 2 + STRATUM * (np.arange(n) % 7 < 3)  # pairs, in two strata
+    values = np.column_stack([x, x**2, np.ones(n)])
+    one_by_one = drawn_sums(values, units, 3000)
+    monkeypatch.setattr("memviz.population.intervals.MOST_UNITS", 1000)
+    monkeypatch.setattr("memviz.population.intervals.N_GROUPS", 512)
+    grouped = drawn_sums(values, units, 3000)
+    np.testing.assert_allclose(grouped[0], one_by_one[0])
+    for statistic in (
+        lambda sums: sums[:, 0],
+        lambda sums: sums[:, 0] / sums[:, 2],
+        lambda sums: sums[:, 1] / sums[:, 0],
+    ):
+        theirs, ours = statistic(one_by_one[1:]), statistic(grouped[1:])
+        assert ours.mean() == pytest.approx(theirs.mean(), rel=0.01)
+        assert ours.std() == pytest.approx(theirs.std(), rel=0.12)  # 1 / sqrt(2 * 512) is 0.03
+    np.testing.assert_allclose(np.corrcoef(grouped[1:, :2].T)[0, 1], np.corrcoef(one_by_one[1:, :2].T)[0, 1], atol=0.05)
+    again = resampled_sums(values[:, :1], units, 3000)
+    np.testing.assert_allclose(again[:, 0], grouped[1:, 0])  # the same draws, whatever else is asked

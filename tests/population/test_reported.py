@@ -8,7 +8,7 @@ from memviz.population.reported import DIRECTIONS, reported_accuracies, reported
 def test_jumps_have_the_signs_that_the_study_describes() -> None:
     table = reported_frequencies()
     assert len(table) == 4 * 3 and table.notna().all(axis=None)
-    for group, sign in (("memorized", 1), ("unmemorized", -1)):
+    for group, sign in (("memorized", 1), ("half", 1), ("unmemorized", -1)):
         of_group = table[table["group"] == group]
         assert (sign * of_group["jump"] > 0).all()
         assert (sign * (of_group["continuation"] - of_group["context"]) > 0).all()

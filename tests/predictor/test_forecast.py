@@ -21,6 +21,7 @@ from memviz.tasks.base import stored
 from memviz.tasks.trace import TraceTask
 
 K, M = 8, 16
+pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
 def test_a_forecast_is_what_the_trace_gives_later(lab: Lab, sweep: Sweep, rows: list[list[int]]) -> None:

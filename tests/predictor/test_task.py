@@ -38,6 +38,7 @@ from memviz.tasks.base import task_from
 from memviz.tasks.trace import TraceTask
 
 K, M = 8, 16
+pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
 def task_of(sweep: Sweep, setting: str = "causal", model: str = "tiny", **options) -> FitTask:

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -19,13 +20,13 @@ from support.cli import CommandLine
 from support.hub import Hub, serving
 from support.serving import ROOT
 
-from memviz.cli.sweep import _row_set
 from memviz.errors import InputError
 from memviz.rows.hub import Asked, add_data_set
 from memviz.rows.kept import ROWS, DataSet, folder_of
 from memviz.settings import Settings, load_settings
 
-TABLE = pa.table({"text": ["one", "two", "three"], "n": [2**63 - 1, 0, -1], "more": [{"a": 1}] * 3})
+TEXTS = [f"{word} upon a time, and then once more" for word in ("One", "Two", "Three")]
+TABLE = pa.table({"text": TEXTS, "n": [2**63 - 1, 0, -1], "more": [{"a": 1}] * 3})
 LINES = b'{"text": "one", "n": 1}\n{"text": "two", "n": 2}\n'
 
 
@@ -46,7 +47,10 @@ def test_a_folder_of_parquet(settings: Settings, tmp_path: Path) -> None:
     for split in ("train", "test"):
         pq.write_table(TABLE, folder / f"{split}.parquet")
     about, rows, said = add(settings, folder)
-    assert rows.equals(TABLE.select(["text", "n"])) and said[0].startswith("left out, for they are neither text nor")
+    n_bytes = (folder / "train.parquet").stat().st_size
+    assert said[0].startswith(f"reading all of {n_bytes / 1e6:.1f} MB in 1 files; ")
+    assert f"GB are free in {settings.cache / 'data' / 'mine'}" in said[0]
+    assert rows.equals(TABLE.select(["text", "n"])) and said[1].startswith("left out, for they are neither text nor")
     assert (about.name, about.n_rows, about.split, about.revision) == ("mine", 3, "train", None)
     about, rows, _ = add(settings, folder, split="test", rows=2, columns=("n",))
     assert (about.name, about.columns, rows.to_pydict()) == ("mine-test", {"n": "int64"}, {"n": [2**63 - 1, 0]})
@@ -61,6 +65,17 @@ def test_a_folder_of_parquet(settings: Settings, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=sentence):
             add(settings, folder, "other", **options)
     assert sorted(path.name for path in (settings.cache / "data").iterdir()) == ["mine", "mine-test"]
+
+
+def test_a_disk_without_room(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.jsonl").write_bytes(LINES)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(
+        InputError, match=r"mine has 0\.0 MB and .*mine has room for 0\.0 MB: free space, set MEMVIZ_CAC"
+    ):
+        add(settings, tmp_path / "mine")
+    assert add(settings, tmp_path / "mine", rows=1)[0].n_rows == 1  # a part may fit: the disk itself says
 
 
 FOLDERS: dict[str, tuple[str, bytes | None]] = {
@@ -152,8 +167,12 @@ def test_from_the_hub_to_a_sweep_and_away(
     assert pq.read_table(folder / "rows.parquet")["n"].to_pylist() == [2**63 - 1, 0]
     listed = cli.run("data", "list").out.splitlines()
     assert listed[1].split()[:2] == ["rows", "2"] and commit[:12] in listed[1]
-    settings = load_settings(cache=cli.cache)
-    assert _row_set("rows", {"sample": 1}, settings).source == str(folder / "rows.parquet")
+    swept = cli.run(
+        "sweep", "--models", "suite-0.3m", "--data", "rows", "--contexts", 2, "--continuation-at", 2,
+        "--continuations", "none", "--groups", "none", "--out", "swept",
+    )  # fmt: skip
+    assert swept.code == 0 and swept.out.startswith("2 rows, 1 models: 2 sequences in "), swept
+    assert f"read as: data set rows: me/rows at {commit}, split train" in swept.out
     assert cli.run("data", "remove", "rows", "--yes").out == "removed rows\n"
     assert cli.run("data", "list").out.startswith("none yet") and not folder.exists()
     assert cli.refused("data", "remove", "rows", "--yes").startswith("there is no data set 'rows'; there are: none")

@@ -11,33 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.rows import ids_of, read, told
 
 from memviz.errors import InputError
-from memviz.rows.layout import File, Layout, Record
-from memviz.rows.reading import kind_of, read_records
+from memviz.rows.layout import Layout
+from memviz.rows.reading import kind_of
 
-N_IDS = 2**31
 NEITHER = "has neither 'ids' nor 'text'; it has other: name the column with --ids-column or --text-column"
-
-
-def told(path: Path, n_ids: int = N_IDS, **layout: Any) -> tuple[list[Record], list[tuple[int, str]], list[str]]:
-    """Records, what was left out, and what was said of the file."""
-    refused: list[tuple[int, str]] = []
-    said: list[str] = []
-    file = File(path, Layout(**layout), n_ids, lambda line, problem: refused.append((line, problem)), said.append)
-    return list(read_records(file)), refused, said
-
-
-def read(path: Path, n_ids: int = N_IDS, **layout: Any) -> tuple[list[Record], list[tuple[int, str]]]:
-    found, refused, _ = told(path, n_ids, **layout)
-    return found, refused
-
-
-def ids_of(path: Path, n_ids: int = N_IDS, **layout: Any) -> list[list[int]]:
-    """The ids of all rows of a file of which none is left out."""
-    found, refused = read(path, n_ids, **layout)
-    assert not refused
-    return [record.content.tolist() for record in found]
 
 
 def test_jsonl(tmp_path: Path) -> None:
@@ -136,6 +116,9 @@ def test_parquet(tmp_path: Path) -> None:
         ([3, 4], "-9223372036854775808"),
         ([5, 6], "0"),
     ]
+    view = {"tokens": pa.array([[1, 2], [3]], pa.list_view(pa.int32())), "id": pa.array(["a", "b"]).dictionary_encode()}
+    pq.write_table(pa.table(view), path)
+    assert [(r.content.tolist(), r.row_id) for r in read(path)[0]] == [([1, 2], "a"), ([3], "b")]
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InputError, match=r"rows.parquet cannot be read"):
         read(path)
@@ -226,100 +209,6 @@ def test_windows(tmp_path: Path) -> None:
         Layout(window=0)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "int32", "int64"])
-def test_widths_of_raw_ids_are_recognised_and_said(tmp_path: Path, dtype: str) -> None:
-    n_ids = 250 if dtype == "uint8" else 152_000 if dtype == "int64" else 50_257
-    ids = np.random.default_rng(0).integers(0, n_ids, 1001)
-    path = tmp_path / "a.bin"
-    ids.astype(np.dtype(dtype).newbyteorder("<")).tofile(path)
-    found, refused, said = told(path, n_ids, whole=True)
-    shown = "uint32" if dtype == "int32" else dtype
-    assert found[0].content.tolist() == ids.tolist() and not refused
-    assert said == [f"a.bin is read as {shown}, recognised by its ids: wider ones would lie outside the vocabulary"]
-    assert told(path, n_ids, whole=True, dtype=dtype)[2] == [f"a.bin is read as {dtype}, as asked"]
-    (tmp_path / "a.bin.json").write_text(json.dumps({"dtype": np.dtype(dtype).str}))
-    assert told(path, n_ids, whole=True)[2] == [f"a.bin is read as {dtype}, as a.bin.json says"]
-
-
-def test_padded_raw_ids(tmp_path: Path) -> None:
-    ids = np.array([5, 6, 7, -1, -1], "<i4")
-    ids.tofile(tmp_path / "a.bin")
-    assert ids_of(tmp_path / "a.bin", 50, whole=True, pad_id=-1) == [[5, 6, 7]]
-    with pytest.raises(InputError, match=r"a.bin does not show how wide its ids are"):
-        read(tmp_path / "a.bin", 50, whole=True)
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"", "a.bin is empty"),
-        (b"123", "a.bin does not show how wide its ids are: .* name one of uint8, uint16, uint32, int32, int64"),
-        (bytes(80), "a.bin does not show"),
-        (
-            np.full(20, 40_000, "<u2").tobytes(),
-            "a.bin does not show how wide its ids are: no width alone gives ids of 0",
-        ),
-        (np.array([5, 6, 7, 8, 9, 999], "<u4").tobytes(), "a.bin does not show"),  # one id is wrong
-    ],
-)
-def test_raw_ids_that_show_no_width(tmp_path: Path, content: bytes, sentence: str) -> None:
-    (tmp_path / "a.bin").write_bytes(content)
-    with pytest.raises(InputError, match=sentence):
-        read(tmp_path / "a.bin", 600, whole=True)
-    (tmp_path / "a.bin").write_bytes(bytes(7))
-    with pytest.raises(InputError, match=r"a.bin has 7 bytes, no whole number of uint32 ids"):
-        read(tmp_path / "a.bin", 300, whole=True, dtype="uint32")
-
-
-def test_headers_of_llm_c(tmp_path: Path) -> None:
-    for magic, dtype in ((20240520, "<u2"), (20240801, "<u4")):
-        ids = np.arange(5, 25)
-        header = np.zeros(256, "<i4")
-        header[:3] = magic, 1, len(ids)
-        (tmp_path / "a.bin").write_bytes(header.tobytes() + ids.astype(dtype).tobytes())
-        found, _, said = told(tmp_path / "a.bin", 300, whole=True)
-        assert found[0].content.tolist() == ids.tolist()
-        assert said == [f"a.bin is read as {np.dtype(dtype).name}, as its header of 1,024 bytes says"]
-
-
-def test_documents_of_a_megatron_index(tmp_path: Path) -> None:
-    """Written here as Megatron-LM writes them: magic, version, dtype, counts, sizes, pointers, documents."""
-    sizes = np.array([3, 1, 4], "<i4")
-    np.arange(8, dtype="<u2").tofile(tmp_path / "a.bin")
-    counts = np.array([len(sizes), len(sizes) + 1], "<u8").tobytes()
-    pointers = (2 * (sizes.cumsum() - sizes)).astype("<i8").tobytes() + np.arange(4, dtype="<i8").tobytes()
-    head = b"MMIDIDX\x00\x00" + np.uint64(1).tobytes() + bytes([8]) + counts
-    (tmp_path / "a.idx").write_bytes(head + sizes.tobytes() + pointers)
-    found, _, said = told(tmp_path / "a.bin")
-    assert [record.content.tolist() for record in found] == [[0, 1, 2], [3], [4, 5, 6, 7]]
-    assert said == ["a.bin is read as uint16 in 3 documents, as a.idx says"]
-    np.arange(9, dtype="<u2").tofile(tmp_path / "a.bin")
-    with pytest.raises(InputError, match=r"has 9 ids of uint16, a.idx speaks of 8"):
-        read(tmp_path / "a.bin")
-    (tmp_path / "a.idx").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match=r"a.idx is no index of a Megatron file of ids"):
-        read(tmp_path / "a.bin")
-
-
-def test_prefix_and_suffix_arrays_of_the_extraction_benchmark(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    prefix, suffix = (rng.integers(0, 50257, (20, 50)).astype(np.uint16) for _ in range(2))
-    np.save(tmp_path / "train_prefix.npy", prefix)
-    np.save(tmp_path / "train_suffix.npy", suffix)
-    np.save(tmp_path / "counts.npy", np.arange(20) + 2**60)
-    found, refused, said = told(tmp_path / "train_prefix.npy", labels_file=str(tmp_path / "counts.npy"))
-    assert not refused and len(found) == 20
-    assert (np.array([r.content for r in found]) == np.concatenate([prefix, suffix], axis=1)).all()
-    assert [r.labels for r in found] == [(number + 2**60,) for number in range(20)]
-    assert said == ["rows of train_suffix.npy stand behind those of train_prefix.npy"]
-    (tmp_path / "train_suffix.npy").unlink()
-    with pytest.raises(InputError, match=r"needs train_suffix.npy beside it: put it there, or rename the file"):
-        read(tmp_path / "train_prefix.npy")
-    for name in ("train_preprefix.npy", "prefix.npy", "my_prefix.npy"):  # no names of the benchmark's pairs
-        np.save(tmp_path / name, prefix)
-        assert ids_of(tmp_path / name) == prefix.tolist()
-
-
 @pytest.mark.parametrize("end", [".gz", ".zst"])
 def test_packed_files(tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def pack(name: str, content: bytes) -> Path:
@@ -350,7 +239,11 @@ def test_packed_files(tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch)
         ("a.npy", np.zeros((2, 3)), r"holds float64 of shape \(2, 3\): expected whole numbers"),
         ("a.npy", np.zeros(3), r"holds float64 of shape \(3,\)"),
         ("a.npy", np.array([[None]]), "is no array of numbers"),
-        ("a.npy", b"nonsense", "is no array of numbers"),
+        ("a.npy", b"nonsense", "a.npy is no .npy file: save it with numpy.save, or call raw ids NAME.bin"),
+        ("a.npy", b"\x93NUMPY nonsense", "is no array of numbers"),
+        ("a.jsonl", gzip.compress(b"{}", mtime=0), "a.jsonl is packed by gzip: call it NAME.jsonl.gz"),
+        ("a.csv", b"PAR1....", "a.csv is a Parquet file: call it NAME.parquet"),
+        ("a.csv", "text\na".encode("utf-16"), "a.csv is UTF-16: save it as UTF-8"),
         ("a.csv", b"a,b\n1,2\n", "has neither a column 'ids' nor 'text'; it has a, b"),
         ("a.csv", b"", "has neither a column 'ids' nor 'text'; it has none"),
         ("a.parquet", b"nonsense", "a.parquet cannot be read"),
@@ -365,19 +258,6 @@ def test_unusable_files(tmp_path: Path, name: str, content: object, message: str
         path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         read(path)
-
-
-def test_pairs_of_another_number_and_labels_of_another_shape(tmp_path: Path) -> None:
-    np.save(tmp_path / "val_prefix.npy", np.ones((3, 2), int))
-    np.save(tmp_path / "val_suffix.npy", np.ones((4, 2), int))
-    with pytest.raises(InputError, match=r"has 3 rows and .*val_suffix.npy has 4"):
-        read(tmp_path / "val_prefix.npy")
-    np.save(tmp_path / "labels.npy", np.ones((2, 2)))
-    with pytest.raises(InputError, match=r"labels.npy holds float64 of shape \(2, 2\): expected \(4,\)"):
-        read(tmp_path / "val_suffix.npy", labels_file=str(tmp_path / "labels.npy"))
-    with pytest.raises(InputError, match="has no column 'score'; it has text"):
-        (tmp_path / "a.csv").write_text("text\na\n")
-        read(tmp_path / "a.csv", labels=("score",))
 
 
 def test_a_named_column_that_is_not_there_is_no_other(tmp_path: Path) -> None:

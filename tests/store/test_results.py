@@ -204,3 +204,24 @@ def test_requests_are_found_by_prefix_newest_first(store: Store, clock: list[flo
     store.put_request(keys[0], {"i": 0})
     assert [(r.key, r.request["i"], r.created) for r in store.requests(2)] == [(keys[0], 0, 1004), (keys[2], 2, 1003)]
     assert store.stats().n_requests == 3 and store.stats().n_results == 0
+
+
+def test_what_is_put_or_read_under_a_hold_does_not_go_and_older_results_do(tmp_path: Path, clock: list[float]) -> None:
+    store = Store(tmp_path, PLENTY)
+    for i in range(4):
+        clock[0] += 100
+        store.put(key(i), same_size(i), {})
+    other = Store(tmp_path, 4 * store.stats().n_bytes // 4)  # of another process, as it were
+    clock[0] += 100
+    with store.holding():
+        store.get(key(0))
+        for i in (4, 5, 6, 7):
+            clock[0] += 100
+            other.put(key(i), same_size(i), {})
+        assert {i for i in range(8) if store.has(key(i))} == {0, 4, 5, 6, 7}, (
+            "over the limit, but nothing of it is lost"
+        )
+    clock[0] += 100
+    other.put(key(8), same_size(8), {})
+    assert {i for i in range(9) if store.has(key(i))} == {5, 6, 7, 8}
+    assert not list((tmp_path / "holds").iterdir())

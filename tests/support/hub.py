@@ -62,6 +62,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits 40 ms for its header to be acknowledged
 
         def log_message(self, *_: Any) -> None:
             return
@@ -80,8 +81,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if found := re.fullmatch(rf"/api/{REPO}/revision/(.+)", path):
                 repo, commit = self._commit(found[1], found[2])
                 if commit:
-                    names = [{"rfilename": name} for name in hub.files[commit]]
-                    self._json({"id": repo, "sha": commit, "siblings": names})
+                    files = [{"rfilename": name, **_entry(name, c)} for name, c in hub.files[commit].items()]
+                    self._json({"id": repo, "sha": commit, "siblings": files})
             elif found := re.fullmatch(rf"/api/{REPO}/tree/([0-9a-f]{{40}})(/.*)?", path):
                 inside = (found[3] or "/").strip("/")
                 self._json([_entry(n, c) for n, c in hub.files[found[2]].items() if n.startswith(inside)])
@@ -156,7 +157,7 @@ def _entry(name: str, content: bytes) -> dict[str, Any]:
     """A file as the hub lists it."""
     entry: dict[str, Any] = {"type": "file", "path": name, "size": len(content), "oid": _oid(content)}
     if name.endswith(".safetensors"):
-        entry["lfs"] = {"oid": _sha(content), "size": len(content), "pointerSize": 134}
+        entry["lfs"] = {"oid": _sha(content), "sha256": _sha(content), "size": len(content), "pointerSize": 134}
     return entry
 
 

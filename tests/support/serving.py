@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,19 +43,21 @@ def start_server(
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
     timeout: float = 240,
+    address: str = "127.0.0.1",
 ) -> Iterator[Server]:
-    """Serve `script` until the block ends; ready when the body of /_stcore/health is `ok`, for any path answers 200.
+    """Serve `script` until the block ends; it has begun when it answers, be it that it cannot serve.
 
     env: added to the environment. timeout: seconds to become ready; RuntimeError with the log otherwise.
     """
     port = port or free_port()
     log = log or script.with_suffix(".log")
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless=true"]
-    command += ["--server.address=127.0.0.1", f"--server.port={port}", "--browser.gatherUsageStats=false"]
+    command += [f"--server.address={address}", f"--server.port={port}", "--browser.gatherUsageStats=false"]
     with log.open("wb") as out:
         environment = {**os.environ, **(env or {})}
         process = subprocess.Popen(command, cwd=script.parent, env=environment, stdout=out, stderr=subprocess.STDOUT)
-    server = Server(f"http://127.0.0.1:{port}", log, process, environment)
+    host = "[::1]" if address == "::" else "127.0.0.1"
+    server = Server(f"http://{host}:{port}", log, process, environment)
     try:
         _wait(server, timeout)
         yield server
@@ -71,9 +74,10 @@ def _wait(server: Server, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and server.process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=2) as answer:
-                if answer.read().strip() == b"ok":
-                    return
+            with urllib.request.urlopen(f"{server.url}/ready", timeout=2):
+                return
+        except urllib.error.HTTPError:
+            return
         except OSError:
             pass
         time.sleep(0.1)

@@ -5,6 +5,7 @@ Every test run loads this file, so torch is imported by the fixture.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,14 @@ class Swept(NamedTuple):
     sweep: Sweep
     scope: Scope
     """k = m = 8."""
+
+
+@pytest.fixture(scope="module")
+def few_resamples() -> Iterator[None]:
+    """Predictors are evaluated with coarse intervals; what intervals are is held in tests/predictor/test_evaluation."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memviz.predictor.evaluation.N_RESAMPLES", 100)
+        yield
 
 
 @pytest.fixture(scope="session")

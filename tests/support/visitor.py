@@ -16,11 +16,14 @@ from websockets.sync.client import connect
 class Visitor:
     """One session on one page. Not for several threads at once."""
 
-    def __init__(self, url: str, page: str = "", query: str = "") -> None:
-        """Open `url` (of the server, without a slash at the end) at a page, "" for the first one, and a query."""
+    def __init__(self, url: str, page: str = "", query: str = "", **how: Any) -> None:
+        """Open `url` (of the server, without a slash at the end) at a page, "" for the first one, and a query.
+
+        how: for `connect`, such as another origin or headers.
+        """
         address = "ws" + url.removeprefix("http") + "/_stcore/stream"
         plenty = {"max_size": None, "max_queue": None, "ping_interval": None, "close_timeout": 1}
-        self._connecting = connect(address, subprotocols=["streamlit"], **plenty)  # type: ignore[arg-type]
+        self._connecting = connect(address, **{"subprotocols": ["streamlit"], **plenty, **how})  # type: ignore[arg-type]
         self._page, self._states, self._polls = page, dict[str, WidgetState](), dict[str, tuple[float, float]]()
         self.query = query
         """What the address says now, without a question mark."""
@@ -29,6 +32,8 @@ class Visitor:
         self.n_runs = 0
         """Of the whole page, that have ended."""
         self._is_whole, self._script = True, ""
+        self.session = ""
+        """Its id."""
 
     def __enter__(self) -> Visitor:
         self._socket = self._connecting.__enter__()
@@ -87,6 +92,9 @@ class Visitor:
         state.widget_states.widgets.extend(self._states.values())
         if trigger:
             state.widget_states.widgets.append(WidgetState(id=trigger, trigger_value=True))
+        self.send(message)
+
+    def send(self, message: BackMsg) -> None:
         self._socket.send(message.SerializeToString())
 
     def until(self, condition: Callable[[], object], seconds: float = 60) -> None:
@@ -113,6 +121,7 @@ class Visitor:
     def _take(self, message: ForwardMsg) -> None:
         kind = message.WhichOneof("type")
         if kind == "new_session":
+            self.session = message.new_session.initialize.session_id or self.session
             self._is_whole = not message.metadata.run.fragment_ids
             self._script = message.new_session.page_script_hash or self._script
             if self._is_whole:

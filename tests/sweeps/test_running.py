@@ -236,7 +236,7 @@ def test_cancelled_within_a_pass_it_leaves_no_table_and_goes_on_later(lab: Lab) 
 
 
 def test_progress_rises_to_its_total_and_says_what_is_left(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memviz.sweeps.running.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("memviz.sweeps.answering.SECONDS_BETWEEN", 0.0)
     seen: list[tuple[int, int]] = []
     said: list[str] = []
     lab.sweep(
@@ -245,7 +245,7 @@ def test_progress_rises_to_its_total_and_says_what_is_left(lab: Lab, monkeypatch
     done = [each[0] for each in seen if each[1]]
     assert done == sorted(done) and seen[-1][0] == seen[-1][1] > 0
     assert "reading the rows" in said and any(
-        "tiny, sliding, k = 4: 4 of 6 rows" in each and " left" in each for each in said
+        "rows 0 to 3 of tiny, sliding, k = 4; " in each and " left" in each for each in said
     )
 
 

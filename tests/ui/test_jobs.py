@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from memviz import ui
+from memviz.jobs import Worker
 from memviz.settings import settings
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common import progress
@@ -44,3 +46,12 @@ def test_what_a_killed_server_was_to_go_on_with_is_offered(app: AppTest) -> None
     job = ui.worker().job(task.hash)
     assert job is not None and job.active and not left.exists()
     assert "Go on" not in labels(app)
+
+
+def test_a_cleared_cache_ends_nobodys_attendance(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+    monkeypatch.setattr(Worker, "leave", lambda self, session: left.append(session))
+    app.run()
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    assert left == []

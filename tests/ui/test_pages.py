@@ -20,6 +20,7 @@ from memviz.gallery import examples
 from memviz.jobs import Job, Worker
 from memviz.passages import PASSAGES
 from memviz.records import Run
+from memviz.rows.hub import Asked, add_data_set
 from memviz.settings import settings
 from memviz.tasks.base import Context, answer
 from memviz.tasks.preparing import IndexTask
@@ -51,6 +52,16 @@ def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> Non
     app.run()
     lines = dict(app.table[0].value.itertuples(index=False))
     assert lines["beside them in the cache"] == "models 2.3 MB, sweeps 0.4 MB"
+
+
+def test_the_sweeps_page_offers_a_data_set_that_was_added(app: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.jsonl").write_text('{"text": "one"}\n')
+    add_data_set(Asked(str(tmp_path / "mine")), settings())
+    app.run()
+    app.switch_page("../pages/sweeps.py").run()
+    app.selectbox(key="sweep_source").set_value("mine").run()
+    assert not app.exception and any("/data/mine/rows.parquet" in code.value for code in app.code)
 
 
 def watching(job: object) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from memviz.errors import InputError
-from memviz.findings.claims import Claim, Verdict, decide
-from memviz.findings.evidence import geometry, population, prediction
-from memviz.findings.evidence.material import Material, Statistic
+from memviz.findings.claims import Claim, Null, Verdict, decide
+from memviz.findings.evidence import boundary, geometry, population, prediction
+from memviz.findings.evidence.material import Found, Material, Statistic
+from memviz.population.intervals import Estimate
 from memviz.predictor.known import Known
 
 
 def statistics(spaces: geometry.Spaces, known: Sequence[Known]) -> dict[str, Statistic]:
     """Statistic of each claim, by its id."""
-    return population.STATISTICS | geometry.statistics_of(spaces) | prediction.statistics_of(known)
+    return (
+        population.STATISTICS | boundary.STATISTICS | geometry.statistics_of(spaces) | prediction.statistics_of(known)
+    )
 
 
 def judge(claims: Sequence[Claim], material: Material, statistics: Mapping[str, Statistic]) -> list[Verdict]:
@@ -23,7 +27,31 @@ def judge(claims: Sequence[Claim], material: Material, statistics: Mapping[str, 
         try:
             if claim.id not in statistics:
                 raise InputError(f"there is no statistic here for the claim {claim.id!r}")
-            verdicts.append(decide(claim, *statistics[claim.id](material)))
+            verdicts.append(_decided(claim, material, statistics[claim.id]))
         except InputError as error:
             verdicts.append(decide(claim, None, None, str(error)))
     return verdicts
+
+
+def _decided(claim: Claim, material: Material, statistic: Statistic) -> Verdict:
+    if not claim.seeds or len(material.by_seed) < 2:
+        return decide(claim, *statistic(material))
+    each = {seed: statistic(of) for seed, of in material.by_seed.items()}
+    verdict = decide(claim, *over_seeds(list(each.values())))
+    return replace(verdict, by_seed={seed: found.value for seed, (found, _) in each.items()})
+
+
+def over_seeds(each: Sequence[Found]) -> Found:
+    """One number for several training seeds: their mean; interval and band reach to the farthest ends of all."""
+    found, nulls = [one for one, _ in each], [null for _, null in each if null is not None]
+
+    def ends(of: Sequence[Estimate | Null], low: str, high: str) -> tuple[float, float]:
+        return min(getattr(one, low) for one in of), max(getattr(one, high) for one in of)
+
+    value = sum(one.value for one in found) / len(found)
+    n, n_units = (min(getattr(one, name) for one in found) for name in ("n", "n_units"))
+    estimate = Estimate(value, *ends(found, "low", "high"), n, n_units)
+    if not nulls:
+        return estimate, None
+    expected = sum(null.expected for null in nulls) / len(nulls)
+    return estimate, Null(expected, *ends(nulls, "low", "high"), *ends(nulls, "mean_low", "mean_high"))

@@ -8,11 +8,14 @@ from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 from scipy.spatial.distance import cdist
 
 from memviz.errors import InputError, MemvizError
 from memviz.findings.claims import Null
 from memviz.findings.evidence.material import Found, K, M, Material, Statistic
+from memviz.findings.evidence.pairs import groups_apart, nearness, pairs_of
+from memviz.maps.dynamics import MOST_ROWS as MOST_COMPARED
 from memviz.maps.dynamics import DynamicsTask
 from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer, together
 from memviz.maps.pairs import N_RESAMPLES, SEED
@@ -28,6 +31,7 @@ from memviz.measures.geometry import (
     resampled_silhouettes,
     silhouette,
 )
+from memviz.measures.score import LEVELS, level_of
 from memviz.population.filters import Filters
 from memviz.population.intervals import Estimate, percentiles, resampled_sums
 from memviz.sweeps.results import Sweep
@@ -100,6 +104,31 @@ def _apart(variant: str) -> Callable[[Spaces, Material], Found]:
         return _estimate(one.separation.apart[:, v], n, one), _null(one.separation.apart_null[:, v])
 
     return found_of
+
+
+def _apart_within(kind: str) -> Callable[[Spaces, Material], Found]:
+    """Among pairs of rows of one value of a column of the sweep's rows."""
+
+    def found_of(spaces: Spaces, found: Material) -> Found:
+        chosen, states = spaces.states(found, found.models[-1], tuple(range(M)), MOST_COMPARED)
+        about = pd.concat([sweep.rows for sweep in found.sweeps]).drop_duplicates("row").set_index("row")[kind]
+        codes = pd.factorize(about.loc[chosen.rows])[0]  # -1 where it is not known
+        inside = np.isin(chosen.group, (0, 2)) & (codes >= 0)
+        if not inside.any():
+            raise InputError(f"the {kind} of these rows is not known")
+        kinds, pairs = codes[inside], pairs_of(states[:, inside], codes[inside])
+        return groups_apart(pairs, chosen.group[inside] == 0, kinds, chosen.units[inside])
+
+    return found_of
+
+
+def _high_near_memorized(spaces: Spaces, found: Material) -> Found:
+    chosen, states = spaces.states(found, found.models[-1], tuple(range(M)), MOST_COMPARED)
+    level = level_of(chosen.hits, M)
+    high = (level == len(LEVELS) - 1) & (chosen.group != 0)
+    inside = high | np.isin(chosen.group, (0, 2))
+    pairs = pairs_of(states[:, inside], np.zeros(int(inside.sum()), np.int64))
+    return nearness(pairs, high[inside], chosen.group[inside] == 0, chosen.units[inside])
 
 
 def _course(spaces: Spaces, found: Material) -> Found:
@@ -197,6 +226,9 @@ _ALL, _MEMORIZED = ("all", "all"), ("memorized", "memorized")
 STATISTICS: dict[str, Callable[[Spaces, Material], Found]] = {
     "groups-apart": _apart("all"),
     "groups-apart-without-loops": _apart("without loops"),
+    "groups-apart-within-domain": _apart_within("domain"),
+    "groups-apart-within-document": _apart_within("document"),
+    "high-near-memorized": _high_near_memorized,
     "groups-cluster": _clusters,
     "dynamics-differ": _course,
     "distance-size": _size("distance", _ALL),

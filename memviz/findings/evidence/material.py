@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from memviz.sweeps.results import Sweep
 from memviz.sweeps.task import SLIDING
 
 K = M = 32
+T = TypeVar("T")
 SEED = 0
 _KEY = ["model", "row", "mode", "k"]
 
@@ -77,24 +78,41 @@ class Material:
 
     def aligned(self, model: str, k: int = K, entropy: bool = True) -> Aligned:
         """The trained rows of a model from the first sweep that has them. Raises InputError."""
-        key, reasons = (model, k, entropy), []
-        if key in self._kept:
-            return self._kept[key]
+        if k == K:  # asked for again and again
+            return self.once(("aligned", model, entropy), lambda: self._aligned(model, k, entropy))
+        return self._aligned(model, k, entropy)
+
+    def _aligned(self, model: str, k: int, entropy: bool) -> Aligned:
+        reasons = []
         for sweep in self.sweeps:
             try:
                 found = align(sweep, model, k, SLIDING, M, self.frequencies, entropy=entropy)
             except InputError as error:
                 reasons.append(str(error))
                 continue
-            found = found.where(np.isin(found.rows, self.trained["row"].unique()))
-            if k == K:  # asked for again and again
-                self._kept[key] = found
-            return found
+            return found.where(np.isin(found.rows, self.trained["row"].unique()))
         raise InputError("; ".join(dict.fromkeys(reasons)))
 
+    def once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """What is made the first time it is asked for under a key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
     @cached_property
-    def _kept(self) -> dict[tuple[str, int, bool], Aligned]:
+    def _kept(self) -> dict[tuple[Any, ...], Any]:
         return {}
+
+    @cached_property
+    def by_seed(self) -> dict[int, Material]:
+        """Training seed -> the same material with the weights of that seed in every size that has it."""
+        about = {each["name"]: each for sweep in self.sweeps for each in sweep.manifest["models"]}
+        found = {}
+        for seed in sorted({about[name]["seed"] for name in self.seeds}):
+            of_seed = {size_name(about[name]): name for name in self.seeds if about[name]["seed"] == seed}
+            models = {of_seed.get(size_name(about[name]), name): n for name, n in self.n_parameters.items()}
+            found[seed] = self if models == self.n_parameters else replace(self, n_parameters=models)
+        return found
 
 
 def material_of(

@@ -1,4 +1,4 @@
-"""Statistics of the claims of findings 1 and 3, from the sweeps' tables; the wording is that of docs/claims.toml."""
+"""Statistics of the claims of finding 1, from the sweeps' tables; the wording is that of docs/claims.toml."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from memviz.errors import InputError
 from memviz.findings.claims import Null
 from memviz.findings.evidence.material import SEED, Found, M, Material, Statistic
 from memviz.findings.evidence.runs import longest_run, mean_runs_by_chance, run_by_chance
-from memviz.population.boundary import boundary_differences
 from memviz.population.curves import context_points, continuation_points, difference
-from memviz.population.fits import size_fits
+from memviz.population.fits import HALF, size_fits, slopes
 from memviz.population.intervals import Estimate, estimate, percentiles
 from memviz.population.transitions import N_LEVELS, kappa_of, kept_of
 from memviz.sweeps.task import ANCHORED, SLIDING
 
 FIRST_OF_TARGET = 96
 """Index of the first target token of the anchored curve."""
-
-
-# Finding 1
+FEWEST_OF_LEVEL = 10
+"""Rows of a level under the smaller size, at least, for its share that stays to count."""
 
 
 def _by_model(found: Material) -> Found:
@@ -56,8 +54,7 @@ def _by_continuation(quantity: Any) -> Statistic:
     return found_of
 
 
-def _contexts(found: Material, mode: str) -> pd.DataFrame:
-    sequences = found.of_largest(found.trained)
+def _contexts(sequences: pd.DataFrame, mode: str) -> pd.DataFrame:
     if mode == ANCHORED:
         asked = sequences[sequences["mode"] == mode]
         others = set(asked["start"] + asked["k"]) - {FIRST_OF_TARGET}
@@ -68,14 +65,16 @@ def _contexts(found: Material, mode: str) -> pd.DataFrame:
 
 def _by_context(mode: str) -> Statistic:
     def found_of(found: Material) -> Found:
-        points = _contexts(found, mode)
+        points = _contexts(found.of_largest(found.trained), mode)
         return difference(points, {"k": 96}, {"k": 8}, n_resamples=found.n_resamples, seed=SEED), None
 
     return found_of
 
 
 def _steepness(found: Material) -> Found:
-    scores = _contexts(found, ANCHORED).pivot(index=["row", "group"], columns="k", values="score")
+    scores = _contexts(found.of_largest(found.trained), ANCHORED).pivot(
+        index=["row", "group"], columns="k", values="score"
+    )
     absent = [k for k in (8, 32, 64, 96) if k not in scores]
     if absent:
         raise InputError(f"the anchored context curve has no k = {absent[0]}")
@@ -109,6 +108,77 @@ def _levels(minimum: Callable[[np.ndarray], np.ndarray], least: int) -> Statisti
     return found_of
 
 
+def _diagonal(cells: np.ndarray) -> np.ndarray:
+    """Smallest over pairs of sizes of the mean over levels of the share that stays, less a half; first the sample."""
+    square = cells.reshape(*cells.shape[:-1], N_LEVELS, N_LEVELS)
+    n = square.sum(axis=-1)
+    known = (n[0] >= FEWEST_OF_LEVEL) & (n > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(known, np.diagonal(square, axis1=-2, axis2=-1) / n, 0)
+        return (share.sum(axis=-1) / known.sum(axis=-1)).min(axis=-1) - 0.5
+
+
+def _very_high(found: Material) -> Found:
+    if len(found.models) < 2:
+        raise InputError("one size alone has no next one")
+    levels = found.points.pivot(index=["row", "group"], columns="model", values="level")[found.models[-2:]]
+    high = (levels == N_LEVELS - 1).to_numpy()
+    n = int(high[:, 0].sum())
+    if not n:
+        raise InputError(f"{found.models[-2]} has no row at the very high level")
+    values, units = np.column_stack([high.all(axis=1), high[:, 0]]), levels.index.get_level_values("group").to_numpy()
+    n_units = len(np.unique(units[high[:, 0]]))
+    return estimate(values, units, lambda sums: _mean(sums) - 0.9, n, n_units, found.n_resamples, SEED), None
+
+
+def _fastest(found: Material) -> Found:
+    """Exponent of the number with M = 1 minus the largest of those of the levels."""
+    points, x = found.points, np.log(list(found.n_parameters.values()))
+    if len(set(x)) < 2:
+        raise InputError("a slope over sizes needs at least two of them")
+    kind = np.where(points["n_hits"] == points["m"], N_LEVELS, points["level"])
+    place = pd.Index(found.models).get_indexer(points["model"]) * (N_LEVELS + 1) + kind
+    values = np.eye(len(x) * (N_LEVELS + 1))[place]
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        counts = sums.reshape(*sums.shape[:-1], len(x), N_LEVELS + 1)
+        exponent = slopes(x, np.moveaxis(np.log(counts + HALF), -2, -1))
+        return exponent[..., -1] - exponent[..., :-1].max(axis=-1)
+
+    n_rows, n_units = points["row"].nunique(), points["group"].nunique()
+    units = points["group"].to_numpy()
+    return estimate(values, units, statistic, n_rows, n_units, found.n_resamples, SEED), None
+
+
+def _by_size_and(column: str, ends: tuple[int, int], points_of: Callable[[Material], pd.DataFrame]) -> Statistic:
+    """Mean M at one end of a curve minus at the other: of the largest size minus of the smallest, same rows."""
+
+    def found_of(found: Material) -> Found:
+        small, large = found.models[0], found.models[-1]
+        if small == large:
+            raise InputError("one size alone has nothing to be compared with")
+        score = points_of(found).pivot(index=["row", "group"], columns=["model", column], values="score")
+        wanted = [(model, end) for model in (large, small) for end in ends]
+        if any(each not in score for each in wanted):
+            raise InputError(f"the curve has not both {column} = {ends[0]} and {ends[1]}")
+        known = score[wanted].dropna()
+        value = known.to_numpy() @ np.array([1, -1, -1, 1])
+        return _mean_of(found, value, known.index.get_level_values("group").to_numpy()), None
+
+    return found_of
+
+
+def _sublinear(found: Material) -> Found:
+    points = continuation_points(found.of_largest(found.trained))
+    full = points.assign(full=points["n_hits"] == points["m"]).pivot(index=["row", "group"], columns="m", values="full")
+    absent = [m for m in (16, 32, 64, 96) if m not in full]
+    if absent:
+        raise InputError(f"the continuation curve has no m = {absent[0]}")
+    short, next_, long, longest = full[[16, 32, 64, 96]].to_numpy(np.float64).T
+    value = (short - next_) / 16 - (long - longest) / 32
+    return _mean_of(found, value, full.index.get_level_values("group").to_numpy()), None
+
+
 def _contiguity(found: Material) -> Found:
     aligned = found.aligned(found.models[-1], entropy=False)
     match = aligned.match[:, :M]
@@ -123,38 +193,8 @@ def _contiguity(found: Material) -> Found:
     return _estimate(found, values, units, _mean), Null(0.0, float(low), float(high))
 
 
-# Finding 3
-
-
-def _boundary(quantity: str, group: str) -> Statistic:
-    def found_of(found: Material) -> Found:
-        if quantity.startswith("frequency") and found.frequencies is None:
-            raise InputError("n-gram frequencies need the index of the training stream: build it, then ask again")
-        line = boundary_line(found, quantity, group, entropy=quantity.startswith("entropy"))
-        names = ("null", "null_low", "null_high", "null_mean_low", "null_mean_high")
-        return _of_line(line, "above", line["n"]), Null(*(float(line[name]) for name in names))
-
-    return found_of
-
-
-def _fall(found: Material) -> Found:
-    line = boundary_line(found, "entropy_free_running", "memorized", entropy=True)
-    if np.isnan(line["edge"]) and not line["n_edge"]:
-        raise InputError("the moved edge needs 40 decoded positions at k = 32, and a group there")
-    return _of_line(line, "fall", min(line["n"], line["n_edge"])), None
-
-
-def _of_line(line: dict[str, Any], name: str, n: int) -> Estimate:
-    value, low, high = (float(line[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    return Estimate(value, low, high, int(n), min(int(n), int(line["n_units"])))
-
-
-def boundary_line(found: Material, quantity: str, group: str, entropy: bool) -> dict[str, Any]:
-    """The line of one group of the largest size in the table of boundary differences. Raises InputError."""
-    aligned = found.aligned(found.models[-1], entropy=entropy)
-    table = boundary_differences([aligned], quantity, found.n_resamples, SEED)
-    (line,) = table[table["group"] == group].to_dict("records")
-    return {str(name): value for name, value in line.items()}
+def _mean_of(found: Material, value: np.ndarray, units: np.ndarray) -> Estimate:
+    return _estimate(found, np.column_stack([value, np.ones(len(value))]), units, _mean)
 
 
 def _estimate(found: Material, values: np.ndarray, units: np.ndarray, statistic: Any) -> Estimate:
@@ -178,12 +218,11 @@ STATISTICS: dict[str, Statistic] = {
     "levels-stay-beyond-chance": _levels(lambda cells: kappa_of(cells).min(axis=-1), 2),
     "levels-stay-more": _levels(lambda cells: kept_of(cells)[..., -1] - kept_of(cells)[..., 0], 3),
     "contiguous": _contiguity,
-    "frequency-memorized": _boundary("frequency_1", "memorized"),
-    "frequency-unmemorized": _boundary("frequency_1", "unmemorized"),
-    "bigram-memorized": _boundary("frequency_2", "memorized"),
-    "bigram-unmemorized": _boundary("frequency_2", "unmemorized"),
-    "entropy-memorized": _boundary("entropy_free_running", "memorized"),
-    "entropy-unmemorized": _boundary("entropy_free_running", "unmemorized"),
-    "boundary-stays": _fall,
+    "levels-stay-diagonal": _levels(_diagonal, 2),
+    "very-high-stay": _very_high,
+    "full-grows-fastest": _fastest,
+    "continuation-by-size": _by_size_and("m", (96, 16), lambda found: continuation_points(found.trained)),
+    "context-by-size": _by_size_and("k", (96, 8), lambda found: _contexts(found.trained, ANCHORED)),
+    "continuation-sublinear": _sublinear,
 }
 """Statistic of each claim, by its id."""

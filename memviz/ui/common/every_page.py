@@ -11,6 +11,7 @@ from memviz.errors import InputError
 from memviz.settings import settings
 from memviz.tasks.preparing import PrepareTask
 from memviz.ui.common.process import default_model, session, worker
+from memviz.ui.server.attendance import know
 
 WARM_UP_SECONDS = 1.5
 """After the first script run, so that importing torch does not hold up the drawing of its page."""
@@ -44,21 +45,16 @@ def set_style() -> None:
     )
 
 
-@st.cache_resource(scope="session", on_release=lambda session_id: worker().leave(session_id), show_spinner=False)
-def _attendance(session_id: str) -> str:
-    return session_id
-
-
 def attend() -> None:
-    """Let the worker know when this session's connection is gone."""
-    _attendance(session())
+    """Let the server notice when this session's connection is gone."""
+    know(session())
 
 
 def show_state() -> None:
     """Device, models in memory and the queue, at the foot of the sidebar."""
     with st.sidebar:
         backend = worker().backend
-        resident = ", ".join(backend.residents.names()) if backend else ""
+        resident = ", ".join(worker().models_in_memory)
         n_active = worker().n_active
         lines = [
             f"{settings().dtype} · {backend.device.type if backend else settings().device}",

@@ -10,7 +10,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from memviz.catalog import EMBEDDED, Card, Model, find_model, known_models, read_card
 from memviz.demo.index import SUITE
-from memviz.demo.samples import Samples
+from memviz.demo.samples import Samples, suite_samples
 from memviz.errors import Failure
 from memviz.gallery import open_store
 from memviz.jobs import Worker
@@ -47,10 +47,7 @@ def is_at_server() -> bool:
 @cache
 def samples() -> Samples | None:
     """The suite's training rows, or None where the suite is not there."""
-    try:
-        return Samples()
-    except OSError:
-        return None
+    return suite_samples()
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from memviz.catalog import Card, same_weights
 from memviz.demo.index import SUITE
 from memviz.figures.ladder import LADDER, METRICS, MODES, Rung
 from memviz.tasks.ladder import step_of
@@ -46,6 +47,15 @@ def rungs_of(rows: Sequence[RunRow], axis: str) -> list[Rung]:
         trace = row.result.trace if row.result else None
         rungs.append(Rung(row.model.name, label, facts, row.tokenizer.piece, trace, row.status, step))
     return rungs
+
+
+def say_same(cards: Sequence[Card]) -> None:
+    """Which of the models have equal weights, so that their rows differ in nothing but their names."""
+    of = {card.name: card for card in cards}
+    for names in same_weights(cards):
+        once = len({of[name].weights for name in names}) == 1
+        end = "their rows are computed once" if once else "their configurations differ, so each is computed"
+        st.info(f"{escaped(', '.join(names))} have the same weights, byte for byte; {end}.")
 
 
 def say_counted(lookup: Lookup | None, row: RunRow) -> None:

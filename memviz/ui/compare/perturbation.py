@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.figures.ngrams import spelled
 from memviz.measures.perturbation import Operation, Perturbed, random_ids, shortest
+from memviz.rows.cells import safe_csv
 from memviz.tasks.perturbation import PerturbationTask
-from memviz.tokenizer import Tokenizer
 from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
+from memviz.ui.common.frames import draw
 from memviz.ui.common.links import PageLink
 from memviz.ui.common.process import samples, session, worker
 from memviz.ui.common.progress import say_end, under_way
@@ -139,18 +139,7 @@ def _filler(where: Sequence[Any], row: RunRow, n: int, linked: PerturbationTask 
         ids = known.data.ids[number].tolist() if same else own.encode(known.texts[number])
         return tuple(ids[:n])
     seed = int(where[1].number_input("Seed", 0, 2**31 - 1, step=1, key=f"{PAGE}_change_seed"))
-    return random_ids(_plain_ids(own, row.card), n, seed)
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _plain(_tokenizer: Tokenizer, name: str, n: int) -> list[int]:
-    return [i for i, piece in enumerate(_tokenizer.pieces(range(n))) if not piece.special and piece.raw]
-
-
-def _plain_ids(tokenizer: Tokenizer, card: Card) -> list[int]:
-    """Ids that stand for text: no marks of the tokenizer, no separator."""
-    n = min(tokenizer.n_ids, card.vocab_size)
-    return _plain(tokenizer, f"{tokenizer.hash} {n}", n)
+    return random_ids([each for each in own.text_ids if each < row.card.vocab_size], n, seed)
 
 
 def _result(task: PerturbationTask, row: RunRow) -> None:
@@ -177,7 +166,7 @@ def _result(task: PerturbationTask, row: RunRow) -> None:
         st.markdown(_said_change(found, task.operation))
     from memviz.figures.perturbed import perturbed_figure  # half a second of imports, only where it is drawn
 
-    st.plotly_chart(
+    draw(
         perturbed_figure(found, task.operation, words, mark),
         key=f"{PAGE}_change_{task.hash[:12]}",
         config={"displayModeBar": False},
@@ -186,7 +175,7 @@ def _result(task: PerturbationTask, row: RunRow) -> None:
     numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in ("M", "mean log p")}
     st.dataframe(table, hide_index=True, height=240, column_config=numbers)
     name = f"memviz-change-{task.hash[:12]}.csv"
-    st.download_button("CSV", lambda: table.to_csv(index=False), name, on_click="ignore", key=f"{PAGE}_change_csv")
+    st.download_button("CSV", lambda: safe_csv(table), name, on_click="ignore", key=f"{PAGE}_change_csv")
 
 
 def _said_suffix(found: Perturbed, words: Sequence[str], mark: int | None, gaps: np.ndarray) -> str:

@@ -124,11 +124,12 @@ def _show_similarity(view: SweepView, asked: Asked) -> None:
         f"without near-duplicates, so not only the map's own. {int(found.n_neighbours)} neighbours. Beside each number "
         f"the middle 95 % of what {int(found.n_permutations)} permutations of which row is which give. CKA: linear, "
         "debiased; overlap: mean share of each row's nearest rows that both have; similarity: Spearman correlation of "
-        "pairwise cosines. A number is missing where all rows are equally far from one another."
+        "pairwise cosines. A number is missing where all rows are equally far from one another. Ceiling: the most that "
+        "a number can be; where states repeat, chance says which rows are nearest, and the overlap stays below 1."
     )
 
 
-_NUMBERS = {name: st.column_config.NumberColumn(format="%.3f") for name in ("silhouette", "value")}
+_NUMBERS = {name: st.column_config.NumberColumn(format="%.3f") for name in ("silhouette", "value", "ceiling")}
 
 
 def _similarity_table(found: Similarity) -> pd.DataFrame:
@@ -140,7 +141,9 @@ def _similarity_table(found: Similarity) -> pd.DataFrame:
         ("representational similarity", found.rsa),
     ):
         null = _ranges(each.null_low, each.null_high)
-        parts.append(pd.DataFrame({"measure": name, "step": found.step, "value": each.value, "permuted rows": null}))
+        most = found.knn_ceiling if each is found.knn_overlap else 1.0
+        columns = {"measure": name, "step": found.step, "value": each.value, "permuted rows": null, "ceiling": most}
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -20,6 +20,7 @@ from memviz.population import (
     summary,
     transition,
 )
+from memviz.population.likeness import likeness, likeness_points
 from memviz.ui.population.view import HELD_OUT, SweepView
 
 
@@ -59,6 +60,18 @@ def with_held_out(view: SweepView) -> SweepView:
     """The view with its held-out rows, each row once: for figures that show them as a bucket of their own."""
     parts = view.filters.parts and (*view.filters.parts, HELD_OUT)
     return replace(view, filters=replace(view.filters, parts=parts), population="swept")
+
+
+@st.cache_data(max_entries=50, show_spinner="Counting")
+def _likeness(_view: SweepView, asked: tuple[Any, ...]) -> pd.DataFrame:
+    rows = _view.passing.apply(_view.sequences[_view.sequences["model"].isin(_view.models)])
+    return likeness(likeness_points(rows, _view.m, _view.task.context_at), _view.weights)
+
+
+def likeness_of(view: SweepView) -> pd.DataFrame:
+    """What forgives a shift beside M, by model, ascending. Raises InputError for a sweep that is older than that."""
+    found = _likeness(view, view.asked)
+    return found.sort_values("model", key=lambda names: names.map(view.models.index), kind="stable", ignore_index=True)
 
 
 @st.cache_data(max_entries=100, show_spinner="Fitting")

@@ -11,7 +11,7 @@ from memviz.measures.glossary import explain
 from memviz.predictor.presets import PRESETS, SETTINGS
 from memviz.predictor.task import DEFAULT_M, FitTask, expected_seconds, fit_task
 from memviz.sweeps import Sweep
-from memviz.sweeps.running import duration
+from memviz.sweeps.progress import duration
 from memviz.sweeps.tables import lengths_of
 from memviz.ui.common.sweep import choose_sweep
 from memviz.ui.common.widgets import KEEP, forget_unknown

@@ -14,7 +14,7 @@ from memviz.measures.glossary import GLOSSARY, explain
 from memviz.population.reported import SOURCE, reported_accuracies
 from memviz.predictor.known import Known, rename
 from memviz.predictor.task import FitTask
-from memviz.sweeps.running import duration
+from memviz.sweeps.progress import duration
 from memviz.tasks.base import task_from
 from memviz.ui.common.frames import offer_table, show_figure, title_line
 from memviz.ui.common.links import CHOSEN_LENGTH

@@ -29,6 +29,10 @@ def choose_task() -> SweepTask:
         key="sweep_modes", **KEEP,
         help="sliding: the first k tokens of the row, so the target moves. anchored: the target stays.",
     )  # fmt: skip
+    n_workers = st.number_input(
+        f"Workers of the Ray cluster {settings().ray_address}", 0, 1024, 0, key="sweep_workers",
+        help="0: this process computes. Workers take a CPU each; GPUs are for the command line's --gpus-per-worker.",
+    ) if settings().ray_address else 0  # fmt: skip
     positions = st.toggle(
         "Also every position", True, key="sweep_positions", help="Entropy curves on the Boundary page need it.", **KEEP
     )
@@ -40,4 +44,5 @@ def choose_task() -> SweepTask:
         continuations=tuple(continuations),
         dtype=settings().dtype,
         positions=positions,
+        n_workers=int(n_workers),
     )

@@ -51,11 +51,11 @@ def ready_models() -> list[str]:
     return [model.name for model in known_models(settings()) if read_card(model, settings())]
 
 
-def offered_models(linked: TraceTask | None, ready: Sequence[str]) -> list[str]:
+def offered_models(linked: TraceTask | None, ready: Sequence[str], page: str = PAGE) -> list[str]:
     """The bundled models, the embedded one, those that are ready or lie here, and what the page is about."""
     bundled = [model.name for model in bundled_models()]
     here = [model.name for model in known_models(settings()) if model.is_here]
-    chosen = st.session_state[f"{PAGE}_model"]  # stays when it goes, or another one would run in its place
+    chosen = st.session_state[f"{page}_model"]  # stays when it goes, or another one would run in its place
     return list(dict.fromkeys([*([linked.model] if linked else []), *bundled, EMBEDDED[0].name, *ready, *here, chosen]))
 
 

@@ -20,7 +20,7 @@ ASKED: list[str] = []
 """Names of the threads that asked for the device."""
 
 
-def missing_device() -> object:
+def missing_device(device: str) -> object:
     ASKED.append(threading.current_thread().name)
     raise Failure("device cuda is not there: set MEMVIZ_DEVICE to auto or cpu")
 
@@ -54,13 +54,13 @@ def test_below_it_the_worker_is_asked_and_its_error_is_shown(worker: Worker) -> 
     app = AppTest.from_function(page, args=("bfloat16",)).run(timeout=30)
     job = worker.job(EngineTask().hash)
     assert job is not None and not app.title, "the page stops until the device is known"
-    thread = worker._thread
+    thread = worker._lanes[0].thread
     for _ in range(600):
         if not job.active:
             break
         assert thread is not None
         thread.join(0.05)
     app.run(timeout=30)
-    assert ASKED == ["memviz-worker"]
+    assert ASKED == ["memviz-worker-0"]
     assert app.error[0].value.startswith("device cuda is not there")
     assert not app.title and not app.exception

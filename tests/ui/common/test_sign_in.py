@@ -1,4 +1,4 @@
-"""Who must sign in, by the operator's secrets.toml; test_app.py holds it on a server."""
+"""Who must sign in, by the operator's secrets.toml; tests/ui/server/test_gate.py holds it on servers."""
 
 from __future__ import annotations
 

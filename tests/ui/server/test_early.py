@@ -26,7 +26,7 @@ def get(server: Server, path: str) -> tuple[int, str]:
 
 def test_streamlit_is_told_where_its_server_is_before_it_asks(server: Server) -> None:
     pages = sorted(path.stem for path in (ROOT / "pages").glob("*.py") if path.stem != "overview")
-    assert len(pages) == 13
+    assert len(pages) == 15
     for name in pages:
         status, html = get(server, f"/{name}")
         assert status == 200 and "early/trace" not in html

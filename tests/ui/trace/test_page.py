@@ -48,8 +48,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_a_deep_link_as_the_first_visit_works(first_visit: dict[str, object]) -> None:
-    pages = ["Overview", "Gallery", "Trace", "Compare", "Inside the model", "Population", "Transitions", "Boundary"]
-    pages += ["Map", "Dynamics", "Predictor", "Precision", "Sweeps", "Glossary"]
+    pages = ["Overview", "Gallery", "Trace", "Compare", "Inside the model", "Causes", "Population", "Transitions"]
+    pages += ["Boundary", "Map", "Dynamics", "Membership", "Predictor", "Precision", "Sweeps", "Glossary"]
     assert first_visit["links"] == pages
     assert first_visit["missing"] == 0
 

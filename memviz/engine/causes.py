@@ -1,0 +1,281 @@
+"""The causal views of one row: changed contexts, silenced heads, restored states, what each layer wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from memviz.engine.blocks import Block, captured, find_blocks, near, noise_on, restored, silenced
+from memviz.engine.loading import Loaded
+from memviz.engine.reader import Reader
+from memviz.engine.sizes import vocab_size
+from memviz.engine.statistics import most_likely, require_finite
+from memviz.engine.tracing import positions_at_once, rows_that_fit
+from memviz.errors import InputError
+from memviz.measures.causes import KINDS_RESTORED, Heads, Occlusion, Recovery, prefix
+
+Tick = Callable[[int], None]
+"""Called with the rows that were read since the last call; raises to cancel."""
+MOST_ROWS = 64
+"""Rows read together, so that progress and cancelling are never far away."""
+N_RANDOM = 5
+"""Random orders beside the strongest heads."""
+
+
+class Row:
+    """One row of a loaded model: context with leading tokens, and truth; and how changed rows are scored."""
+
+    def __init__(self, loaded: Loaded, context_ids: Sequence[int], true_ids: Sequence[int]) -> None:
+        self.loaded, self.device = loaded, loaded.device
+        self.ids = torch.tensor([[*context_ids, *true_ids]], device=loaded.device)
+        self.true_ids = torch.tensor(list(true_ids), device=loaded.device)
+        self.m, self.p = len(true_ids), self.ids.shape[1]
+        self.chunk = positions_at_once(vocab_size(loaded.model, loaded.card.vocab_size))
+
+    @property
+    def truth(self) -> np.ndarray:
+        return self.true_ids.cpu().numpy()
+
+    def judge(self, reader: Reader, states: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """(n, m) log p(true) in nats and whether it is the argmax, of states whose last m + 1 are asked."""
+        asked = states[:, -self.m - 1 : -1].flatten(0, 1)
+        target = self.true_ids.repeat(len(states))
+        logprob, match = [], []
+        for part, wanted in zip(asked.split(self.chunk), target.split(self.chunk), strict=True):
+            logits = reader.logits(part[None])[0].float()
+            logprob.append(logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0])
+            match.append(most_likely(logits) == wanted)
+        found = torch.cat(logprob)
+        require_finite(found)
+        shape = (len(states), self.m)
+        return found.view(shape).cpu().numpy(), torch.cat(match).view(shape).cpu().numpy()
+
+    def score(
+        self,
+        n: int,
+        changed: Callable[[slice], AbstractContextManager[Any]],
+        tick: Tick = lambda n: None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `judge`, of the row read n times, each time as `changed` makes it of the rows of a slice."""
+        size = max(1, min(MOST_ROWS, rows_that_fit(self.loaded, self.p, 0)))
+        logprob, match = [], []
+        for start in range(0, n, size):
+            part = slice(start, min(n, start + size))
+            reader = Reader(self.loaded, with_cache=False)
+            with changed(part):
+                states = reader.feed(self.ids.expand(part.stop - start, -1)).states
+            found = self.judge(reader, states)
+            logprob.append(found[0])
+            match.append(found[1])
+            tick(part.stop - start)
+        return np.concatenate(logprob), np.concatenate(match)
+
+    def unchanged(self) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) log p(true) and matches."""
+        logprob, match = self.score(1, lambda rows: nullcontext())
+        return logprob[0], match[0]
+
+
+@torch.inference_mode()
+def read_occlusion(row: Row, n_leading: int, replacement_ids: np.ndarray, tick: Tick) -> Occlusion:
+    """Each of the k tokens behind the leading ones replaced by the S of (k, S) ids, and dropped.
+
+    What stands before the changed token is read once, where the cache can be rolled back.
+    """
+    k, n_drawn = replacement_ids.shape
+    whole = Reader(row.loaded)
+    logprob, match = row.judge(whole, whole.feed(row.ids).states)
+    replaced, dropped = [], []
+    for j, others in enumerate(torch.from_numpy(replacement_ids).to(row.device)):
+        at = n_leading + j
+        rows = row.ids.repeat(n_drawn, 1)
+        rows[:, at] = others
+        replaced.append(_behind(row, whole, rows, at))
+        shorter = torch.cat([row.ids[:, :at], row.ids[:, at + 1 :]], dim=1)
+        one = n_leading + k == 1  # nothing would be left to be read
+        dropped.append(_nothing(row) if one else _behind(row, whole, shorter, at))
+        tick(n_drawn + 1)
+    falls = (logprob - np.concatenate([each[0] for each in dropped])).mean(axis=1)
+    return Occlusion(
+        true_ids=row.truth,
+        whole_logprob=logprob[0],
+        whole_match=match[0],
+        replaced_logprob=np.stack([each[0] for each in replaced]),
+        replaced_match=np.stack([each[1] for each in replaced]),
+        dropped_logprob=np.concatenate([each[0] for each in dropped]),
+        dropped_match=np.concatenate([each[1] for each in dropped]),
+        kept=_least(row, n_leading, np.argsort(falls, kind="stable"), int(prefix(match[0])), tick),
+    )
+
+
+def _nothing(row: Row) -> tuple[np.ndarray, np.ndarray]:
+    return np.full((1, row.m), np.nan, np.float32), np.zeros((1, row.m), bool)
+
+
+def _behind(row: Row, whole: Reader, ids: torch.Tensor, at: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `Row.judge`, of rows (n, p) that are the whole one up to index `at`."""
+    n, shared = len(ids), min(at, ids.shape[1] - row.m - 1)  # the states that are asked are read here
+    if shared and whole.can_roll_back:
+        reader = whole.split(torch.zeros(n, dtype=torch.int64, device=row.device), shared)
+        return row.judge(reader, reader.feed(ids[:, shared:]).states)
+    reader = Reader(row.loaded, with_cache=False)
+    return row.judge(reader, reader.feed(ids).states)
+
+
+def _least(row: Row, n_leading: int, order: np.ndarray, n_matches: int, tick: Tick) -> np.ndarray:
+    """(k,) bool: tokens left when each is dropped in turn where the prefix stays at least as long."""
+    left = np.ones(len(order), bool)
+    for j in order.tolist() if n_matches else ():
+        left[j] = False
+        keep = torch.cat([torch.ones(n_leading, dtype=torch.bool), torch.from_numpy(left)]).to(row.device)
+        ids = row.ids[:, torch.cat([keep, torch.ones(row.m, dtype=torch.bool, device=row.device)])]
+        if ids.shape[1] > row.m:
+            reader = Reader(row.loaded, with_cache=False)
+            left[j] = prefix(row.judge(reader, reader.feed(ids).states)[1][0]) < n_matches
+        else:
+            left[j] = True
+        tick(1)
+    return left
+
+
+@torch.inference_mode()
+def read_heads(row: Row, seed: int, tick: Tick) -> Heads:
+    """Each head silenced, sets of them, and where they look. Raises InputError for a model without heads."""
+    blocks = find_blocks(row.loaded.model, row.loaded.dtype)
+    layer = np.array([i for i, block in enumerate(blocks, 1) for _ in range(block.n_heads)], np.int32)
+    number = np.array([head for block in blocks for head in range(block.n_heads)], np.int32)
+    if not len(layer):
+        raise InputError(f"{row.loaded.card.name} has no attention heads that memviz can find, so none can be silenced")
+    h, means = len(layer), _means(row, blocks)
+    logprob, match = row.unchanged()
+    each = torch.eye(h, dtype=torch.bool, device=row.device)
+    zero = row.score(h, lambda rows: silenced(blocks, each[rows], None), tick)
+    mean = row.score(h, lambda rows: silenced(blocks, each[rows], means), tick)
+    strongest = np.argsort(-(logprob - zero[0]).mean(axis=1), kind="stable")
+    rng = np.random.default_rng(seed)
+    orders = np.stack([strongest, *(rng.permutation(h) for _ in range(N_RANDOM))])
+    counts = _counts(h)
+    place = np.argsort(orders, axis=1)  # of each head in each order
+    sets = torch.from_numpy(place[None] < np.array(counts)[:, None, None]).to(row.device)
+    together = row.score(len(counts) * len(orders), lambda rows: silenced(blocks, sets.flatten(0, 1)[rows], None), tick)
+    several = [values.reshape(len(counts), len(orders), row.m) for values in together]
+    return Heads(
+        true_ids=row.truth,
+        layer=layer,
+        number=number,
+        whole_logprob=logprob,
+        whole_match=match,
+        zero_logprob=zero[0],
+        zero_match=zero[1],
+        mean_logprob=mean[0],
+        mean_match=mean[1],
+        n_silenced=np.array(counts, np.int32),
+        strongest_logprob=several[0][:, 0],
+        strongest_match=several[1][:, 0],
+        random_logprob=several[0][:, 1:],
+        random_match=several[1][:, 1:],
+        attention=_attention(row, blocks),
+    )
+
+
+def _counts(n_heads: int) -> list[int]:
+    return sorted({min(n_heads, 2**i) for i in range(n_heads.bit_length() + 1)})
+
+
+def n_rows_of_heads(n_heads: int) -> int:
+    """Rows that `read_heads` ticks."""
+    return 2 * n_heads + len(_counts(n_heads)) * (1 + N_RANDOM)
+
+
+def _means(row: Row, blocks: Sequence[Block]) -> list[torch.Tensor]:
+    """(heads, width) a block: each head's mean over the row. Raises InputError where heads do not add up."""
+    means = []
+    given: dict[nn.Module, torch.Tensor] = {}
+    projections = [block.projection for block in blocks if block.projection is not None]
+    handles = [
+        each.register_forward_pre_hook(lambda module, args: given.update({module: args[0]})) for each in projections
+    ]
+    try:
+        Reader(row.loaded, with_cache=False).feed(row.ids)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for block in blocks:
+        if block.projection is None:
+            continue
+        heads = given[block.projection].unflatten(-1, (block.n_heads, -1))[0]  # (p, heads, width)
+        alone = torch.eye(block.n_heads, dtype=heads.dtype, device=row.device)[:, None, :, None] * heads
+        nothing = block.projection(torch.zeros_like(heads).flatten(1))
+        total = (block.projection(alone.flatten(2)) - nothing).sum(dim=0) + nothing
+        if not near(total, block.projection(heads.flatten(1)), row.loaded.dtype):
+            raise InputError(
+                f"the attention heads of {row.loaded.card.name} do not add up to what their layer gives, so silencing "
+                "one would be silencing something else"
+            )
+        means.append(heads.mean(dim=0))
+    return means
+
+
+def _attention(row: Row, blocks: Sequence[Block]) -> np.ndarray | None:
+    """(h, m, p) float16: how the positions that predict the continuation look at the row; None where it is not told."""
+    model = row.loaded.model
+    before = model.config._attn_implementation
+    try:
+        model.set_attn_implementation("eager")
+        found = model(input_ids=row.ids, use_cache=False, output_attentions=True).attentions
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever a family makes of being asked for what it does not keep
+        return None
+    finally:
+        model.set_attn_implementation(before)
+    counts = [block.n_heads for block in blocks if block.projection is not None]
+    shapes = [tuple(each.shape) if isinstance(each, torch.Tensor) else () for each in found or ()]
+    if shapes != [(1, n, row.p, row.p) for n in counts]:
+        return None
+    weights = torch.cat([each[0] for each in found])[:, -row.m - 1 : -1]
+    sums = weights.float().sum(dim=-1)
+    return weights.half().cpu().numpy() if near(sums, torch.ones_like(sums), row.loaded.dtype) else None
+
+
+@torch.inference_mode()
+def read_recovery(row: Row, n_leading: int, sigma: float, n_draws: int, seed: int, tick: Tick) -> Recovery:
+    """Noise on the context's embeddings, and each state of each layer restored at each of the k context tokens.
+
+    The noise is normal, `sigma` times the standard deviation of the embeddings of the row's context.
+    """
+    model, k = row.loaded.model, row.p - row.m - n_leading
+    blocks = find_blocks(model, row.loaded.dtype)
+    modules: list[nn.Module | None] = [block.module for block in blocks]
+    for part in range(2):
+        modules += [block.parts[part] if block.parts else None for block in blocks]
+    embedding = model.get_input_embeddings()
+    clean: dict[nn.Module, torch.Tensor] = {}
+    with captured([embedding, *(each for each in modules if each is not None)], clean):
+        logprob, _ = row.unchanged()
+    states = [None if each is None else clean[each][0] for each in modules]
+    words = clean[embedding][0, n_leading : n_leading + k]
+    drawn = np.random.default_rng(seed).standard_normal((n_draws, *words.shape)).astype(np.float32)
+    noise = torch.from_numpy(drawn).to(words) * (sigma * words.float().std()).to(words)
+    noisy, _ = row.score(n_draws, lambda rows: noise_on(model, noise[rows], n_leading), tick)
+    known = torch.tensor([i for i, each in enumerate(modules) if each is not None], device=row.device)
+    which = known.repeat_interleave(k)
+    at = torch.arange(n_leading, n_leading + k, device=row.device).repeat(len(known))
+    total = np.zeros((len(which), row.m))
+    for one in noise:
+
+        def changed(rows: slice, one: torch.Tensor = one) -> AbstractContextManager[Any]:
+            stack = ExitStack()
+            stack.enter_context(noise_on(model, one.expand(rows.stop - rows.start, -1, -1), n_leading))
+            stack.enter_context(restored(modules, states, which[rows], at[rows]))
+            return stack
+
+        total += row.score(len(which), changed, tick)[0]
+    back = np.full((len(modules), k, row.m), np.nan, np.float32)
+    back[known.cpu().numpy()] = (total / n_draws).reshape(len(known), k, row.m)
+    return Recovery(row.truth, logprob, noisy, back.reshape(len(KINDS_RESTORED), len(blocks), k, row.m))

@@ -1,0 +1,122 @@
+"""The same rows under weights that had read them and under weights that had not yet (measures.md, rule 1).
+
+No null is needed: what selects a row, or makes its tokens easy, is the same on both sides. What differs besides the
+reading of these rows is the training in between, which rows that neither has read show.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memviz.corpus.known import seen_until
+from memviz.demo.stream import TrainingData
+from memviz.errors import InputError
+from memviz.population.curves import size_points
+from memviz.population.filters import is_true
+from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles
+from memviz.sweeps.results import Sweep
+from memviz.sweeps.task import SLIDING
+
+LEAST_ROWS = 20
+QUANTITIES = {
+    "score": "mean score M",
+    "full": "share with M = 1",
+    "jump": "entropy, index k minus k − 1 (nats)",
+}
+KINDS = {
+    "read": "rows read in between",
+    "memorized": "of them with M = 1",
+    "unmemorized": "of them with M = 0",
+    "neither": "rows that neither had read",
+}
+
+
+def first_steps(data: TrainingData) -> pd.Series:
+    """Training step at which each row of the corpus was first read, by row number; held-out rows are not in it."""
+    return data.exposures().groupby("row")["step"].min()
+
+
+def unread(sweep: Sweep, model: str, first: pd.Series) -> np.ndarray:
+    """(u,) numbers of the sweep's rows that a model's weights had not read, by `first_steps`, ascending."""
+    about = _about(sweep, model)
+    until = seen_until(about["step"], about["n_steps"])
+    rows = np.sort(sweep.rows["row"].to_numpy(np.int64))
+    step = first.reindex(rows).to_numpy(np.float64)
+    return rows[np.isnan(step) | (step > (np.inf if until is None else until))]
+
+
+def earlier(sweep: Sweep, model: str, first: pd.Series) -> list[str]:
+    """Models of the sweep of the same family, size and seed that had not read rows which `model` had: latest first.
+
+    At least `LEAST_ROWS` such rows; none where the sweep has no checkpoint of that size.
+    """
+    mine, then = _about(sweep, model), []
+    own = unread(sweep, model, first)
+    for about in sweep.manifest["models"]:
+        same = all(about[name] == mine[name] for name in ("family", "size", "seed")) and about["name"] != model
+        if same and len(np.setdiff1d(unread(sweep, about["name"], first), own)) >= LEAST_ROWS:
+            then.append((about["step"], about["name"]))
+    return [name for _, name in sorted(then, reverse=True)]
+
+
+def paired_points(
+    sweep: Sweep, sequences: pd.DataFrame, model: str, before: str, first: pd.Series, m: int = 32, k: int = 32
+) -> pd.DataFrame:
+    """One line a row of `sequences` under both: row, group (unit), kind ("read", "neither"), n_hits of `model`.
+
+    And score, full, jump (entropy at index k less that at k - 1) of `model`, the same as *_before of `before`.
+    Rows that `before` had read are left out. Raises InputError where no row is left.
+    """
+    both = sequences[sequences["model"].isin((model, before))]
+    points = size_points(both, m, k).set_index(["model", "row"])
+    jumps = both[(both["mode"] == SLIDING) & (both["k"] == k)].set_index(["model", "row"])
+    points = points.assign(jump=jumps["entropy_at"] - jumps["entropy_before"], full=points["n_hits"] == points["m"])
+    of = {name: points.loc[name] for name in (model, before) if name in points.index.get_level_values(0)}
+    fresh = unread(sweep, before, first)
+    if len(of) < 2 or not (kept := of[model].index.isin(fresh)).any():
+        raise InputError(
+            f"no row here was read between {before} and {model}: choose other rows or an earlier checkpoint"
+        )
+    now = of[model][kept]
+    then = of[before].loc[now.index]
+    kind = np.where(now.index.isin(unread(sweep, model, first)), "neither", "read")
+    found = now[["group", "n_hits", *QUANTITIES]].assign(kind=kind, m=m)
+    return found.assign(**{f"{name}_before": then[name] for name in QUANTITIES}).reset_index()
+
+
+def paired_differences(points: pd.DataFrame, n_resamples: int = N_RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """One line a kind of rows (`KINDS`, as far as there are any) and quantity: `model` less `before` on the same rows.
+
+    Columns: kind, quantity, n, n_units, now, before, difference, low, high (percentile bootstrap over units, paired).
+    M = 1 and M = 0 are by the hits of `model`: chosen rows, the same ones on both sides.
+    """
+    read = (points["kind"] == "read").to_numpy(bool)
+    n_hits = points["n_hits"].to_numpy()
+    chosen = {"read": read, "memorized": read & (n_hits == points["m"]), "unmemorized": read & (n_hits == 0)}
+    chosen["neither"] = ~read
+    lines: list[dict[str, Any]] = []
+    for kind, mask in chosen.items():
+        for quantity in QUANTITIES:
+            now, then = (points[name].to_numpy(np.float64) for name in (quantity, f"{quantity}_before"))
+            known = is_true(pd.Series(mask & ~np.isnan(now) & ~np.isnan(then)))
+            if not known.any():
+                continue
+            units = points["group"].to_numpy()[known]
+            columns = np.stack([now[known], then[known], np.ones(known.sum())], axis=1)
+            drawn = drawn_sums(columns, units, n_resamples, seed)
+            difference = (drawn[:, 0] - drawn[:, 1]) / drawn[:, 2]
+            low, high = percentiles(difference[1:])
+            line = {"kind": kind, "quantity": quantity, "n": int(known.sum()), "n_units": len(np.unique(units))}
+            line |= {"now": now[known].mean(), "before": then[known].mean(), "difference": difference[0]}
+            lines.append(line | {"low": float(low), "high": float(high)})
+    return pd.DataFrame(lines)
+
+
+def _about(sweep: Sweep, model: str) -> dict[str, Any]:
+    found = next((each for each in sweep.manifest["models"] if each["name"] == model), None)
+    if found is None:
+        raise InputError(f"{sweep.folder} has no model {model!r}: name one of its own")
+    return found

@@ -1,0 +1,106 @@
+"""Where recitation breaks off: the hazard of the first miss at a position, given that all before it were right.
+
+It needs no groups (measures.md, rule 1): every row is at risk until it misses, whatever its score.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from memviz.errors import InputError
+from memviz.population.aligned import Aligned
+from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles, wilson
+
+STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Positions from which a new bin of positions begins: the first miss is the rarer the further on."""
+ENTROPY_EDGES = (0.25, 1.0, 2.0, 4.0)
+"""nats."""
+SPLITS = {"entropy": "entropy", "frequency": "n-gram frequency", "exposures": "exposures"}
+
+
+def at_risk(match: np.ndarray) -> np.ndarray:
+    """(n, m) bool: every position before is a hit, from (n, m) hits."""
+    before = np.logical_and.accumulate(match, axis=1)
+    return np.concatenate([np.ones((len(match), 1), bool), before[:, :-1]], axis=1)
+
+
+def hazards(
+    match: np.ndarray,
+    units: np.ndarray,
+    codes: np.ndarray,
+    labels: Sequence[str],
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """One line a label and bin of positions that any row reaches, of (n, m) hits of rows of (n,) units.
+
+    codes: (n,) or (n, m) places in `labels`, -1 for none of them. Columns: of, positions ("4–7"), t (the first), n (row
+    and position pairs at risk), n_rows, n_units, n_events, hazard (events by pairs), hazard_low, hazard_high
+    (percentile bootstrap over units; Wilson where no pair or every pair is an event).
+    """
+    n, m = match.shape
+    risk = at_risk(match)
+    event = risk & ~match
+    codes = np.broadcast_to(codes[:, None] if codes.ndim == 1 else codes, (n, m))
+    edges = [step for step in STEPS if step < m] + [m]
+    cells, columns = [], []
+    for place, label in enumerate(labels):
+        mine = codes == place
+        for first, end in itertools.pairwise(edges):
+            at, missed = ((each & mine)[:, first:end].sum(axis=1) for each in (risk, event))
+            if at.any():
+                n_rows = int((at > 0).sum())
+                name = f"{first}" if end == first + 1 else f"{first}–{end - 1}"
+                about = {"of": label, "positions": name, "t": first, "n": int(at.sum()), "n_rows": n_rows}
+                cells.append(about | {"n_units": len(np.unique(units[at > 0])), "n_events": int(missed.sum())})
+                columns += [missed, at]
+    if not cells:
+        raise InputError("no row is of any of these kinds: choose others")
+    drawn = drawn_sums(np.stack(columns, axis=1).astype(np.float64), units, n_resamples, seed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        hazard = drawn[:, 0::2] / drawn[:, 1::2]
+    low, high = percentiles(hazard[1:])
+    value, pairs = hazard[0], np.array([cell["n"] for cell in cells], np.float64)
+    certain = (value == 0) | (value == 1)
+    ends = wilson(value, pairs)
+    low, high = np.where(certain, ends[0], low), np.where(certain, ends[1], high)
+    return pd.DataFrame(cells).assign(hazard=value, hazard_low=low, hazard_high=high)
+
+
+def entropy_codes(aligned: Aligned) -> tuple[np.ndarray, list[str]]:
+    """(n, m) bins of the entropy before each token, as long as the prefix is intact the same in both ways of reading.
+
+    Raises InputError where it was not kept by position.
+    """
+    value = aligned.of("entropy_teacher_forced")[:, aligned.k : aligned.k + aligned.m]
+    codes = np.where(np.isnan(value), -1, np.searchsorted(ENTROPY_EDGES, value, side="right"))
+    inner = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(ENTROPY_EDGES)]
+    words = [f"below {ENTROPY_EDGES[0]:g}", *inner, f"{ENTROPY_EDGES[-1]:g} and more"]
+    return codes, [f"{each} nats" for each in words]
+
+
+def frequency_codes(aligned: Aligned, quantity: str) -> tuple[np.ndarray, list[str]]:
+    """(n, m) decades of the frequency of the n-gram that ends at each true token; what never occurs is one of its own.
+
+    Raises InputError where it was not counted.
+    """
+    value = aligned.of(quantity)[:, aligned.k : aligned.k + aligned.m]
+    with np.errstate(divide="ignore"):
+        decade = np.floor(np.log10(value))
+    levels = np.unique(decade[~np.isnan(decade)])
+    codes = np.where(np.isnan(decade), -1, np.searchsorted(levels, decade))
+    return codes, ["never" if np.isneginf(level) else f"from 1e{level:.0f}" for level in levels]
+
+
+def exposure_codes(bucket: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """(n,) places of (n,) planned exposures, NaN where unknown. Raises InputError where none is known."""
+    known = ~np.isnan(bucket)
+    if not known.any():
+        raise InputError("how often these rows were seen in training is not known: split by something else")
+    levels = np.unique(bucket[known])
+    codes = np.where(known, np.searchsorted(levels, bucket), -1)
+    return codes, ["held out" if not level else f"{level:g}" for level in levels]

@@ -1,0 +1,1 @@
+"""Causes: the form of its views, and what each shows."""

@@ -1,0 +1,90 @@
+"""The Membership page's classes and tables, computed once a view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from memviz.measures.glossary import explain
+from memviz.population.membership import EXPOSURES, SCORES, judged, membership_points, text_of
+from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.view import SweepView
+
+_MOST_VALUES = 50
+
+
+def choose_classes(view: SweepView) -> tuple[str, tuple[str, ...]]:
+    """The column that tells members, and which of its values do; none: every exposure."""
+    columns = [name for name in view.rows if name.startswith("label_")]
+    if view.rows[EXPOSURES].notna().any():
+        columns.insert(0, EXPOSURES)
+    if not columns:
+        st.info(
+            "Which of these rows were trained on is not known: sweep rows with a column that says so, "
+            "named under **Labels**, or with `--labels`."
+        )
+        st.stop()
+    forget_unknown("classes_by", columns)
+    column = st.selectbox(
+        "Members by", columns, format_func=lambda name: "exposures" if name == EXPOSURES else name[6:],
+        key="classes_by", help=explain("member_classes"), **BOUND,
+    )  # fmt: skip
+    values = view.rows[column].dropna().unique()
+    shown = sorted({text_of(value) for value in values.tolist()})
+    if column == EXPOSURES:
+        shown = sorted((each for each in shown if each != "0"), key=float)
+    forget_unknown("members", shown[:_MOST_VALUES])
+    said = st.multiselect(
+        "Members have", shown[:_MOST_VALUES], [] if column == EXPOSURES else shown[-1:], key="members",
+        placeholder="any exposure" if column == EXPOSURES else "a value", **BOUND,
+    )  # fmt: skip
+    return column, tuple(said)
+
+
+def points_of(view: SweepView, column: str, members: tuple[str, ...]) -> pd.DataFrame:
+    """The view's rows with the held-out ones of the same kind, where exposures tell. Raises InputError."""
+    sequences = view.sequences[view.sequences["model"].isin(view.models)]
+    keep = view.filters.keep(sequences)
+    if column == EXPOSURES:
+        keep |= view.floor.filters.keep(sequences)
+    return membership_points(sequences[keep], view.m, view.task.context_at, column, members)
+
+
+@st.cache_data(max_entries=50, show_spinner="Resampling rows")
+def _judged(_view: SweepView, asked: tuple[Any, ...], column: str, members: tuple[str, ...]) -> pd.DataFrame:
+    return judged(points_of(_view, column, members))
+
+
+def judged_of(view: SweepView, column: str, members: tuple[str, ...]) -> pd.DataFrame:
+    """How well each statistic tells members, models ascending. Raises InputError."""
+    found = _judged(view, view.asked, column, members)
+    return found.sort_values("model", key=lambda names: names.map(view.models.index), kind="stable", ignore_index=True)
+
+
+def older_words(view: SweepView, score: str) -> str:
+    """That a sweep is older than a statistic, and what to do."""
+    return (
+        f"This sweep was made before memviz kept {score}: `memviz sweep`, with the command under **Data** and its own "
+        f"folder as --out ({view.sweep.folder.name}), writes its tables anew. Perplexity is judged meanwhile."
+    )
+
+
+def readable(table: pd.DataFrame, view: SweepView) -> pd.DataFrame:
+    """The table with intervals in words."""
+    auroc, tpr = (
+        [form.format(*values) for values in table[[name, f"{name}_low", f"{name}_high"]].to_numpy()]
+        for name, form in (("auroc", "{:.3f} [{:.3f}, {:.3f}]"), ("tpr", "{:.1%} [{:.1%}, {:.1%}]"))
+    )
+    return pd.DataFrame(
+        {
+            "model": table["model"].map(view.names),
+            "statistic": table["score"].map(SCORES),
+            "members": table["members"],
+            "n members": table["n_members"],
+            "n others": table["n_others"],
+            "AUROC": auroc,
+            "found at 1 % false": tpr,
+        }
+    )

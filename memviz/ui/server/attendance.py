@@ -1,0 +1,39 @@
+"""Which sessions are there: by their sockets, so that no cleared cache and no message of another's ends one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from streamlit.runtime import Runtime
+
+from memviz.settings import settings
+from memviz.ui.common.process import worker
+
+_known: set[str] = set()
+"""Sessions that were seen and have not left."""
+
+
+def know(session: str) -> None:
+    """A session that has jobs or uploads; from now on it is noticed when its socket closes."""
+    _known.add(session)
+
+
+def look() -> None:
+    """After a socket closed: the jobs of sessions without one are left, and a while later their uploads freed."""
+    runtime = Runtime.instance()
+    for session in [each for each in tuple(_known) if not runtime.is_active_session(each)]:
+        _known.discard(session)
+        worker().leave(session)
+        asyncio.get_running_loop().call_later(settings().grace, _free, session)
+
+
+def _free(session: str) -> None:
+    runtime = Runtime.instance()
+    if not runtime.is_active_session(session):
+        runtime.uploaded_file_mgr.remove_session_files(session)
+
+
+def n_uploads(session: str) -> int:
+    """Files that Streamlit keeps of a session."""
+    kept = getattr(Runtime.instance().uploaded_file_mgr, "file_storage", {})
+    return len(kept.get(session, ()))

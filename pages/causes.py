@@ -1,0 +1,71 @@
+"""Why does the model recite this: on which context tokens, heads and layers does it hang?"""
+
+import streamlit as st
+
+from memviz import ui
+from memviz.errors import InputError
+from memviz.settings import settings
+from memviz.tasks.trace import task_of_ids, task_of_text
+from memviz.ui.causes.form import LINK, NUMBERS, PAGE, choose_numbers, choose_view, fill, task_of
+from memviz.ui.common.answers import stored
+from memviz.ui.common.doors import PAGES
+from memviz.ui.common.links import link_to, pinned_token
+from memviz.ui.common.process import session, worker
+from memviz.ui.common.progress import say_end, under_way
+from memviz.ui.common.widgets import KEEP
+from memviz.ui.prompt import choose_prompt, said_prompt, set_prompt_defaults, take_prompt
+from memviz.ui.trace.form import offered_models, ready_models
+
+st.title("Causes")
+st.markdown("Why does the model recite this: on which context tokens, heads and layers does it hang?")
+
+set_prompt_defaults(PAGE, view="occlusion", **NUMBERS)
+linked = LINK.followed(fill)
+ready = ready_models()
+bar = st.columns([3, 4.4, 1.9, 1.9, 1.3], vertical_alignment="bottom")
+model = bar[0].selectbox(
+    "Model", offered_models(linked.whole if linked else None, ready, PAGE), key="causes_model", **KEEP
+)
+form = choose_prompt(PAGE, bar[1:4])
+ui.offer(bar[4], "Run", "causes_run", type="primary", width="stretch", disabled=model not in ready)
+form.show()
+theirs = said_prompt("trace")
+if theirs.get("source") and theirs != said_prompt(PAGE):
+    st.button("Take the Trace page's prompt", icon=":material/timeline:", on_click=take_prompt, args=(PAGE, theirs))
+card = ui.card_of(model)
+if model not in ready and model in ready_models():
+    st.rerun()
+tokenizer = ui.tokenizer(card)
+view = choose_view()
+try:
+    numbers = choose_numbers(view)
+    prompt, sizes = form.prompt(tokenizer), form.sizes()
+    make = task_of_text if isinstance(prompt, str) else task_of_ids
+    trace = make(prompt, card, *([tokenizer] if make is task_of_text else []), *sizes, dtype=settings().dtype)
+    task = linked or task_of(trace, view, numbers, card, tokenizer)
+    task.check([card])
+except InputError as error:
+    ui.refuse(error)
+if ui.pressed("causes_run"):
+    if stored(task, card) is None:
+        worker().ask(task, session())
+    LINK.keep(task)
+LINK.name_again(task)
+if under_way(task, f"{task.model} is {task.doing}", cancel=True, unit="rows"):
+    st.stop()
+found = stored(task, card)
+if found is None:
+    if not say_end(task, "Cancelled; nothing was kept. Press **Run** to start again."):
+        n = task.n_rows(card)
+        st.info(
+            "Not computed yet: press **Run**. Opening a page or a link never starts work."
+            + (f" It reads {n:,} rows of {len(trace.context_ids) + trace.n_steps} tokens." if n else "")
+        )
+    st.stop()
+
+from memviz.ui.causes.views import show  # noqa: E402 - half a second of imports, only where something is drawn
+
+show(task, found, tokenizer, task.hash[:12])
+with st.container(horizontal=True):
+    if ui.clicked(st, "Open in Trace", "causes_to_trace", icon=":material/timeline:"):
+        st.switch_page(PAGES / "trace.py", query_params=link_to(task.whole) | pinned_token())

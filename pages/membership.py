@@ -1,0 +1,96 @@
+"""Do likelihood statistics tell rows that were trained on from rows that were not?"""
+
+import streamlit as st
+
+from memviz import ui
+from memviz.errors import InputError
+from memviz.figures.membership import roc_figure
+from memviz.figures.population import lines_figure
+from memviz.measures.glossary import explain
+from memviz.population.membership import EVERY, FALSE_POSITIVES, SCORES, roc
+from memviz.ui.common import frames
+from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.membership import choose_classes, judged_of, older_words, points_of, readable
+from memviz.ui.population.view import choose_view, words_of
+
+JUDGED = {"auroc": "AUROC", "tpr": "True positives at 1 %"}
+
+st.title("Membership")
+st.markdown("Do likelihood statistics tell rows that were trained on from rows that were not?")
+view, line = choose_view()
+with line:
+    column, members = choose_classes(view)
+    judged_by = st.segmented_control(
+        "Judged by", list(JUDGED), format_func=lambda name: JUDGED[name], default="auroc", required=True, key="by",
+        help=explain("membership_auroc") + " " + explain("membership_tpr"), **BOUND,
+    )  # fmt: skip
+    forget_unknown("score", list(SCORES))
+    score = st.segmented_control(
+        "Statistic", list(SCORES), format_func=lambda name: SCORES[name], default="min_k_plus_plus", required=True,
+        key="score", help=explain("membership_statistics"), **BOUND,
+    )  # fmt: skip
+try:
+    points, table = points_of(view, column, members), judged_of(view, column, members)
+except InputError as error:
+    ui.refuse(error)
+if score not in set(table["score"]):
+    st.info(older_words(view, SCORES[score]))
+    score = table["score"].iloc[0]
+k, largest = view.task.context_at, view.models[-1]
+every = table[(table["members"] == EVERY) & (table["model"] == largest)]
+for place, (_, each) in zip(st.container(key="cards").columns(len(every)), every.iterrows(), strict=True):
+    place.metric(
+        f"AUROC, {SCORES[each['score']]}",
+        f"{each['auroc']:.3f}",
+        f"{each['tpr']:.1%} found at {FALSE_POSITIVES:.0%} false",
+        delta_color="off",
+        delta_arrow="off",
+        help=explain("membership_auroc"),
+        border=True,
+    )
+n_members, n_others = (int(every[name].iloc[0]) for name in ("n_members", "n_others"))
+st.caption(
+    f"{words_of(view)} · of them {n_members:,} members; {n_others:,} others · {view.names[largest]} above · the m = "
+    f"{view.m} true tokens after k = {k}, teacher-forced · whiskers: 95 %, over groups of near-duplicates within "
+    "domains and exposures"
+)
+
+left, right = st.columns(2)
+with left:
+    curves = roc(points, largest)
+    note = f"{n_members:,} members, {n_others:,} others; the rule: {FALSE_POSITIVES:.0%} of others called members"
+    if n_others * FALSE_POSITIVES < 1:
+        note += ", which is less than one row: judged where none is"
+    frames.show_figure(
+        roc_figure(curves, SCORES, FALSE_POSITIVES), curves, f"ROC, {view.names[largest]}", "roc", view.task, note
+    )
+with right:
+    sizes = table[table["members"] == EVERY].assign(size=lambda found: found["model"].map(view.names))
+    figure = lines_figure(
+        sizes.assign(model=sizes["score"]), "size", "model", judged_by, list(dict.fromkeys(sizes["score"])), SCORES,
+        category=True,
+    )  # fmt: skip
+    frames.show_figure(
+        figure, sizes, f"{JUDGED[judged_by]} by size", "membership-size", view.task, frames.n_words(sizes, "size")
+    )
+
+steps = table[(table["members"] != EVERY) & (table["score"] == score)]
+title = f"{JUDGED[judged_by]} of {SCORES[score]} by {'exposures' if column == 'bucket' else 'label'}"
+figure = lines_figure(
+    steps, "members", "planned exposures of the members" if column == "bucket" else "label of the members", judged_by,
+    view.models, view.names, category=True,
+) if len(steps) else None  # fmt: skip
+frames.show_figure(
+    figure, steps, title, "membership-exposures", view.task,
+    f"each against the same others; {frames.n_words(steps, 'point')}", "All members are of one kind here.",
+)  # fmt: skip
+with st.container(border=True):
+    files = frames.title_line("**All of it**")
+    with files.popover("Data", icon=":material/download:"):
+        frames.offer_table(table, "membership")
+    st.dataframe(readable(table, view), hide_index=True)
+st.caption(
+    "A statistic that is no better than 0.5 says nothing of membership; one that tells rows seen 64 times from those "
+    "held out may still say nothing of rows seen once. Rows of one domain may be likelier than others whoever was "
+    "trained on them: filter by domain under **Rows and models**."
+)
