@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 # Files go to workers whole: what a file's tests make once, and their order, stay together.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20
 
-.PHONY: help install install-dev run test test-wide check bench lock dockerfile clean
+.PHONY: help install install-dev run test test-wide check bench lock sbom advisories dockerfile clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
@@ -47,6 +47,12 @@ lock: ## resolve constraints.txt anew from the pins in requirements*.txt
 		requirements.txt requirements-dev.txt requirements-ray.txt --output-file build/lock/all.txt
 	{ echo '# The full lock, written by `make lock`. CUDA packages are left to torch: each of its builds pins its own.'; \
 		grep -Ev "^(nvidia|cuda|triton)|== '(win32|emscripten)'" build/lock/all.txt; } > constraints.txt
+
+sbom: ## what memviz is made of, as CycloneDX: build/sbom.json
+	@python3 scripts/sbom.py build/sbom.json
+
+advisories: ## ask osv.dev for advisories against the locked packages; skipped where it is out of reach
+	@python3 scripts/advisories.py
 
 dockerfile: ## run the Dockerfile's commands in a folder, without Docker
 	$(BIN)/python scripts/run_dockerfile.py build/docker TORCH_INDEX="$(TORCH_INDEX)"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -25,6 +26,7 @@ from memviz.errors import InputError, MemvizError
 from memviz.settings import Settings, quiet_libraries, settings
 from memviz.ui.server import early
 from memviz.ui.server.gate import READ, Gate
+from memviz.ui.server.logs import Bounded
 
 SCRIPT = Path(__file__).resolve().parent / "memviz" / "dashboard.py"
 # Streamlit puts the script's folder on the import path for the length of each run. Another thread that imports just
@@ -131,10 +133,14 @@ def is_same(origin: str | None, host: str) -> bool:
     return origin is None or origin in (f"http://{host}", f"https://{host}")
 
 
-async def ready(_: Request) -> JSONResponse:
+def ready(_: Request) -> JSONResponse:
     """Whether this server can serve pages (200) or not (503), and why not."""
     try:
-        disk.write_text(settings().cache / "locks" / "ready", "")
+        cache = settings().cache
+        with disk.refusing(cache):
+            cache.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=cache) as file:
+                file.write(b"ready")
     except (MemvizError, OSError) as error:
         return JSONResponse({"ready": False, "reason": str(error)}, status_code=503)
     return JSONResponse({"ready": True, "version": __version__})
@@ -145,6 +151,9 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, object]]:
     quiet_libraries()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("memviz").setLevel(logging.INFO)
+    for name in ("", "uvicorn", "streamlit"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(Bounded())
     yield {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,21 @@ def _flat(part: dict[str, Any] | None) -> list[dict[str, Any]]:
     return [part, *(each for one in inner for each in _flat(one))]
 
 
+def read_tokenizer(file: Path) -> FastTokenizer:
+    """A tokenizer.json without the settings of its training: what is cut off, filled up, or split at random."""
+    found = FastTokenizer.from_file(str(file))
+    found.no_truncation()
+    found.no_padding()
+    if getattr(found.model, "dropout", None):
+        found.model.dropout = None
+    return found
+
+
 class Tokenizer:
     """One tokenizer.json, with the leading tokens its model's own tokenizer puts in front of a text."""
 
     def __init__(self, folder: Path, leading_ids: Sequence[int]) -> None:
-        self._tokenizer = FastTokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_truncation()  # a file may carry settings of its training
-        self._tokenizer.no_padding()
+        self._tokenizer = read_tokenizer(folder / "tokenizer.json")
         self._added = self._tokenizer.get_added_tokens_decoder()
         self.leading_ids = list(leading_ids)
         self._pieces: dict[int, Piece] = {}
@@ -86,7 +94,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as it stands, without leading tokens."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return list(_encoded(self, text))
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` of many texts, on all cores unless TOKENIZERS_PARALLELISM forbids it."""
@@ -134,3 +142,9 @@ class Tokenizer:
             piece = self.piece(token_id)
             self._raw[token_id] = b"" if piece.special else piece.raw
         return b"".join(map(self._raw.__getitem__, ids))
+
+
+@lru_cache(maxsize=8)
+def _encoded(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    """Kept for the last texts, for pages ask the same one again at every run."""
+    return tuple(tokenizer._tokenizer.encode(text, add_special_tokens=False).ids)

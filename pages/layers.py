@@ -8,7 +8,7 @@ from memviz.measures.glossary import explain
 from memviz.settings import settings
 from memviz.tasks.ladder import LadderTask, share_tokens, tasks_of
 from memviz.ui import several
-from memviz.ui.common.frames import offer_table, picture
+from memviz.ui.common.frames import draw, offer_table, picture
 from memviz.ui.common.models import readers_of
 from memviz.ui.common.widgets import BOUND
 from memviz.ui.layers import cells
@@ -105,8 +105,9 @@ def drawn() -> None:
     tops = row.words(scores.top_ids[..., 0].ravel())
     figure = lens_figure(scores, quantity, truth, row.n_context, cell, tops=tops)
     words = f"{QUANTITIES[quantity]} by layer and position, {row.model.name}, {MODES[mode]}"
-    picked.plotly_chart(
+    draw(
         figure,
+        picked,
         key=key,
         config=picture("layers"),
         on_select=lambda: cells.take_cell(key),
@@ -132,7 +133,7 @@ with left.container(border=True):
     if aligned:
         commits = {one.model.name: (one.scores(mode).commit, len(one.scores(mode).rank) - 1) for one in done}
         figure = commit_figure(commits, row.words(row.task.continuation_ids), row.n_context)
-        st.plotly_chart(figure, key=f"commit-{task.hash[:12]}-{mode}", config=picture("commit"))
+        draw(figure, key=f"commit-{task.hash[:12]}-{mode}", config=picture("commit"))
         st.caption(
             f"{MODES[mode].capitalize()}; a row a model, shaded by commit layer / last layer. "
             "Blank: the last layer's likeliest token is another one."
@@ -142,7 +143,7 @@ with left.container(border=True):
 with right.container(border=True):
     st.markdown("**The true token on its way up**")
     figure = depth_figure({one.model.name: one.scores(mode) for one in done})
-    st.plotly_chart(figure, key=f"depth-{task.hash[:12]}-{mode}", config=picture("depth"))
+    draw(figure, key=f"depth-{task.hash[:12]}-{mode}", config=picture("depth"))
     st.caption(
         f"{MODES[mode].capitalize()}; mean over this prompt's {len(row.task.continuation_ids)} positions: it "
         "says nothing of other prompts."

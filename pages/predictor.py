@@ -6,7 +6,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
-from memviz.ui.common.frames import offer_table, picture
+from memviz.ui.common.frames import draw, offer_table, picture
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.predictor import evaluation, results
 from memviz.ui.predictor.fit import LOSS_NOTE, show_training
@@ -127,8 +127,8 @@ with confusion:
         at = counts[counts["threshold"] == threshold].iloc[0]
         words = "Confusion, and accuracy, precision and recall against the threshold"
         options: dict[str, Any] = {"config": picture("confusion"), "alt": words}
-        st.plotly_chart(thresholds.confusion_figure(at), key="figure-confusion", **options)
-        st.plotly_chart(thresholds.threshold_figure(counts, threshold), key="figure-threshold", **options)
+        draw(thresholds.confusion_figure(at), key="figure-confusion", **options)
+        draw(thresholds.threshold_figure(counts, threshold), key="figure-threshold", **options)
 
     with st.container(border=True):
         results.head("Confusion by threshold", "confusion", counts)

@@ -49,7 +49,7 @@ card = ui.card_of(model)
 if model not in ready and model in ready_models():  # it became so while this page was drawn
     st.rerun()
 if card.notes:
-    st.caption(f":material/info: {ui.escaped(model)}: " + " ".join(f"{ui.escaped(each)}." for each in card.notes))
+    st.caption(f":material/info: {ui.escaped(model)}: {ui.escaped('; '.join(card.notes))}.")
 tokenizer = ui.tokenizer(card)
 prompt = form.prompt(tokenizer)
 

@@ -45,9 +45,27 @@ state() { { pwd; echo "$VENV $found"; cat constraints.txt pyproject.toml scripts
 now=$(state requirements.txt)
 now_dev=$(state requirements.txt requirements-dev.txt)
 holds() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
-if [ ! -f "$unfinished" ] && holds "$stamp" "$now" && { [ -z "$dev" ] || holds "$stamp-dev" "$now_dev"; }; then
-    exit 0
-fi
+is_done() { [ ! -f "$unfinished" ] && holds "$stamp" "$now" && { [ -z "$dev" ] || holds "$stamp-dev" "$now_dev"; }; }
+if is_done; then exit 0; fi
+
+# Two installs into one environment would write over each other: the second waits, and finds all done then.
+lock=$VENV-lock
+waits=
+until mkdir "$lock" 2>/dev/null; do
+    holder=$(cat "$lock/pid" 2>/dev/null || true)
+    if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+        rm -rf "$lock"  # it was killed
+    elif [ -z "$waits" ]; then
+        waits=1
+        echo "memviz: waiting for another install into $VENV"
+    else
+        sleep 1
+    fi
+done
+trap 'rm -rf "$lock"' EXIT
+trap 'exit 1' HUP INT TERM
+echo $$ >"$lock/pid"
+if [ -n "$waits" ] && is_done; then exit 0; fi
 
 case "$(uname -s) $(uname -m)" in
     'Linux x86_64' | 'Darwin arm64') ;;

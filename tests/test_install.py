@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ case "$1 $2" in
     "-m pip") if [ "$3" = --version ]; then exit; fi ;;
 esac
 echo "$*" >>"$STUB_LOG"
+sleep "${STUB_SECONDS:-0}"
 case "$*" in *"${STUB_FAILS:-nothing fails}"*) exit 1 ;; esac
 """
 FILES = ("requirements.txt", "requirements-dev.txt", "constraints.txt", "pyproject.toml", "scripts/install.sh")
@@ -35,17 +38,18 @@ class Checkout:
         self.python.write_text(STUB)
         self.python.chmod(0o755)
 
-    def install(self, *arguments: str, **environment: str) -> tuple[int, str, list[str]]:
+    def install(self, *arguments: str, log: Path | None = None, **environment: str) -> tuple[int, str, list[str]]:
         """Exit code, standard error, and the calls that were made."""
-        self.log.write_text("")
+        log = log or self.log
+        log.write_text("")
         done = subprocess.run(
             ["sh", str(self.folder / "scripts" / "install.sh"), *arguments],
-            env={"PATH": os.environ["PATH"], "PYTHON": str(self.python), "STUB_LOG": str(self.log), **environment},
+            env={"PATH": os.environ["PATH"], "PYTHON": str(self.python), "STUB_LOG": str(log), **environment},
             capture_output=True,
             text=True,
             check=False,
         )
-        return done.returncode, done.stderr, self.log.read_text().splitlines()
+        return done.returncode, done.stderr, log.read_text().splitlines()
 
 
 @pytest.fixture
@@ -98,6 +102,26 @@ def test_an_interrupted_update_is_begun_anew(checkout: Checkout) -> None:
     checkout.install()
     assert checkout.install("--dev", STUB_FAILS="-e .")[0] != 0
     assert checkout.install()[2][0].startswith("-m venv --clear")
+
+
+def test_two_installs_into_one_environment_wait_for_each_other(checkout: Checkout) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(checkout.install, STUB_SECONDS="0.4")
+        while not (checkout.folder / ".venv-lock" / "pid").exists():
+            time.sleep(0.01)
+        second = pool.submit(checkout.install, log=checkout.folder / "second")
+        assert slow.result()[0] == 0 and len(slow.result()[2]) == 4
+        assert second.result() == (0, "", []), "it waited, and all was done"
+    assert not (checkout.folder / ".venv-lock").exists()
+
+
+def test_the_lock_of_a_killed_install_is_taken_over(checkout: Checkout) -> None:
+    lock = checkout.folder / ".venv-lock"
+    lock.mkdir()
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    (lock / "pid").write_text(str(gone.pid))
+    assert checkout.install()[0] == 0 and not lock.exists()
 
 
 def test_another_python_makes_the_environment_anew(checkout: Checkout) -> None:

@@ -19,6 +19,7 @@ WHOLES = {
     "layers": "memviz",
     "logs": "memviz/dashboard.py",
     "survival": "memviz/jobs",
+    "silence": "app.py",
 }
 """Test files at the top that are of no one module of memviz's top level, and what they test."""
 

@@ -276,10 +276,12 @@ def _span(corpus: Corpus, span: Span) -> dict[str, Any]:
 
 @app.command()
 def verify(index: Index) -> None:
-    """Read every file of an index again; damaged ones are named."""
+    """Read every file of an index again; damaged ones are named, and it ends with 1 then."""
     from memviz.corpus import Corpus
 
     problems = Corpus.open(index).verify()
     for problem in problems:
         typer.echo(problem)
     typer.echo(f"{len(problems)} problems found")
+    if problems:
+        raise typer.Exit(1)

@@ -10,6 +10,7 @@ import typer
 from memviz import disk
 from memviz.cli.shared import check_out, context_for
 from memviz.cli.sweep import numbers_of, row_set_of, words_of
+from memviz.rows.cells import safe_csv
 from memviz.settings import load_settings
 from memviz.sweeps.rowset import SUITE
 from memviz.sweeps.task import AT
@@ -49,7 +50,7 @@ def precision(
     table = precision_table(task, sweeps)
     device = sweeps[1].manifest["provenance"]["device"]
     if out:
-        disk.write_text(out, table.to_csv(index=False))
+        disk.write_text(out, safe_csv(table))
     typer.echo(f"{half} on {device} beside float32, k = {context}, m = {continuation}; 95 % over groups of rows")
     width = max(len("model"), *(len(name) for name in task.models))
     typer.echo(f"{'model':{width}}  {'level in float32':16}  {'rows':>7}  {'M is another one':24}  mean change of M")

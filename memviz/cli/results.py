@@ -86,11 +86,13 @@ def _key(name: str) -> tuple[Store, str]:
 
 @app.command("verify")
 def verify() -> None:
-    """Read every result again; damaged ones are set aside and computed anew when asked for."""
+    """Read every result again; damaged ones are set aside and computed anew when asked for; it ends with 1 then."""
     findings = store(load_settings()).verify()
     for finding in findings:
         typer.echo(f"{finding.name}: {finding.problem}")
     typer.echo(f"{len(findings)} problems found")
+    if findings:
+        raise typer.Exit(1)
 
 
 @app.command("clear")

@@ -19,10 +19,12 @@ _HELD: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 
 
 @contextmanager
-def turn(cache: Path, name: str, waiting: Callable[[], None]) -> Iterator[None]:
+def turn(
+    cache: Path, name: str, waiting: Callable[[], None], say: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
     """Hold what `name` says against other memviz processes of a cache. Calls `waiting`, which may raise to give up.
 
-    What is held already is held on.
+    What is held already is held on. Tells `say` once where another process has it.
 
     Raises Failure where the lock cannot be written.
     """
@@ -43,6 +45,7 @@ def turn(cache: Path, name: str, waiting: Callable[[], None]) -> Iterator[None]:
         except Timeout:
             if not said:
                 log.info("waiting for another memviz process to leave %s", name)
+                say(f"waiting for another memviz process to leave {name}")
             said = True
             waiting()
     token = _HELD.set(_HELD.get() | {path})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,34 @@ _TICKS = {"l": 45, "b": 38}
 _PERCENT, _TITLE = 14, {"l": 32, "b": 31}
 _LEGEND, _LEGEND_LINE = 29, 19
 _LETTER, _KEY = 6.4, 40
+_FOREIGN = re.compile(r"<(?!/?(?:br|b|i|sup|sub|extra)\s*/?>)")
 """Pixels, measured in Chromium: tick labels, what a percent sign and a title add, a legend's lines, a letter, a key."""
+
+
+def without_links(figure: go.Figure) -> go.Figure:
+    """The figure with every mark of its words as text but those for breaks, bold, slanted, raised.
+
+    Plotly reads HTML, links among it, in names, axes, titles and words at points, which may come from foreign files.
+    """
+    content = figure.to_dict()
+    plain = _plain(content)
+    return figure if plain is content else go.Figure(plain)
+
+
+def _plain(value: Any) -> Any:
+    """The value itself where nothing in it is a foreign mark."""
+    if isinstance(value, str):
+        return _FOREIGN.sub("&lt;", value) if "<" in value else value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
+        found = _plain(value.tolist())
+        return value if found == value.tolist() else found
+    if isinstance(value, Mapping):
+        found = {name: _plain(each) for name, each in value.items()}
+        return value if all(found[name] is value[name] for name in value) else found
+    if isinstance(value, list | tuple):
+        made = [_plain(each) for each in value]
+        return value if all(new is old for new, old in zip(made, value, strict=True)) else made
+    return value
 
 
 def quiet_axis(colours: Palette) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class PrecisionTask(Task[tuple[Sweep, Sweep]]):
 
     kind = "precision"
     kept = True
+    long = True
     on_device = False
     keyed_by_cards = False
 

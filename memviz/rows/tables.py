@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memviz.errors import InputError
+from memviz.rows.cells import as_written
 from memviz.rows.columns import Columns, columns_of, columns_of_table, shown, usable
 from memviz.rows.layout import MOST_CHUNK, MOST_LINE, MOST_TEXT, File, Record, Unusable
 
@@ -87,7 +88,7 @@ def read_fields(file: File, stream: BinaryIO, own: str) -> Iterator[Record]:
         whole = chain([first], iter(partial(text.readline, MOST_LINE), ""))
         lines = csv.reader(whole, delimiter=separator, strict=True)
         try:
-            header = next(lines, [])
+            header = [as_written(each) for each in next(lines, [])]
         except csv.Error as error:
             raise InputError(f"{file.path} is no CSV file: {error}") from None
         tried = f" (fields between {SEPARATORS[separator]}; {', '.join(SEPARATORS.values())} were tried)"
@@ -107,7 +108,7 @@ def read_fields(file: File, stream: BinaryIO, own: str) -> Iterator[Record]:
                 blank = []
                 if len(values) != len(header):
                     raise Unusable(f"has {len(values)} fields, the header has {len(header)}")
-                yield _record(file, columns, row, line, dict(zip(header, values, strict=True)))
+                yield _record(file, columns, row, line, dict(zip(header, map(as_written, values), strict=True)))
             except (Unusable, csv.Error) as problem:
                 file.refuse(line, str(problem))
 

@@ -15,10 +15,8 @@ from memviz.records import VERIFIED, from_arrays, to_arrays
 from memviz.store import request_hash
 from memviz.store.answers import Keeper
 from memviz.store.keys import record_of, request_of
+from memviz.store.sizes import refuse_more
 from memviz.tasks.context import Context, Device
-
-if TYPE_CHECKING:
-    pass
 
 ENGINE = 1
 """Raised whenever the engine's numbers change, so that older results are computed anew."""
@@ -139,7 +137,7 @@ class Task(Generic[R]):
         from memviz.engine.turns import turn
 
         name = context.backend.place if self.on_device else self.kind
-        return turn(context.settings.cache, name, lambda: context.report(0, 0))
+        return turn(context.settings.cache, name, lambda: context.report(0, 0), context.say)
 
     def keep(self, key: str, record: Any, cards: Sequence[Card], context: Context) -> R:
         """Store the record under its key; the answer."""
@@ -176,6 +174,8 @@ def answer(task: Task[R], context: Context) -> Answer[R]:
     found = task.find(key, cards, context)
     if found is not None:
         return Answer(key, found, True)
+    if task.long and task.kept:
+        refuse_more(context.settings)
     with task.held(key, context):
         found = task.find(key, cards, context)  # another process may have computed it while this one waited
         if found is not None:

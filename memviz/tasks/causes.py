@@ -33,6 +33,7 @@ R = TypeVar("R")
 class CauseTask(Task[R], Generic[R]):
     """One prompt with its truth. Raises InputError where a field cannot be used; `report` counts rows read."""
 
+    long = True
     unit: ClassVar[str] = "rows"
     model: str
     context_ids: tuple[int, ...]

@@ -221,7 +221,7 @@ def test_store_commands(cli: CommandLine) -> None:
     (blob,) = (cli.cache / "results" / "blobs").rglob("*.safetensors")
     blob.write_bytes(b"")
     ended = cli.run("store", "verify")
-    assert ended.code == 0 and ended.out == (
+    assert ended.code == 1 and ended.out == (
         f"{blob.stem}: was damaged or missing; its results have to be computed again\n1 problems found\n"
     )
     cli.trace("--text-file", "text.txt", "--context", 6)

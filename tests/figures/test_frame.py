@@ -1,11 +1,12 @@
 """Room for labels: margins that a figure has before it is drawn, counted by hand, and what Chromium makes of them."""
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import Page, expect
-from support.serving import Server
+from support.serving import ROOT, Server
 
-from memviz.figures.frame import layout, with_room
+from memviz.figures.frame import layout, with_room, without_links
 from memviz.figures.palette import THEMED
 
 MEASURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map((each) => {
@@ -45,3 +46,27 @@ def test_most_figures_have_room_before_they_are_drawn(server: Server, page: Page
     assert len(found) >= 4
     grown = [each for each in found if each[2] > each[0] + 1 or each[3] > each[1] + 1]
     assert len(grown) <= len(found) // 2, f"Plotly had to draw these again: {grown} of {found}"
+
+
+def test_foreign_marks_in_a_figure_are_text() -> None:
+    """Everywhere that Plotly reads HTML: names, axes, points, titles, hovering; its own breaks stay."""
+    link = "<a href='https://evil.example'>x</a><br><b>bold</b><img src=x>"
+    text = "&lt;a href='https://evil.example'>x&lt;/a><br><b>bold</b>&lt;img src=x>"
+    trace = go.Scatter(x=[link, "b"], y=[1, 2], text=[link, ""], name=link, hovertemplate=f"{link}<extra></extra>")
+    trace.customdata = np.array([[link], [1]], object)
+    figure = go.Figure(trace, {"title": {"text": link}, "xaxis": {"title": link}, "annotations": [{"text": link}]})
+    plain = without_links(figure)
+    assert (plain.data[0].x[0], plain.data[0].text[0], plain.data[0].name) == (text, text, text)
+    assert plain.data[0].hovertemplate == f"{text}<extra></extra>" and plain.data[0].customdata[0][0] == text
+    assert (plain.layout.title.text, plain.layout.xaxis.title.text, plain.layout.annotations[0].text) == (text,) * 3
+    assert list(plain.data[0].y) == [1, 2] and figure.data[0].name == link
+    quiet = go.Figure(go.Scatter(x=np.arange(3), y=np.arange(3.0), name="a < b<br>c"))
+    assert without_links(quiet).data[0].name == "a &lt; b<br>c"
+    figure = go.Figure(go.Scatter(x=["a"], y=[1]))
+    assert without_links(figure) is figure
+
+
+def test_every_figure_of_a_page_passes_there() -> None:
+    calls = [path for path in (ROOT / "memviz").rglob("*.py") if ".plotly_chart(" in path.read_text("utf-8")]
+    calls += [path for path in (ROOT / "pages").glob("*.py") if ".plotly_chart(" in path.read_text("utf-8")]
+    assert sorted(path.name for path in calls) == ["cards.py", "frames.py"], "cards.py draws an empty one, unseen"

@@ -43,6 +43,7 @@ def start_server(
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
     timeout: float = 60,
+    address: str = "127.0.0.1",
 ) -> Iterator[Server]:
     """Serve `script` until the block ends; it has begun when it answers, be it that it cannot serve.
 
@@ -51,11 +52,12 @@ def start_server(
     port = port or free_port()
     log = log or script.with_suffix(".log")
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless=true"]
-    command += ["--server.address=127.0.0.1", f"--server.port={port}", "--browser.gatherUsageStats=false"]
+    command += [f"--server.address={address}", f"--server.port={port}", "--browser.gatherUsageStats=false"]
     with log.open("wb") as out:
         environment = {**os.environ, **(env or {})}
         process = subprocess.Popen(command, cwd=script.parent, env=environment, stdout=out, stderr=subprocess.STDOUT)
-    server = Server(f"http://127.0.0.1:{port}", log, process, environment)
+    host = "[::1]" if address == "::" else "127.0.0.1"
+    server = Server(f"http://{host}:{port}", log, process, environment)
     try:
         _wait(server, timeout)
         yield server

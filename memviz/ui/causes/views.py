@@ -15,6 +15,7 @@ from memviz.tasks.causes import CauseTask, OcclusionTask, RecoveryTask
 from memviz.tokenizer import Tokenizer
 from memviz.ui.causes.form import PAGE
 from memviz.ui.causes.words import Words, choose_position
+from memviz.ui.common import frames
 from memviz.ui.common.frames import offer_table, picture
 from memviz.ui.common.widgets import KEEP
 
@@ -25,7 +26,7 @@ N_STRONGEST = 8
 
 
 def draw(figure: Any, key: str, alt: str) -> None:
-    st.plotly_chart(figure, key=key, config=picture(key), alt=alt)
+    frames.draw(figure, key=key, config=picture(key), alt=alt)
 
 
 def offer(table: pd.DataFrame, key: str) -> None:

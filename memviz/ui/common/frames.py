@@ -12,7 +12,9 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from memviz.figures.frame import without_links
 from memviz.population import SizeFit
+from memviz.rows.cells import safe_csv
 from memviz.sweeps.task import SweepRequest, sweep_command
 
 
@@ -25,6 +27,11 @@ def picture(name: str) -> dict[str, Any]:
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
         "toImageButtonOptions": {"format": form.lower(), "filename": f"memviz-{name}", "scale": 2},
     }
+
+
+def draw(figure: go.Figure, where: Any = st, **options: Any) -> None:
+    """Every figure comes to a page through here: foreign words in it stay words."""
+    where.plotly_chart(without_links(figure), **options)
 
 
 def choose_picture() -> None:
@@ -58,7 +65,7 @@ def show_figure(
             st.info(missing)
             return
         options: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
-        st.plotly_chart(figure, config=picture(name), key=key or f"figure-{name}", alt=f"{title}. {note}", **options)
+        draw(figure, config=picture(name), key=key or f"figure-{name}", alt=f"{title}. {note}", **options)
         st.caption(note)
         with files.popover("Data", icon=":material/download:"):
             offer_table(table, name)
@@ -98,7 +105,7 @@ def offer_files(
 
 
 def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False).encode()
+    return safe_csv(table).encode()
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

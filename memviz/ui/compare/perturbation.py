@@ -12,9 +12,11 @@ import streamlit as st
 from memviz.errors import InputError
 from memviz.figures.ngrams import spelled
 from memviz.measures.perturbation import Operation, Perturbed, random_ids, shortest
+from memviz.rows.cells import safe_csv
 from memviz.tasks.perturbation import PerturbationTask
 from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
+from memviz.ui.common.frames import draw
 from memviz.ui.common.links import PageLink
 from memviz.ui.common.process import samples, session, worker
 from memviz.ui.common.progress import say_end, under_way
@@ -164,7 +166,7 @@ def _result(task: PerturbationTask, row: RunRow) -> None:
         st.markdown(_said_change(found, task.operation))
     from memviz.figures.perturbed import perturbed_figure  # half a second of imports, only where it is drawn
 
-    st.plotly_chart(
+    draw(
         perturbed_figure(found, task.operation, words, mark),
         key=f"{PAGE}_change_{task.hash[:12]}",
         config={"displayModeBar": False},
@@ -173,7 +175,7 @@ def _result(task: PerturbationTask, row: RunRow) -> None:
     numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in ("M", "mean log p")}
     st.dataframe(table, hide_index=True, height=240, column_config=numbers)
     name = f"memviz-change-{task.hash[:12]}.csv"
-    st.download_button("CSV", lambda: table.to_csv(index=False), name, on_click="ignore", key=f"{PAGE}_change_csv")
+    st.download_button("CSV", lambda: safe_csv(table), name, on_click="ignore", key=f"{PAGE}_change_csv")
 
 
 def _said_suffix(found: Perturbed, words: Sequence[str], mark: int | None, gaps: np.ndarray) -> str:

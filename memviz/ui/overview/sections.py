@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,6 +12,7 @@ from memviz.export import linked_view
 from memviz.gallery import Example
 from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.settings import settings
+from memviz.store.sizes import folder_sizes
 from memviz.tasks.preparing import PrepareTask
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import stored
@@ -71,8 +69,8 @@ def show_models() -> None:
         {
             "model": model.name,
             "state": _state(model, model.name in bundled),
-            "remarks": " ".join(f"{each}." for each in (cards[model.name].notes if model.name in cards else ())),
-            "parameters": model.n_parameters,
+            "remarks": "; ".join(cards[model.name].notes if model.name in cards else ()),
+            "parameters": cards[model.name].n_parameters if model.name in cards else model.n_parameters,
             "licence": model.licence,
             "training data": model.corpus,
         }
@@ -120,19 +118,18 @@ def show_machine() -> None:
         ("stored results", f"{stats.n_results:,}, {stats.n_bytes / 1e6:,.0f} of at most {stats.limit / 1e6:,.0f} MB"),
     ]
     lines += [("beside them in the cache", ", ".join(_others(str(settings().cache))))]
+    lines += [("what is made and kept", f"at most {stats.limit / 1e6:,.0f} MB; nothing of it goes by itself")]
     st.table([{"": name, "value": value or "none"} for name, value in lines], border="horizontal", hide_index=True)
 
 
 @st.cache_data(ttl=60, show_spinner=False)
 def _others(cache: str) -> list[str]:
     """Every folder of the cache but that of the results, with its size."""
-    n_bytes: Counter[str] = Counter()
-    for folder, _, files in os.walk(cache):
-        part = Path(folder).relative_to(cache).parts[:1]
-        for file in files if part and part != ("results",) else ():
-            with suppress(OSError):  # removed meanwhile
-                n_bytes[part[0]] += os.lstat(Path(folder, file)).st_size
-    return [f"{name} {n / 1e6:,.1f} MB" for name, n in n_bytes.most_common() if n > 50_000]
+    return [
+        f"{name} {n / 1e6:,.1f} MB"
+        for name, n in folder_sizes(Path(cache)).most_common()
+        if n > 50_000 and name != "results"
+    ]
 
 
 def _device_words() -> str:

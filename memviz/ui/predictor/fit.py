@@ -14,7 +14,7 @@ from memviz.predictor.known import epochs_of
 from memviz.predictor.task import FitTask
 from memviz.settings import settings
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.frames import picture
+from memviz.ui.common.frames import draw, picture
 from memviz.ui.common.links import CHOSEN_LENGTH, LINK_LENGTH, find_task, keep_request, linked_task
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.progress import POLL_SECONDS, say_end, under_way
@@ -108,7 +108,7 @@ def _curves(folder: Path) -> None:
         return
     from memviz.figures.predictor import loss_figure  # half a second of imports, only where it is drawn
 
-    st.plotly_chart(loss_figure(epochs), key="fit_loss", config=picture("loss"), alt="Training and validation loss")
+    draw(loss_figure(epochs), key="fit_loss", config=picture("loss"), alt="Training and validation loss")
     last = epochs[-1]
     st.caption(
         f"Epoch {last['epoch']}: validation loss {last['validation_loss']:.4f} nats, token accuracy "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections import OrderedDict
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -32,6 +33,8 @@ PAGES = tuple(f"/{door.name}" for door in DOORS[1:])
 """Addresses below the first one, where Streamlit's client would ask the wrong place for its server first."""
 MOVED = {"/sweep": "sweeps"}
 """Old addresses of pages -> the names of today."""
+MOST_DRAWN = 32
+"""Answers kept, of some hundred kilobytes each."""
 _EARLY = FOLDER / "early"
 _EARLY_SCRIPT = '<script type="module" src="./early/trace.js"></script>'
 
@@ -106,8 +109,22 @@ def _data(query: dict[str, str]) -> str | None:
     return json.dumps(view, allow_nan=False)
 
 
+_drawn: OrderedDict[tuple[str | None, ...], str] = OrderedDict()
+"""What was answered last, by what of the query decides it: many open one link."""
+
+
+def _drawn_once(query: dict[str, str]) -> str | None:
+    key = tuple(query.get(name) for name in ("run", "tok", "mode", "fill"))
+    found = _drawn.get(key) or _data(query)
+    if found:
+        _drawn[key] = found
+        if len(_drawn) > MOST_DRAWN:
+            _drawn.popitem(last=False)
+    return found
+
+
 async def _trace_json(request: Request) -> Response:
-    found = None if is_wanted() else await run_in_threadpool(_data, dict(request.query_params))
+    found = None if is_wanted() else await run_in_threadpool(_drawn_once, dict(request.query_params))
     if found is None:
         return Response(status_code=204)
     return Response(found, media_type="application/json", headers={"cache-control": "no-store"})

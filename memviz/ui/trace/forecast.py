@@ -10,6 +10,7 @@ from memviz.predictor.known import Known
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import key_of, stored
 from memviz.ui.common.clicks import clicked
+from memviz.ui.common.frames import draw
 from memviz.ui.common.process import session, store, worker
 from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.trace.predictors import clock, question, said_of, said_of_row, usable
@@ -44,7 +45,7 @@ def _draw(found: Forecast, known: Known, task: TraceTask) -> None:
     from memviz.figures.predictor import forecast_figure  # half a second of imports, only where it is drawn
 
     p = found.probability[: task.n_steps]
-    st.plotly_chart(
+    draw(
         forecast_figure(p, len(task.context_ids)),
         key="trace_forecast_figure",
         config={"displayModeBar": False},

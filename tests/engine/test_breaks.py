@@ -1,0 +1,35 @@
+"""A short job runs in the breaks of a long one, on the same model: neither changes a number of the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from support.tiny_models import VOCAB
+
+from memviz.engine.loading import Loaded
+from memviz.engine.tracing import survey, trace
+from memviz.records import Decoding, Prompts, to_arrays
+
+
+def same(one: Any, other: Any) -> None:
+    first, second = to_arrays(one), to_arrays(other)
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+def test_a_trace_in_every_report_of_a_survey(family: Loaded) -> None:
+    rng = np.random.default_rng(3)
+    rows, one = (Prompts(rng.integers(0, VOCAB, (n, 9)), rng.integers(0, VOCAB, (n, 7))) for n in (5, 1))
+    alone = survey(family, rows, 1e-4), trace(family, one, 7, Decoding(), 1e-4)
+    within, before = [], torch.get_rng_state()
+
+    def report(done: int, total: int) -> None:
+        within.append(trace(family, one, 7, Decoding(), 1e-4))
+
+    same(survey(family, rows, 1e-4, report), alone[0])
+    assert len(within) > 3 and torch.equal(torch.get_rng_state(), before)
+    for found in within:
+        same(found, alone[1])
