@@ -23,7 +23,7 @@ _AXES: dict[str, dict[str, Any]] = {
     "full": {"title": QUANTITIES["full"], "tickformat": ".0%"},
     "likeness": {"title": "mean over rows"},
     "share": {"title": "share of rows", "tickformat": ".0%"},
-    "auroc": {"title": "AUROC (0.5: by chance)", "range": [0.3, 1.02]},
+    "auroc": {"title": "AUROC (0.5: by chance)", "range": [0.3, 1.3], "tickvals": [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]},
     "tpr": {"title": "true positives at 1 % false ones", "tickformat": ".0%"},
     "hazard": {"title": "hazard of the first miss", "tickformat": ".0%"},
 }
