@@ -32,13 +32,21 @@ def _flat(part: dict[str, Any] | None) -> list[dict[str, Any]]:
     return [part, *(each for one in inner for each in _flat(one))]
 
 
+def read_tokenizer(file: Path) -> FastTokenizer:
+    """A tokenizer.json without the settings of its training: what is cut off, filled up, or split at random."""
+    found = FastTokenizer.from_file(str(file))
+    found.no_truncation()
+    found.no_padding()
+    if getattr(found.model, "dropout", None):
+        found.model.dropout = None
+    return found
+
+
 class Tokenizer:
     """One tokenizer.json, with the leading tokens its model's own tokenizer puts in front of a text."""
 
     def __init__(self, folder: Path, leading_ids: Sequence[int]) -> None:
-        self._tokenizer = FastTokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_truncation()  # a file may carry settings of its training
-        self._tokenizer.no_padding()
+        self._tokenizer = read_tokenizer(folder / "tokenizer.json")
         self._added = self._tokenizer.get_added_tokens_decoder()
         self.leading_ids = list(leading_ids)
         self._pieces: dict[int, Piece] = {}

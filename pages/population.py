@@ -96,7 +96,9 @@ with context:
         below = floor_of(view, mode, "model", "k")
         figure = lines_figure(table, x_column, label, quantity, view.models, names, below)
     note = f"{frames.n_words(table)}, the same rows at every k; m = {at}"
-    frames.show_figure(figure, table, title, f"context-{mode}", view.task, note)
+    lacking = f"The rows of this curve cannot stand for {POPULATIONS[view.population]}: choose another weighting."
+    missing = {"missing": lacking} if view.weighted and modes else {}
+    frames.show_figure(figure, table, title, f"context-{mode}", view.task, note, **missing)
 
 exposures, domains = st.columns(2)
 with exposures:

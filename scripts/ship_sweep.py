@@ -1,11 +1,9 @@
 """Pack a finished sweep of the suite into the one that ships with it: what the pages draw, in a few megabytes.
 
     python scripts/ship_sweep.py SWEEP
-    python scripts/ship_sweep.py BACKGROUND --out memviz/demo/suite/background
 
-The second is a sweep of a sample of the background (`--parts background`) under the same models and sizes. What is left
-out is said in the manifest, as `packed`. Counts, scores and matches stay exact. Of a sweep with positions the Boundary
-page's first view is computed from the packed tables and laid beside them.
+What is left out is said in the manifest, as `packed`. Counts, scores and matches stay exact. Of a sweep with positions
+the Boundary page's first view is computed from the packed tables and laid beside them.
 """
 
 from __future__ import annotations

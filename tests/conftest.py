@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from support.chromium import NoChromium, chromium, guarded_page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from support.chromium import NoChromium, chromium, guarded_page, open_window
 from support.pages import EMBEDDED, GRACE, MINUTES, press_run, strip
 from support.serving import ROOT, TEST_CACHE, Server, start_server
 
@@ -19,6 +19,7 @@ from memviz.catalog import card_folder, find_model
 from memviz.settings import load_settings
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
+expect.set_options(timeout=MINUTES)  # what is waited for comes late where other tests take the processor
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers share few cores; torch's threads spin
 
 
@@ -37,6 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app itself, with an empty cache of its own; it gives a session that is gone a short time to come back."""
     folder = tmp_path_factory.mktemp("server")
     env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_OFFLINE": "true", "MEMVIZ_GRACE": str(GRACE)}
+    env["MEMVIZ_WARM_UP"] = "false"
     with start_server(ROOT / "app.py", env=env, log=folder / "server.log") as running:
         yield running
 
@@ -50,16 +52,31 @@ def browser() -> Iterator[Browser]:
         pytest.fail(str(error), pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    window = open_window(browser)
+    yield window
+    window.close()
+
+
 page = pytest.fixture(guarded_page)
+
+
+@pytest.fixture
+def another(window: BrowserContext) -> Iterator[Page]:
+    """A second visitor's page."""
+    page = window.new_page()
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="session")
 def first_visit(server: Server, browser: Browser) -> dict[str, object]:
     """What the very first visitor of a fresh server sees, coming by a deep link, until the model is ready."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    context = open_window(browser)
     page = context.new_page()
     page.goto(f"{server.url}/trace")
-    expect(page.get_by_role("heading", name="Trace")).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_role("heading", name="Trace")).to_be_visible(timeout=2 * MINUTES)
     links = page.get_by_test_id("stSidebarNavLink").all_inner_texts()
     missing = page.get_by_text("Page not found").count()
     pictures = ROOT / "build" / "screenshots" / "first-visit"
@@ -89,13 +106,24 @@ def embedded(first_visit: dict[str, object], server: Server) -> str:
     return EMBEDDED
 
 
-@pytest.fixture
-def traced(first_visit: dict[str, object], server: Server, page: Page) -> Page:
-    """The first visitor's row on the page, computed by the first test that asks for it."""
+@pytest.fixture(scope="session")
+def trace_link(first_visit: dict[str, object], server: Server, window: BrowserContext) -> str:
+    """The address of the first visitor's row, computed."""
+    page = window.new_page()
     page.goto(f"{server.url}/trace")
     press_run(page)
-    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
+    expect(strip(page)).to_have_count(64, timeout=4 * MINUTES)  # the server imports torch
     expect(page).to_have_url(re.compile(r"run=[0-9a-f]{16}"))
+    link = page.url
+    page.close()
+    return link
+
+
+@pytest.fixture
+def traced(trace_link: str, page: Page) -> Page:
+    """The first visitor's row on the page."""
+    page.goto(trace_link)
+    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
     return page
 
 

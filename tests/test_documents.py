@@ -27,6 +27,7 @@ import duckdb
 import pytest
 import typer.main
 from support.cli import CommandLine
+from support.programs import run_program
 from support.serving import ROOT
 
 from memviz import cli
@@ -277,6 +278,6 @@ def test_what_a_document_says_can_be_done(path: Path, line: CommandLine) -> None
         elif block.language == "python":
             script = line.folder / f"block-{block.line}.py"
             script.write_text(block.text, "utf-8")
-            bash([sys.executable, str(script)], line.folder)
+            run_program(script)
         elif block.language == "sql":
             assert len(duckdb.sql(block.text).fetchall())

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
-from support.chromium import DRAWN
-from support.serving import ROOT, Server, free_port
+from playwright.sync_api import Browser, Page, expect
+from support.chromium import open_window
+from support.pages import FIRST_EXAMPLES, open_example
+from support.serving import ROOT, Server, free_port, start_server
+from support.visitor import Visitor
 
 from memviz.catalog import CARD, SUITE_MODELS, find_model, read_card, ship_card
 from memviz.gallery import GALLERY, Example, examples, open_store
@@ -125,16 +127,12 @@ def test_the_store_is_small_and_read_only_parts_stay_as_they_are(settings: Setti
     assert {path: path.stat().st_mtime_ns for path in files} == files
 
 
-@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+FURTHER = [example for example in examples() if example.link not in FIRST_EXAMPLES.values()]
+
+
+@pytest.mark.parametrize("example", FURTHER, ids=lambda example: example.name)
 def test_an_example_opens_without_any_work(example: Example, server: Server, page: Page) -> None:
-    before = len(re.findall(r"job \d+ queued", server.log.read_text()))
-    page.goto(f"{server.url}/{example.link}")
-    block = page.get_by_test_id("stMainBlockContainer")
-    expect(block.locator(DRAWN).first).to_be_visible(timeout=30 * SECONDS)
-    expect(page.get_by_text("not computed yet", exact=False)).to_have_count(0)
-    expect(page.get_by_text(re.compile("cannot be followed|which is not stored here"))).to_have_count(0)
-    queued = re.findall(r"job \d+ queued: (\w+)", server.log.read_text())[before:]
-    assert set(queued) <= {"prepare"}  # the default model is loaded in the background of any first visit
+    open_example(page, server, example.link)
 
 
 def test_a_card_leads_to_its_page(server: Server, page: Page) -> None:
@@ -145,22 +143,28 @@ def test_a_card_leads_to_its_page(server: Server, page: Page) -> None:
     expect(page.locator("[role=option][aria-label^=index]").first).to_be_visible(timeout=30 * SECONDS)
 
 
-def test_what_draws_figures_is_fetched_while_the_gallery_is_read(server: Server, page: Page) -> None:
-    with page.expect_request(re.compile("/static/js/PlotlyChart"), timeout=30 * SECONDS):
+def test_what_draws_figures_is_fetched_while_the_gallery_is_read(server: Server, browser: Browser) -> None:
+    window = open_window(browser)  # which has fetched nothing yet
+    page = window.new_page()
+    with page.expect_request(re.compile("/static/js/PlotlyChart")):
         page.goto(f"{server.url}/gallery")
-    expect(page.locator(".st-key-unseen .js-plotly-plot")).to_be_attached(timeout=30 * SECONDS)
+    expect(page.locator(".st-key-unseen .js-plotly-plot")).to_be_attached()
     expect(page.get_by_test_id("stSelectbox")).to_be_hidden()
+    window.close()
 
 
-def test_the_server_opens_the_gallery_itself_once(server: Server, page: Page) -> None:
-    page.goto(server.url)
+@pytest.mark.slow
+def test_the_server_opens_the_gallery_itself_once(tmp_path: Path) -> None:
     told = re.compile(r"opened the gallery's examples once in [\d.]+ s")
-    for _ in range(600):
-        if told.search(server.log.read_text()):
-            break
-        page.wait_for_timeout(100)
-    assert len(told.findall(server.log.read_text())) == 1
-    assert "Uncaught" not in server.log.read_text()
+    env = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "MEMVIZ_OFFLINE": "true"}
+    with (
+        start_server(ROOT / "app.py", env=env, log=tmp_path / "log") as server,
+        Visitor(server.url) as visitor,
+        Visitor(server.url, "gallery"),
+    ):
+        visitor.until(lambda: told.search(server.log.read_text()), 300)
+        assert len(told.findall(server.log.read_text())) == 1
+        assert "Uncaught" not in server.log.read_text()
 
 
 def test_a_server_that_cannot_be_reached_from_itself_says_so(

@@ -6,13 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-from support.model_folders import write_model
+from support.model_folders import ready_model
 from support.serving import ROOT, start_server
 from support.visitor import Visitor
-
-from memviz.catalog import find_model
-from memviz.engine.preparing import prepare
-from memviz.settings import load_settings
 
 SECRET = "xylographomaniac quixotry"
 TEXT = f"We the People {SECRET} of the United States, in Order to form a more perfect Union {SECRET}, establish Justice"
@@ -28,9 +24,7 @@ every_page.show_state = broken_state
 
 def test_no_prompt_is_logged(tmp_path: Path) -> None:
     """A run, one that cannot be, one of a model that fails, and a text that is too short."""
-    write_model(tmp_path / "models" / "tiny")
-    settings = load_settings(cache=tmp_path / "cache", model_roots=(tmp_path / "models",))
-    prepare(find_model("tiny", settings), settings)
+    ready_model("tiny", tmp_path / "models", tmp_path / "cache")
     environment = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "MEMVIZ_MODEL_ROOTS": str(tmp_path / "models")}
     environment["MEMVIZ_WARM_UP"] = "false"
     with start_server(ROOT / "app.py", env=environment, log=tmp_path / "log") as server:

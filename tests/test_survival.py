@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.model_folders import change, write_model
+from support.model_folders import ready_model
 from support.serving import ROOT, Server, free_port, start_server
 from support.visitor import Visitor
 
-from memviz.catalog import find_model
-from memviz.engine.preparing import prepare
 from memviz.settings import load_settings
 from memviz.store import Store
 from memviz.sweeps.kept import kept_sweeps, unfinished
@@ -44,14 +42,6 @@ def serving(folder: Path, port: int | None = None) -> Iterator[Server]:
     env |= {"MEMVIZ_OFFLINE": "true", "MEMVIZ_WARM_UP": "false", "PYTHONPATH": str(folder / "first")}
     with start_server(ROOT / "app.py", port, env, folder / "server.log") as server:
         yield server
-
-
-def tiny_model(folder: Path, name: str, limit: int = 160, family: str = "llama") -> None:
-    """A model got ready that decodes nearly at once, and goes on for `limit` tokens."""
-    write_model(folder / "models" / name, family)
-    change(folder / "models" / name / "config.json", max_position_embeddings=limit)
-    settings = load_settings(cache=folder / "cache", model_roots=(folder / "models",))
-    prepare(find_model(name, settings), settings)
 
 
 def choose(visitor: Visitor, model: str, n_context: int = 12, n_steps: int = 8) -> None:
@@ -82,8 +72,8 @@ def press_run(visitor: Visitor, seconds: float = 60) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("survival")
-    tiny_model(folder, "tiny")
-    tiny_model(folder, "going", family="gpt_neox")  # other weights, and so other results
+    ready_model("tiny", folder / "models", folder / "cache")
+    ready_model("going", folder / "models", folder / "cache", family="gpt_neox")  # other weights, and so other results
     return folder
 
 
@@ -184,8 +174,8 @@ def test_a_cache_that_cannot_be_written(server: Server, folder: Path) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.7])
 def test_a_server_that_is_killed_while_it_computes(tmp_path: Path, delay: float) -> None:
-    tiny_model(tmp_path, "endless", limit=200_000)
-    tiny_model(tmp_path, "tiny")
+    ready_model("endless", tmp_path / "models", tmp_path / "cache", limit=200_000)
+    ready_model("tiny", tmp_path / "models", tmp_path / "cache")
     port = free_port()
     with serving(tmp_path, port) as server, Visitor(server.url, "trace") as visitor:
         choose(visitor, "tiny")

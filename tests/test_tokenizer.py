@@ -92,3 +92,15 @@ def test_many_texts_at_once(tokenizers: dict[str, Tokenizer]) -> None:
     for tokenizer in tokenizers.values():
         assert tokenizer.encode_all(texts) == [tokenizer.encode(text) for text in texts]
         assert tokenizer.encode_all([]) == [] and tokenizer.n_ids > max(tokenizer.encode(TEXT))
+
+
+def test_settings_of_training_are_left_out(tmp_path: Path) -> None:
+    """Cut off, filled up, split at random: a file may carry all three."""
+    own = TOKENIZERS["plain"]()
+    expected = own.encode(TEXT).ids
+    own.enable_truncation(3)
+    own.enable_padding(length=8)
+    own.model.dropout = 0.9
+    own.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer(tmp_path, [])
+    assert all(tokenizer.encode(TEXT) == expected for _ in range(5)) and tokenizer.encode_all([TEXT]) == [expected]

@@ -92,7 +92,14 @@ def merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         warnings.simplefilter("ignore")  # advice for who trains
         config = LoraConfig(target_modules=targets, inference_mode=True, **settings)
         wrapped = get_peft_model(model, config)
-        result: Any = set_peft_model_state_dict(wrapped, weights)
+        try:
+            result: Any = set_peft_model_state_dict(wrapped, weights)
+        except RuntimeError as error:  # whose first line says nothing
+            told = str(error).strip().splitlines()[-1].strip()[:300]
+            raise InputError(
+                f"{folder / ADAPTER_WEIGHTS} fits neither its settings nor its base ({told}): was it made for another "
+                "model?"
+            ) from None
         lacking = [name for name in result.missing_keys if "lora_" in name or "modules_to_save" in name]
         if lacking or result.unexpected_keys:
             name = (lacking or result.unexpected_keys)[0]

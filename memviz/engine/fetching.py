@@ -119,7 +119,8 @@ def _bar() -> type[Any]:
 
     class Bar(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
-            options.pop("name", None)
+            for own in ("name", "bar_format"):  # the hub's own format has a speed for some ways of fetching alone
+                options.pop(own, None)
             super().__init__(*args, **options | {"disable": not sys.stderr.isatty()})
 
     return Bar

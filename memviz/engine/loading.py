@@ -56,6 +56,8 @@ class Loaded:
 
 def first_line(error: Exception) -> str:
     """What a library says of a failure, as far as one sentence carries it."""
+    if isinstance(error, KeyError):  # which says the key alone
+        return f"there is no {error}"
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 

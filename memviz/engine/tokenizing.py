@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from memviz.engine.loading import first_line
 from memviz.errors import InputError
+from memviz.tokenizer import read_tokenizer
 from memviz.weights import read_json
 
 PROBES = {
@@ -49,7 +50,7 @@ def keep_tokenizer(folder: Path, new: Path) -> tuple[list[int], Any, list[str]]:
         failed = first_line(error)
     if file.is_file():
         try:
-            own = FastTokenizer.from_file(str(file))
+            own = read_tokenizer(file)
         except Exception as error:
             raise InputError(f"{folder} has no tokenizer that can be read: {first_line(error)}") from None
         shutil.copyfile(file, new / file.name)
@@ -59,7 +60,7 @@ def keep_tokenizer(folder: Path, new: Path) -> tuple[list[int], Any, list[str]]:
         known.save_pretrained(new)
         if not (new / "tokenizer.json").is_file():
             raise InputError(f"{folder} has no fast tokenizer: add a tokenizer.json")
-        own = FastTokenizer.from_file(str(new / "tokenizer.json"))
+        own = read_tokenizer(new / "tokenizer.json")
     by_file = [own.encode("a", add_special_tokens=special).ids for special in (False, True)]
     if known is None:
         remark = f"transformers cannot make the tokenizer that its files name ({failed}): tokenizer.json alone is used"

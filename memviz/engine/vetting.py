@@ -112,7 +112,7 @@ def _check_types(folder: Path, tensors: dict[str, Tensor]) -> None:
 
 def _is_packed(name: str, dtype: str) -> bool:
     """Whether an array is of eight bits or fewer a number, or a weight of whole numbers."""
-    return dtype.startswith(("F8", "F6", "F4")) or (name.endswith(".weight") and dtype.startswith(("I", "U")))
+    return dtype.startswith(("F8", "F6_", "F4")) or (name.endswith(".weight") and dtype.startswith(("I", "U")))
 
 
 def _quantized(folder: Path, how: str) -> str:

@@ -10,7 +10,7 @@ from memviz.records import Piece
 
 SAME, OTHER, PUT_IN, LEFT_OUT = "=", "≠", "+", "−"
 WORDS = {SAME: "the same", OTHER: "exchanged", PUT_IN: "put in", LEFT_OUT: "left out"}
-_GAP = "·" * 3
+_GAP = "&nbsp;"
 STYLE = """<style>
 .aligned{display:flex;flex-wrap:wrap;gap:6px 1px;font:13px/1.45 'Source Code Pro',monospace;margin:0;padding:0}
 .aligned div{display:flex;flex-direction:column;border-bottom:2px solid transparent;padding:0 3px;white-space:pre}

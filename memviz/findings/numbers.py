@@ -19,6 +19,7 @@ from memviz.population.fits import SizeFit, size_fits
 from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.population.transitions import transitions
 from memviz.population.weighting import POPULATIONS, Population, row_weights
+from memviz.sweeps.scored import scored_background
 from memviz.sweeps.task import ANCHORED, SLIDING
 
 JUMPS = {
@@ -122,7 +123,10 @@ def _weighted(found: Material, strata: pd.DataFrame | None) -> str:
     if strata is None:
         raise InputError("the strata of the corpus are not known")
     rows = pd.concat([sweep.rows for sweep in found.sweeps]).drop_duplicates("row")
-    points = size_points(found.sequences, M, K)
+    more = scored_background(found.models)
+    more = more[~more["row"].isin(rows["row"])]
+    rows = pd.concat([rows, more.drop_duplicates("row")], ignore_index=True)
+    points = size_points(pd.concat([found.sequences, more], ignore_index=True), M, K)
     held_out = points[is_true(points["bucket"].eq(0))]
     text: list[list[str]] = []
     cases: list[tuple[str, pd.DataFrame, pd.Series | None]] = [("held-out rows, the floor", held_out, None)]

@@ -200,7 +200,7 @@ def knn_overlap(
     if any(np.ptp(each[~np.eye(n, dtype=bool)]) == 0 for each in near) and n > n_neighbours + 1:
         return Permuted(*(float("nan"),) * 4, n)
     found = _products(near[0], near[1], permutations(n, n_permutations)) / (n * n_neighbours)
-    most = np.min([np.square(each).sum(axis=1) for each in near], axis=0)  # with itself: ties allow no more
+    most = np.min([np.square(each).sum(axis=1, dtype=np.float64) for each in near], axis=0)  # ties allow no more
     return _permuted(found[0], found[1:], n, float(most.mean() / n_neighbours))
 
 

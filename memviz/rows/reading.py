@@ -95,13 +95,13 @@ def _read(file: File) -> Iterator[Record]:
                 yield from read_fields(file, stream, "\t" if kind == ".tsv" else ",")
 
 
-def opened(file: File) -> io.BufferedReader:
+def opened(file: File) -> io.BufferedReader[Any]:
     """The bytes of a file, unpacked where its name says that it is packed. Raises InputError where they are no text."""
     raw = file.path.open("rb", buffering=0)
     size = max(1, file.path.stat().st_size)
     file.where = lambda: 1.0 if raw.closed else raw.tell() / size
     codec = PACKED.get(file.path.suffix.lower())
-    stream = io.BufferedReader(raw) if codec is None else unpacked(file.path, raw, codec)
+    stream: io.BufferedReader[Any] = io.BufferedReader(raw) if codec is None else unpacked(file.path, raw, codec)
     start = stream.peek(8)
     what = next((what for mark, what in _NO_TEXT.items() if start.startswith(mark)), None)
     if what is not None:
@@ -110,7 +110,7 @@ def opened(file: File) -> io.BufferedReader:
     return stream
 
 
-def unpacked(path: Path, packed: Any, codec: str) -> io.BufferedReader:
+def unpacked(path: Path, packed: Any, codec: str) -> io.BufferedReader[Any]:
     """The bytes that are packed in a stream by "gzip" or "zstd", up to `MOST_UNPACKED`; InputError beyond."""
     return io.BufferedReader(_Capped(path, pa.CompressedInputStream(pa.PythonFile(packed, "r"), codec)))
 

@@ -24,9 +24,6 @@ from memviz.tasks.base import ENGINE, Context, Device, Task
 
 SHIPPED = SUITE_FOLDER / "sweep"
 """Folder of the bundled suite's own sweep."""
-BACKGROUND = SUITE_FOLDER / "background"
-"""Folder of a sample of the single-exposure background under the same models: without it nothing could be said of the
-corpus as a whole."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +82,6 @@ class SweepTask(SweepRequest, Task[Sweep]):
 
     def keep(self, key: str, record: Sweep, cards: Sequence[Card], context: Context) -> Sweep:
         return record
-
-
-def with_background(sweep: Sweep) -> tuple[Sweep, ...]:
-    """A sweep and, where it is the bundled suite's own, the sample of the background beside it."""
-    there = sweep.folder == SHIPPED and (BACKGROUND / MANIFEST).is_file()
-    return (sweep, read_sweep(BACKGROUND)) if there else (sweep,)
 
 
 def outdated(sweep: Sweep, settings: Settings) -> str | None:

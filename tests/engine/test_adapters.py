@@ -204,4 +204,9 @@ def test_an_adapter_that_is_no_safetensors_or_of_another_model(settings: Setting
         InputError, match=r"adapter_model\.safetensors changes model\.layers\.7\..*, which its base does not"
     ):
         prepare(find_model("tuned", settings), settings)
-    assert json.loads((folder / "adapter_config.json").read_text())["peft_type"] == "LORA"
+    weights.write_bytes(content)
+    change(folder / "adapter_config.json", r=2)
+    with pytest.raises(
+        InputError, match=r"adapter_model\.safetensors fits neither its settings nor its base \(size mism"
+    ):
+        Backend(settings).load(prepare(find_model("tuned", settings), settings), "float32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +166,17 @@ def test_a_disk_without_room(hub: Hub, settings: Settings, monkeypatch: pytest.M
     with pytest.raises(InputError, match=sentence):
         add(NAME, settings)
     assert not hub.asked
+
+
+def test_progress_at_a_terminal_has_a_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", terminal)
+    asked = {"unit": "B", "unit_scale": True, "name": "hub", "bar_format": "{desc}: {bar}| {n_fmt:>5}B{postfix:>12}"}
+    with fetching._bar()(total=1000, ncols=100, **asked) as bar:
+        bar.update(600)
+        bar.refresh()
+    assert "600/1.00k" in terminal.getvalue() and "B/s]" in terminal.getvalue()
 
 
 def test_parts_of_weights() -> None:

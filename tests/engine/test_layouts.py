@@ -112,6 +112,14 @@ def test_weights_that_are_quantized_whatever_they_are_called(folder: Path, kind:
         vet_folder(folder)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_weights_of_any_precision(folder: Path, dtype: torch.dtype) -> None:
+    rewrite(folder, lambda weights: {name: each.to(dtype) for name, each in weights.items()})
+    vet_folder(folder)
+    found, stored = assemble(folder, torch.float32).state_dict(), load_file(folder / "model.safetensors")
+    assert all(torch.equal(found[name], stored[name].float()) for name in stored)
+
+
 def test_masks_of_old_checkpoints_are_no_quantized_weights(folder: Path) -> None:
     rewrite(folder, lambda weights: weights | {"model.layers.0.attn.bias": torch.ones(1, 1, 4, 4, dtype=torch.uint8)})
     assert vet_folder(folder)["model_type"] == "llama"

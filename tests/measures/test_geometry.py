@@ -82,7 +82,7 @@ def test_neighbours_that_both_have() -> None:
     assert knn_overlap(a, -2 * a, 3, 50).value == 1
     even = np.arange(12.0)[:, None]  # 8 rows inside have two rows for the third place: 2 + 2 (1/2)(1/2) of 3
     same = knn_overlap(even, even, 3, 50)
-    assert same.value == same.ceiling == pytest.approx((4 + 8 * 2.5 / 3) / 12)
+    assert same.value == pytest.approx((4 + 8 * 2.5 / 3) / 12) and same.ceiling == pytest.approx(same.value)
     assert knn_overlap(a, -2 * a, 3, 50).ceiling == 1 and knn_overlap(a, even, 3, 50).ceiling == same.ceiling
     found = knn_overlap(RNG.normal(size=(100, 5)), RNG.normal(size=(100, 5)), 10, 200)
     assert found.null_mean == pytest.approx(10 / 99, abs=0.01)

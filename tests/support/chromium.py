@@ -10,14 +10,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebError, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 DRAWN = ".js-plotly-plot, [role=listbox], [role=grid], canvas"
 """Selects what a page of ours shows: a figure, tokens, a grid, or a map."""
+VIEWPORT: Any = {"width": 1440, "height": 940}
+FORGET = 'try { if (!sessionStorage.known) { localStorage.clear(); sessionStorage.known = "yes"; } } catch {}'
+"""Run before each document of a page: its first one finds nothing that pages before it have left."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-quic",
@@ -25,6 +29,10 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # The last list counts: what of playwright's own matters here, and the omnibox, a page of its own in each window.
+    "--disable-features=DestroyProfileOnBrowserClose,MediaRouter,PaintHolding,OptimizationHints,"
+    "NetworkTimeServiceQuerying,ThirdPartyStoragePartitioning,"
+    "WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup",
 ]
 
 
@@ -82,27 +90,42 @@ def _is_probe(url: str) -> bool:
     return re.search(r"^http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)$", url) is not None
 
 
-def guarded_page(browser: Browser) -> Iterator[Page]:
-    """A fresh 1440x940 page; an AssertionError at the end names console errors, script errors and foreign requests."""
-    context = browser.new_context(viewport={"width": 1440, "height": 940})
-    context.set_default_timeout(90_000)  # two servers and two browsers share few cores
-    page = context.new_page()
+def open_window(browser: Browser) -> BrowserContext:
+    """A window for the pages of many tests: what they load is fetched and compiled once."""
+    window = browser.new_context(viewport=VIEWPORT)
+    window.set_default_timeout(180_000)  # two servers and two browsers share few cores
+    return window
+
+
+def guarded_page(window: BrowserContext) -> Iterator[Page]:
+    """A page that knows nothing of those before it; it ends with an AssertionError that names the window's faults.
+
+    Those are console errors, script errors and requests to other hosts.
+    """
     faults: list[str] = []
 
     def on_console(message: ConsoleMessage) -> None:
         if message.type == "error" and not _is_probe(message.location.get("url", "")):
             faults.append(f"console error: {message.text} ({message.location.get('url', '')})")
 
+    def on_error(error: WebError) -> None:
+        faults.append(f"script error: {error.error}")
+
     def on_request(request: Request) -> None:
         parts = urlsplit(request.url)
         if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
             faults.append(f"request to another host: {request.url}")
 
-    context.on("console", on_console)
-    context.on("weberror", lambda error: faults.append(f"script error: {error.error}"))
-    context.on("request", on_request)
+    heard: dict[Any, Any] = {"console": on_console, "weberror": on_error, "request": on_request}
+    for event, handler in heard.items():
+        window.on(event, handler)
+    page = window.new_page()
+    page.add_init_script(FORGET)
     yield page
-    context.close()
+    page.close()
+    window.clear_cookies()
+    for event, handler in heard.items():
+        window.remove_listener(event, handler)
     assert not faults, "\n".join(faults)
 
 

@@ -16,6 +16,10 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, pro
 from tokenizers import Tokenizer as FastTokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from memviz.catalog import find_model
+from memviz.engine.preparing import prepare
+from memviz.settings import load_settings
+
 VOCAB = 320
 BOS = 1
 SPECIAL = ["<unk>", "<s>", "<pad>", "<mask>", "<sep>", "</s>"]
@@ -96,6 +100,13 @@ def write_model(folder: Path, family: str = "llama", tokenizer: str = "plain", *
     if config:
         change(folder / "config.json", **config)
     return folder
+
+
+def ready_model(name: str, root: Path, cache: Path, limit: int = 160, family: str = "llama") -> None:
+    """A model under a root, got ready in a cache; it decodes nearly at once, and goes on for `limit` tokens."""
+    write_model(root / name, family, max_position_embeddings=limit)
+    settings = load_settings(cache=cache, model_roots=(root,))
+    prepare(find_model(name, settings), settings)
 
 
 def change(path: Path, **values: Any) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
+from support.chromium import DRAWN
 from support.serving import ROOT, Server
 
+from memviz.gallery import examples
 from memviz.passages import PASSAGES
 
 EMBEDDED = "smollm2-135m"
 """Reads thousands of tokens, so that a run of it can be watched; its training data are unknown."""
 GRACE = 8
 """Seconds after which the shared server gives up the runs of a session that is gone."""
+FIRST_EXAMPLES = {example.page: example.link for example in reversed(examples())}
+"""Page -> address of the gallery's first example of it; the tests of accessibility open these."""
+STILL = """() => document.getAnimations().every(({playState, effect}) =>
+  playState !== "running" || effect.getComputedTiming().endTime === Infinity)"""
 MINUTES = 60_000
 SECONDS = 1_000
 PREAMBLE_TITLE = "U.S. Constitution, preamble (1787)"
@@ -34,6 +39,25 @@ def settle(page: Page) -> None:
     """Wait until no script runs, so that nothing above a button moves it away from under the click."""
     app = page.get_by_test_id("stApp")
     expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=2 * MINUTES)
+
+
+def in_scheme(page: Page, scheme: str) -> None:
+    """Wait until the page stands in a colour scheme, light or dark, and nothing on it moves."""
+    expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", scheme)
+    settle(page)
+    page.wait_for_function(STILL)
+
+
+def open_example(page: Page, server: Server, link: str) -> None:
+    """Open an example of the gallery: its result is drawn, and nothing is computed for it."""
+    before = len(re.findall(r"job \d+ queued", server.log.read_text()))
+    page.goto(f"{server.url}/{link}")
+    block = page.get_by_test_id("stMainBlockContainer")
+    expect(block.locator(DRAWN).first).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_text("not computed yet", exact=False)).to_have_count(0)
+    expect(page.get_by_text(re.compile("cannot be followed|which is not stored here"))).to_have_count(0)
+    queued = re.findall(r"job \d+ queued: (\w+)", server.log.read_text())[before:]
+    assert set(queued) <= {"prepare"}  # the default model is loaded in the background of any first visit
 
 
 def strip(page: Page) -> Locator:
@@ -79,10 +103,18 @@ def decode_only(page: Page, n_tokens: int) -> None:
 
 
 def memviz(server: Server, *arguments: str | Path, folder: Path = ROOT) -> None:
-    """The command line on the server's cache."""
-    environment = {**server.environment, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "memviz", *map(str, arguments)]
-    subprocess.run(command, check=True, env=environment, cwd=folder)
+    """The command line on the server's cache, in this process: a new one would import torch first."""
+    from memviz import cli
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            if name.startswith("MEMVIZ_"):
+                patch.setenv(name, value)
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["memviz", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+    assert left.value.code == 0, arguments
 
 
 def download(page: Page, name: str) -> bytes:

@@ -42,7 +42,7 @@ def start_server(
     port: int | None = None,
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
-    timeout: float = 60,
+    timeout: float = 240,
     address: str = "127.0.0.1",
 ) -> Iterator[Server]:
     """Serve `script` until the block ends; it has begun when it answers, be it that it cannot serve.

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 from support.chromium import guarded_page
 from support.serving import ROOT, Server, start_server
 
@@ -48,8 +48,8 @@ def test_a_page_is_served_and_pressed(throwaway: Server, page: Page, screenshots
         ("fetch('http://localhost:9/x').catch(() => 0)", "request to another host: http://localhost:9/x"),
     ],
 )
-def test_faults_fail_the_test(script: str, fault: str, throwaway: Server, browser: Browser) -> None:
-    guarded = guarded_page(browser)
+def test_faults_fail_the_test(script: str, fault: str, throwaway: Server, window: BrowserContext) -> None:
+    guarded = guarded_page(window)
     page = next(guarded)
     page.goto(throwaway.url)
     page.evaluate(script)

@@ -7,24 +7,28 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
-from support.chromium import DRAWN
+from playwright.sync_api import Page, expect
+from support.pages import FIRST_EXAMPLES, MINUTES, in_scheme, open_example, settle
 from support.serving import Server
 
 from memviz.gallery import examples
 from memviz.ui.common.doors import DOORS
 
-SECONDS = 1_000
-LINKS = {door.name: door.name for door in DOORS} | {example.page: example.link for example in reversed(examples())}
+LINKS = {door.name: door.name for door in DOORS} | FIRST_EXAMPLES
 """Page -> address of the gallery's first example of it, its own where there is none."""
 STREAMLITS_OWN = {"list", "listitem"}
 """What its sidebar's headings do to their list."""
 OF_A_PAGE = {"map": {"duplicate-id-active"}}
 """What two of its tables on one page do to the names of their cells."""
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
 WIDTHS = (1152, 390)
 """A window of 1440 pixels at 125 % zoom, and a phone."""
 TRACE = next(example for example in examples() if example.page == "trace")
 MOST_STOPS = 80
+FITS = """() => {
+  const main = document.querySelector("[data-testid=stMain]");
+  return main.scrollWidth <= main.clientWidth;
+}"""
 FOCUSED = """() => {
   let node = document.activeElement;
   while (node.shadowRoot && node.shadowRoot.activeElement) node = node.shadowRoot.activeElement;
@@ -45,33 +49,36 @@ FOCUSED = """() => {
 """Where the focus is, and whether the place before it, or what holds it, looked different while it had the focus."""
 
 
-def opened(page: Page, server: Server, name: str) -> Locator:
-    page.goto(f"{server.url}/{LINKS[name].removeprefix(DOORS[0].name)}")
-    block = page.get_by_test_id("stMainBlockContainer")
-    expect(block.get_by_role("heading").first).to_be_visible(timeout=30 * SECONDS)
+def opened(page: Page, server: Server, name: str) -> None:
     if "?" in LINKS[name]:
-        drawn = block.locator(DRAWN).first
-        expect(drawn).to_be_visible(timeout=30 * SECONDS)
-    page.wait_for_load_state("networkidle")
-    return block
+        open_example(page, server, LINKS[name])
+    else:
+        page.goto(f"{server.url}/{LINKS[name].removeprefix(DOORS[0].name)}")
+    block = page.get_by_test_id("stMainBlockContainer")
+    expect(block.get_by_role("heading").first).to_be_visible(timeout=MINUTES)
+    settle(page)
 
 
 @pytest.mark.parametrize("name", LINKS)
 def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Server, page: Page) -> None:
     axe = pytest.importorskip("axe_core_python.sync_playwright")
     allowed = STREAMLITS_OWN | OF_A_PAGE.get(name, set())
+    missed: list[str] = []
+    page.on("response", lambda answer: missed.append(answer.url) if answer.status >= 400 else None)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
     opened(page, server, name)
+    assert missed == [], "nothing is asked at a wrong address"
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        page.wait_for_timeout(SECONDS / 2)
-        found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}})["violations"]
+        in_scheme(page, scheme)
+        found = axe.Axe().run(page, options=RULES)["violations"]
         faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
         assert [fault for fault in faults if fault[0] not in allowed] == [], scheme
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
-        page.wait_for_timeout(SECONDS / 2)
-        main = page.get_by_test_id("stMain")
-        assert main.evaluate("node => node.scrollWidth - node.clientWidth") <= 0, width
+        page.wait_for_function(FITS)  # figures follow the window a little later
+        in_scheme(page, "dark")
+        assert page.evaluate(FITS), width
 
 
 def stops(page: Page) -> list[dict[str, Any]]:
@@ -107,12 +114,10 @@ def test_tokens_are_pinned_moved_and_cleared_by_keyboard(server: Server, page: P
     token = page.locator("[role=option][aria-selected=true], [role=option][tabindex='0']").first
     token.focus()
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_text(re.compile("^Position "))).to_be_visible(timeout=10 * SECONDS)
-    at = re.search(r"tok=(\d+)", page.url)
+    pinned = int(str(TRACE.query["tok"]))
+    expect(page).to_have_url(re.compile(rf"tok={pinned + 1}\b"))
+    expect(page.get_by_text(f"Position {pinned + 1}")).to_be_visible()
     page.keyboard.press("ArrowRight")
-    expect(page).to_have_url(re.compile(r"tok=\d+"))
-    page.wait_for_timeout(SECONDS)
-    after = re.search(r"tok=(\d+)", page.url)
-    assert after and (at is None or int(after[1]) > int(at[1]))
+    expect(page).to_have_url(re.compile(rf"tok={pinned + 2}\b"))
     page.keyboard.press("Escape")
-    expect(page).not_to_have_url(re.compile("tok="), timeout=10 * SECONDS)
+    expect(page).not_to_have_url(re.compile("tok="))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -190,6 +191,24 @@ def test_a_link_refills_the_widgets_and_shows_the_result(traced: tuple[AppTest, 
     assert any("--ids-file" in code.value for code in app.code)
 
 
+@pytest.mark.parametrize(("page", "what"), [("trace", "run"), ("compare", "comparison")])
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        ("0123456789abcdef", "This link names {what} 0123456789abcdef, which is not stored here"),
+        ("../../etc", "This link cannot be followed"),
+    ],
+)
+def test_links_that_cannot_be_followed_say_so(app: AppTest, page: str, what: str, run: str, said: str) -> None:
+    app.run()
+    nonsense = {"tok": "x", "mode": "constructor", "metric": "constructor", "base": "constructor"}
+    for name, value in {"run": run, **(nonsense if page == "compare" else {})}.items():
+        app.query_params[name] = value
+    app.switch_page(f"../pages/{page}.py").run()
+    assert not app.exception
+    assert any(said.format(what=what) in warning.value for warning in app.warning)
+
+
 def test_a_changed_widget_leaves_the_link_and_asks_for_a_run(traced: tuple[AppTest, TraceTask, Run]) -> None:
     app, task, _ = traced
     open_link(app, task.hash[:16])
@@ -218,7 +237,7 @@ def test_a_text_that_is_too_short_is_one_sentence(traced: tuple[AppTest, TraceTa
     assert "the text is empty" in app.error[0].value
     app.text_area(key="trace_text").set_value("short").run()
     assert not app.exception
-    assert "give a longer text or smaller numbers" in app.error[0].value
+    assert re.search(r"the text has \d+ tokens .* give a longer text or smaller numbers", app.error[0].value)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +271,9 @@ def test_a_model_of_unknown_training_data_says_which_index_it_would_need(
     open_link(app, task.hash[:16])
     assert any("What tiny was trained on is not known to memviz" in info.value for info in app.info)
     assert any(code.value.startswith("memviz corpus build --model tiny --input ") for code in app.code)
+    app.selectbox(key="trace_source").set_value(training_rows.ROW).run()
+    assert not app.exception
+    assert any("Its text is split anew by this model's tokenizer" in each.value for each in app.caption)
 
 
 def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask, Run]) -> None:
@@ -263,7 +285,10 @@ def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask,
     assert job is not None and job.active
     assert not any("Under way" in element.value for element in app.markdown), "it is the page's own run"
     app.number_input(key="trace_context").set_value(10).run()
-    assert any("**Under way:** tiny, 9 + 12 tokens" in element.value for element in app.markdown)
+    job.report(5, 22)
+    app.run()
+    under_way = "**Under way:** tiny, 9 + 12 tokens · 5 of 22 positions"
+    assert any(under_way in element.value for element in app.markdown)
     app.button(key=f"show-{job.id}").click().run()
     assert app.number_input(key="trace_context").value == 9
     assert not any("Under way" in element.value for element in app.markdown)

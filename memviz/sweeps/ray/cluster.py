@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from memviz import disk
-from memviz.errors import Failure, InputError
+from memviz.errors import Failure, InputError, MemvizError
 from memviz.settings import Settings
 from memviz.store.notes import noted, notes
 
@@ -95,11 +95,12 @@ def _joined(said: str, note: Path | None, folder: str | None, **options: Any) ->
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, namespace=secrets.token_hex(8), **options)
         cluster.write_down()
-    except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
+    except BaseException as error:  # Ray raises whatever it likes, and leaves what it has started
         _kill(cluster.processes())
-        raise Failure(
-            f"Ray at {said} cannot be used ({(str(error) or type(error).__name__).splitlines()[0][:200]})"
-        ) from None
+        if isinstance(error, MemvizError) or not isinstance(error, Exception):
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise Failure(f"Ray at {said} cannot be used ({reason}): see docs/clusters.md") from None
     try:
         yield cluster
     finally:

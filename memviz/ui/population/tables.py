@@ -11,6 +11,7 @@ import streamlit as st
 from memviz.errors import InputError
 from memviz.measures.score import LEVELS
 from memviz.population import (
+    Filters,
     SizeFit,
     Transition,
     context_points,
@@ -37,7 +38,12 @@ def points(view: SweepView, curve: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=300, max_size="64MB", show_spinner="Counting")
 def _table(_view: SweepView, asked: tuple[Any, ...], curve: str, keys: tuple[str, ...]) -> pd.DataFrame:
-    return summary(points(_view, curve), keys, _view.weights)
+    return summary(points(_view, curve), keys, _weights(_view, curve))
+
+
+def _weights(view: SweepView, curve: str) -> pd.Series | None:
+    """From all rows of the curve, whatever the filters: a curve may lack some. Raises InputError."""
+    return view.weights(points(replace(view, filters=Filters()), curve)["row"]) if view.weighted else None
 
 
 def table_of(view: SweepView, curve: str, *keys: str) -> pd.DataFrame | None:
@@ -64,8 +70,10 @@ def with_held_out(view: SweepView) -> SweepView:
 
 @st.cache_data(max_entries=50, show_spinner="Counting")
 def _likeness(_view: SweepView, asked: tuple[Any, ...]) -> pd.DataFrame:
-    rows = _view.passing.apply(_view.sequences[_view.sequences["model"].isin(_view.models)])
-    return likeness(likeness_points(rows, _view.m, _view.task.context_at), _view.weights)
+    sequences = _view.sequences[_view.sequences["model"].isin(_view.models)]
+    m, k = _view.m, _view.task.context_at
+    weights = _view.weights(likeness_points(sequences, m, k)["row"]) if _view.weighted else None
+    return likeness(likeness_points(_view.passing.apply(sequences), m, k), weights)
 
 
 def likeness_of(view: SweepView) -> pd.DataFrame:
@@ -76,7 +84,7 @@ def likeness_of(view: SweepView) -> pd.DataFrame:
 
 @st.cache_data(max_entries=100, show_spinner="Fitting")
 def _fits(_view: SweepView, asked: tuple[Any, ...]) -> list[SizeFit]:
-    return size_fits(points(_view, "size"), _view.n_parameters, _view.weights)
+    return size_fits(points(_view, "size"), _view.n_parameters, _weights(_view, "size"))
 
 
 def fit_of(view: SweepView, quantity: str) -> SizeFit | None:

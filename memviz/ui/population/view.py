@@ -28,8 +28,9 @@ from memviz.population import (
     strata_of,
 )
 from memviz.sweeps import Sweep
-from memviz.sweeps.kept import with_background
+from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.rowset import PARTS, SUITE
+from memviz.sweeps.scored import scored_background
 from memviz.sweeps.tables import lengths_of
 from memviz.sweeps.task import SweepRequest
 from memviz.ui.common import frames
@@ -78,13 +79,13 @@ class SweepView:
 
     @property
     def weighted(self) -> bool:
-        """Whether the rows stand for a population of the corpus: then every part and bucket of it is looked at."""
+        """Whether the rows stand for a population of the corpus: then all of it is looked at, or of some domains."""
         return self.population != "swept"
 
     @property
     def passing(self) -> Filters:
         """The filters that hold."""
-        return replace(self.filters, parts=tuple(TRAINED), buckets=()) if self.weighted else self.filters
+        return Filters(domains=self.filters.domains, parts=tuple(TRAINED)) if self.weighted else self.filters
 
     @property
     def sequences(self) -> pd.DataFrame:
@@ -94,10 +95,13 @@ class SweepView:
     def rows(self) -> pd.DataFrame:
         return _rows(self.sweep, self.key, self.weighted)
 
-    @property
-    def weights(self) -> pd.Series | None:
-        """Of each row, None where all count once. Raises InputError where the rows cannot stand for the population."""
-        return row_weights(self.rows, strata_of(read_data()), self.population) if self.weighted else None
+    def weights(self, among: pd.Series | None = None) -> pd.Series | None:
+        """Of each row, or of some row numbers; None where all count once.
+
+        Raises InputError where they cannot stand for the population.
+        """
+        rows = self.rows if among is None else self.rows[self.rows["row"].isin(among)]
+        return row_weights(rows, strata_of(read_data()), self.population) if self.weighted else None
 
     @property
     def floor(self) -> SweepView:
@@ -110,24 +114,26 @@ class SweepView:
 def _sequences(_sweep: Sweep, key: str, weighted: bool) -> pd.DataFrame:
     columns = _sweep.manifest["tables"]["sequences"]["columns"]
     names = [name for name in columns if name not in ("matches", "generated_ids")]
-    tables = []
-    for each in _asked_for(_sweep, weighted):
-        has = each.manifest["tables"]["sequences"]["columns"]
-        tables.append(each.read("sequences", [name for name in names if name in has]))
-    return _together(tables)
+    found = _sweep.read("sequences", names)
+    return pd.concat([found, _background(_sweep)], ignore_index=True) if _is_shipped(_sweep, weighted) else found
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
 def _rows(_sweep: Sweep, key: str, weighted: bool) -> pd.DataFrame:
-    return _together([each.read("rows") for each in _asked_for(_sweep, weighted)])
+    found = _sweep.read("rows")
+    if not _is_shipped(_sweep, weighted):
+        return found
+    more = _background(_sweep).drop_duplicates("row")
+    return pd.concat([found, more[[name for name in found if name in more]]], ignore_index=True)
 
 
-def _asked_for(sweep: Sweep, weighted: bool) -> tuple[Sweep, ...]:
-    return with_background(sweep) if weighted else (sweep,)
+def _is_shipped(sweep: Sweep, weighted: bool) -> bool:
+    """Whether it is the suite's own sweep, which has no row of the background, and some are needed."""
+    return weighted and sweep.folder == SHIPPED
 
 
-def _together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
+def _background(sweep: Sweep) -> pd.DataFrame:
+    return scored_background(sweep.task.models)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -171,7 +177,7 @@ def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
         st.info("Choose at least one model under **Rows and models**.")
         st.stop()
     try:
-        _ = view.weights
+        view.weights()
     except InputError as error:
         st.warning(told(error))
         st.stop()

@@ -28,7 +28,7 @@ def test_nobody_passes_where_it_may_have_been_asked_for(
         monkeypatch.setattr(module, "get_option", lambda key: [str(path)] if key == "secrets.files" else option(key))
     monkeypatch.setattr(Secrets, "_maybe_install_file_watchers", lambda self: None)
     monkeypatch.setattr(streamlit, "secrets", Secrets())
-    for page in ("overview", "trace", "population"):
+    for page in ("overview", "trace", "population") if sentence else ("glossary",):
         app.switch_page(f"../pages/{page}.py").run()
         said = " ".join(each.value for each in (*app.markdown, *app.error))
         assert ("sign in" in said) == bool(sentence) and (sentence or "") in said

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 from support.pages import MINUTES, download, press_run
 from support.serving import Server
@@ -32,7 +32,6 @@ def test_with_an_empty_cache_nothing_is_read_unasked(app: AppTest) -> None:
 @pytest.fixture
 def read(first_visit: dict[str, object], server: Server, page: Page) -> Page:
     """The sizes of the suite on the first visitor's row, computed by the first test that asks for it."""
-    page.set_default_navigation_timeout(2 * MINUTES)
     page.goto(f"{server.url}/layers")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
     waiting = page.get_by_text(re.compile("Not computed yet|is under way"))
@@ -90,7 +89,7 @@ def test_what_is_drawn_is_what_is_exported_and_what_the_trace_says(read: Page, s
 @pytest.mark.browser
 @pytest.mark.slow
 def test_a_clicked_cell_says_what_that_layer_would_say_and_its_link_too(
-    read: Page, server: Server, browser: Browser, screenshots: Path
+    read: Page, server: Server, another: Page, screenshots: Path
 ) -> None:
     read.mouse.click(*read.evaluate(CELL, [1, 5]))
     expect(read).to_have_url(re.compile("tok=37"), timeout=MINUTES)
@@ -98,9 +97,6 @@ def test_a_clicked_cell_says_what_that_layer_would_say_and_its_link_too(
     expect(read.get_by_text(re.compile(r"^Layer 1 of \d+, index 37$"))).to_be_visible(timeout=MINUTES)
     read.screenshot(path=screenshots / "cell.png", full_page=True)
     before = server.log.read_text().count("queued: lens")
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    page = context.new_page()
-    page.goto(read.url, timeout=2 * MINUTES)
-    expect(page.get_by_text(re.compile(r"^Layer 1 of \d+, index 37$"))).to_be_visible(timeout=2 * MINUTES)
-    context.close()
+    another.goto(read.url)
+    expect(another.get_by_text(re.compile(r"^Layer 1 of \d+, index 37$"))).to_be_visible(timeout=2 * MINUTES)
     assert server.log.read_text().count("queued: lens") == before, "a link starts nothing"

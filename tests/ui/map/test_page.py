@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.spatial
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 from support.pages import MINUTES, download, memviz, press_run, settle, strip
 from support.serving import Server
@@ -174,18 +174,15 @@ def test_a_lasso_lists_its_sequences_keeps_them_and_comes_back(drawn: Page, serv
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_link_shows_the_same_map_and_starts_nothing(drawn: Page, server: Server, browser: Browser) -> None:
+def test_a_link_shows_the_same_map_and_starts_nothing(drawn: Page, server: Server, another: Page) -> None:
     drawn.locator(".map input[type=range]").press("ArrowLeft")
     expect(drawn).to_have_url(re.compile(r"step=\d+"), timeout=MINUTES)
     said = drawn.locator(".map output").inner_text()
     before = server.log.read_text().count("queued: map")
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    page = context.new_page()
-    page.goto(drawn.url, timeout=2 * MINUTES)
-    expect(drawing(page)).to_be_visible(timeout=2 * MINUTES)
-    assert page.locator(".map output").inner_text() == said
-    assert page.locator(".map figcaption").all_inner_texts() == drawn.locator(".map figcaption").all_inner_texts()
-    context.close()
+    another.goto(drawn.url)
+    expect(drawing(another)).to_be_visible(timeout=2 * MINUTES)
+    assert another.locator(".map output").inner_text() == said
+    assert another.locator(".map figcaption").all_inner_texts() == drawn.locator(".map figcaption").all_inner_texts()
     assert server.log.read_text().count("queued: map") == before
 
 

@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from support.serving import ROOT, Server
 
+from memviz.gallery import examples
+
 OWN = '[class*="st-key-linked-"] .trace .token'
 
 
@@ -24,21 +26,12 @@ def get(server: Server, path: str) -> tuple[int, str]:
 
 def test_streamlit_is_told_where_its_server_is_before_it_asks(server: Server) -> None:
     pages = sorted(path.stem for path in (ROOT / "pages").glob("*.py") if path.stem != "overview")
-    assert len(pages) == 12
+    assert len(pages) == 15
     for name in pages:
         status, html = get(server, f"/{name}")
         assert status == 200 and "early/trace" not in html
         assert html.index('src="./early/boot.js"') < html.index('<script type="module"'), name
     assert "BACKEND_BASE_URL" in get(server, "/early/boot.js")[1]
-
-
-@pytest.mark.parametrize("name", ["gallery", "glossary"])
-def test_nothing_is_asked_at_a_wrong_address(server: Server, page: Page, name: str) -> None:
-    missed: list[str] = []
-    page.on("response", lambda answer: missed.append(answer.url) if answer.status >= 400 else None)
-    page.goto(f"{server.url}/{name}")
-    expect(page.get_by_role("heading", name=name.capitalize())).to_be_visible(timeout=60_000)
-    assert missed == []
 
 
 def test_the_old_address_of_the_sweeps_leads_to_the_new_one_with_its_parameters(server: Server, page: Page) -> None:
@@ -64,17 +57,10 @@ def test_an_unknown_run_is_not_drawn_and_a_query_cannot_end_its_tag(server: Serv
 
 
 def test_a_stored_trace_is_drawn_early_and_replaced_by_the_pages_own(server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/trace")
-    page.get_by_role("button", name="Run", exact=True).click(timeout=180_000)
-    page.locator(OWN).first.wait_for(timeout=180_000)
-    page.wait_for_url(re.compile(r"run=[0-9a-f]{16}"))
-    run = re.search(r"run=([0-9a-f]{16})", page.url)[1]  # type: ignore[index]
+    run = next(str(example.query["run"]) for example in examples() if example.page == "trace")
     status, body = get(server, f"/early/trace.json?run={run}&tok=3&mode=sideways")
     data = json.loads(body)
     assert status == 200 and data["pinned"] == 3 and "mode" not in data
-    n_tokens = page.locator(OWN).count()
-    assert len(data["pieces"]["ids"]) >= n_tokens > 0
-
     page.add_init_script(
         "new MutationObserver(() => { window.early ??= document.getElementById('memviz-early')?.dataset.tokens; })"
         ".observe(document, { childList: true, subtree: true, attributes: true });"
@@ -82,5 +68,7 @@ def test_a_stored_trace_is_drawn_early_and_replaced_by_the_pages_own(server: Ser
     page.goto(f"{server.url}/trace?run={run}&tok=3")
     page.locator(OWN).first.wait_for()
     expect(page.locator("#memviz-early")).to_have_count(0)
+    n_tokens = page.locator(OWN).count()
+    assert len(data["pieces"]["ids"]) >= n_tokens > 0
     assert int(page.evaluate("window.early")) == n_tokens
     assert page.locator(f'{OWN}[aria-selected="true"]').get_attribute("data-j") == "3"

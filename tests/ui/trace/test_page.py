@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from support.pages import (
     GRACE,
     MINUTES,
@@ -24,6 +24,7 @@ from support.pages import (
     choose_text,
     decode_only,
     download,
+    in_scheme,
     memviz,
     metric,
     n_jobs,
@@ -47,28 +48,18 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_a_deep_link_as_the_first_visit_works(first_visit: dict[str, object]) -> None:
-    pages = ["Overview", "Gallery", "Trace", "Compare", "Inside the model", "Causes"]
-    pages += [
-        "Population",
-        "Transitions",
-        "Boundary",
-        "Map",
-        "Dynamics",
-        "Membership",
-        "Predictor",
-        "Precision",
-        "Sweeps",
-        "Glossary",
-    ]
+    pages = ["Overview", "Gallery", "Trace", "Compare", "Inside the model", "Causes", "Population", "Transitions"]
+    pages += ["Boundary", "Map", "Dynamics", "Membership", "Predictor", "Precision", "Sweeps", "Glossary"]
     assert first_visit["links"] == pages
     assert first_visit["missing"] == 0
 
 
 def test_the_page_says_what_the_command_line_says(
-    embedded: str, server: Server, page: Page, tmp_path: Path, screenshots: Path
+    first_visit: dict[str, object], server: Server, page: Page, tmp_path: Path, screenshots: Path
 ) -> None:
     page.goto(f"{server.url}/trace")
-    choose_model(page, embedded)
+    model = str(first_visit["model"])
+    choose_model(page, model)
     choose_text(page, PREAMBLE_TITLE)
     set_number(page, "Context", 24)
     set_number(page, "Continuation", 40)
@@ -78,7 +69,7 @@ def test_the_page_says_what_the_command_line_says(
     text, out = tmp_path / "text.txt", tmp_path / "out.json"
     text.write_text(PREAMBLE)
     numbers = ("--context", "24", "--continuation", "40")
-    memviz(server, "trace", "--model", embedded, "--text-file", text, *numbers, "--out", out)
+    memviz(server, "trace", "--model", model, "--text-file", text, *numbers, "--out", out)
     said = json.loads(out.read_text())
     page.get_by_text("Export", exact=True).click()
     assert json.loads(download(page, "JSON")) == said
@@ -157,45 +148,33 @@ def test_modes_and_fills_are_kept_in_the_link(traced: Page, screenshots: Path) -
     traced.screenshot(path=screenshots / "teacher-forced.png")
 
 
-def test_a_link_shows_the_stored_result_without_starting_work(traced: Page, server: Server, browser: Browser) -> None:
+def test_a_link_shows_the_stored_result_without_starting_work(traced: Page, server: Server, another: Page) -> None:
     strip(traced).nth(40).click()
     expect(traced).to_have_url(re.compile("tok=40"))
     before = n_jobs(server)
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    page = context.new_page()
-    page.goto(traced.url)
-    expect(strip(page)).to_have_count(64, timeout=MINUTES)
-    expect(page.get_by_text("Position 40")).to_be_visible()
-    expect(strip(page).nth(40)).to_have_attribute("aria-selected", "true")
-    context.close()
+    another.goto(traced.url)
+    expect(strip(another)).to_have_count(64, timeout=MINUTES)
+    expect(another.get_by_text("Position 40")).to_be_visible()
+    expect(strip(another).nth(40)).to_have_attribute("aria-selected", "true")
     assert n_jobs(server) == before
 
 
-def test_an_unknown_link_says_so(first_visit: dict[str, object], server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/trace?run=0123456789abcdef")
-    expect(page.get_by_text("This link names run 0123456789abcdef, which is not stored here")).to_be_visible()
-    page.goto(f"{server.url}/trace?run=..%2F..%2Fetc")
-    expect(page.get_by_text("This link cannot be followed")).to_be_visible()
-
-
-@pytest.mark.parametrize("wish", ["tok=" + "9" * 5000, "tok=-1", "mode=constructor", "fill=constructor"])
-def test_a_link_that_asks_for_nonsense_shows_the_result(traced: Page, wish: str) -> None:
-    traced.goto(f"{traced.url}&{wish}")
-    expect(strip(traced)).to_have_count(64, timeout=30 * SECONDS)
-    expect(traced.get_by_role("radio", name="free-running")).to_be_checked()
+@pytest.mark.parametrize("wish", ["tok=" + "9" * 5000, "tok=-1", "mode=constructor&fill=constructor"])
+def test_a_link_that_asks_for_nonsense_shows_the_result(trace_link: str, page: Page, wish: str) -> None:
+    page.goto(f"{trace_link}&{wish}")
+    expect(strip(page)).to_have_count(64, timeout=MINUTES)
+    expect(page.get_by_role("radio", name="free-running")).to_be_checked()
 
 
 def test_a_second_session_joins_a_run_and_cancel_stops_it(
-    embedded: str, server: Server, page: Page, browser: Browser, screenshots: Path
+    embedded: str, server: Server, page: Page, another: Page, screenshots: Path
 ) -> None:
     page.goto(f"{server.url}/trace")
     decode_only(page, 3000)
-    before = n_jobs(server)
+    before, other = n_jobs(server), another
     press_run(page)
     expect(page.get_by_text("decoding 3000 tokens")).to_be_visible(timeout=MINUTES)
     expect(page).to_have_url(re.compile("run="))
-    context = browser.new_context()
-    other = context.new_page()
     other.goto(page.url)
     expect(other.get_by_text("decoding 3000 tokens")).to_be_visible(timeout=MINUTES)
     expect(other.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=MINUTES)
@@ -204,7 +183,6 @@ def test_a_second_session_joins_a_run_and_cancel_stops_it(
     other.get_by_role("button", name="Cancel").click()
     for view in (other, page):
         expect(view.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
-    context.close()
     set_number(page, "Continuation", 8)
     press_run(page)
     expect(page.get_by_text("Tokens", exact=True)).to_be_visible(timeout=MINUTES)
@@ -235,26 +213,16 @@ def test_hostile_text_is_shown_as_text(
     assert page.title() != "owned"
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("dark", 1440), ("light", 420), ("dark", 420)])
-def test_dark_and_narrow(traced: Page, browser: Browser, screenshots: Path, scheme: str, width: int) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 1000}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.goto(traced.url)
-    expect(strip(page)).to_have_count(64, timeout=MINUTES)
-    page.wait_for_timeout(500)
-    page.screenshot(path=screenshots / "page.png")
-    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "nothing sticks out sideways"
-    context.close()
-
-
-def test_too_short_a_text_is_one_sentence(first_visit: dict[str, object], server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/trace")
-    write_text(page, "Too short.")
-    expect(
-        page.get_by_text(re.compile(r"the text has \d+ tokens .* give a longer text or smaller numbers"))
-    ).to_be_visible()
+def test_dark_and_narrow(trace_link: str, page: Page, screenshots: Path) -> None:
+    for scheme, width in (("dark", 420), ("light", 420), ("dark", 1440)):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": 1000})
+        if page.url != trace_link:
+            page.goto(trace_link)
+        expect(strip(page)).to_have_count(64, timeout=MINUTES)
+        in_scheme(page, scheme)
+        page.screenshot(path=screenshots / f"{scheme}-{width}.png")
+        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "nothing sticks out sideways"
 
 
 def test_passages_are_measured_and_not_assumed(
@@ -325,8 +293,6 @@ FOCUSED = """() => {
 
 def test_the_keyboard_alone_reaches_the_strip(traced: Page) -> None:
     page = traced
-    page.goto(page.url)
-    expect(strip(page)).to_have_count(64, timeout=MINUTES)
     for _ in range(40):
         page.keyboard.press("Tab")
         role, at, outline, width = page.evaluate(FOCUSED)
@@ -357,9 +323,8 @@ MOVING = """() => {
 }"""
 
 
-def test_reduced_motion_is_respected(traced: Page) -> None:
-    page = traced
-    page.goto(f"{page.url}&tok=30")
+def test_reduced_motion_is_respected(trace_link: str, page: Page) -> None:
+    page.goto(f"{trace_link}&tok=30")
     expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
     assert page.evaluate(MOVING) != [], "the test sees the motion that may be"
     page.emulate_media(reduced_motion="reduce")
@@ -370,29 +335,25 @@ STREAMLITS_OWN = {"list", "listitem"}
 """What the sidebar's headings do to its list of pages; no page can change it."""
 
 
-def test_accessibility_of_a_pinned_position_by_axe(traced: Page) -> None:
-    axe, page = pytest.importorskip("axe_core_python.sync_playwright"), traced
-    page.goto(f"{page.url}&tok=30")
+def test_accessibility_of_a_pinned_position_by_axe(trace_link: str, page: Page) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright")
+    page.goto(f"{trace_link}&tok=30")
     expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
     page.get_by_text("Export", exact=True).click()
     expect(page.get_by_test_id("stCode")).to_be_visible(timeout=MINUTES)
-    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}}
+    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.wait_for_timeout(500)
+        in_scheme(page, scheme)
         found = axe.Axe().run(page, options=rules)["violations"]
         faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
         assert [fault for fault in faults if fault[0] not in STREAMLITS_OWN] == [], scheme
 
 
 @pytest.fixture(scope="module")
-def deserted(embedded: str, server: Server, browser: Browser) -> Iterator[dict[str, Any]]:
+def deserted(embedded: str, trace_link: str, server: Server, window: BrowserContext) -> Iterator[dict[str, Any]]:
     """Long runs, one after the other: left by its only session; left by one of two; left alone but to be kept."""
-    contexts = [browser.new_context(viewport={"width": 1440, "height": 940}) for _ in range(5)]
-    alone, first, keeper, second, reader = (context.new_page() for context in contexts)
-    reader.goto(f"{server.url}/trace")
-    press_run(reader)
-    expect(strip(reader)).to_have_count(64, timeout=2 * MINUTES)
+    alone, first, keeper, second = pages = [window.new_page() for _ in range(4)]
     names = []
     for page, n_tokens in ((alone, 8000), (first, 7999), (keeper, 7998)):
         page.goto(f"{server.url}/trace")
@@ -408,16 +369,14 @@ def deserted(embedded: str, server: Server, browser: Browser) -> Iterator[dict[s
     expect(keeper).to_have_url(re.compile("run="))
     kept = keeper.url
     keeper.wait_for_timeout(1 * SECONDS)  # the switch's own answer cannot be seen
-    for context in contexts[:3]:
-        context.close()
-    yield {"since": time.monotonic(), "jobs": names, "page": second, "stored": reader.url, "kept": kept}
-    for context in contexts[3:]:
-        context.close()
+    for page in pages[:3]:
+        page.close()
+    yield {"since": time.monotonic(), "jobs": names, "page": second, "kept": kept}
+    second.close()
 
 
-def test_reading_does_not_wait_for_computing(deserted: dict[str, Any], server: Server, page: Page) -> None:
-    page.goto(deserted["stored"])
-    expect(strip(page)).to_have_count(64, timeout=30 * SECONDS)
+def test_reading_does_not_wait_for_computing(deserted: dict[str, Any], server: Server, traced: Page) -> None:
+    page = traced
     expect(page.get_by_text(re.compile("[23] in the queue"))).to_be_visible()
     strip(page).nth(26).click()
     expect(page).to_have_url(re.compile("tok=26"), timeout=30 * SECONDS)
@@ -446,12 +405,10 @@ def test_a_run_ends_with_its_last_session_and_no_sooner(deserted: dict[str, Any]
     expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
 
 
-def test_a_link_to_a_run_that_is_gone_offers_to_run_it(traced: Page, server: Server, browser: Browser) -> None:
+def test_a_link_to_a_run_that_is_gone_offers_to_run_it(trace_link: str, server: Server, page: Page) -> None:
     memviz(server, "store", "clear")
     before = n_jobs(server)
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(f"{traced.url}&tok=30")
+    page.goto(f"{trace_link}&tok=30")
     expect(page.get_by_text("Not computed yet: press Run")).to_be_visible(timeout=MINUTES)
     expect(page.get_by_role("spinbutton", name="Context")).to_have_value("32")
     expect(page.get_by_role("spinbutton", name="Continuation")).to_have_value("32")
@@ -460,10 +417,9 @@ def test_a_link_to_a_run_that_is_gone_offers_to_run_it(traced: Page, server: Ser
     press_run(page)
     expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
     expect(page.get_by_text("Position 30")).to_be_visible()
-    context.close()
 
 
-def test_no_prompt_reaches_the_log(traced: Page, server: Server) -> None:
+def test_no_prompt_reaches_the_log(trace_link: str, server: Server) -> None:
     log = server.log.read_text()
     assert "job" in log and "People of the United" not in log and "Traceback" not in log
     assert "it/s]" not in log, "no progress bars of libraries"

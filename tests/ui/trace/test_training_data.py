@@ -10,14 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from support.pages import (
     MINUTES,
-    PREAMBLE_TITLE,
     SECONDS,
     choose_model,
-    choose_text,
-    decode_only,
     download,
     metric,
     press_run,
@@ -54,10 +51,13 @@ def brute_counts(rows: np.ndarray, n: int, until: int | None, without: int | Non
     data = read_data(SUITE_FOLDER / "corpus")
     found: Counter[tuple[int, ...]] = Counter()
     wanted = {tuple(rows[end - n : end]) for end in range(n, len(rows) + 1)}
-    for row, offset, n_tokens, step in data.segments()[["row", "row_offset", "n_tokens", "step"]].to_numpy().tolist():
-        if (until is None or step <= until) and row != without:
-            ids = data.ids[row][offset : offset + n_tokens].tolist()
-            found.update(gram for gram in zip(*(ids[i:] for i in range(n)), strict=False) if gram in wanted)
+    segments = data.segments()
+    seen = segments[(segments["row"] != without) & (until is None or segments["step"] <= until)]
+    for (row, offset, n_tokens), times in seen.groupby(["row", "row_offset", "n_tokens"]).size().items():
+        ids = data.ids[row][offset : offset + n_tokens].tolist()
+        for gram in zip(*(ids[i:] for i in range(n)), strict=False):
+            if gram in wanted:
+                found[gram] += times
     counts = [found[tuple(rows[end - n : end])] for end in range(n, len(rows) + 1)]
     return np.array([np.nan] * (n - 1) + counts)
 
@@ -109,7 +109,6 @@ def test_a_row_is_found_chosen_and_scored_as_the_suite_says(
     page.get_by_role("button", name="Surprise me").click()
     settle(page)
     expect(page.get_by_text(f"Row {row} ·")).to_be_visible()  # the only one that fits
-    page.goto(f"{server.url}/trace")
     page.goto(link)
     expect(page.get_by_text(f"Row {row} ·")).to_be_visible(timeout=MINUTES)
     expect(strip(page)).to_have_count(64, timeout=MINUTES)
@@ -195,18 +194,6 @@ def test_a_text_from_elsewhere_is_said_to_be_from_elsewhere(
     expect(page.get_by_text("Boundary difference")).to_be_visible()
 
 
-def test_a_model_of_unknown_data_says_which_index_it_would_need(embedded: str, server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/trace")
-    choose_model(page, embedded)
-    choose_text(page, PREAMBLE_TITLE)
-    press_run(page)
-    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
-    expect(page.get_by_text(f"What {embedded} was trained on is not known to memviz")).to_be_visible()
-    expect(page.get_by_text(f"memviz corpus build --model {embedded} --input")).to_be_visible()
-    choose_text(page, "A row of the training data")
-    expect(page.get_by_text("Its text is split anew by this model's tokenizer")).to_be_visible(timeout=MINUTES)
-
-
 def test_numbers_out_of_range_stay_and_are_said(first_visit: dict[str, object], server: Server, page: Page) -> None:
     page.goto(f"{server.url}/trace")
     for value, sentence in (
@@ -218,23 +205,6 @@ def test_numbers_out_of_range_stay_and_are_said(first_visit: dict[str, object], 
         expect(page.get_by_role("spinbutton", name="Context")).to_have_value(str(value))
 
 
-def test_a_run_that_was_left_can_be_found_again(embedded: str, server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/trace")
-    decode_only(page, 2999)
-    press_run(page)
-    expect(page.get_by_text("decoding 2999 tokens")).to_be_visible(timeout=MINUTES)
-    choose_text(page, "MIT licence")
-    notice = page.get_by_text(re.compile(rf"Under way: {embedded}, \d+ \+ 2999 tokens · [\d,]+ of [\d,]+ positions"))
-    expect(notice).to_be_visible(timeout=MINUTES)
-    page.get_by_role("button", name="Show", exact=True).click()
-    expect(page.get_by_text("decoding 2999 tokens")).to_be_visible(timeout=MINUTES)
-    expect(notice).to_have_count(0)
-    choose_text(page, "MIT licence")
-    expect(notice).to_be_visible(timeout=MINUTES)
-    page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(notice).to_have_count(0, timeout=MINUTES)
-
-
 CARDS_A_ROW = """(expected) => {
     const cards = [...document.querySelectorAll(".st-key-cards [data-testid=stMetric]")];
     const tops = cards.map((card) => card.getBoundingClientRect().y);
@@ -243,10 +213,9 @@ CARDS_A_ROW = """(expected) => {
 }"""
 
 
-def test_narrow_pages_have_two_cards_a_row_and_readable_explanations(traced: Page, browser: Browser) -> None:
-    context = browser.new_context(viewport={"width": 500, "height": 1200})
-    page = context.new_page()
-    page.goto(traced.url)
+def test_narrow_pages_have_two_cards_a_row_and_readable_explanations(trace_link: str, page: Page) -> None:
+    page.set_viewport_size({"width": 500, "height": 1200})
+    page.goto(trace_link)
     expect(strip(page)).to_have_count(64, timeout=MINUTES)
     # The strip comes before the cards, and the page moves while they are drawn: all in one look, until they stand.
     page.wait_for_function(CARDS_A_ROW, arg=[2, 2, 1], timeout=MINUTES)
@@ -256,4 +225,3 @@ def test_narrow_pages_have_two_cards_a_row_and_readable_explanations(traced: Pag
     box = explanation.bounding_box()
     assert box and box["width"] > 360
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "nothing sticks out sideways"
-    context.close()
