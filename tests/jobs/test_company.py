@@ -134,9 +134,9 @@ def test_the_order_is_that_of_its_definition() -> None:
 
 def test_the_order_of_two_thousand_is_found_at_once() -> None:
     queued = [Job(n, str(n), short(n), sessions={str(n % 20)}) for n in range(2000)]
-    start = time.process_time()
+    start = time.thread_time()
     assert len(list(in_turn(queued, {}, 0))) == 2000
-    assert time.process_time() - start < 0.2, "it took 2.1 s when each place was sought among all"
+    assert time.thread_time() - start < 0.5, "it took 2.1 s when each place was sought among all"
 
 
 def test_a_session_and_all_together_may_ask_for_so_many_and_each_for_one(worker: Worker, engine: Engine) -> None:
