@@ -45,7 +45,7 @@ def causes(
     check_out(out)
     settings = load_settings()
     its = context_for(settings)
-    options = {"dtype": dtype or settings.dtype}
+    options: dict[str, Any] = {"dtype": dtype or settings.dtype}
     if ids_file is not None:
         whole = task_of_ids_file(read_text(ids_file), str(ids_file), model, continuation, options)
         card = ready(model, its)

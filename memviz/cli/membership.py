@@ -48,7 +48,8 @@ def membership(
                 table.to_parquet(new, index=False)
     for line in table.itertuples():
         typer.echo(
-            f"{line.model}  {SCORES[line.score]:<11}  {line.members:>4}  n = {line.n_members:,} + {line.n_others:,}  "
+            f"{line.model}  {SCORES[str(line.score)]:<11}  {line.members:>4}  "
+            f"n = {line.n_members:,} + {line.n_others:,}  "
             f"AUROC {line.auroc:.3f} [{line.auroc_low:.3f}, {line.auroc_high:.3f}]  "
             f"at 1 % false {line.tpr:.1%} [{line.tpr_low:.1%}, {line.tpr_high:.1%}]"
         )

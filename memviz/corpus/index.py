@@ -154,8 +154,8 @@ class Corpus:
             windows = np.arange(len(lo))
             for held in range(size):
                 lo, hi = shard.grown(text[windows + (size - 1 - held if shard.to_left else held)], lo, hi, held)
-                held = lo < hi
-                windows, lo, hi = windows[held], lo[held], hi[held]
+                found_here = lo < hi
+                windows, lo, hi = windows[found_here], lo[found_here], hi[found_here]
             found.append(shard.rows_in(lo, hi, shard.places_until(None)))
         return np.unique(np.concatenate(found))
 

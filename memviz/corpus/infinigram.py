@@ -165,7 +165,7 @@ class InfiniShard(Shard):
         lo, hi = self.everything(len(ngrams))
         for held in range(int(max(lengths, default=0))):
             active = np.flatnonzero((lengths > held) & (lo < hi))
-            ids = np.array([ngrams[i][held] for i in active], np.int64)
+            ids = np.array([ngrams[i][held] for i in active.tolist()], np.int64)
             lo[active], hi[active] = self.grown(ids, lo[active], hi[active], held)
         return lo, hi
 

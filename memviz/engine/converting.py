@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -96,12 +97,14 @@ def _read_once() -> Iterator[None]:
     """transformers reads a file's metadata three times and makes its table of names once a module: most of the time."""
     import gguf
 
-    plain = gguf.GGUFReader, gguf.get_tensor_name_map
-    gguf.GGUFReader, gguf.get_tensor_name_map = map(cache, plain)
+    plain: tuple[Any, ...] = (gguf.GGUFReader, gguf.get_tensor_name_map)
+    for name, value in zip(("GGUFReader", "get_tensor_name_map"), plain, strict=True):
+        setattr(gguf, name, cache(value))
     try:
         yield
     finally:
-        gguf.GGUFReader, gguf.get_tensor_name_map = plain
+        for name, value in zip(("GGUFReader", "get_tensor_name_map"), plain, strict=True):
+            setattr(gguf, name, value)
 
 
 def _scratch(folder: Path) -> tempfile.TemporaryDirectory[str]:

@@ -69,7 +69,7 @@ class Step:
         self._found: tuple[torch.Tensor, torch.Tensor] | None = None
         self._call = self._forward
         if compiled:
-            self._call = torch.compile(
+            self._call = torch.compile(  # type: ignore[call-overload]  # its types lack the last argument
                 self._forward, backend=BACKEND, fullgraph=True, dynamic=False, isolate_recompiles=True
             )
         if device.type == "cuda":

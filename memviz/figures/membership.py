@@ -24,9 +24,9 @@ def roc_figure(curves: pd.DataFrame, names: Mapping[str, str], border: float, co
             x=mine["false"],
             y=mine["true"],
             mode="lines",
-            name=names[score],
+            name=names[str(score)],
             line={"color": colours.categorical[i], "width": 2, "dash": _DASHES[i % len(_DASHES)]},
-            hovertemplate=f"{names[score]}<br>%{{y:.1%}} of members, %{{x:.1%}} of others<extra></extra>",
+            hovertemplate=f"{names[str(score)]}<br>%{{y:.1%}} of members, %{{x:.1%}} of others<extra></extra>",
         )
         for i, (score, mine) in enumerate(curves.groupby("score", sort=False))
     ]

@@ -67,13 +67,14 @@ def alignment(generated: Sequence[int], true: Sequence[int]) -> list[tuple[int |
     None in the first place: a true token was left out; in the second: a token was put in.
     """
     pairs: list[tuple[int | None, int | None]] = []
-    for kind, a, a_end, b, b_end in Levenshtein.opcodes(list(generated), list(true)):
-        if kind == "delete":
-            pairs += [(i, None) for i in range(a, a_end)]
-        elif kind == "insert":
-            pairs += [(None, j) for j in range(b, b_end)]
+    for step in Levenshtein.opcodes(list(generated), list(true)):
+        mine, theirs = range(step.src_start, step.src_end), range(step.dest_start, step.dest_end)
+        if step.tag == "delete":
+            pairs += [(i, None) for i in mine]
+        elif step.tag == "insert":
+            pairs += [(None, j) for j in theirs]
         else:
-            pairs += zip(range(a, a_end), range(b, b_end), strict=True)
+            pairs += zip(mine, theirs, strict=True)
     return pairs
 
 

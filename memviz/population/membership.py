@@ -45,8 +45,8 @@ def membership_points(
     Raises InputError where a class is empty.
     """
     if column not in sequences:
-        known = [name for name in sequences if name == EXPOSURES or name.startswith("label_")]
-        raise InputError(f"the sweep has no column {column!r} that tells members: it has {', '.join(known)}")
+        there = [name for name in map(str, sequences) if name == EXPOSURES or name.startswith("label_")]
+        raise InputError(f"the sweep has no column {column!r} that tells members: it has {', '.join(there)}")
     found = asked_at(sequences, ("log_p",), m, k, mode)
     found = found[found[column].notna()]
     said = found[column].map(text_of)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from memviz.sweeps.results import Sweep
 from memviz.sweeps.rowset import RowSet
 from memviz.sweeps.task import AT
 from memviz.tasks.base import Context, Device, Task, answer
+from memviz.tasks.context import Report
 
 HALVES = ("bfloat16", "float16")
 ALL = "all"
@@ -82,12 +84,17 @@ class PrecisionTask(Task[tuple[Sweep, Sweep]]):
     def compute(self, cards: Sequence[Card], context: Context) -> tuple[Sweep, Sweep]:
         found = []
         for i, task in enumerate(self.sweeps):
-            told = context.telling(lambda done, total, i=i: context.report(i * total + done, 2 * total), context.say)
+            told = context.telling(partial(_half, context.report, i), context.say)
             found.append(answer(task, told).result)
         return found[0], found[1]
 
     def keep(self, key: str, record: tuple[Sweep, Sweep], cards: Sequence[Card], context: Context) -> Any:
         return record
+
+
+def _half(report: Report, part: int, done: int, total: int) -> None:
+    """Progress of one of two sweeps as that of both."""
+    report(part * total + done, 2 * total)
 
 
 def moved(

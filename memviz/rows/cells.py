@@ -15,7 +15,7 @@ def safe_csv(table: pd.DataFrame) -> str:
     for name in range(safe.shape[1]):
         column = safe.iloc[:, name]
         if column.dtype.kind not in "biufM":
-            safe.isetitem(name, column.map(_safe))
+            safe.isetitem(name, column.map(_safe).to_numpy())
     return safe.to_csv(index=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from memviz.catalog import Card
 from memviz.records import VERIFIED, Prompts, Survey
@@ -44,7 +44,7 @@ class SurveyTask(BatchTask[Survey]):
         from memviz.engine.tracing import survey
 
         loaded, noise = context.loaded(self.card, self.dtype)
-        steps = "compiled" if self._compiled(context.device) else None
+        steps: Literal["compiled"] | None = "compiled" if self._compiled(context.device) else None
         return survey(loaded, self.prompts, noise, context.report, self.reading, steps)
 
     def _compiled(self, device: Device) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from memviz.catalog import Card, find_model
 from memviz.store.keys import request_of
@@ -34,7 +37,10 @@ def write_tables(run: Run, folder: Path, places: ExitStack) -> dict[str, TableFi
     if task.positions:
         schemas["positions"] = schema_of(POSITION_COLUMNS, {})
     files = {name: places.enter_context(table_file(folder, name, schemas[name])) for name in schemas}
-    makers = {"sequences": partial(sequences, to_bytes=run.asks.tokenizer.to_bytes), "positions": positions}
+    makers: dict[str, Callable[..., pa.Table]] = {
+        "sequences": partial(sequences, to_bytes=run.asks.tokenizer.to_bytes),
+        "positions": positions,
+    }
     for ask, survey in run.surveys():
         for name, file in files.items():
             n_leading = len(ask.card.leading_ids)

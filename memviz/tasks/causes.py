@@ -15,7 +15,7 @@ from memviz.errors import InputError
 from memviz.measures.causes import Contributions, Heads, Occlusion, Recovery
 from memviz.settings import Settings
 from memviz.tasks.base import Context, Task
-from memviz.tasks.trace import TraceTask
+from memviz.tasks.trace import Leading, TraceTask
 from memviz.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class CauseTask(Task[R], Generic[R]):
     @property
     def whole(self) -> TraceTask:
         """The prompt as the Trace page asks it."""
-        leading = "model" if self.n_leading else "none"
+        leading: Leading = "model" if self.n_leading else "none"
         ids, truth = self.context_ids, self.continuation_ids
         return TraceTask(self.model, ids, truth, len(truth), dtype=self.dtype, leading=leading)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,9 @@ def by_size(group: str, fewest: int) -> Statistic:
     return found_of
 
 
-def _apart(bands: list[tuple[float, float]]) -> Null:
+def _apart(bands: Sequence[Sequence[float]]) -> Null:
     """Of a difference, from the expectation and the width of the band of both sides, as if they were independent."""
-    expected, half = bands[0][0] - bands[1][0], float(np.hypot(*(width / 2 for _, width in bands)))
+    expected, half = bands[0][0] - bands[1][0], math.hypot(*(width / 2 for _, width in bands))
     return Null(float(expected), float(expected - half), float(expected + half))
 
 
@@ -127,7 +128,7 @@ def _continuation(quantity: str) -> Statistic:
         curves = boundary_curves(_aligned(found, quantity), quantity, found.n_resamples, SEED)
         curves = curves[curves["t"].between(0, M - 1)].assign(width=curves["null_high"] - curves["null_low"])
         means = curves.groupby("group")[["null", "width"]].mean()
-        bands = [(means.loc[group, "null"], means.loc[group, "width"]) for group in ("memorized", "unmemorized")]
+        bands = [tuple(map(float, means.loc[group, ["null", "width"]])) for group in ("memorized", "unmemorized")]
         return estimated, _apart(bands)
 
     return found_of

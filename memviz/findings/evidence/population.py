@@ -137,7 +137,7 @@ def _fastest(found: Material) -> Found:
     if len(set(x)) < 2:
         raise InputError("a slope over sizes needs at least two of them")
     kind = np.where(points["n_hits"] == points["m"], N_LEVELS, points["level"])
-    place = pd.Index(found.models).get_indexer(points["model"]) * (N_LEVELS + 1) + kind
+    place = pd.Index(found.models).get_indexer(pd.Index(points["model"])) * (N_LEVELS + 1) + kind
     values = np.eye(len(x) * (N_LEVELS + 1))[place]
 
     def statistic(sums: np.ndarray) -> np.ndarray:

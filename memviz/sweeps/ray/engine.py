@@ -186,7 +186,7 @@ class RayEngine:
         hand.slots.remove(slot)
         arrays, seconds = found
         self.seconds += seconds
-        record = from_arrays(slot.task.record, arrays)
+        record: Any = from_arrays(slot.task.record, arrays)
         slot.answer = Answer(slot.key, slot.task.keep(slot.key, record, [], context), False)
 
     def _take_about(self, hand: _Hand, about: About) -> None:
@@ -213,8 +213,8 @@ class RayEngine:
         self._n_not_started += hand.about is None
         if self._n_not_started >= TRIES and not self._started:
             raise Failure(f"no worker could start: {str(error).splitlines()[0][:300]}")
-        at, *others = [*hand.slots] or [None]
-        self._queue.extendleft(reversed([each for each in others if each is not None]))
+        at, others = next(iter(hand.slots), None), [*hand.slots][1:]
+        self._queue.extendleft(reversed(others))
         if self._n_not_started < TRIES:
             self._add()
         if at is not None:

@@ -34,7 +34,7 @@ VIEWS = {
     "contributions": "Which layer writes it",
 }
 NUMBERS: dict[str, float] = {"drawn": 4, "sigma": 3.0, "draws": 2, "seed": 0}
-LINK: PageLink[CauseTask[Any]] = PageLink(PAGE, ("model", *INPUTS, "view", *NUMBERS), "causes", CauseTask)  # type: ignore[type-abstract]
+LINK: PageLink[CauseTask[Any]] = PageLink(PAGE, ("model", *INPUTS, "view", *NUMBERS), "causes", CauseTask)
 _FIELDS = {"drawn": "n_drawn", "draws": "n_draws"}
 
 
@@ -60,7 +60,7 @@ def choose_view() -> str:
 
 def choose_numbers(view: str) -> dict[str, Any]:
     """The numbers of a view, by the names of its task's fields. Raises InputError for one that cannot be used."""
-    asked = {
+    views: dict[str, dict[str, tuple[str, float, float, float]]] = {
         "occlusion": {"drawn": ("Replacements a token", 1, 1, MOST_DRAWN), "seed": ("Seed", 1, 0, 2**31 - 1)},
         "heads": {"seed": ("Seed", 1, 0, 2**31 - 1)},
         "noise_recovery": {
@@ -68,8 +68,9 @@ def choose_numbers(view: str) -> dict[str, Any]:
             "draws": ("Draws", 1, 1, MOST_DRAWS),
             "seed": ("Seed", 1, 0, 2**31 - 1),
         },
-    }.get(view, {})
-    found = {}
+    }
+    asked = views.get(view, {})
+    found: dict[str, Any] = {}
     columns = st.columns([1] * len(asked) + [max(1, 5 - len(asked))]) if asked else []
     for (name, (label, step, low, high)), column in zip(asked.items(), columns, strict=False):
         value = column.number_input(label, step=step, key=f"{PAGE}_{name}", help=explain(f"causes_{name}"), **KEEP)

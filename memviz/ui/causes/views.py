@@ -151,7 +151,7 @@ def _show_attention(found: Heads, head: int, name: str, t: int | None, words: Wo
 def _n_for_half(found: Heads) -> int | None:
     """Heads after which, the strongest first, half of the leading matches are gone."""
     whole = int(prefix(found.whole_match))
-    gone = np.flatnonzero(prefix(found.strongest_match) <= whole / 2) if whole else []
+    gone = np.flatnonzero((prefix(found.strongest_match) <= whole / 2) & (whole > 0))
     return int(found.n_silenced[gone[0]]) if len(gone) else None
 
 

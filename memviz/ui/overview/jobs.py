@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import streamlit as st
 
@@ -11,7 +12,7 @@ from memviz.jobs import Job, Status
 from memviz.jobs.leftover import left_over
 from memviz.settings import settings
 from memviz.sweeps.progress import duration
-from memviz.tasks.base import task_from
+from memviz.tasks.base import Task, task_from
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.progress import end, may_end
@@ -34,7 +35,7 @@ def show_jobs() -> None:
         from memviz.predictor import task as _predictors  # noqa: F401
     for path, request in left.items():
         with suppress(MemvizError):
-            task = task_from(request)
+            task: Task[Any] = task_from(request)
             columns = st.columns([4, 1.4, 1.4], vertical_alignment="center")
             columns[0].markdown(f"**{task.kind}** of {escaped(task.model)}: left when a server ended")
             if clicked(columns[1], "Go on", f"again-{path.stem}", width="stretch"):

@@ -17,7 +17,7 @@ _MOST_VALUES = 50
 
 def choose_classes(view: SweepView) -> tuple[str, tuple[str, ...]]:
     """The column that tells members, and which of its values do; none: every exposure."""
-    columns = [name for name in view.rows if name.startswith("label_")]
+    columns = [name for name in map(str, view.rows) if name.startswith("label_")]
     if view.rows[EXPOSURES].notna().any():
         columns.insert(0, EXPOSURES)
     if not columns:

@@ -172,7 +172,7 @@ def may_enter(scope: Scope) -> bool:
 
     def signed(name: str) -> bytes | None:
         value = cookies.get(name)
-        return value and decode_signed_value(secret, name, value.encode("latin-1", "replace"))
+        return decode_signed_value(secret, name, value.encode("latin-1", "replace")) if value else None
 
     try:
         user: Any = json.loads(get_cookie_with_chunks(signed, USER_COOKIE_NAME) or b"null")

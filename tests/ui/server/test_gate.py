@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine, Iterator
@@ -155,7 +154,7 @@ def test_which_messages_reach_streamlit(message: BackMsg, used: bool) -> None:
     assert gate.is_used(message.SerializeToString()) is used
 
 
-@pytest.mark.parametrize("data", [None, b"", b"\x00", secrets.token_bytes(64)])
+@pytest.mark.parametrize("data", [None, b"", b"\x00", bytes(range(255, 191, -1))])
 def test_what_is_no_message_closes_the_socket(data: bytes | None) -> None:
     assert not gate.is_used(data)
 
