@@ -30,6 +30,6 @@ EXPOSE 8501
 # (127.0.0.1 is what the health check asks).
 
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8501/ready', timeout=4)"]
+    CMD ["python", "-c", "import json, sys, urllib.request as r; sys.exit(not json.load(r.urlopen('http://127.0.0.1:8501/ready', timeout=4))['ready'])"]
 
 CMD ["python", "-m", "streamlit", "run", "app.py", "--server.address=0.0.0.0", "--server.port=8501", "--server.headless=true"]

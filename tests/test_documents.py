@@ -91,7 +91,8 @@ def in_running_text(path: Path) -> list[str]:
 
 
 def words_of(command: str) -> list[str]:
-    lexer = shlex.shlex(command, posix=True, punctuation_chars=PUNCTUATION)
+    counted = re.sub(r"\$\(\([^()]*\)\)", "1", command)  # a shell's arithmetic is a number
+    lexer = shlex.shlex(counted, posix=True, punctuation_chars=PUNCTUATION)
     lexer.whitespace_split = True
     return list(lexer)
 
@@ -142,7 +143,7 @@ def check(command: str, whole: bool) -> None:
             assert (ROOT / script).is_file()
         case ["make", *rest]:
             subprocess.run(["make", "-n", *rest], cwd=ROOT, check=True, capture_output=True)
-        case ["docker", "build" | "run", *rest]:
+        case ["docker", "build" | "buildx" | "run", *rest]:
             settings = [word for before, word in pairwise(rest) if before == "-e"]
             assert {name.partition("=")[0] for name in settings} <= known
         case [program, *_]:

@@ -20,6 +20,6 @@ def test_a_trace_asks_nobody(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(socket, "socket", Heard)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *words, **_: asked.append(words))
     cli.trace("--text-file", "text.txt", "--context", 6, "--continuation", 5)
-    for words in (("models", "list"), ("store", "stats"), ("store", "verify")):
+    for words in (("models",), ("store", "stats"), ("store", "verify")):
         assert cli.run(*words).code == 0
     assert asked == []

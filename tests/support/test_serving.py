@@ -75,7 +75,7 @@ class Answer(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize(("body", "code"), [(b"ok", 0), (b"<html>", 1)])
+@pytest.mark.parametrize(("body", "code"), [(b'{"ready": true}', 0), (b'{"ready": false}', 1), (b"<html>", 1)])
 def test_the_images_health_check_reads_the_body(body: bytes, code: int) -> None:
     server = HTTPServer(("127.0.0.1", 0), Answer)
     server.body = body  # type: ignore[attr-defined]

@@ -38,7 +38,7 @@ def app_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App
 @pytest.fixture
 def app(app_at_work: AppTest, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The same with a worker that never starts."""
-    monkeypatch.setattr(Worker, "_work", lambda self: None)
+    monkeypatch.setattr(Worker, "_work", lambda self, lane: None)
     return app_at_work
 
 

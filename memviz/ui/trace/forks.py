@@ -14,6 +14,7 @@ from memviz.records import Run
 from memviz.tasks.fork import N_IN_A_ROW, ForkTask, back_at, fork_of
 from memviz.tasks.trace import TraceTask
 from memviz.tokenizer import Tokenizer
+from memviz.ui.common import frames
 from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.links import LINK_LENGTH, find_task, index_in
@@ -53,7 +54,7 @@ def show_forks(run: Run, task: TraceTask, card: Card, own: Tokenizer) -> None:
             lines = [(len(fork.forced_ids), found.trace.free_running.entropy[0]) for fork, found in drawn]
             labels = [f"“{words[fork.hash][len(fork.forced_ids) - 1]}”" for fork, _ in drawn]
             figure = forks_figure(run.trace.free_running.entropy[0], lines, labels, run.trace.n_context)
-            st.plotly_chart(figure, key=f"forks-{len(drawn)}-{drawn[0][0].hash[:12]}", config={"displayModeBar": False})
+            frames.draw(figure, key=f"forks-{len(drawn)}-{drawn[0][0].hash[:12]}", config={"displayModeBar": False})
 
 
 def _named(task: TraceTask) -> list[ForkTask]:
