@@ -71,7 +71,7 @@ def test_ready_says_so(server: Server) -> None:
 def test_not_ready_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(app, "settings", lambda: load_settings(cache=tmp_path / "file" / "cache"))
-    answer = run_apart(app.ready(Request({"type": "http"})))
+    answer = app.ready(Request({"type": "http"}))
     said = json.loads(answer.body)
     assert answer.status_code == 503 and said["ready"] is False and "file/cache" in said["reason"]
 

@@ -104,7 +104,7 @@ def default_text(value: Any) -> str:
             return f"`{value.relative_to(ROOT)}`"
         case bool():
             return f"`{str(value).lower()}`"
-        case ():
+        case () | "":
             return "none"
         case tuple():
             return f"`{','.join(value)}`"

@@ -21,6 +21,7 @@ SHARES = {"full": QUANTITIES["full"], "moved": "share of rows whose M is another
 _AXES: dict[str, dict[str, Any]] = {
     "mean": {"title": QUANTITIES["mean"]},
     "full": {"title": QUANTITIES["full"], "tickformat": ".0%"},
+    "moved": {"title": SHARES["moved"], "tickformat": ".0%"},
     "likeness": {"title": "mean over rows"},
     "share": {"title": "share of rows", "tickformat": ".0%"},
     "auroc": {"title": "AUROC (0.5: by chance)", "range": [0.3, 1.3], "tickvals": [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]},

@@ -236,7 +236,7 @@ def _sparse(n_bytes: int, start: bytes = b"") -> Callable[[Path], None]:
 NOTHING = "none of its .* rows can be used; line"
 ROWS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "objects": ("a.npy", _saved(np.array([[Evil()], [None]], object)), "is no array of numbers .*: save it"),
-    "pickle": ("a.npy", _bytes(pickle.dumps(Evil())), "is no array of numbers"),
+    "pickle": ("a.npy", _bytes(pickle.dumps(Evil())), "is no .npy file: save it"),
     "exabytes": ("a.npy", _npy_header(2**62, 2), "is no "),
     "endless empty rows": ("a.npy", _npy_header(10**12, 0), r"expec"),
     "header that is code": ("a.npy", _npy_start(f"exec({CODE!r})"), "is no array of numbers"),

@@ -47,7 +47,7 @@ def python() -> Path:
 def scene(name: str, lab: Lab, home: Path, python: Path, ends: int = 0) -> dict[str, Any]:
     path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [python, ROOT / "tests" / "sweeps" / "ray_scenes.py", name, lab.folder, home]
+    command = [python, ROOT / "tests" / "support" / "ray_scenes.py", name, lab.folder, home]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == ends, done.stderr[-4000:]
     found = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]

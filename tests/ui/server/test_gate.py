@@ -112,7 +112,8 @@ def test_who_is_signed_in_uploads_little_and_ends_nothing_of_others(shut: Server
             return ask(f"{place}/{name}", "PUT", head + bytes(n_bytes) + b"\r\n--b--\r\n", **kinds)[0]
 
         assert [put("big", 2_100_000), put("big", 60_000_000)] in ([413, 413], [413, 0])
-        assert [put(str(n), 1_990_000) for n in range(gate.MOST_UPLOADS + 1)] == [204] * gate.MOST_UPLOADS + [429]
+        assert [put(str(n), 1_990_000) for n in range(gate.MOST_UPLOADS)] == [204] * gate.MOST_UPLOADS
+        assert put("more", 10) == 429, "a body so short is sent before the answer comes"
         assert ask(f"{place}/0", "DELETE", **kinds)[0] == 204 and put("again", 10) == 204
         for field in ("clear_cache", "set_run_on_save", "load_git_info"):
             visitor.send(BackMsg(**{field: True}))  # type: ignore[arg-type]
@@ -230,7 +231,7 @@ def test_a_session_without_a_socket_leaves_and_its_uploads_are_freed(monkeypatch
     async def run() -> None:
         there.remove("anna")
         attendance.look()
-        assert left == ["anna"] and attendance.n_uploads("anna") == 1, "she may come back"
+        assert left[-1] == "anna" and attendance.n_uploads("anna") == 1, "she may come back"
         await asyncio.sleep(0.05)
         assert [attendance.n_uploads(session) for session in ("anna", "ben")] == [0, 1]
 
