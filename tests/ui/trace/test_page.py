@@ -293,7 +293,7 @@ FOCUSED = """() => {
 
 def test_the_keyboard_alone_reaches_the_strip(traced: Page) -> None:
     page = traced
-    for _ in range(40):
+    for _ in range(60):
         page.keyboard.press("Tab")
         role, at, outline, width = page.evaluate(FOCUSED)
         if role == "option":
