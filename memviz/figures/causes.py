@@ -67,7 +67,7 @@ def heat_figure(
         {"title": titles[1], "tickvals": list(shown_y), "ticktext": [escape(rows[i], quote=False) for i in shown_y]}
         | {"tickfont": MONOSPACE, "range": [n_rows - 0.5, -0.5], "rangemode": "normal"}
         | FLAT,
-        height=max(240, min(760, 150 + row_height * n_rows)),
+        height=max(240, min(800, 80 + 8 * max(map(len, columns)) + row_height * n_rows)),
         showlegend=False,
         shapes=frame,
     )

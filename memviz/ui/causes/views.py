@@ -230,7 +230,9 @@ def show_contributions(task: CauseTask[Any], found: Contributions, words: Words,
     hover = "%{customdata[0]}<br>true / other: %{customdata[1]}<br>%{z:.2f} logits"
     titles = ("true token / likeliest other, and index", "", "logits")
     draw(
-        heat_figure(parts, rows, columns, hover, titles, LOGITS, t), f"parts-{key}-{t}", "Logits by layer and position"
+        heat_figure(parts, rows, columns, hover, titles, LOGITS, t, row_height=26),
+        f"parts-{key}-{t}",
+        "Logits by layer and position",
     )
     st.caption(
         f"{explain('causes_contribution')} Scale fixed at ±{LOGITS:g} logits. "
