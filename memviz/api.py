@@ -105,7 +105,8 @@ def causes(
     card = ready(model, _context())
     tokenizer = tokenizer_of(card, settings())
     whole = task_of_text(text, card, tokenizer, n_context, n_continuation, dtype=dtype)
-    counts = seen_counts(card, tokenizer, settings(), suite_samples())
+    known = suite_samples() if view == "occlusion" else None  # whose counts nothing else needs
+    counts = seen_counts(card, tokenizer, settings(), known)
     given = {**({"n_drawn": 4, "seed": 0} if view == "occlusion" else {}), **numbers}
     return answer(cause_of(whole, view, card, tokenizer, counts, **given), _context()).result
 

@@ -63,7 +63,8 @@ def causes(
         "noise_recovery": {"sigma": sigma, "n_draws": draws, "seed": seed},
         "contributions": {},
     }
-    task = cause_of(whole, view, card, own, seen_counts(card, own, settings, suite_samples()), **numbers[view])
+    known = suite_samples() if view == "occlusion" else None  # whose counts nothing else needs
+    task = cause_of(whole, view, card, own, seen_counts(card, own, settings, known), **numbers[view])
     found = answer(task, its).result
     arrays = {name: values.tolist() for name, values in to_arrays(found).items()}
     document = {"request": task.request(), "result": _plain(arrays)}

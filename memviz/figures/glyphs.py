@@ -7,6 +7,7 @@ space and a real `·` can be told apart by style. `" the"` is `["", "·", "the"]
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 from memviz.records import Piece
 
@@ -74,3 +75,8 @@ def _glyph(character: str) -> str | None:
     if is_selector or code in _BLANK or unicodedata.category(character) in _UNSEEN:
         return f"⟨U+{code:04X}⟩"
     return None
+
+
+def visible(pieces: Iterable[Piece]) -> list[str]:
+    """Each piece as text that can be seen."""
+    return ["".join(segments(piece)) for piece in pieces]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from memviz.figures.glyphs import segments
+from memviz.figures.glyphs import visible
 from memviz.figures.tracks import Series, Track
 from memviz.records import Piece
 
@@ -25,7 +25,7 @@ def count_domain(n_tokens: int) -> tuple[float, float]:
 
 def spelled(pieces: Sequence[Piece]) -> str:
     """Tokens as text that can be seen: a space is a dot."""
-    return "".join("".join(segments(piece)) for piece in pieces)
+    return "".join(visible(pieces))
 
 
 def ngram_tracks(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from memviz.figures.glyphs import segments
+from memviz.figures.glyphs import visible
 from memviz.tasks.causes import CauseTask
 from memviz.tokenizer import Tokenizer
 from memviz.ui.causes.form import PAGE
@@ -28,7 +28,7 @@ class Words:
         self.n_leading = task.n_leading
 
     def of(self, ids: Sequence[int] | np.ndarray) -> list[str]:
-        return ["".join(segments(piece)) for piece in self._own.pieces(ids)]
+        return visible(self._own.pieces(ids))
 
     def numbered(self, words: Sequence[str], start: int) -> list[str]:
         return [f"{word}  {start + i}" for i, word in enumerate(words)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memviz.errors import InputError
-from memviz.figures.glyphs import segments
+from memviz.figures.glyphs import visible
 from memviz.measures.lens import NEVER, LensReading, LensScores
 from memviz.tasks.ladder import LadderTask, Reader
 from memviz.tasks.lens import LensTask, lens_of
@@ -41,7 +41,7 @@ class LayersRow(ModelRow[LensTask, LensReading]):
 
     def words(self, token_ids: Sequence[int] | np.ndarray) -> list[str]:
         """Tokens as text that can be seen."""
-        return ["".join(segments(piece)) for piece in self.tokenizer.pieces(token_ids)]
+        return visible(self.tokenizer.pieces(token_ids))
 
 
 def layers_rows(task: LadderTask, readers: Sequence[Reader]) -> list[LayersRow]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 import streamlit as st
 
 from memviz.errors import InputError, MemvizError
-from memviz.figures.glyphs import segments
+from memviz.figures.glyphs import visible
 from memviz.figures.maps import Path
 from memviz.maps import trajectory
 from memviz.tasks.trace import TraceTask
@@ -47,7 +47,7 @@ def trail_of(asked: Asked, frames: Sequence[Framed]) -> tuple[str, Path] | str:
     except InputError as error:
         return f"The Trace page's prompt is not drawn: {error}."
     ids = [*run.trace.context_ids[0].tolist(), *run.trace.generated_ids[0].tolist()]
-    words = ["".join(segments(piece)) for piece in tokenizer(card).pieces(ids)]
+    words = visible(tokenizer(card).pieces(ids))
     return task.model, Path(xy, words, run.trace.n_context)
 
 

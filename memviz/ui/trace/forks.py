@@ -9,7 +9,7 @@ import streamlit as st
 
 from memviz.catalog import Card
 from memviz.errors import InputError, MemvizError
-from memviz.figures.glyphs import segments
+from memviz.figures.glyphs import visible
 from memviz.records import Run
 from memviz.tasks.fork import N_IN_A_ROW, ForkTask, back_at, fork_of
 from memviz.tasks.trace import TraceTask
@@ -134,7 +134,7 @@ def _found(fork: ForkTask, card: Card) -> Run | None:
 
 
 def _words(ids: Sequence[int] | np.ndarray, own: Tokenizer) -> list[str]:
-    return ["".join(segments(piece)) for piece in own.pieces(ids)]
+    return visible(own.pieces(ids))
 
 
 def _said(fork: ForkTask, words: Sequence[str], truth: np.ndarray | None, back: int | None, n_context: int) -> str:
