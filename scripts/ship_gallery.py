@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from memviz.measures import compute_all  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
 from memviz.predictor.data import parts_of  # noqa: E402
+from memviz.predictor.known import known_predictors  # noqa: E402
 from memviz.records import Run  # noqa: E402
 from memviz.settings import load_settings, quiet_libraries  # noqa: E402
 from memviz.store import Store  # noqa: E402
@@ -289,6 +290,29 @@ def population_examples() -> list[Example]:
     ]  # fmt: skip
 
 
+LOOKS = {
+    "trace": '[class*="st-key-linked-"]',
+    "compare": '[class*="st-key-ladder-"]',
+    "map": '[class*="st-key-map-"]',
+}
+"""Page -> what its examples are about; of the others it is the first figure."""
+
+
+def pinned(example: Example) -> Example:
+    """The same example with a link that means the shipped sweep, model and predictors, whatever else is here."""
+    query, page = dict(example.query), example.page
+    if page in ("population", "transitions", "boundary", "dynamics", "map"):
+        query["sweep"] = "suite"
+    if page == "map":
+        query = {"of": LARGEST, "beside": "none", "reducer": "PCA"} | query
+    if page == "trace":
+        query["fits"] = "shipped"
+    if page == "predictor":
+        known = [each for each in known_predictors(load_settings(cache=WORK)) if each.shipped and each.model == LARGEST]
+        query["predictor"] = min(known, key=lambda each: (each.setting != "published", each.id)).id[:12]
+    return replace(example, query=query, look=LOOKS.get(page, "[data-testid=stPlotlyChart]"))
+
+
 def photograph(made: Sequence[Example]) -> None:
     """Every example in Chromium on an empty cache, light and dark, as small WebP files."""
     folder = GALLERY / "thumbnails"
@@ -333,6 +357,7 @@ def main() -> None:
     shipped = Store(GALLERY / "store", 10**9)
     maker = Maker(context, shipped, samples)
     made = [*trace_examples(maker), *compare_examples(maker), *space_examples(maker), *population_examples()]
+    made = [pinned(each) for each in made]
     shipped.close()
     (GALLERY / "gallery.json").write_text(json.dumps([asdict(each) for each in made], indent=1) + "\n", "utf-8")
     photograph(made)

@@ -2,6 +2,7 @@
 
 import { node, radios } from "../shared/nodes.js";
 import { mounting, View } from "../shared/view.js";
+import { Facets } from "./facets.js";
 import { Pane } from "./pane.js";
 import { savePicture } from "./picture.js";
 import { Camera } from "./points.js";
@@ -31,14 +32,15 @@ class MapView extends View {
   }
 
   receive(data) {
+    this.marked = data.marked ?? null;
     if (this.data?.id === data.id) {
-      this.paint(); // the theme may have changed
+      this.paint(); // the theme may have changed, or a line was ticked below
       return;
     }
     const isSameFrame = this.data?.frame_id === data.frame_id;
     this.data = data;
     if (!isSameFrame) {
-      this.camera = new Camera(data.frame);
+      this.camera = new Camera(data.frame, data.fit);
       const at = data.steps.indexOf(data.start.step);
       Object.assign(this, { step: at < 0 ? data.steps.length - 1 : at, whole: data.start.step === "all" });
       this.selected = data.start.selected ? new Set(data.start.selected) : null;
@@ -61,18 +63,28 @@ class MapView extends View {
     tools.addEventListener("change", (event) => this.takeTool(event.target.value));
     tools.querySelector(`[value=${this.tool}]`).checked = true;
     this.count = node("span", { class: "count", role: "status" });
-    this.clear = this.button("Clear", () => this.select(null));
+    this.clear = this.button("Clear", () => {
+      this.facets.clear();
+      this.select(null);
+    });
     const whole = this.button("Whole map", () => {
-      this.camera.reset();
+      this.camera.reset(true);
       this.paint();
     });
+    this.dense = node("input", { type: "checkbox" });
+    this.dense.addEventListener("change", () => this.paint(true));
+    const density = node("label", { class: "check" }, this.dense, "density");
+    this.facets = new Facets(data, () => this.filter());
+    this.kept = null;
+    this.list = this.button("List these", () => this.select(this.kept));
     const steps = node("div", { class: "bar" }, this.player, node("label", { class: "slide" }, node("span", {}, "Decoding step"), this.slider), this.output);
     steps.append(node("label", { class: "check" }, this.every, "all steps at once"));
-    const bar = node("div", { class: "bar" }, tools, whole, this.button("PNG", () => savePicture(this.panes, this.colours, this.output.textContent)), this.count, this.clear);
+    const bar = node("div", { class: "bar" }, tools, whole, density, this.button("PNG", () => savePicture(this.panes, this.colours, this.output.textContent)), this.count, this.list, this.clear);
     this.legend = node("div", { class: "legend" });
     this.tip = node("div", { class: "tip", hidden: "" });
     this.box = node("div", { class: "panes" }, ...this.panes.map((pane) => pane.node));
-    this.root.replaceChildren(steps, bar, this.box, this.legend, this.tip);
+    const main = node("div", { class: "main", "data-panes": this.panes.length }, this.box, this.facets.node);
+    this.root.replaceChildren(steps, bar, main, this.legend, this.tip);
     for (const pane of this.panes) {
       this.listen(pane);
       this.resizing.observe(pane.area);
@@ -163,6 +175,8 @@ class MapView extends View {
     area.addEventListener("pointercancel", () => this.drop());
     area.addEventListener("pointerleave", () => this.hover(pane, -1));
     area.addEventListener("dblclick", () => this.select(null));
+    area.addEventListener("keydown", (event) => this.onKey(pane, event));
+    area.addEventListener("blur", () => this.hover(pane, -1));
     area.addEventListener("wheel", (event) => this.onWheel(pane, event), { passive: false });
   }
 
@@ -201,6 +215,20 @@ class MapView extends View {
       const caught = pane.caught(this.camera, lasso);
       if (caught.size) this.choose(caught, event.shiftKey);
     }
+  }
+
+  // Arrow keys lead from point to point, Enter takes one as a click does.
+  onKey(pane, event) {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (way) {
+      this.at = pane.beside(this.camera, pane === this.keyed ? this.at : -1, way);
+      this.keyed = pane;
+      this.hover(pane, this.at, ...pane.screen(this.camera, this.at));
+      this.live.textContent = pane.words(this.at, this.data.steps)[0];
+    } else if (event.key === "Enter" && this.keyed === pane && this.at >= 0) {
+      this.choose(new Set([pane.rows[this.at % pane.rows.length]]), event.shiftKey);
+    } else return;
+    event.preventDefault();
   }
 
   drop() {
@@ -243,6 +271,20 @@ class MapView extends View {
     this.paint(true);
   }
 
+  // What the bars and the search let pass; nothing where they are open.
+  filter() {
+    const passes = this.facets.passes;
+    const { rows } = this.panes[0];
+    this.kept = this.facets.isOpen ? null : new Set(rows.filter((_, i) => passes[i]));
+    this.paint(true);
+  }
+
+  // Rows drawn in colour: those selected and let pass; all where neither says anything.
+  get shown() {
+    const { selected, kept } = this;
+    return selected && kept ? new Set([...selected].filter((row) => kept.has(row))) : (selected ?? kept);
+  }
+
   // Drawing: one frame shows whatever changed since the last; points only where they did.
 
   paint(isAll = false) {
@@ -260,13 +302,16 @@ class MapView extends View {
     this.dress();
     isStale ||= wasDressed !== this.dressed;
     for (const pane of this.panes) {
-      if (isStale) pane.draw(this.camera, this.sprites, this.selected);
+      if (isStale) pane.draw(this.camera, this.sprites, this.shown);
+      if (isStale) pane.findContours(this.dense.checked ? this.data.frame : null, this.shown);
       const lasso = this.drag?.pane === pane ? this.lasso : null;
-      pane.drawOver(this.camera, { ...this.colours, path: this.path }, { row: this.hovered, lasso, steps: this.data.steps });
+      pane.drawOver(this.camera, { ...this.colours, path: this.path }, { rows: [this.marked, this.hovered], lasso, steps: this.data.steps });
     }
     Object.assign(this, { isStale: false, view });
-    this.count.textContent = this.selected ? `${this.selected.size.toLocaleString("en")} sequences selected` : "";
-    this.clear.hidden = !this.selected;
+    const passing = this.kept ? `${this.kept.size.toLocaleString("en")} sequences pass` : "";
+    this.count.textContent = this.selected ? `${this.selected.size.toLocaleString("en")} sequences selected` : passing;
+    this.clear.hidden = !this.selected && !this.kept;
+    this.list.hidden = !this.kept?.size || Boolean(this.selected);
     this.root.dataset.drawn = this.data.id;
   }
 }
