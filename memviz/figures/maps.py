@@ -117,7 +117,7 @@ def map_data(
     places = [_pane(pane, frame, steps, own) for pane, own in zip(panes, hues, strict=True)]
     n = len(panes[0].points) // len(steps)
     data = {"frame": list(frame), "fit": list(fit_of(panes)), "steps": steps, "panes": places}
-    data |= {"facets": facets_of(panes[0].points.iloc[:n]), "texts": list(panes[0].texts)}
+    data["facets"] = facets_of(panes[0].points.iloc[:n])
     frame_id = digest(data | {"panes": [[each["name"], each["rows"], each["places"]] for each in places]})
     start = {"step": start_step, "selected": None if selected is None else selected.tolist()}
     return {**data, "scale": scale, "frame_id": frame_id, "palettes": _palettes()} | {

@@ -8,14 +8,13 @@ import streamlit as st
 
 from memviz import __version__
 from memviz.errors import MemvizError
-from memviz.figures.source import Source
+from memviz.figures.source import SHARE
 from memviz.settings import settings
 from memviz.tours import Stop, add_stop
 from memviz.ui.common.components import Component
 from memviz.ui.common.texts import told
 
-_SOURCE = Source("share/share", ("share/share",))
-SHARE = Component("memviz_share", _SOURCE.css, _SOURCE.js)
+DRAWN = Component("memviz_share", SHARE.css, SHARE.js)
 PRESENT = "present"
 NOT_OF_THE_VIEW = ("tour", PRESENT)
 """Parameters of an address that say how it is shown."""
@@ -33,7 +32,7 @@ def offer_share(page: str) -> None:
 @st.fragment
 def _offer(page: str) -> None:
     name = f"memviz-{page}-{re.sub('[^0-9a-z]+', '-', st.query_params.get('run', '').lower())[:12]}".rstrip("-")
-    said = SHARE.draw({"name": name, "about": f"memviz {__version__}"}, "share_view", added=None)
+    said = DRAWN.draw({"name": name, "about": f"memviz {__version__}"}, "share_view", added=None)
     said = said.get("added")
     if isinstance(said, dict):
         query = {each: st.query_params.get_all(each) for each in st.query_params if each not in NOT_OF_THE_VIEW}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from memviz.figures.source import Source
+from memviz.figures.source import TOUR
 from memviz.gallery import Example, tour
 from memviz.settings import settings
 from memviz.tours import Stop, read_tour
@@ -18,8 +18,7 @@ from memviz.ui.common.texts import escaped
 PARAMETER = "tour"
 OWN = "own-"
 """What a number in the address begins with where the tour is the visitors' own."""
-_SOURCE = Source("tour/tour", ())
-KEYS = Component("memviz_tour", _SOURCE.css, _SOURCE.js)
+KEYS = Component("memviz_tour", TOUR.css, TOUR.js)
 
 
 def link_of(stop: Example | Stop, number: int, own: bool = False) -> dict[str, str | list[str]]:

@@ -25,7 +25,7 @@ export function tallyOf({ labels, codes }, passes) {
 }
 
 export class Facets {
-  constructor({ facets, texts }, changed) {
+  constructor(facets, texts, changed) {
     this.facets = facets.map(({ codes, ...each }) => ({ ...each, codes: decode(codes, Uint8Array) }));
     Object.assign(this, { texts, changed, words: "", chosen: this.facets.map(() => new Set()) });
     this.search = node("input", { type: "search", placeholder: "Words in the text", "aria-label": "Search the texts" });

@@ -74,7 +74,7 @@ class MapView extends View {
     this.dense = node("input", { type: "checkbox" });
     this.dense.addEventListener("change", () => this.paint(true));
     const density = node("label", { class: "check" }, this.dense, "density");
-    this.facets = new Facets(data, () => this.filter());
+    this.facets = new Facets(data.facets, data.panes[0].texts, () => this.filter());
     this.kept = null;
     this.list = this.button("List these", () => this.select(this.kept));
     const steps = node("div", { class: "bar" }, this.player, node("label", { class: "slide" }, node("span", {}, "Decoding step"), this.slider), this.output);

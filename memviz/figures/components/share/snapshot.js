@@ -1,7 +1,7 @@
 // The page as it stands, as markup that needs nothing else: no scripts, no requests, what it says of itself on top.
 
 const BLOCK = "[data-testid=stMainBlockContainer]";
-const LEFT_OUT = "script, noscript, iframe, link, .modebar, [data-testid=stElementToolbar], [data-testid=stIconMaterial], [data-testid=stTooltipIcon], .st-key-share, .st-key-unseen, .st-key-tour, .unseen";
+const LEFT_OUT = "script, style, noscript, iframe, link, .modebar, [data-testid=stElementToolbar], [data-testid=stIconMaterial], [data-testid=stTooltipIcon], .st-key-share, .st-key-unseen, .st-key-tour, .unseen";
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 const XHTML = "http://www.w3.org/1999/xhtml";
 
@@ -72,7 +72,7 @@ export function snapshot({ title, about }) {
 export function asPage(about) {
   const { whole, styles } = snapshot(about);
   const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}"><title>${escaped(about.title)}</title><style>${styles.replaceAll("</", "<\\/")}</style></head><body>${whole.outerHTML}</body></html>\n`;
+  return `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}"><title>${escaped(about.title)}</title><style>${styles.replaceAll("</", "<\\/")}</style></head><body>${new XMLSerializer().serializeToString(whole)}</body></html>\n`;
 }
 
 export function asVector(about) {
