@@ -43,7 +43,7 @@ class Example:
 
     def thumbnail(self, dark: bool) -> Path:
         """A small picture of it."""
-        return GALLERY / "thumbnails" / f"{self.name}{'-dark' if dark else ''}.webp"
+        return GALLERY / "thumbnails" / f"{self.name}{'-dark' if dark else ''}.svg"
 
 
 @cache
