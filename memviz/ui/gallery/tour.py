@@ -51,7 +51,8 @@ def show_bar() -> None:
     with st.container(key="tour", border=True):
         columns = st.columns([1.1, 7, 1.5], vertical_alignment="center")
         for column, name, to in ((columns[0], "previous", number - 1), (columns[2], "next", number + 1)):
-            with column.container(key=f"tour_{name}"):
+            end = to > len(stops)
+            with column.container(key="tour_end" if end else f"tour_{name}"):
                 if 1 <= to <= len(stops):
                     further = stops[to - 1]
                     st.page_link(
@@ -60,7 +61,7 @@ def show_bar() -> None:
                         query_params=link_of(further, to, own),
                         help=further.title,
                     )
-                elif name == "next":
+                elif end:
                     st.page_link(PAGES / "gallery.py", label="end of the tour")
         columns[1].markdown(f"**{number} of {len(stops)} · {escaped(stop.title)}.** {escaped(stop.note)}")
         KEYS.draw({"look": stop.look, "stop": f"{own} {number}"}, "tour_keys")

@@ -32,11 +32,12 @@ function blurred(grid, stride) {
 // Segments x, y, x, y of the lines at some shares of the highest value, by marching squares, in units of the frame.
 export function contours(grid, [x0, y0, x1, y1]) {
   const top = grid.reduce((most, each) => Math.max(most, each), 0);
+  if (!top) return SHARES.map(() => []);
   const place = (column, row) => [x0 + ((column + 0.5) / CELLS) * (x1 - x0), y0 + ((row + 0.5) / CELLS) * (y1 - y0)];
   return SHARES.map((share) => {
     const level = share * top;
     const segments = [];
-    for (let row = 0; top && row < CELLS - 1; row += 1) {
+    for (let row = 0; row < CELLS - 1; row += 1) {
       for (let column = 0; column < CELLS - 1; column += 1) {
         const corners = [[column, row], [column + 1, row], [column + 1, row + 1], [column, row + 1]];
         const values = corners.map(([c, r]) => grid[r * CELLS + c]);

@@ -19,7 +19,7 @@ export function passing(facets, chosen, texts, words, but = -1) {
 
 // Rows of each value of a facet that pass the others.
 export function tallyOf({ labels, codes }, passes) {
-  const counts = new Array(labels.length).fill(0);
+  const counts = labels.map(() => 0);
   codes.forEach((code, row) => (counts[code] += passes[row]));
   return counts;
 }

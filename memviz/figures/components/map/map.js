@@ -1,17 +1,15 @@
 // A map of hidden states: one or two panes in one frame, a slider over decoding steps, one selection for all panes.
 
-import { node, radios } from "../shared/nodes.js";
+import { node } from "../shared/nodes.js";
 import { mounting, View } from "../shared/view.js";
-import { Facets } from "./facets.js";
+import { furnish } from "./furniture.js";
 import { Pane } from "./pane.js";
-import { savePicture } from "./picture.js";
 import { Camera } from "./points.js";
 import { keysOf, shadeAlong, Sprites } from "./sprites.js";
 
 const MOVE_TIME = 350; // ms from one step to the next
 const PLAY_TIME = 900; // ms a step stays while playing
 const REPORT_DELAY = 250; // ms; a dragged slider reports only where it stops
-const TOOLS = { lasso: "Lasso", move: "Move and zoom" };
 const N_SHADES = 32;
 const MOST_ANIMATED = 30000; // drawn points; beyond, steps change at once
 
@@ -53,49 +51,12 @@ class MapView extends View {
     const { data } = this;
     this.resizing.disconnect();
     this.panes = data.panes.map((pane) => new Pane(pane, data.frame));
-    this.slider = node("input", { type: "range", min: 0, max: data.steps.length - 1, step: 1, "aria-label": "Decoding step" });
-    this.slider.addEventListener("input", () => this.show(Number(this.slider.value), true));
-    this.output = node("output", {});
-    this.player = this.button("Play", () => (this.timer ? this.stop() : this.play()));
-    this.every = node("input", { type: "checkbox" });
-    this.every.addEventListener("change", () => this.showAll(this.every.checked));
-    const tools = radios("tools", "What dragging does", "tool", TOOLS);
-    tools.addEventListener("change", (event) => this.takeTool(event.target.value));
-    tools.querySelector(`[value=${this.tool}]`).checked = true;
-    this.count = node("span", { class: "count", role: "status" });
-    this.clear = this.button("Clear", () => {
-      this.facets.clear();
-      this.select(null);
-    });
-    const whole = this.button("Whole map", () => {
-      this.camera.reset(true);
-      this.paint();
-    });
-    this.dense = node("input", { type: "checkbox" });
-    this.dense.addEventListener("change", () => this.paint(true));
-    const density = node("label", { class: "check" }, this.dense, "density");
-    this.facets = new Facets(data.facets, data.panes[0].texts, () => this.filter());
-    this.kept = null;
-    this.list = this.button("List these", () => this.select(this.kept));
-    const steps = node("div", { class: "bar" }, this.player, node("label", { class: "slide" }, node("span", {}, "Decoding step"), this.slider), this.output);
-    steps.append(node("label", { class: "check" }, this.every, "all steps at once"));
-    const bar = node("div", { class: "bar" }, tools, whole, density, this.button("PNG", () => savePicture(this.panes, this.colours, this.output.textContent)), this.count, this.list, this.clear);
-    this.legend = node("div", { class: "legend" });
-    this.tip = node("div", { class: "tip", hidden: "" });
-    this.box = node("div", { class: "panes" }, ...this.panes.map((pane) => pane.node));
-    const main = node("div", { class: "main", "data-panes": this.panes.length }, this.box, this.facets.node);
-    this.root.replaceChildren(steps, bar, main, this.legend, this.tip);
+    furnish(this);
     for (const pane of this.panes) {
       this.listen(pane);
       this.resizing.observe(pane.area);
     }
     this.takeTool(this.tool);
-  }
-
-  button(label, act) {
-    const made = node("button", { type: "button" }, label);
-    made.addEventListener("click", act);
-    return made;
   }
 
   takeTool(tool) {

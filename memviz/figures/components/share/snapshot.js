@@ -1,9 +1,10 @@
 // The page as it stands, as markup that needs nothing else: no scripts, no requests, what it says of itself on top.
 
+import { node } from "../shared/nodes.js";
+
 const BLOCK = "[data-testid=stMainBlockContainer]";
 const LEFT_OUT = "script, style, noscript, iframe, link, .modebar, [data-testid=stElementToolbar], [data-testid=stIconMaterial], [data-testid=stTooltipIcon], .st-key-share, .st-key-unseen, .st-key-tour, .unseen";
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-const XHTML = "http://www.w3.org/1999/xhtml";
 
 function pictureOf(source, [width, height] = []) {
   const made = document.createElement("img");
@@ -27,7 +28,7 @@ function copy(source, styles) {
   if (source instanceof HTMLCanvasElement) return pictureOf(source);
   if (source instanceof HTMLImageElement) return pictureOf(source, [source.naturalWidth, source.naturalHeight]);
   const made = source.cloneNode(false);
-  for (const { name } of [...made.attributes]) if (name.startsWith("on") || name === "href") made.removeAttribute(name);
+  for (const name of made.getAttributeNames()) if (name.startsWith("on") || name === "href") made.removeAttribute(name);
   if (source instanceof HTMLInputElement) made.setAttribute("value", source.value);
   if (source instanceof HTMLInputElement) made.toggleAttribute("checked", source.checked);
   if (source instanceof HTMLOptionElement) made.toggleAttribute("selected", source.selected);
@@ -71,8 +72,11 @@ export function snapshot({ title, about }) {
 
 export function asPage(about) {
   const { whole, styles } = snapshot(about);
-  const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}"><title>${escaped(about.title)}</title><style>${styles.replaceAll("</", "<\\/")}</style></head><body>${new XMLSerializer().serializeToString(whole)}</body></html>\n`;
+  const page = document.implementation.createHTMLDocument(about.title);
+  const style = node("style", {}, styles);
+  page.head.prepend(node("meta", { charset: "utf-8" }), node("meta", { "http-equiv": "Content-Security-Policy", content: POLICY }), style);
+  page.body.append(whole);
+  return `<!doctype html>\n<html lang="en">${page.documentElement.getHTML()}</html>\n`;
 }
 
 export function asVector(about) {
@@ -80,9 +84,9 @@ export function asVector(about) {
   const style = document.createElement("style");
   style.textContent = styles;
   whole.prepend(style);
-  const inside = new XMLSerializer().serializeToString(whole).replace("<div", `<div xmlns="${XHTML}"`).replace(`xmlns="${XHTML}" xmlns="${XHTML}"`, `xmlns="${XHTML}"`);
+  const inside = new XMLSerializer().serializeToString(whole); // which names the namespace of HTML
   const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><foreignObject width="100%" height="100%">${inside}</foreignObject></svg>`;
-  return { text: text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, ""), width, height };
+  return { text: text.replace(/(?![\t\n\r])\p{Cc}/gu, ""), width, height };
 }
 
 export async function asPicture(about) {

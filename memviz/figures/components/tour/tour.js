@@ -57,7 +57,8 @@ class Tour {
     const to = { ArrowRight: "next", ArrowLeft: "previous" }[event.key];
     if (!to || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || isTaken(event)) return;
     const link = document.querySelector(`.st-key-tour_${to} a`);
-    if (!link) return;
+    const isBusy = document.querySelector("[data-testid=stApp]").dataset.testScriptState !== "notRunning";
+    if (!link || isBusy) return; // Streamlit loses messages where one page cuts another short
     event.preventDefault();
     link.click();
   }
