@@ -22,7 +22,11 @@ NOT_OF_THE_VIEW = ("tour", PRESENT)
 
 def offer_share(page: str) -> None:
     """Beside a page's title: a popover with the ways to hand its view on, and the switch that presents it."""
-    if st.session_state.setdefault(PRESENT, PRESENT in st.query_params):
+    asked = st.query_params.get(PRESENT)
+    if asked != st.session_state.get("present_followed"):  # a link asks once; the switch has the last word
+        st.session_state["present_followed"] = asked
+        st.session_state[PRESENT] = bool(asked) or st.session_state.get(PRESENT, False)
+    if st.session_state.get(PRESENT):
         _present()
     with st.container(key="share", width="content"), st.popover("Share", icon=":material/share:"):
         _offer(page)
