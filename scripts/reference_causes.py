@@ -1,4 +1,4 @@
-"""Write tests/fixtures/causes.json: ablated heads, attention and direct contributions of two tiny models by TransformerLens.
+"""Write tests/fixtures/causes.json: silenced heads, attention, direct contributions, of tiny models by TransformerLens.
 
 It brings too much for a pin, so it is run in an environment of its own, with memviz's requirements beside it:
 
