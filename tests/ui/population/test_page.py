@@ -340,6 +340,8 @@ def test_a_sweep_runs_from_the_page_to_its_figures(server: Server, swept: Swept,
     page.get_by_role("spinbutton", name="Sample").fill("5")
     page.keyboard.press("Enter")
     expect(page.get_by_text("--sample 5")).to_be_visible(timeout=2 * MINUTES)
+    page.get_by_role("button", name="anchored", exact=True).click()
+    expect(page.get_by_text("--context-mode")).to_have_count(0)
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_text(re.compile("^Finished"))).to_be_visible(timeout=5 * MINUTES)
     page.get_by_role("link", name="Population").nth(1).click()
