@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import BrowserContext, Page, expect
 from support.pages import GRACE, MINUTES, PREAMBLE, SECONDS, decode_only, n_jobs, press_run, set_number, strip
 from support.serving import Server
@@ -35,17 +36,29 @@ def asked(server: Server, model: str, n_tokens: int) -> str:
     return task.hash[:16]
 
 
+@pytest.fixture(scope="module")
+def device(server: Server) -> Iterator[FileLock]:
+    """The server's device, for another memviz process to hold: what is under way then waits, and pages draw nothing."""
+    from memviz.engine.devices import choose_device, place_of  # torch
+
+    lock = FileLock(Path(server.environment["MEMVIZ_CACHE"]) / "locks" / f"{place_of(choose_device('auto'))}.lock")
+    yield lock
+    lock.release(force=True)
+
+
 def test_a_second_session_joins_a_run_and_cancel_stops_it(
-    endless: str, server: Server, page: Page, another: Page, screenshots: Path
+    endless: str, server: Server, device: FileLock, page: Page, another: Page, screenshots: Path
 ) -> None:
     page.goto(f"{server.url}/trace")
     decode_only(page, endless, 50_000)
     before, other = n_jobs(server), another
+    device.acquire()
     press_run(page)
     expect(page.get_by_text("decoding 50000 tokens")).to_be_visible(timeout=MINUTES)
     expect(page).to_have_url(re.compile("run="))
     other.goto(page.url)
     expect(other.get_by_text("decoding 50000 tokens")).to_be_visible(timeout=MINUTES)
+    device.release()
     expect(other.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=MINUTES)
     other.screenshot(path=screenshots / "joined.png")
     assert n_jobs(server) == before + 1
@@ -59,8 +72,14 @@ def test_a_second_session_joins_a_run_and_cancel_stops_it(
 
 
 @pytest.fixture(scope="module")
-def deserted(endless: str, trace_link: str, server: Server, window: BrowserContext) -> Iterator[dict[str, Any]]:
-    """Long runs, one after the other: left by its only session; left by one of two; left alone but to be kept."""
+def deserted(
+    endless: str, trace_link: str, server: Server, device: FileLock, window: BrowserContext
+) -> Iterator[dict[str, Any]]:
+    """Long runs, one after the other: left by its only session; left by one of two; left alone but to be kept.
+
+    The first of them has the server's worker and waits for the device.
+    """
+    device.acquire()
     alone, first, keeper, second = pages = [window.new_page() for _ in range(4)]
     names = []
     for page, n_tokens in ((alone, 80000), (first, 79999), (keeper, 79998)):
@@ -95,7 +114,10 @@ def test_reading_does_not_wait_for_computing(deserted: dict[str, Any], server: S
     assert n_jobs(server) == before, "what is stored is not computed again"
 
 
-def test_a_run_ends_with_its_last_session_and_no_sooner(deserted: dict[str, Any], server: Server) -> None:
+def test_a_run_ends_with_its_last_session_and_no_sooner(
+    deserted: dict[str, Any], server: Server, device: FileLock
+) -> None:
+    device.release()
     lonely, joined, kept = deserted["jobs"]
     page = deserted["page"]
     expect(page.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=2 * MINUTES)

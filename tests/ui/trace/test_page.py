@@ -153,7 +153,11 @@ def test_a_link_shows_the_stored_result_without_starting_work(traced: Page, serv
     assert n_jobs(server) == before
 
 
-@pytest.mark.parametrize("wish", ["tok=" + "9" * 5000, "tok=-1", "mode=constructor&fill=constructor"])
+@pytest.mark.parametrize(
+    "wish",
+    ["tok=" + "9" * 5000 + "&mode=constructor&fill=constructor", pytest.param("tok=-1", marks=pytest.mark.wide)],
+    ids=["much", "negative"],
+)
 def test_a_link_that_asks_for_nonsense_shows_the_result(trace_link: str, page: Page, wish: str) -> None:
     page.goto(f"{trace_link}&{wish}")
     expect(strip(page)).to_have_count(64, timeout=MINUTES)
