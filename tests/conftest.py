@@ -92,7 +92,7 @@ def first_visit(server: Server, browser: Browser) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def endless(server: Server) -> str:
+def endless(first_visit: dict[str, object], server: Server) -> str:
     """A model on the server that goes on for 200,000 tokens, so that its runs can be watched; its name."""
     from support.model_folders import busy_model  # brings torch
 

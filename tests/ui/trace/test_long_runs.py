@@ -103,7 +103,7 @@ def deserted(
 
 def test_reading_does_not_wait_for_computing(deserted: dict[str, Any], server: Server, traced: Page) -> None:
     page = traced
-    expect(page.get_by_text(re.compile("[23] in the queue"))).to_be_visible()
+    expect(page.get_by_text(re.compile("[2-9] in the queue"))).to_be_visible()
     strip(page).nth(26).click()
     expect(page).to_have_url(re.compile("tok=26"), timeout=30 * SECONDS)
     before = n_jobs(server)
