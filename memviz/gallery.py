@@ -33,6 +33,8 @@ class Example:
     """The prompt, or which rows, in words."""
     finding: int
     """Of the study's four, 0 for none."""
+    look: str = ""
+    """Which element of the page the note is about, as a CSS selector."""
 
     @property
     def link(self) -> str:
@@ -41,7 +43,7 @@ class Example:
 
     def thumbnail(self, dark: bool) -> Path:
         """A small picture of it."""
-        return GALLERY / "thumbnails" / f"{self.name}{'-dark' if dark else ''}.webp"
+        return GALLERY / "thumbnails" / f"{self.name}{'-dark' if dark else ''}.svg"
 
 
 @cache
@@ -51,6 +53,11 @@ def examples() -> tuple[Example, ...]:
         return tuple(Example(**each) for each in json.loads((GALLERY / "gallery.json").read_text("utf-8")))
     except OSError:
         return ()
+
+
+def tour() -> tuple[Example, ...]:
+    """The examples of the findings, in their order."""
+    return tuple(sorted((each for each in examples() if each.finding), key=lambda each: each.finding))
 
 
 def open_store(settings: Settings) -> Store:

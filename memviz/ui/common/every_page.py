@@ -42,7 +42,12 @@ def set_style() -> None:
     """What Streamlit's settings do not reach: room, widths, contrast of code in captions, where the focus is."""
     st.html(
         "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
-        ".st-key-unseen{display:none}[data-testid=stMetricLabel] p{font-size:.8rem}"
+        ".stMainBlockContainer{position:relative}.st-key-share{position:absolute;top:4.2rem;width:auto;z-index:5;"
+        "right:clamp(1rem,3vw,3rem)}.st-key-unseen{display:none}"
+        ".st-key-tour{position:sticky;top:3.75rem;z-index:6;background:light-dark(#ffffff,#12161d);margin-top:1.2rem}"
+        ".st-key-tour~.st-key-share,div:has(>.st-key-tour)~div>.st-key-share{position:static;align-self:flex-end}"
+        ".st-key-tour_keys{height:0;overflow:hidden}"
+        "[data-testid=stMetricLabel] p{font-size:.8rem}"
         ".st-key-measures td:nth-child(3){min-width:26rem}.st-key-measures td:nth-child(4){min-width:9rem}"
         "[class*=st-key-glossary] table{table-layout:fixed}[class*=st-key-glossary] :is(th,td):nth-child(1){width:19%}"
         "[class*=st-key-glossary] :is(th,td):nth-child(3){width:9%}"
