@@ -33,8 +33,9 @@ def show_heads(view: SweepView) -> None:
         return
     forget_unknown("heads_model", models)
     model = st.selectbox(
-        "Model whose heads are silenced", models, len(models) - 1, view.names.get, key="heads_model", **BOUND
-    )
+        "Model whose heads are silenced", models, len(models) - 1, format_func=lambda name: view.names[name],
+        key="heads_model", **BOUND,
+    )  # fmt: skip
     card = ui.card_of(model)
     try:
         task = _asked(view, card, (view.key, card.name, card.weights), view.m)
