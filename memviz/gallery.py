@@ -53,6 +53,11 @@ def examples() -> tuple[Example, ...]:
         return ()
 
 
+def first_example(page: str) -> Example | None:
+    """The example a page opens on: the first that shows a shipped result of it."""
+    return next((example for example in examples() if example.page == page and "run" in example.query), None)
+
+
 def open_store(settings: Settings) -> Store:
     """The results of this installation, above those that ship with the gallery."""
     return Store(settings.cache / "results", settings.cache_limit, (GALLERY / "store",))

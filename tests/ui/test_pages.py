@@ -121,7 +121,8 @@ def test_the_first_visit_finds_the_suites_largest_model_ready_and_names_a_row(ap
     row = app.session_state["trace_row"]
     assert any(f"**Row {row}**" in element.value for element in app.markdown)
     assert not app.button(key="trace_run").disabled
-    assert "Not computed yet" in app.info[0].value and ui.worker().n_active == 0
+    assert {metric.label: metric.value for metric in app.metric}["Memorization score M"] == "1.00"
+    assert ui.worker().n_active == 0
 
 
 def test_the_embedded_model_waits_to_be_asked_for(app: AppTest) -> None:
@@ -129,7 +130,7 @@ def test_the_embedded_model_waits_to_be_asked_for(app: AppTest) -> None:
     app.switch_page("../pages/trace.py").run()
     app.selectbox(key="trace_model").set_value("smollm2-135m").run()
     assert not app.exception
-    assert [button.label for button in app.button] == ["Run", "Surprise me", r"Get smollm2\-135m ready"]
+    assert [button.label for button in app.button] == ["Surprise me", "Run", r"Get smollm2\-135m ready"]
     assert ui.worker().job("prepare smollm2-135m") is None
 
 

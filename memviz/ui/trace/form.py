@@ -16,8 +16,9 @@ from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.links import PageLink
 from memviz.ui.common.process import bundled_models
+from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import KEEP
-from memviz.ui.prompt import INPUTS, PromptForm, fill_prompt, within
+from memviz.ui.prompt import INPUTS, PromptForm, fill_prompt, prompt_words, within
 
 PAGE = "trace"
 NEUTRAL: dict[str, float] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
@@ -82,6 +83,14 @@ class DecodingForm:
         decoding = Decoding(**numbers if self.sampled else {}, bar_eos=self.bar_eos)
         leading = "none" if self.no_leading else "model"
         return {"decoding": decoding, "dtype": settings().dtype, "leading": leading}
+
+
+def said_settings() -> str:
+    """What the widgets say, in a line of Markdown."""
+    said = {name: st.session_state.get(f"{PAGE}_{name}") for name in ("sampled", "temperature", "seed", "decode_only")}
+    way = f"sampled, temperature {said['temperature']:g}, seed {said['seed']}" if said["sampled"] else "greedy"
+    only = " · decode only" if said["decode_only"] else ""
+    return f"**{escaped(st.session_state[f'{PAGE}_model'])}** · {prompt_words(PAGE)} · {way}{only}"
 
 
 def choose_decoding() -> DecodingForm:

@@ -7,7 +7,7 @@ import { Grid } from "./grid.js";
 import { METRICS, describeCell, rowColours, spanOf, tokenAt } from "./marks.js";
 import { Says } from "./says.js";
 import { Steps } from "./steps.js";
-import { mounting, View } from "../shared/view.js";
+import { mounting, skipLink, View } from "../shared/view.js";
 
 const KEY_DELAY = 200; // ms; a held arrow key reports only where it stops
 const START = { pinned: null, mode: "free_running", metric: "p", base: null, differences: false, only: false };
@@ -28,10 +28,12 @@ class LadderView extends View {
     this.on("change", (event) => this.onChange(event));
     this.resizing = new ResizeObserver(() => this.relayout());
     this.resizing.observe(this.root);
+    this.skip = skipLink("Skip to tokens", () => this.root.querySelector("[tabindex='0']")?.focus());
   }
 
   destroy() {
     super.destroy();
+    this.skip.remove();
     for (const part of [this, this.curves, this.steps]) part?.resizing.disconnect();
   }
 

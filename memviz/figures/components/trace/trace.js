@@ -4,7 +4,7 @@ import { Panel, Tip } from "./alternatives.js";
 import { Curves } from "./curves.js";
 import { node, radios } from "../shared/nodes.js";
 import { FILLS } from "../shared/scales.js";
-import { mounting, View } from "../shared/view.js";
+import { mounting, skipLink, View } from "../shared/view.js";
 import { Strip } from "./strip.js";
 import { MODES, describe, targetName, viewOf } from "./words.js";
 
@@ -21,10 +21,12 @@ class TraceView extends View {
     this.on("keydown", (event) => this.onKey(event));
     this.on("change", (event) => this.onChange(event));
     this.on("focusin", (event) => this.onFocus(event));
+    this.skip = skipLink("Skip to tokens", () => this.strip.marked.stop?.focus());
   }
 
   destroy() {
     super.destroy();
+    this.skip.remove();
     this.curves.resizing.disconnect();
   }
 
