@@ -73,6 +73,7 @@ def begin(link: PageLink[T], name: str, fill: Callable[[T], None], **others: Any
     is a row that the largest model recites. `others`: what the page's further widgets say.
     """
     page, is_new = link.page, f"{link.page}_source" not in st.session_state
+    before = {str(key): st.session_state[key] for key in st.session_state if str(key).startswith(f"{page}_")}
     example = first_example(name) if is_new and samples() else None
     task = find_task(link.kind, str(example.query["run"])) if example else None
     model = default_model()
@@ -81,6 +82,8 @@ def begin(link: PageLink[T], name: str, fill: Callable[[T], None], **others: Any
     set_defaults(page, others)
     if task is not None:
         fill(task)
+        for key, value in before.items():
+            st.session_state[key] = value
 
 
 def choose_prompt(page: str) -> PromptForm:

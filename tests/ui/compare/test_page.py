@@ -34,7 +34,8 @@ def compared_link(first_visit: dict[str, object], server: Server, window: Browse
     page = window.new_page()
     page.goto(f"{server.url}/compare")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
-    expect(scores(page).first).to_be_visible(timeout=2 * MINUTES)
+    page.get_by_role("radio", name="grid").check(timeout=2 * MINUTES)
+    expect(page).to_have_url(re.compile("view=grid"))
     press_run(page)
     expect(scores(page).first).to_be_visible(timeout=2 * MINUTES)
     expect(scores(page)).to_have_count(rungs(page).count(), timeout=4 * MINUTES)
@@ -60,7 +61,11 @@ def test_a_deep_link_shows_the_request_and_starts_nothing(
     page.goto(f"{server.url}/compare")
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible(timeout=MINUTES)
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
-    expect(scores(page).first).to_be_visible(timeout=2 * MINUTES)
+    lines = page.locator(".read [data-r]")
+    expect(lines.first).to_be_visible(timeout=2 * MINUTES)
+    own = lines.locator(".cell.own")
+    assert own.count() and page.locator(".read svg.flag").count() == page.locator(".read .line:has(.own)").count()
+    assert lines.last.locator(".cell").count() == lines.last.locator(".cell.match").count() == 32, "the largest recites"
     assert n_jobs(server) == before
 
 
