@@ -10,7 +10,7 @@ ENV VENV=/opt/memviz/venv \
 # What the environment is made from comes first: an edit elsewhere does not install everything again.
 WORKDIR /opt/memviz/app
 COPY scripts/install.sh scripts/
-COPY requirements.txt requirements-dev.txt constraints.txt pyproject.toml README.md LICENSE ./
+COPY requirements.txt requirements-dev.txt requirements-first.txt constraints.txt pyproject.toml README.md LICENSE ./
 COPY memviz/__init__.py memviz/
 RUN TORCH_INDEX="${TORCH_INDEX}" sh scripts/install.sh
 COPY . .

@@ -6,7 +6,8 @@ VENV ?= .venv
 WORKERS ?= 2
 BIN = $(VENV)/bin
 # Files go to workers whole: what a file's tests make once, and their order, stay together.
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20
+# Modules are compiled once, not by each of the processes that tests start.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20
 
 .PHONY: help install install-dev run test test-wide check bench lock sbom advisories dockerfile clean
 
@@ -40,13 +41,18 @@ check: install-dev ## lint, format, types, layers, sizes
 bench: install-dev ## the speed ratios of bench/, of those that need no sweep
 	@set -e; for file in $$(grep -L "required=True" bench/*.py); do echo "$$file"; $(BIN)/python "$$file"; done
 
-lock: ## resolve constraints.txt anew from the pins in requirements*.txt
+UV_COMPILE = build/lock/bin/uv pip compile --quiet --generate-hashes --no-annotate --no-header
+lock: ## resolve constraints.txt anew from the pins in requirements*.txt, with hashes
 	python3 -m venv build/lock
-	build/lock/bin/python -m pip install --quiet uv==0.13.9
-	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+	build/lock/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-first.txt
+	$(UV_COMPILE) --universal --python-version 3.11 \
 		requirements.txt requirements-dev.txt requirements-ray.txt --output-file build/lock/all.txt
-	{ echo '# The full lock, written by `make lock`. CUDA packages are left to torch: each of its builds pins its own.'; \
-		grep -Ev "^(nvidia|cuda|triton)|== '(win32|emscripten)'" build/lock/all.txt; } > constraints.txt
+	{ echo '# The full lock, written by `make lock`: versions, and hashes of the usual index.'; \
+		cat build/lock/all.txt; } > constraints.txt
+	sed -n 's/==\([^ ]*\).*/==\1/p' requirements-first.txt > build/lock/first.in
+	$(UV_COMPILE) --no-deps build/lock/first.in --output-file build/lock/first.txt
+	{ grep '^#' requirements-first.txt; cat build/lock/first.txt; } > build/lock/first-new.txt
+	mv build/lock/first-new.txt requirements-first.txt
 
 sbom: ## what memviz is made of, as CycloneDX: build/sbom.json
 	@python3 scripts/sbom.py build/sbom.json

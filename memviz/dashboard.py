@@ -15,7 +15,7 @@ from memviz.ui.common.texts import told
 
 FIGURES = ROOT / "memviz" / "figures"
 
-st.set_page_config(page_title="memviz", page_icon=FIGURES / "icon.png", layout="wide")
+st.set_page_config(page_icon=FIGURES / "icon.png", layout="wide")
 st.logo(FIGURES / "logo.svg", size="large")
 every_page.set_style()
 every_page.guard_settings()
@@ -26,6 +26,7 @@ for door in DOORS:
     found = st.Page(path, title=door.title, icon=f":material/{door.icon}:", url_path=door.name, default=is_first)
     sections.setdefault(door.section, []).append(found)
 page = st.navigation(sections, expanded=True)
+every_page.name_tab(page.title)
 every_page.attend()
 every_page.show_state()
 try:

@@ -54,6 +54,7 @@ if ui.pressed("compare_run"):
     ensure_index(task.tasks[-1].model)
     rows = several.rows_of(task.drafted, readers, several.RunRow)
 several.LINK.name_again(task)
+ui.name_tab_after(task.model)
 if not aligned:
     st.info(WHY_CHARACTERS)
 several.watch_rows(rows)

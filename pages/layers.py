@@ -52,6 +52,7 @@ if ui.pressed("layers_run"):
     several.run_rows(task, rows)
     rows = layers_rows(task, readers)
 several.LINK.name_again(task)
+ui.name_tab_after(task.model)
 several.watch_rows(rows)
 say_failures(rows)
 done = [row for row in rows if row.result is not None]

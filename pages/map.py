@@ -1,5 +1,7 @@
 """Where do memorized and other sequences lie among a model's hidden states, and how do they move while it decodes?"""
 
+from functools import partial
+
 import streamlit as st
 
 from memviz import ui
@@ -31,6 +33,7 @@ try:
     held = {reducer: stored_maps(each) for reducer, each in tasks.items()}
 except InputError as error:
     ui.refuse(error)
+ui.name_tab_after(" and ".join(asked.models))
 colour = line[6].selectbox("Colour", list(COLOURS), format_func=lambda name: COLOURS[name], key="colour", **BOUND)
 
 reducer = "umap" if asked.reducer == "umap" and None not in held["umap"] else "pca"
@@ -43,7 +46,8 @@ for name in ("pca", "umap") if asked.reducer == "umap" else ("pca",):
             )
             st.info(f"{form.REDUCERS[name]} is not computed yet for {len(missing)} model(s). {waits}")
         verb = "Compute" if name == "pca" else "Make the UMAP"
-        offer_jobs(tasks[name], missing, verb, f"{form.REDUCERS[name]} map", f"map-{name}")
+        draw = partial(component.draw_so_far, view, colour)
+        offer_jobs(tasks[name], missing, verb, f"{form.REDUCERS[name]} map", f"map-{name}", draw)
 maps = [found for found in held[reducer] if found is not None]
 if len(maps) < len(asked.models):
     st.stop()

@@ -91,6 +91,7 @@ try:
 except InputError as error:
     other_runs(None)
     ui.refuse(error)
+ui.name_tab_after(task.model)
 if ui.pressed("trace_run"):
     ui.run(task, card, LINK)
 

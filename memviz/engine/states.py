@@ -1,8 +1,9 @@
-"""Hidden states of rows of tokens in one pass, in float16, with what the model predicted at each."""
+"""Hidden states of rows of tokens in one pass, in float16: all with what the model predicted, or some indices alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,11 +11,12 @@ import torch
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.sizes import n_layers, vocab_size
-from memviz.engine.statistics import require_finite
+from memviz.engine.statistics import distributions, require_finite
 from memviz.engine.stretch import Stretch, judge
 from memviz.engine.tracing import Report, in_batches, positions_at_once
-from memviz.records import BEFORE_NORM, Prompts, States
+from memviz.records import BEFORE_NORM, Points, Prompts, States
 
+R = TypeVar("R", States, Points)
 _LARGEST = 2.0**15
 """Below the largest float16, 65,504."""
 
@@ -28,6 +30,38 @@ def read_states(
     Rows that a model wrote itself give the states it had while it wrote, to the numerical noise. Raises ValueError for
     ids outside the model or an unknown layer, InputError, Failure, and whatever `report` raises to cancel.
     """
+    return _in_batches(loaded, ids, layers, report, lambda rows, tick: _read_batch(loaded, rows, layers, tick))
+
+
+@torch.inference_mode()
+def read_points(
+    loaded: Loaded,
+    ids: np.ndarray,
+    layers: tuple[int, ...],
+    index: tuple[int, ...],
+    with_entropy: bool = False,
+    report: Report = lambda done, total: None,
+) -> Points:
+    """As `read_states`, at some indices (ascending) alone, and no token is read beyond the last of them.
+
+    The output layer is needed for the entropy alone, and then at as many tokens as there are indices.
+    """
+    if not index or list(index) != sorted(set(index)) or not 0 <= index[0] <= index[-1] < ids.shape[-1]:
+        raise ValueError(f"indices {index} are none of (n, {ids.shape[-1]}) ids, ascending")
+    ids = ids[:, : max(2, index[-1] + 1)]
+    at = torch.tensor(index, device=loaded.device)
+    return _in_batches(
+        loaded, ids, layers, report, lambda rows, tick: _read_points(loaded, rows, layers, at, with_entropy, tick)
+    )
+
+
+def _in_batches(
+    loaded: Loaded,
+    ids: np.ndarray,
+    layers: tuple[int, ...],
+    report: Report,
+    read: Callable[[torch.Tensor, Callable[[int], None]], R],
+) -> R:
     last = n_layers(loaded.model)
     unknown = [layer for layer in layers if not BEFORE_NORM <= layer <= last]
     if unknown or not layers:
@@ -35,12 +69,46 @@ def read_states(
     if ids.ndim != 2 or ids.shape[1] < 2:
         raise ValueError(f"ids have shape {ids.shape}, expected (n, p) with p of at least 2")
 
-    def read(batch: Prompts, tick: Callable[[int], None]) -> States:
+    def whole(batch: Prompts, tick: Callable[[int], None]) -> R:
         assert batch.continuation_ids is not None
         rows = np.concatenate([batch.context_ids, batch.continuation_ids], axis=1)
-        return _read_batch(loaded, torch.from_numpy(rows).to(loaded.device), layers, tick)
+        return read(torch.from_numpy(rows).to(loaded.device), tick)
 
-    return in_batches(loaded, Prompts(ids[:, :-1], ids[:, -1:]), 1, len(layers), read, report)[0]
+    return in_batches(loaded, Prompts(ids[:, :-1], ids[:, -1:]), 1, len(layers), whole, report)[0]
+
+
+def _read_points(
+    loaded: Loaded,
+    ids: torch.Tensor,
+    layers: tuple[int, ...],
+    index: torch.Tensor,
+    with_entropy: bool,
+    tick: Callable[[int], None],
+) -> Points:
+    (n, p), size = ids.shape, ids.shape[1]
+    reader = Reader(loaded, layers, with_cache=loaded.head is None)
+    if not reader.reads_at_once and reader.can_roll_back:
+        size = max(1, positions_at_once(vocab_size(loaded.model, loaded.card.vocab_size)) // n)
+    parts, entropy = [], [torch.full((n, int((index == 0).sum())), torch.nan, device=ids.device)]
+    for start in range(0, p, size):
+        fed = reader.feed(ids[:, start : start + size])
+        assert fed.hidden is not None
+        stop = start + fed.hidden.shape[1]
+        parts.append(fed.hidden[:, index[(index >= start) & (index < stop)] - start].float().cpu().numpy())
+        if with_entropy:  # the state after the token before says what the token is
+            before = index[(index > start) & (index <= stop)] - start - 1
+            entropy.append(distributions(reader.logits(fed.states[:, before]), 1).entropy)
+        tick(reader.length)
+    states = np.concatenate(parts, axis=1)
+    require_finite(torch.from_numpy(states))
+    hidden, scale = _halved(states)
+    return Points(
+        layers=np.array(layers, np.int32),
+        index=index.cpu().numpy().astype(np.int32),
+        hidden=hidden,
+        scale=scale,
+        entropy=torch.cat(entropy, dim=1).cpu().numpy() if with_entropy else None,
+    )
 
 
 def _read_batch(loaded: Loaded, ids: torch.Tensor, layers: tuple[int, ...], tick: Callable[[int], None]) -> States:
@@ -57,14 +125,19 @@ def _read_batch(loaded: Loaded, ids: torch.Tensor, layers: tuple[int, ...], tick
         judge(stretch, start + 1, fed.states[:, : true_ids.shape[1]], reader, chunk, true_ids)
         tick(reader.length)
     require_finite(stretch.values["log_normaliser"][:, 1:])
-    hidden_states = np.concatenate(parts, axis=1)
-    largest = np.abs(hidden_states).max(axis=(1, 3))
-    scale = np.exp2(np.maximum(0, np.ceil(np.log2(np.maximum(largest, 1) / _LARGEST)))).astype(np.float32)
+    hidden, scale = _halved(np.concatenate(parts, axis=1))
     return States(
         layers=np.array(layers, np.int32),
-        hidden=(hidden_states / scale[:, None, :, None]).astype(np.float16),
+        hidden=hidden,
         scale=scale,
         entropy=stretch.host("entropy"),
         margin=stretch.host("margin"),
         logprob=stretch.target("true").logprob,
     )
+
+
+def _halved(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, q, l, d) states in float16, and the powers of two (n, l) that keep each row and layer within it."""
+    largest = np.abs(states).max(axis=(1, 3))
+    scale = np.exp2(np.maximum(0, np.ceil(np.log2(np.maximum(largest, 1) / _LARGEST)))).astype(np.float32)
+    return (states / scale[:, None, :, None]).astype(np.float16), scale

@@ -255,7 +255,7 @@ def _join(parts: Sequence[R]) -> R:
         column = [getattr(part, field.name) for part in parts]
         if is_dataclass(column[0]):
             values[field.name] = _join(column)
-        elif column[0] is None or field.name in ("layers", "logit_noise", "rows_at_once"):
+        elif column[0] is None or field.name in ("layers", "index", "logit_noise", "rows_at_once"):
             values[field.name] = column[0]
         else:
             values[field.name] = np.concatenate(column)

@@ -75,7 +75,8 @@ def ladder_data(
 
     aligned: all models split the text alike, so columns are positions; else they are characters, and nothing is
     compared position by position. `steps` is what `step_data` says. The caller may add the seeds pinned (index or
-    None), view, mode, metric, base (name), differences and only (bool). Raises ValueError where traces are of other prompts.
+    None), view, mode, metric, base (name), differences and only (bool). Raises ValueError where traces are of other
+    prompts.
     """
     table = _Table()
     known = [rung for rung in rungs if rung.trace is not None]

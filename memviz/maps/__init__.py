@@ -27,6 +27,7 @@ from memviz.maps.records import (
     VARIANTS,
     Dynamics,
     EmbeddingMap,
+    PlacedPoints,
     Similarity,
 )
 from memviz.maps.scope import Scope
@@ -48,6 +49,7 @@ __all__ = [
     "DynamicsTask",
     "EmbeddingMap",
     "MapTask",
+    "PlacedPoints",
     "Scope",
     "Similarity",
     "SimilarityTask",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from memviz.catalog import Card
 from memviz.errors import InputError
-from memviz.maps.gathering import KeptStates, batches, choose, kept_states, together
+from memviz.maps.gathering import KeptStates, batches, choose, kept_states, last_layer
 from memviz.maps.pairs import Pairs, apart, course
 from memviz.maps.records import GROUPS, LAST_CONTEXT, MEASURES, PAIRS, STATES, VARIANTS, Dynamics, Separation
 from memviz.maps.scope import Scope, ScopedTask
@@ -53,12 +53,11 @@ class DynamicsTask(ScopedTask[Dynamics]):
 
     def compute(self, cards: Sequence[Card], context: Context) -> Dynamics:
         chosen = choose(self.scope, self.scope.sweep(), self.model, MOST_ROWS)
-        layers = together(cards[0], BEFORE_NORM)
+        layers = (last_layer(cards[0]), BEFORE_NORM)
         used = using(context.settings, Path(self.scope.folder))
         with used, TemporaryFile(dir=context.settings.cache) as file:
-            read = batches(chosen, layers, context)
-            index = self.scope.k + np.arange(LAST_CONTEXT, self.scope.m)
-            states = kept_states(read, len(chosen.places), index, layers, file)
+            read = batches(chosen, layers, np.arange(LAST_CONTEXT, self.scope.m), context)
+            states = kept_states(read, len(chosen.places), layers, file)
             context.say("comparing sequences step by step")
             strata = 2 * chosen.group + chosen.loop
             return dynamics_of(states, strata, chosen.units, chosen.n_passing, context.report)

@@ -13,9 +13,9 @@ from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.maps.scope import Scope
 from memviz.measures.templates import repeating
-from memviz.records import BEFORE_NORM, States
+from memviz.records import BEFORE_NORM, Points
 from memviz.sweeps.results import Sweep
-from memviz.sweeps.states import Texts, states_of, texts_of
+from memviz.sweeps.states import Texts, points_of, texts_of
 from memviz.tasks.base import Context
 from memviz.weights import depth_and_width
 
@@ -112,37 +112,26 @@ def checked_layer(card: Card, layer: int | None) -> int:
     return last if layer is None else layer
 
 
-def together(card: Card, layer: int) -> tuple[int, ...]:
-    """The layers to read where one is wanted: the last one's two states are kept together, for all who ask for one."""
-    last = last_layer(card)
-    return (last, BEFORE_NORM) if layer in (last, BEFORE_NORM) else (layer,)
+def batches(
+    chosen: Chosen, layers: tuple[int, ...], steps: np.ndarray, context: Context, with_entropy: bool = False
+) -> Iterator[tuple[np.ndarray, Points]]:
+    """Numbers (b,) among the chosen rows and their states at decoding steps (s,), batch by batch, in random order."""
+    scope, index = chosen.scope, chosen.scope.k + steps
+    yield from points_of(
+        chosen.texts, chosen.places, layers, index, scope.dtype, context, scope.free_running, with_entropy
+    )
 
 
-def batches(chosen: Chosen, layers: tuple[int, ...], context: Context) -> Iterator[tuple[np.ndarray, States]]:
-    """Numbers (b,) among the chosen rows and their states, p = k + m, batch by batch."""
-    scope = chosen.scope
-    for places, states in states_of(chosen.texts, chosen.places, layers, scope.dtype, context, scope.free_running):
-        yield np.searchsorted(chosen.places, places), states
-
-
-def gather(
-    found: Iterator[tuple[np.ndarray, States]], n: int, index: np.ndarray, layer: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(s, n, d) float32 states of one layer at s indices of the row, and (s, n) float32 entropies in nats."""
-    states, entropy = np.zeros((len(index), n, 0), np.float32), np.zeros((len(index), n), np.float32)
+def gather(found: Iterator[tuple[np.ndarray, Points]], n: int, layer: int) -> np.ndarray:
+    """(s, n, d) float32 states of one layer."""
+    states: np.ndarray | None = None
     for numbers, batch in found:
-        here = at_index(batch, layer, index)
-        if not states.shape[2]:
-            states = np.zeros((len(index), n, here.shape[2]), np.float32)
+        here = batch.of_layer(layer).transpose(1, 0, 2)
+        if states is None:
+            states = np.zeros((here.shape[0], n, here.shape[2]), np.float32)
         states[:, numbers] = here
-        entropy[:, numbers] = batch.entropy[:, index].T
-    return states, entropy
-
-
-def at_index(batch: States, layer: int, index: np.ndarray) -> np.ndarray:
-    """(s, b, d) float32 states of one layer at s indices; only these leave float16."""
-    at = int(np.flatnonzero(batch.layers == layer)[0])
-    return (batch.hidden[:, index, at].astype(np.float32) * batch.scale[:, at, None, None]).transpose(1, 0, 2)
+    assert states is not None
+    return states
 
 
 @dataclass(frozen=True)
@@ -168,17 +157,17 @@ class KeptStates:
 
 
 def kept_states(
-    found: Iterator[tuple[np.ndarray, States]], n: int, index: np.ndarray, layers: tuple[int, ...], file: IO[bytes]
+    found: Iterator[tuple[np.ndarray, Points]], n: int, layers: tuple[int, ...], file: IO[bytes]
 ) -> KeptStates:
-    """States of n rows at s indices of the row, written to a file batch by batch."""
+    """States of n rows at s steps, written to a file batch by batch."""
     kept: KeptStates | None = None
     for numbers, batch in found:
         if kept is None:
-            shape = (len(layers), len(index), n, batch.hidden.shape[3])
+            shape = (len(layers), len(batch.index), n, batch.hidden.shape[3])
             kept = KeptStates(np.memmap(file, np.float16, "w+", shape=shape), np.ones((len(layers), n), np.float32))
         for place, layer in enumerate(layers):
             at = int(np.flatnonzero(batch.layers == layer)[0])
-            kept.hidden[place][:, numbers] = batch.hidden[:, index, at].transpose(1, 0, 2)
+            kept.hidden[place][:, numbers] = batch.hidden[:, :, at].transpose(1, 0, 2)
             kept.scale[place, numbers] = batch.scale[:, at]
     assert kept is not None
     return kept

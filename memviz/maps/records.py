@@ -42,8 +42,8 @@ class Silhouettes:
 
 
 @dataclass(frozen=True)
-class EmbeddingMap:
-    """p points in the plane, one for each row and step, all in one fixed frame. Points come step by step.
+class PlacedPoints:
+    """p points in the plane, one for each row and step, all in one frame. Points come step by step.
 
     A point is a *reading* state: of step t, the state after reading continuation token t; of step -1, after the last
     context token.
@@ -65,6 +65,28 @@ class EmbeddingMap:
     """(p,) bool, whether the row's generation ends in copies of a chunk (`loops`)."""
     m: np.ndarray
     """() int32, continuation tokens that decide hits and loops."""
+
+    def __post_init__(self) -> None:
+        for name in ("step", "hits", "match", "entropy", "loop"):
+            if np.shape(getattr(self, name)) != np.shape(self.row):
+                raise ValueError(f"{name}: got {np.shape(getattr(self, name))}, expected {self.row.shape}")
+        if np.shape(self.xy) != (len(self.row), 2):
+            raise ValueError(f"xy: got {np.shape(self.xy)}, expected {(len(self.row), 2)}")
+
+    @property
+    def steps(self) -> list[int]:
+        """Its steps, ascending."""
+        return sorted({int(step) for step in self.step})
+
+    @property
+    def n_rows(self) -> int:
+        return len(np.unique(self.row))
+
+
+@dataclass(frozen=True)
+class EmbeddingMap(PlacedPoints):
+    """A finished map: its frame is fixed."""
+
     layer: np.ndarray
     """() int32, 0 the embedding, the largest the last after the final norm, -1 the last before it."""
     n_passing: np.ndarray
@@ -77,26 +99,10 @@ class EmbeddingMap:
     silhouettes: Silhouettes
     """Of memorized, half-memorized and unmemorized rows."""
 
-    def __post_init__(self) -> None:
-        for name in ("step", "hits", "match", "entropy", "loop"):
-            if np.shape(getattr(self, name)) != np.shape(self.row):
-                raise ValueError(f"EmbeddingMap.{name}: got {np.shape(getattr(self, name))}, expected {self.row.shape}")
-        if np.shape(self.xy) != (len(self.row), 2):
-            raise ValueError(f"EmbeddingMap.xy: got {np.shape(self.xy)}, expected {(len(self.row), 2)}")
-
     @property
     def exact(self) -> bool:
         """Whether new points are placed exactly (PCA) or approximately (UMAP)."""
         return self.reduced is None
-
-    @property
-    def steps(self) -> list[int]:
-        """Its steps, ascending."""
-        return sorted({int(step) for step in self.step})
-
-    @property
-    def n_rows(self) -> int:
-        return len(np.unique(self.row))
 
 
 @dataclass(frozen=True)

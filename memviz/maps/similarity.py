@@ -10,7 +10,7 @@ import numpy as np
 
 from memviz.catalog import Card
 from memviz.errors import InputError
-from memviz.maps.gathering import alone, batches, checked_layer, choose, gather, together
+from memviz.maps.gathering import alone, batches, checked_layer, choose, gather
 from memviz.maps.records import LAST_CONTEXT, Agreement, Similarity
 from memviz.maps.scope import Scope, ScopedTask
 from memviz.maps.task import spread_steps
@@ -76,9 +76,8 @@ class SimilarityTask(ScopedTask[Similarity]):
         for card, wanted in zip(cards, self.layers, strict=True):
             layer = checked_layer(card, wanted)
             chosen = choose(self.scope, sweep, card.name, MOST_ROWS)
-            index = self.scope.k + np.array(self.steps)
-            read = batches(chosen, together(card, layer), context)
-            states.append(gather(read, len(chosen.places), index, layer)[0])
+            read = batches(chosen, (layer,), np.array(self.steps), context)
+            states.append(gather(read, len(chosen.places), layer))
             rows.append(chosen.rows)
         if not np.array_equal(rows[0], rows[1]):
             raise InputError(f"{self.model} were not asked about the same rows: sweep them together")

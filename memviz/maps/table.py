@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from memviz.maps.layout import PROJECTION
-from memviz.maps.records import EmbeddingMap
+from memviz.maps.records import EmbeddingMap, PlacedPoints
 from memviz.maps.task import MapTask
 from memviz.measures.score import LEVELS
 from memviz.records import to_arrays
@@ -39,7 +39,7 @@ COLUMNS = {
 _OF_ROW = {"bucket": "exposures", "group": "near_duplicates"}
 
 
-def table_of(found: EmbeddingMap, sweep: Sweep) -> pd.DataFrame:
+def table_of(found: PlacedPoints, sweep: Sweep) -> pd.DataFrame:
     """(p lines) the points of a map in its order, with the columns of `COLUMNS`."""
     m = int(found.m)
     points = pd.DataFrame(

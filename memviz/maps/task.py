@@ -11,10 +11,10 @@ import numpy as np
 
 from memviz.catalog import Card
 from memviz.errors import InputError
-from memviz.maps.gathering import Chosen, alone, batches, checked_layer, choose, gather, together
-from memviz.maps.layout import UMAP, fit_basis, nearest, quality, umap_layout, warm_up
+from memviz.maps.gathering import Chosen, alone, batches, checked_layer, choose
+from memviz.maps.layout import UMAP, Basis, fit_basis, nearest, quality, umap_layout, warm_up
 from memviz.maps.layout.judging import n_judged_neighbours
-from memviz.maps.records import LAST_CONTEXT, EmbeddingMap, Silhouettes
+from memviz.maps.records import LAST_CONTEXT, EmbeddingMap, PlacedPoints, Silhouettes
 from memviz.maps.scope import Scope, ScopedTask, check_seed
 from memviz.measures.geometry import silhouette
 from memviz.records import BEFORE_NORM
@@ -102,22 +102,12 @@ class MapTask(ScopedTask[EmbeddingMap]):
             return self._made(chosen, card, layer, context)
 
     def _made(self, chosen: Chosen, card: Card, layer: int, context: Context) -> EmbeddingMap:
-        steps, n = np.array(self.steps, np.int32), len(chosen.places)
-        index = self.scope.k + steps
-        found = batches(chosen, together(card, layer), context)
-        states, entropy = gather(found, n, index, layer)
+        steps = np.array(self.steps, np.int32)
+        states, entropy = _read(chosen, steps, layer, context)
         points = states.reshape(-1, states.shape[2])
         basis, reduced, xy, judged = _laid_out(points, self, context)
-        match = np.concatenate([np.ones((n, 1), bool), chosen.match], axis=1)[:, steps + 1]
         return EmbeddingMap(
-            row=np.tile(chosen.rows, len(steps)),
-            step=np.repeat(steps, n),
-            xy=xy,
-            hits=np.tile(chosen.hits, len(steps)),
-            match=match.T.ravel(),
-            entropy=entropy.ravel(),
-            loop=np.tile(chosen.loop, len(steps)),
-            m=np.array(self.scope.m, np.int32),
+            **_placed(chosen, np.arange(len(chosen.places)), steps, xy, entropy),
             layer=np.array(layer, np.int32),
             n_passing=np.array(chosen.n_passing, np.int32),
             basis=basis,
@@ -125,6 +115,49 @@ class MapTask(ScopedTask[EmbeddingMap]):
             quality=judged,
             silhouettes=silhouettes(states, steps, chosen.group, chosen.units, context.say),
         )
+
+
+def _read(chosen: Chosen, steps: np.ndarray, layer: int, context: Context) -> tuple[np.ndarray, np.ndarray]:
+    """(s, n, d) float32 states, and (s, n) entropies; what was read so far is shown on the axes of the first batch."""
+    n, read, basis = len(chosen.places), np.zeros(0, np.int64), None
+    states, entropy = np.zeros((len(steps), n, 0), np.float32), np.zeros((len(steps), n), np.float32)
+    for numbers, batch in batches(chosen, (layer,), steps, context, with_entropy=True):
+        assert batch.entropy is not None
+        here = batch.of_layer(layer).transpose(1, 0, 2)
+        if not len(read):
+            states, basis = np.zeros((*states.shape[:2], here.shape[2]), np.float32), _first_axes(here)
+        states[:, numbers], entropy[:, numbers] = here, batch.entropy.T
+        read = np.sort(np.append(read, numbers))
+        if basis is not None:
+            xy = basis.project(states[:, read].reshape(-1, states.shape[2]))
+            context.show(PlacedPoints(**_placed(chosen, read, steps, xy, entropy[:, read])))
+    return states, entropy
+
+
+def _first_axes(states: np.ndarray) -> Basis | None:
+    """Of (s, b, d) states of a first batch; None where they span no plane."""
+    try:
+        found = fit_basis(states.reshape(-1, states.shape[2]), 2)
+    except InputError:
+        return None
+    return found if len(found.components) == 2 else None
+
+
+def _placed(
+    chosen: Chosen, which: np.ndarray, steps: np.ndarray, xy: np.ndarray, entropy: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The fields of `PlacedPoints` of some of the chosen rows: their (p, 2) places, and (s, r) entropies."""
+    match = np.concatenate([np.ones((len(which), 1), bool), chosen.match[which]], axis=1)[:, steps + 1]
+    return {
+        "row": np.tile(chosen.rows[which], len(steps)),
+        "step": np.repeat(steps, len(which)),
+        "xy": xy,
+        "hits": np.tile(chosen.hits[which], len(steps)),
+        "match": match.T.ravel(),
+        "entropy": entropy.ravel(),
+        "loop": np.tile(chosen.loop[which], len(steps)),
+        "m": np.array(chosen.scope.m, np.int32),
+    }
 
 
 def _laid_out(points: np.ndarray, task: MapTask, context: Context) -> tuple[Any, ...]:

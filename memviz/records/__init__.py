@@ -8,7 +8,7 @@ Logarithms are natural; ranks start at 1.
 
 from memviz.records.arrays import from_arrays, to_arrays
 from memviz.records.prompts import READINGS, STEPWISE, VERIFIED, Decoding, Piece, Prompts
-from memviz.records.states import BEFORE_NORM, States
+from memviz.records.states import BEFORE_NORM, Points, States
 from memviz.records.traces import N_ALTERNATIVES, UNKNOWN_ID, Hidden, Partial, Run, Scores, Survey, Target, Trace
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Hidden",
     "Partial",
     "Piece",
+    "Points",
     "Prompts",
     "Run",
     "Scores",

@@ -12,6 +12,35 @@ BEFORE_NORM = -1  # among layers: the last layer's state before the final norm
 
 
 @dataclass(frozen=True)
+class Points:
+    """Reading states of n rows at s indices alone: what maps draw."""
+
+    layers: np.ndarray
+    """(l,) int32, as in `States`."""
+    index: np.ndarray
+    """(s,) int32, indices of the row."""
+    hidden: np.ndarray
+    """(n, s, l, d) float16; times `scale` it is the state after reading the token at the index."""
+    scale: np.ndarray
+    """(n, l) float32 powers of two, 1 unless float16 would overflow."""
+    entropy: np.ndarray | None
+    """(n, s) float32 nats, of the distribution that predicts the token at the index; NaN at index 0. None: not asked
+    for, so that no output layer was needed."""
+
+    def __post_init__(self) -> None:
+        n = len(self.scale)
+        expect(self, "hidden", (n, len(self.index), len(self.layers), np.shape(self.hidden)[-1]))
+        expect(self, "scale", (n, len(self.layers)))
+        if self.entropy is not None:
+            expect(self, "entropy", (n, len(self.index)))
+
+    def of_layer(self, layer: int) -> np.ndarray:
+        """(n, s, d) float32 of one layer; only these leave float16."""
+        at = int(np.flatnonzero(self.layers == layer)[0])
+        return self.hidden[:, :, at].astype(np.float32) * self.scale[:, at, None, None]
+
+
+@dataclass(frozen=True)
 class States:
     """Reading states of n rows of p tokens, and how the model predicted each token: what maps and predictors read.
 

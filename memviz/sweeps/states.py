@@ -10,14 +10,16 @@ import numpy as np
 
 from memviz.catalog import Card
 from memviz.errors import InputError
-from memviz.records import States
+from memviz.records import Points, States
 from memviz.sweeps.batch import BatchTask, digest_of
 from memviz.sweeps.results import Sweep
 from memviz.tasks.base import Context, Device, ready
 from memviz.tasks.engines import answers
 
 BATCH = 128
-"""Rows read together and kept together, counted from the first row of the sweep's condition."""
+"""Rows read together and kept together."""
+FEW = 64
+"""The same where few indices are kept: a picture grows by as many rows, and a processor keeps them in its cache."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,68 @@ def states_of(
         yield inside, states.rows(inside - batch * BATCH, n_leading)
         done += len(inside)
         context.report(done, total)
+
+
+def points_of(
+    texts: Texts,
+    places: np.ndarray,
+    layers: Sequence[int],
+    index: np.ndarray,
+    dtype: str,
+    context: Context,
+    free_running: bool = True,
+    with_entropy: bool = False,
+) -> Iterator[tuple[np.ndarray, Points]]:
+    """Numbers (b,) among places (w,) of `texts.rows`, and the states of those rows at some indices of the row alone.
+
+    Rows are read in a random order, so that the first batches are a sample of all. `report` counts rows. Raises
+    InputError, Failure, and whatever `report` raises to cancel.
+    """
+    card = ready(texts.model, context)
+    ids = (texts.generated_ids if free_running else texts.true_ids)[places]
+    order = np.random.default_rng(0).permutation(len(places))
+    parts = [order[start : start + FEW] for start in range(0, len(order), FEW)]
+    n_leading = len(card.leading_ids)
+    leading = np.array(card.leading_ids, np.int64)
+    at = tuple((n_leading + np.asarray(index)).tolist())
+
+    def asked() -> Iterator[PointsTask]:
+        for part in parts:
+            whole = np.concatenate([np.tile(leading, (len(part), 1)), ids[part]], axis=1)
+            yield PointsTask(
+                card, dtype, whole, tuple(layers), at, with_entropy, where=f"{len(part)} of the rows drawn"
+            )
+
+    context.say(f"reading hidden states of {card.name}")
+    done, found = 0, answers(asked(), context.telling(lambda *_: context.report(0, 0)))
+    for part, (_, points, _) in zip(parts, found, strict=True):
+        yield part, points
+        done += len(part)
+        context.report(done, len(order))
+
+
+@dataclass(frozen=True)
+class PointsTask(BatchTask[Points]):
+    """Hidden states of a batch of rows at some indices."""
+
+    kind = "points"
+    record = Points
+    ids: np.ndarray
+    """(n, p) int64."""
+    layers: tuple[int, ...]
+    index: tuple[int, ...]
+    """Ascending."""
+    with_entropy: bool = False
+
+    def asked(self, device: Device) -> dict[str, Any]:
+        about = {"layers": list(self.layers), "index": list(self.index), "entropy": self.with_entropy}
+        return about | {"tokens": digest_of(self.ids[:, : self.index[-1] + 1])}
+
+    def compute(self, cards: Sequence[Card], context: Context) -> Points:
+        from memviz.engine.states import read_points
+
+        loaded = context.backend.load(self.card, self.dtype)
+        return read_points(loaded, self.ids, self.layers, self.index, self.with_entropy, context.report)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from memviz.ui.common.clicks import clicked, offer, pressed
 from memviz.ui.common.doors import PAGES
+from memviz.ui.common.every_page import name_tab_after
 from memviz.ui.common.models import card_of
 from memviz.ui.common.process import bundled_models, store, tokenizer, worker
 from memviz.ui.common.runs import note, result_of, run
@@ -15,6 +16,7 @@ __all__ = [
     "clicked",
     "draw_so_far",
     "escaped",
+    "name_tab_after",
     "note",
     "offer",
     "open_expander",

@@ -10,7 +10,7 @@ from support.tiny_models import VOCAB, one_pass, tiny
 from memviz.engine import states as engine_states
 from memviz.engine.layers import check_lens, final_norm, lens_logits
 from memviz.engine.loading import Loaded
-from memviz.engine.states import read_states
+from memviz.engine.states import read_points, read_states
 from memviz.engine.tracing import trace
 from memviz.errors import InputError
 from memviz.records import BEFORE_NORM, Decoding, Prompts
@@ -58,6 +58,38 @@ def test_rows_a_model_wrote_give_the_states_it_had_while_it_wrote(family: Loaded
     found = read_states(family, np.concatenate([context, traced.generated_ids], axis=1), (last,)).of_layer(last)
     expected = np.concatenate([traced.hidden.context, traced.hidden.free_running], axis=1)[:, :, 0]
     np.testing.assert_allclose(found, expected, rtol=HALF, atol=HALF)
+
+
+def test_points_are_the_states_and_the_entropy_at_their_indices(family: Loaded, ids: np.ndarray) -> None:
+    last = engine_states.n_layers(family.model)
+    index = (0, 1, 9, P - 4)
+    found = read_points(family, ids, (BEFORE_NORM, last), index, with_entropy=True)
+    logits, states = one_pass(family, torch.from_numpy(ids))
+    np.testing.assert_allclose(found.of_layer(last), states[-1][:, list(index)].numpy(), rtol=HALF, atol=HALF)
+    logprobs = logits[:, [at - 1 for at in index[1:]]].log_softmax(-1)
+    assert found.entropy is not None and np.isnan(found.entropy[:, 0]).all()
+    np.testing.assert_allclose(found.entropy[:, 1:], -(logprobs.exp() * logprobs).sum(-1).numpy(), atol=1e-4)
+    changed = np.where(np.arange(P) > index[-1], 0, ids)  # what follows the last index is not read
+    again = read_points(family, changed, (BEFORE_NORM, last), index)
+    np.testing.assert_array_equal(again.hidden, found.hidden)
+    assert again.entropy is None
+
+
+def test_points_are_the_same_in_blocks(ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, index = tiny("gpt2"), (0, 6, 7, 8, 29)
+    whole = read_points(loaded, ids, (2,), index, with_entropy=True)
+    monkeypatch.setattr(engine_states, "positions_at_once", lambda vocab_size: 7 * 2)
+    monkeypatch.setattr("memviz.engine.tracing.rows_that_fit", lambda *_: 2)
+    monkeypatch.setattr(engine_states.Reader, "reads_at_once", False)
+    parts = read_points(loaded, ids, (2,), index, with_entropy=True)
+    for name in ("hidden", "entropy"):
+        np.testing.assert_allclose(getattr(whole, name), getattr(parts, name), rtol=HALF, atol=HALF, err_msg=name)
+
+
+@pytest.mark.parametrize("index", [(), (3, 2), (-1,), (5,)])
+def test_indices_outside_the_rows_are_named(index: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="are none of"):
+        read_points(tiny("gpt2"), np.zeros((2, 5), np.int64), (2,), index)
 
 
 def test_blocks_and_batches_change_nothing(ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:

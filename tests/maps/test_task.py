@@ -7,16 +7,17 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import silhouette_score
 from support.tasks import CPU
 
 from memviz.engine.states import read_states
 from memviz.errors import InputError
-from memviz.maps import MapTask, loops, place, spread_steps, table_of
+from memviz.maps import MapTask, PlacedPoints, loops, place, spread_steps, table_of
 from memviz.maps.task import silhouettes
 from memviz.records import BEFORE_NORM
-from memviz.tasks.base import stored, task_from
+from memviz.tasks.base import answer, stored, task_from
 
 
 def test_points_are_the_states_of_the_very_tokens(swept) -> None:
@@ -125,6 +126,22 @@ def test_cancelling_stops_while_states_are_read(swept) -> None:
     with pytest.raises(GivenUp):
         lab.answer(task, report=give_up)
     assert stored(task, lab.context()) is None
+
+
+def test_points_are_shown_as_they_are_read(swept, monkeypatch) -> None:
+    monkeypatch.setattr("memviz.sweeps.states.FEW", 16)
+    lab, sweep, scope = swept
+    shown: list[PlacedPoints] = []
+    task = MapTask("tiny", replace(scope, seed=7), layer=1, steps=(0, 7))
+    found = answer(task, replace(lab.context(), show=shown.append)).result
+    assert [each.n_rows for each in shown] == [16, 32, 40]
+    whole = table_of(found, sweep).set_index(["row", "step"])
+    for each in shown:
+        part = table_of(each, sweep).set_index(["row", "step"])
+        same = ["hits", "match", "entropy", "loop"]
+        pd.testing.assert_frame_equal(part[same], whole.loc[part.index, same])
+    first, second = (table_of(each, sweep).set_index(["row", "step"])[["x", "y"]] for each in shown[:2])
+    np.testing.assert_allclose(second.loc[first.index], first, atol=1e-4)  # the axes stay while points come
 
 
 def test_steps_are_spread_evenly() -> None:

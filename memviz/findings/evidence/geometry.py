@@ -17,7 +17,7 @@ from memviz.findings.evidence.material import Found, K, M, Material, Statistic
 from memviz.findings.evidence.pairs import groups_apart, nearness, pairs_of
 from memviz.maps.dynamics import MOST_ROWS as MOST_COMPARED
 from memviz.maps.dynamics import DynamicsTask
-from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer, together
+from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer
 from memviz.maps.pairs import N_RESAMPLES, SEED
 from memviz.maps.records import MEASURES, PAIRS, STATES, VARIANTS, Dynamics
 from memviz.maps.scope import Scope, check_weights
@@ -76,9 +76,9 @@ class Spaces:
         card = ready(model, self.context)
         check_weights(card, sweep)
         chosen = choose(scope_of(sweep), sweep, model, most or len(sweep.rows))
-        layer, index = last_layer(card), K + np.array(steps)
-        read = batches(chosen, together(card, layer), self.context)
-        return chosen, gather(read, len(chosen.places), index, layer)[0]
+        layer = last_layer(card)
+        read = batches(chosen, (layer,), np.array(steps), self.context)
+        return chosen, gather(read, len(chosen.places), layer)
 
     @staticmethod
     def _of_sweeps(found: Material, make: Callable[[Sweep], R]) -> R:

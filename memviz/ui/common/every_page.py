@@ -17,6 +17,7 @@ from memviz.ui.server.attendance import know
 STYLE = Path(__file__).with_name("style.css")
 WARM_UP_SECONDS = 1.5
 """After the first script run, so that importing torch does not hold up the drawing of its page."""
+_TITLE = "tab_title"
 
 
 def guard_settings() -> None:
@@ -26,6 +27,17 @@ def guard_settings() -> None:
     except InputError as error:
         st.error(str(error))
         st.stop()
+
+
+def name_tab(title: str) -> None:
+    """Call the browser's tab after a page, before it says what it is about."""
+    st.session_state[_TITLE] = title
+    st.set_page_config(page_title=f"{title} \N{MIDDLE DOT} memviz")
+
+
+def name_tab_after(about: str) -> None:
+    """Add to the tab's name what the page is about, a model or how many."""
+    st.set_page_config(page_title=" \N{MIDDLE DOT} ".join((st.session_state.get(_TITLE, "memviz"), about, "memviz")))
 
 
 def set_style() -> None:

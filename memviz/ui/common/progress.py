@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -30,7 +31,8 @@ def watch(
     ahead = worker().place(job) if job.status == Status.QUEUED else 0
     stage = f"{ahead} before it in the queue" if ahead else job.stage
     share = min(1.0, job.done / job.total) if job.total else 0.0
-    st.progress(share, text=escaped(f"{title}: {stage}"))
+    percent = f", {share:.0%}" if share else ""
+    st.progress(share, text=escaped(f"{title}: {stage}{percent}"))
     columns = st.columns([1, 2, 4], vertical_alignment="center")
     if cancel and may_end(job):
         if clicked(columns[0], "Cancel", f"cancel-{job.id}", icon=":material/stop_circle:"):
@@ -104,12 +106,23 @@ def say_end(task: Task[Any], cancelled: str = "", about: str = "") -> bool:
     return False
 
 
-def offer_jobs(tasks: Sequence[Task[Any]], missing: Sequence[Task[Any]], verb: str, words: str, key: str) -> bool:
+def offer_jobs(
+    tasks: Sequence[Task[Any]],
+    missing: Sequence[Task[Any]],
+    verb: str,
+    words: str,
+    key: str,
+    draw: Callable[[Task[Any], Any], None] | None = None,
+) -> bool:
     """Progress of the jobs under way, else why some failed and the button that asks for what is missing.
 
-    True while a job is under way. Jobs that just ended have saved their results before they are asked.
+    True while a job is under way. Jobs that just ended have saved their results before they are asked. `draw` is given
+    a task and what its job shows so far.
     """
-    active = [under_way(task, f"{words} of {task.model}", True, "rows, points or epochs") for task in tasks]
+    active = [
+        under_way(task, f"{words} of {task.model}", True, "rows, points or epochs", draw and partial(draw, task))
+        for task in tasks
+    ]
     if any(active) or not missing:
         return any(active)
     for task in missing:

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from memviz.figures.maps import MAP, Colour, Pane, map_data
+from memviz.maps import MapTask, PlacedPoints, table_of
 from memviz.ui.common.components import Component
 from memviz.ui.population.view import SweepView
 
@@ -54,3 +55,18 @@ def map_component(panes: Sequence[Pane], colour: Colour, view: SweepView, key: s
         st.query_params["step"] = str(chosen["step"])
     if chosen.get("selected") is not None:
         keep_selection(view, chosen["selected"])
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _so_far(_found: PlacedPoints, _view: SweepView, model: str, colour: Colour, key: tuple[str, int]) -> Any:
+    return map_data([Pane(_view.names[model], table_of(_found, _view.sweep))], colour, "all")
+
+
+def draw_so_far(view: SweepView, colour: Colour, task: MapTask, found: PlacedPoints) -> None:
+    """The points that were read so far, a random sample of those that will be."""
+    data = _so_far(found, view, task.model, colour, (task.hash, len(found.row)))
+    DRAWN.draw(data, f"map-so-far-{task.hash[:10]}", selected=None, step=None)
+    st.caption(
+        f"**{task.model}**: {len(found.row):,} points of {found.n_rows:,} rows so far, drawn at random, on the axes of "
+        "the first that were read. The axes settle once, when all are there."
+    )

@@ -34,6 +34,7 @@ from memviz.sweeps.scored import scored_background
 from memviz.sweeps.tables import lengths_of
 from memviz.sweeps.task import SweepRequest
 from memviz.ui.common import frames
+from memviz.ui.common.every_page import name_tab_after
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.sweep import choose_sweep
 from memviz.ui.common.texts import told
@@ -176,6 +177,7 @@ def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
     if not view.models:
         st.info("Choose at least one model under **Rows and models**.")
         st.stop()
+    name_tab_after(f"{len(view.models)} models")
     try:
         view.weights()
     except InputError as error:

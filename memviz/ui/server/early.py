@@ -29,8 +29,8 @@ from memviz.tokenizer import Tokenizer
 from memviz.ui.common.doors import DOORS
 from memviz.ui.common.sign_in import is_wanted
 
-PAGES = tuple(f"/{door.name}" for door in DOORS[1:])
-"""Addresses below the first one, where Streamlit's client would ask the wrong place for its server first."""
+PAGES = ("/", *(f"/{door.name}" for door in DOORS[1:]))
+"""Below the first address Streamlit's client would ask the wrong place for its server first."""
 MOVED = {"/sweep": "sweeps"}
 """Old addresses of pages -> the names of today."""
 MOST_DRAWN = 32

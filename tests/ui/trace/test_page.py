@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from support.axe import faults_by_axe
 from support.pages import (
     GRACE,
     MINUTES,
@@ -333,23 +334,13 @@ def test_reduced_motion_is_respected(trace_link: str, page: Page) -> None:
     assert page.evaluate(MOVING) == []
 
 
-STREAMLITS_OWN = {"list", "listitem"}
-"""What the sidebar's headings do to its list of pages; no page can change it."""
-
-
 def test_accessibility_of_a_pinned_position_by_axe(trace_link: str, page: Page) -> None:
-    axe = pytest.importorskip("axe_core_python.sync_playwright")
     page.goto(f"{trace_link}&tok=30")
     expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
     page.get_by_text("Export", exact=True).click()
     expect(page.get_by_test_id("stCode")).to_be_visible(timeout=MINUTES)
-    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        in_scheme(page, scheme)
-        found = axe.Axe().run(page, options=rules)["violations"]
-        faults = [(entry["id"], [node["target"] for node in entry["nodes"]]) for entry in found]
-        assert [fault for fault in faults if fault[0] not in STREAMLITS_OWN] == [], scheme
+        assert faults_by_axe(page, scheme) == [], scheme
 
 
 @pytest.fixture(scope="module")
