@@ -39,6 +39,7 @@ tokenizer = ui.tokenizer(card)
 controls = widget_row()
 with controls:
     view = choose_view()
+form.wait_for_text()
 try:
     with box:
         numbers = choose_numbers(view)

@@ -42,6 +42,7 @@ if not choice.models:
 readers = readers_of(choice.models)
 aligned = share_tokens(readers)
 ladder.say_same([card for card, _ in readers])
+form.wait_for_text()
 try:
     sizes = form.sizes()
     prompt = form.prompt(readers[0][1])

@@ -41,6 +41,7 @@ if not choice.models:
     st.stop()
 readers = readers_of(choice.models)
 aligned = share_tokens(readers)
+form.wait_for_text()
 try:
     sizes = form.sizes()
     prompt = form.prompt(readers[0][1])

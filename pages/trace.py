@@ -37,6 +37,7 @@ from memviz.ui.trace.form import (
     ready_models,
     said_settings,
     task_of,
+    without_truth,
 )
 from memviz.ui.trace.other_runs import other_runs
 from memviz.ui.trace.passages import show_passages
@@ -85,6 +86,10 @@ if form.source in PASSAGES:
     if passages:
         with passages:
             show_passages(task_for, card)
+if linked is None and not prompt:
+    other_runs(None)
+    form.wait_for_text()
+decoding = without_truth(decoding, prompt, tokenizer, form)
 try:
     task = linked or task_of(prompt, card, tokenizer, form, decoding)
     task.check([card])

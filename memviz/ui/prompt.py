@@ -60,6 +60,12 @@ class PromptForm:
             return prompt_of_row(st.session_state[f"{self.page}_row"], own)
         return PASSAGES.get(self.source) or st.session_state.get(f"{self.page}_text", "")
 
+    def wait_for_text(self) -> None:
+        """Stop the page where the box for a text is still empty, which is no error."""
+        if self.source == OWN_TEXT and not st.session_state.get(f"{self.page}_text"):
+            st.info("Paste or type a passage under **change**, or give a .txt file.")
+            st.stop()
+
     def sizes(self, with_context: bool = True) -> tuple[int, int]:
         """Tokens of context and continuation. Raises InputError for a size that cannot be used."""
         n_context = within("Context", self.n_context, 1, MAX_TEXT_BYTES) if with_context else 1

@@ -36,6 +36,9 @@ def test_overview_says_what_memorization_is_and_which_models_there_are(app: AppT
     assert not app.exception
     assert app.title[0].value == "memviz"
     assert "memorized" in app.markdown[0].value
+    assert len(app.table[0].value) == 5 and app.table[0].value["model"].iloc[0].endswith("m")
+    app.session_state["overview_models"] = True
+    app.run()
     names = app.dataframe[0].value["model"].tolist()
     assert {"smollm2-135m", "gemma-3-270m", "pythia-410m-deduped"} <= set(names)
     states = dict(app.dataframe[0].value[["model", "state"]].itertuples(index=False))
@@ -49,8 +52,9 @@ def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> Non
         path = tmp_path / "cache" / name
         path.parent.mkdir(parents=True)
         path.write_bytes(bytes(n_bytes))
+    app.session_state["overview_machine"] = True
     app.run()
-    lines = dict(app.table[0].value.itertuples(index=False))
+    lines = dict(app.table[1].value.itertuples(index=False))
     assert lines["beside them in the cache"] == "models 2.3 MB, sweeps 0.4 MB"
 
 
@@ -235,9 +239,12 @@ def test_a_text_that_is_too_short_is_one_sentence(traced: tuple[AppTest, TraceTa
     app, task, _ = traced
     open_link(app, task.hash[:16])
     app.selectbox(key="trace_source").set_value("Text of your own").run()
-    assert "the text is empty" in app.error[0].value
+    assert not app.error and "Paste or type a passage" in app.info[0].value
     app.text_area(key="trace_text").set_value("short").run()
-    assert not app.exception
+    assert not app.exception and not app.error
+    assert any("has no truth" in caption.value for caption in app.caption), "it is decoded, and that is said"
+    assert ui.worker().n_active == 0
+    app.text_area(key="trace_text").set_value("a text with some more words than nine tokens").run()
     assert re.search(r"the text has \d+ tokens .* give a longer text or smaller numbers", app.error[0].value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -106,6 +106,20 @@ def choose_decoding() -> DecodingForm:
     no_leading = st.toggle("No leading tokens", help=explain("no_leading"), key=f"{PAGE}_no_leading", **KEEP)
     decode_only = st.toggle("Decode only", help=explain("decode_only"), key=f"{PAGE}_decode_only", **KEEP)
     return DecodingForm(sampled, numbers, bar_eos, no_leading, decode_only)
+
+
+def without_truth(
+    decoding: DecodingForm, prompt: str | Sequence[int], tokenizer: Tokenizer, form: PromptForm
+) -> DecodingForm:
+    """The same, decode-only where a text ends before there is a true token to compare with, which is said."""
+    n, k = len(tokenizer.encode(prompt)) if isinstance(prompt, str) else len(prompt), form.n_context or 0
+    if decoding.decode_only or n > k or n == 0:
+        return decoding
+    st.caption(
+        f":material/info: The text has {n} token{'s' if n > 1 else ''}, fewer than {k} of context and one to compare "
+        "with: all of it is read, and what the model writes behind it has no truth (decode only)."
+    )
+    return replace(decoding, decode_only=True)
 
 
 def task_of(

@@ -3,7 +3,7 @@
 import { along } from "../shared/scales.js";
 import { shape } from "../shared/nodes.js";
 
-const HEIGHT = 26; // px of a lane, for which .token keeps room below its pieces
+const LANE = 26; // px of a lane, for which .token keeps room below its pieces
 
 export class Lanes {
   constructor(strip, track) {
@@ -26,7 +26,7 @@ export class Lanes {
     places.forEach(({ x, bottom }, j) => {
       const value = view.entropy[j];
       if (value === null) return;
-      const y = bottom - Math.min(1, along(value, this.track.domain)) * HEIGHT;
+      const y = bottom - Math.min(1, along(value, this.track.domain)) * LANE;
       path += `${line === bottom ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
       line = bottom;
       dots.push(shape("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: 2 }));
