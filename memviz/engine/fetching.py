@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from memviz.catalog import Hub, Model, Package, read_card, site_file, site_files
-from memviz.disk import free_bytes, shown_size
+from memviz.disk import free_bytes, shown_size, write_text
 from memviz.engine.loading import first_line
 from memviz.errors import InputError
 from memviz.settings import Settings
@@ -62,25 +62,27 @@ def fetch(model: Model, source: Hub, say: Say) -> str:
 
     Says the size first. Raises InputError for what the hub refuses, and for a disk that has no room.
     """
-    from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+    from huggingface_hub import HfApi, ResolvedRevision, snapshot_download, try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HFValidationError
 
     try:
         about = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True)
-        commit, sizes = about.sha, {each.rfilename: each.size or 0 for each in about.siblings or ()}
+        commit, sizes = str(about.sha), {each.rfilename: each.size or 0 for each in about.siblings or ()}
         wanted = wanted_files(sizes)
         missing = [n for n in wanted if not isinstance(try_to_load_from_cache(source.repo, n, revision=commit), str)]
         n_bytes, n_missing = (sum(sizes[name] for name in names) for names in (wanted, missing))
         here = "" if n_missing == n_bytes else f", {shown_size(n_bytes - n_missing)} of it here already"
         say(f"fetching {model.name}: {shown_size(n_bytes)} in {len(wanted)} files{here}")
         check_disk(model, n_missing, Path(HF_HUB_CACHE))
-        snapshot_download(
+        folder = snapshot_download(
             source.repo,
-            revision=source.revision,
+            revision=ResolvedRevision(commit, source.revision),  # which is not asked for a second time
             allow_patterns=[re.sub(r"([*?[])", r"[\1]", name) for name in wanted],
             tqdm_class=_bar(),
         )
+        if source.revision != commit:
+            write_text(Path(folder).parents[1] / "refs" / source.revision, commit)
     except InputError:
         raise
     except (HFValidationError, OSError, ValueError) as error:
@@ -89,7 +91,7 @@ def fetch(model: Model, source: Hub, say: Say) -> str:
         if not type(error).__module__.startswith(("httpx", "httpcore", "requests", "hf_xet")):
             raise
         raise InputError(_told(model, source, error)) from None
-    return str(commit)
+    return commit
 
 
 def wanted_files(sizes: dict[str, int]) -> list[str]:

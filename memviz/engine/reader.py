@@ -17,6 +17,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from memviz.engine.layers import final_norm
 from memviz.engine.loading import Loaded
 from memviz.engine.sizes import n_layers
+from memviz.engine.widening import needs_widening, widened
 from memviz.errors import InputError
 from memviz.records import BEFORE_NORM
 
@@ -92,6 +93,7 @@ class Reader:
         self._body = model if self._head is None else model.base_model
         self.layers = layers
         self._last = n_layers(model)
+        self._widens = needs_widening(loaded.dtype, loaded.device)
         self._tokens: torch.Tensor | None = None
         self.length = 0
         """Tokens read so far."""
@@ -137,6 +139,7 @@ class Reader:
         before_norm: list[torch.Tensor] = []
         at_head: list[torch.Tensor] = []
         with (
+            widened(self._widens, inputs["input_ids"].numel()),
             _inputs_of(final_norm(self._model) if BEFORE_NORM in self.layers else None, before_norm),
             _inputs_of(self._model.get_output_embeddings() if whole else None, at_head),
         ):
@@ -153,7 +156,10 @@ class Reader:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Logits (..., V), in the model's precision, of states (..., d) as `feed` gives them."""
-        return states if self._head is None else self._head(states).to(states.device)
+        if self._head is None:
+            return states
+        with widened(self._widens, states[..., 0].numel()):
+            return self._head(states).to(states.device)
 
     def read(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Logits (n, q, V) of (n, q) tokens."""

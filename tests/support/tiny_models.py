@@ -16,6 +16,7 @@ from memviz.catalog import Card
 from memviz.engine.devices import choose_device, use_exact_float32
 from memviz.engine.loading import Loaded
 from memviz.engine.noise import measure_logit_noise
+from memviz.engine.widening import needs_widening, widened
 
 DEVICE = choose_device(os.environ.get("MEMVIZ_DEVICE", "cpu"))
 VOCAB, LIMIT, EOS = 97, 160, 5
@@ -91,7 +92,8 @@ noise_of = kept(measure_logit_noise)
 @torch.inference_mode()
 def one_pass(loaded: Loaded, ids: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """Logits (n, p, V) and every layer's states (n, p, d) of (n, p) ids, read by the model alone."""
-    output = loaded.model(ids.to(loaded.device), output_hidden_states=True, use_cache=False)
+    with widened(needs_widening(loaded.dtype, loaded.device), ids.numel()):
+        output = loaded.model(ids.to(loaded.device), output_hidden_states=True, use_cache=False)
     return output.logits.cpu(), tuple(states.cpu() for states in output.hidden_states)
 
 
