@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 from support.axe import faults_by_axe
+from support.cut import cut_texts
 from support.pages import FIRST_EXAMPLES, MINUTES, in_scheme, open_example, open_settings, settle
 from support.serving import Server
 
@@ -71,6 +72,17 @@ def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Se
         page.wait_for_function(FITS)  # figures follow the window a little later
         in_scheme(page, "dark")
         assert page.evaluate(FITS), width
+    page.set_viewport_size({"width": 1024, "height": 900})
+    in_scheme(page, "dark")
+    assert cut_texts(page) == []
+
+
+def test_a_cut_text_is_found(page: Page) -> None:
+    page.set_content(
+        "<div data-testid=stMainBlockContainer><p style='width:40px;overflow:hidden;white-space:nowrap'>Surprise me</p>"
+        "<p style='width:40px;overflow:auto;white-space:nowrap'>what scrolls</p><p>what has room</p></div>"
+    )
+    assert cut_texts(page) == ["Surprise me ()"]
 
 
 def stops(page: Page) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from support.model_folders import write_model
 
 from memviz import ui
-from memviz.catalog import find_model
+from memviz.catalog import find_model, read_card
 from memviz.demo.index import SUITE, build_suite_index
 from memviz.engine.preparing import prepare
 from memviz.gallery import examples
@@ -244,7 +244,11 @@ def test_a_text_that_is_too_short_is_one_sentence(traced: tuple[AppTest, TraceTa
     assert not app.exception and not app.error
     assert any("has no truth" in caption.value for caption in app.caption), "it is decoded, and that is said"
     assert ui.worker().n_active == 0
-    app.text_area(key="trace_text").set_value("a text with some more words than nine tokens").run()
+    card = read_card(find_model("tiny", settings()), settings())
+    assert card is not None
+    own = tokenizer_of(card, settings())
+    longer = next(text for n in range(99) if 9 < len(own.encode(text := "ab " * n)) < 9 + 12)
+    app.text_area(key="trace_text").set_value(longer).run()
     assert re.search(r"the text has \d+ tokens .* give a longer text or smaller numbers", app.error[0].value)
 
 
