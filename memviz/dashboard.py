@@ -10,8 +10,10 @@ from memviz.settings import ROOT
 from memviz.ui.common import every_page
 from memviz.ui.common.clicks import hearing
 from memviz.ui.common.doors import DOORS, PAGES
+from memviz.ui.common.share import offer_share
 from memviz.ui.common.sign_in import guard_sign_in
 from memviz.ui.common.texts import told
+from memviz.ui.gallery.tour import show_bar
 
 FIGURES = ROOT / "memviz" / "figures"
 
@@ -31,6 +33,8 @@ every_page.attend()
 every_page.show_state()
 try:
     with hearing(page.url_path):
+        show_bar()
+        offer_share(page.url_path or DOORS[0].name)
         page.run()
 except Exception as error:
     said = sentence(error)

@@ -33,6 +33,8 @@ class Example:
     """The prompt, or which rows, in words."""
     finding: int
     """Of the study's four, 0 for none."""
+    look: str = ""
+    """Which element of the page the note is about, as a CSS selector."""
 
     @property
     def link(self) -> str:
@@ -41,7 +43,7 @@ class Example:
 
     def thumbnail(self, dark: bool) -> Path:
         """A small picture of it."""
-        return GALLERY / "thumbnails" / f"{self.name}{'-dark' if dark else ''}.webp"
+        return GALLERY / "thumbnails" / f"{self.name}{'-dark' if dark else ''}.svg"
 
 
 @cache
@@ -56,6 +58,11 @@ def examples() -> tuple[Example, ...]:
 def first_example(page: str) -> Example | None:
     """The example a page opens on: the first that shows a shipped result of it."""
     return next((example for example in examples() if example.page == page and "run" in example.query), None)
+
+
+def tour() -> tuple[Example, ...]:
+    """The examples of the findings, in their order."""
+    return tuple(sorted((each for each in examples() if each.finding), key=lambda each: each.finding))
 
 
 def open_store(settings: Settings) -> Store:

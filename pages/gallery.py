@@ -5,8 +5,9 @@ import streamlit as st
 from memviz import ui
 from memviz.gallery import examples
 from memviz.ui.gallery.cards import show_cards, show_unseen, show_walk
+from memviz.ui.gallery.own import show_own
 
-WALK, ALL = "The four findings", "All examples"
+WALK, ALL, OWN = "The four findings", "All examples", "Your tour"
 
 st.title("Gallery")
 st.markdown("What is there to see? Everything here opens from results that come with memviz: no model is run.")
@@ -14,9 +15,11 @@ if not examples():
     st.info("The gallery is not part of this copy of memviz: `python scripts/ship_gallery.py` makes it.")
     st.page_link(ui.PAGES / "trace.py", label="Trace a prompt instead", icon=":material/timeline:")
     st.stop()
-shown = st.segmented_control("Shown", [WALK, ALL], default=WALK, required=True, key="shown", bind="query-params")
+shown = st.segmented_control("Shown", [WALK, ALL, OWN], default=WALK, required=True, key="shown", bind="query-params")
 if shown == WALK:
     show_walk()
-else:
+elif shown == ALL:
     show_cards(examples())
+else:
+    show_own()
 show_unseen()

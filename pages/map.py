@@ -26,7 +26,11 @@ WHY = (
 st.title("Map")
 st.markdown("Where do memorized and other sequences lie among a model's hidden states, and how do they move?")
 view, _ = choose_view()
-line = st.columns([1.5, 1.5, 1.7, 0.9, 1.1, 1.5, 1.6], vertical_alignment="bottom")
+with st.container(horizontal=True, vertical_alignment="center"):
+    change = st.popover(form.settings_line(view), icon=":material/tune:")
+    trail_on = st.toggle("Show the Trace page's prompt as a path", value="prompt" in st.query_params, key="map_trail")
+with change:
+    line = [*st.columns(2), *st.columns(3), *st.columns(2)]
 try:
     asked = form.choose(view, line)
     tasks = {reducer: asked.tasks(reducer) for reducer in form.REDUCERS}
@@ -57,7 +61,6 @@ try:
     frames = framed(view, maps, keys)
 except InputError as error:
     ui.refuse(error)
-trail_on = st.toggle("Show the Trace page's prompt as a path", value="prompt" in st.query_params, key="map_trail")
 trail = trail_of(asked, frames) if trail_on else None
 keep_prompt(trail_on)
 if isinstance(trail, str):
@@ -70,7 +73,12 @@ elif trail:
 @st.fragment
 def drawn() -> None:
     panes = [
-        Pane(view.names[model], frame.points, trail[1] if isinstance(trail, tuple) and trail[0] == model else None)
+        Pane(
+            view.names[model],
+            frame.points,
+            trail[1] if isinstance(trail, tuple) and trail[0] == model else None,
+            component.texts_of(view, frame.points["row"].to_numpy()[: frame.found.n_rows], asked.models[0]),
+        )
         for model, frame in zip(asked.models, frames, strict=True)
     ]
     component.map_component(panes, colour, view, f"map-{'-'.join(name[:10] for name in keys)}")
@@ -88,7 +96,7 @@ def listed() -> None:
         return
     rows = rows[[row in known for row in rows.tolist()]]
     pair = (asked.models[-1], asked.models[0])
-    show_sequences(view, rows, "Selected on the map", "map", pair)
+    component.mark_row(show_sequences(view, rows, "Selected on the map", "map", pair))
 
 
 known = set(view.rows["row"].tolist())

@@ -67,6 +67,7 @@ with left:
         "the same training rows. The oracle (hollow) reads the true token: right up to the first miss, not after.",
     )
 with right:
+    forget_unknown("beside", list(BASELINES))
     baseline = st.selectbox(
         "Baseline beside each size",
         list(BASELINES),

@@ -7,7 +7,7 @@ from memviz.errors import InputError
 from memviz.sweeps import SweepTask, sweep_command
 from memviz.ui.common.links import linked_task
 from memviz.ui.sweeps.form import choose_task
-from memviz.ui.sweeps.state import show_kept, show_task, start, words_of
+from memviz.ui.sweeps.state import estimate_words, show_kept, show_task, start, words_of
 
 st.title("Sweeps")
 st.markdown(
@@ -26,14 +26,16 @@ else:
     with st.container(border=True):
         try:
             task = choose_task()
-            st.code(sweep_command(task), language=None, wrap_lines=True)
+            st.markdown(estimate_words(task))
             if ui.clicked(st, "Run", "sweep_run", type="primary", icon=":material/play_circle:"):
                 start(task)
                 st.rerun()
             st.caption(
                 f"Results are kept under {task.hash[:12]}. A sweep can be cancelled, or the server stopped, at "
-                "any time: what was computed is kept, and the same sweep goes on from there."
+                "any time: what was computed is kept, and the same sweep goes on from there. The same from the command "
+                "line:"
             )
+            st.code(sweep_command(task), language=None, wrap_lines=True)
         except InputError as error:
             st.error(ui.told(error))
 st.subheader("Kept here", anchor=False)

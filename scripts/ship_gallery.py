@@ -1,4 +1,4 @@
-"""Make what ships with the gallery: cards of the suite's models, the results of its examples, their pictures.
+"""Make what ships with the gallery: cards of the suite's models, the results of its examples, their drawings.
 
     python scripts/ship_gallery.py
 
@@ -10,30 +10,28 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from PIL import Image  # noqa: E402
-from playwright.sync_api import Browser, ViewportSize  # noqa: E402
-from support.chromium import DRAWN, chromium  # noqa: E402
-from support.serving import start_server  # noqa: E402
+
+from thumbnails import draw_all  # noqa: E402
 
 from memviz.catalog import find_model, ship_card  # noqa: E402
 from memviz.demo.samples import Samples  # noqa: E402
-from memviz.gallery import GALLERY, Example  # noqa: E402
+from memviz.gallery import GALLERY, Example, examples  # noqa: E402
 from memviz.maps import DynamicsTask, MapTask, Scope, SimilarityTask  # noqa: E402
 from memviz.measures import compute_all  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
 from memviz.predictor.data import parts_of  # noqa: E402
+from memviz.predictor.known import known_predictors  # noqa: E402
 from memviz.records import Run  # noqa: E402
 from memviz.settings import load_settings, quiet_libraries  # noqa: E402
 from memviz.store import Store  # noqa: E402
@@ -52,11 +50,6 @@ K = M = 32
 N_CANDIDATES = 60
 """Rows of a kind that are traced before one is taken."""
 MAP_POINTS = 2_000
-WINDOW: ViewportSize = {"width": 1180, "height": 760}
-"""What is photographed, pixels."""
-THUMBNAIL = (480, 300)
-QUALITY = 60
-"""Of the WebP files."""
 
 
 @dataclass
@@ -317,38 +310,27 @@ def population_examples() -> list[Example]:
     ]  # fmt: skip
 
 
-def photograph(made: Sequence[Example]) -> None:
-    """Every example in Chromium on an empty cache, light and dark, as small WebP files."""
-    folder = GALLERY / "thumbnails"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
-        env = {"MEMVIZ_CACHE": str(Path(scratch) / "cache"), "MEMVIZ_OFFLINE": "true"}
-        with start_server(ROOT / "app.py", env=env, log=Path(scratch) / "log") as server:
-            for example in made:
-                for dark in (False, True):
-                    _picture(browser, server.url, example, dark, Path(scratch))
+LOOKS = {
+    "trace": '[class*="st-key-linked-"]',
+    "compare": '[class*="st-key-ladder-"]',
+    "map": '[class*="st-key-map-"]',
+}
+"""Page -> what its examples are about; of the others it is the first figure."""
 
 
-def _picture(browser: Browser, url: str, example: Example, dark: bool, scratch: Path) -> None:
-    page = browser.new_page(viewport=WINDOW, device_scale_factor=1, color_scheme="dark" if dark else "light")
-    page.goto(f"{url}/{example.link}")
-    block = page.get_by_test_id("stMainBlockContainer")
-    drawn = block.locator(DRAWN).first
-    drawn.wait_for(timeout=120_000)
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(2500)
-    drawn.evaluate("node => node.scrollIntoView({block: 'start'})")
-    page.get_by_test_id("stMain").evaluate("node => node.scrollBy(0, -90)")
-    page.wait_for_timeout(500)
-    raw = scratch / "picture.png"
-    page.get_by_test_id("stMain").screenshot(path=raw)
-    picture = Image.open(raw).convert("RGB")
-    height = round(picture.width * THUMBNAIL[1] / THUMBNAIL[0])
-    top = 50  # below the toolbar
-    picture = picture.crop((0, top, picture.width, top + height)).resize(THUMBNAIL, Image.LANCZOS)
-    picture.save(example.thumbnail(dark), "WEBP", quality=QUALITY, method=6)
-    page.close()
+def pinned(example: Example) -> Example:
+    """The same example with a link that means the shipped sweep, model and predictors, whatever else is here."""
+    query, page = dict(example.query), example.page
+    if page in ("population", "transitions", "boundary", "dynamics", "map"):
+        query["sweep"] = "suite"
+    if page == "map":
+        query = {"of": LARGEST, "beside": "none", "reducer": "PCA"} | query
+    if page == "trace":
+        query["fits"] = "shipped"
+    if page == "predictor":
+        known = [each for each in known_predictors(load_settings(cache=WORK)) if each.shipped and each.model == LARGEST]
+        query["predictor"] = min(known, key=lambda each: (each.setting != "published", each.id)).id[:12]
+    return replace(example, query=query, look=LOOKS.get(page, "[data-testid=stPlotlyChart]"))
 
 
 def main() -> None:
@@ -363,9 +345,11 @@ def main() -> None:
     traced = trace_examples(maker)
     made = [*traced, *compare_examples(maker), *causes_examples(maker, row_of(traced[0]))]
     made += [*space_examples(maker), *population_examples()]
+    made = [pinned(each) for each in made]
     shipped.close()
     (GALLERY / "gallery.json").write_text(json.dumps([asdict(each) for each in made], indent=1) + "\n", "utf-8")
-    photograph(made)
+    examples.cache_clear()
+    draw_all()
     n_bytes = sum(path.stat().st_size for path in GALLERY.rglob("*") if path.is_file())
     print(f"{len(made)} examples, {n_bytes / 1e6:.2f} MB in {GALLERY.relative_to(ROOT)}")
 

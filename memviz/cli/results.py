@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from memviz.cli.shared import context_for, known_tasks, store
+from memviz.cli.shared import check_out, context_for, known_tasks, store
 from memviz.errors import InputError
 from memviz.settings import load_settings
 from memviz.store import Store
 from memviz.tasks.base import key_of, task_from
+from memviz.tasks.carrying import bring, carry
 
 app = typer.Typer(help="Look after the results on disk.")
 
@@ -82,6 +84,28 @@ def _key(name: str) -> tuple[Store, str]:
     if key is None:
         raise InputError(f"a model that {name[:16]} asks is not ready: run it again first")
     return kept, key
+
+
+@app.command("export")
+def export(
+    runs: Annotated[list[str], typer.Argument(help="Hashes as in links (?run=), or their first 8 characters or more.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("memviz-results.zip"),
+) -> None:
+    """Write linked results into one file, to `import` on another machine that has the same models."""
+    check_out(out)
+    known_tasks()
+    n = carry(runs, context_for(load_settings()), out)
+    typer.echo(f"{n} results in {out}, {out.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `memviz store export` wrote, of somebody you trust.")],
+) -> None:
+    """Put the results of a file into the store: links to them then open here."""
+    known_tasks()
+    names, n = bring(file, store(load_settings()))
+    typer.echo(f"{n} results; links: {' '.join(name[:16] for name in names)}")
 
 
 @app.command("verify")

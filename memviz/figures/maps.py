@@ -60,6 +60,36 @@ class Pane:
     points: pd.DataFrame
     """Columns row, step, x, y, score, level, domain, exposures, entropy, loop; the same rows step by step."""
     path: Path | None = None
+    texts: Sequence[str] = ()
+    """n texts, one a row in the order of the first step; none are shown or searched without."""
+
+
+MOST_OUTSIDE = 0.0025
+"""Share of the points beyond each edge of what is drawn at first: 99 % of them are inside."""
+
+
+def fit_of(panes: Sequence[Pane]) -> tuple[float, float, float, float]:
+    """x0, y0, x1, y1 of what holds 99 % of the points of every pane and more, with a margin."""
+    xy = [pane.points[["x", "y"]].to_numpy(float) for pane in panes]
+    low = np.min([np.quantile(each, MOST_OUTSIDE, axis=0) for each in xy], axis=0)
+    high = np.max([np.quantile(each, 1 - MOST_OUTSIDE, axis=0) for each in xy], axis=0)
+    room = 0.04 * np.maximum(high - low, 1e-9)
+    (x0, y0), (x1, y1) = (low - room).tolist(), (high + room).tolist()
+    return x0, y0, x1, y1
+
+
+def facets_of(points: pd.DataFrame) -> list[dict[str, Any]]:
+    """What the filter bars say of n rows: name, values, and base64 uint8 numbers of each row's value."""
+    found = []
+    for column, name in (("domain", "domain"), ("exposures", "exposures"), ("level", "score M")):
+        values = points[column].astype(object)
+        known = list(LEVELS) if column == "level" else sorted(set(values.dropna()))
+        if len(known) < 2:
+            continue
+        labels = [_name(value, column) for value in known] + (["unknown"] if values.isna().any() else [])
+        codes = values.map({value: number for number, value in enumerate(known)}).fillna(len(known))
+        found.append({"name": name, "labels": labels, "codes": _packed(codes.to_numpy(np.uint8), "u1")})
+    return found
 
 
 def frame_of(panes: Sequence[Pane]) -> tuple[float, float, float, float]:
@@ -85,7 +115,9 @@ def map_data(
     frame, steps = frame_of(panes), sorted(set(panes[0].points["step"].tolist()))
     scale, hues = _scale(panes, colour, steps)
     places = [_pane(pane, frame, steps, own) for pane, own in zip(panes, hues, strict=True)]
-    data = {"frame": list(frame), "steps": steps, "panes": places}
+    n = len(panes[0].points) // len(steps)
+    data = {"frame": list(frame), "fit": list(fit_of(panes)), "steps": steps, "panes": places}
+    data["facets"] = facets_of(panes[0].points.iloc[:n])
     frame_id = digest(data | {"panes": [[each["name"], each["rows"], each["places"]] for each in places]})
     start = {"step": start_step, "selected": None if selected is None else selected.tolist()}
     return {**data, "scale": scale, "frame_id": frame_id, "palettes": _palettes()} | {
@@ -110,6 +142,7 @@ def _pane(pane: Pane, frame: tuple[float, float, float, float], steps: list[int]
         "hues": _packed(hues, "u1"),
         "entropy": _packed(points["entropy"].to_numpy(), "<f4"),
         "about": _about(points.iloc[:n]),
+        "texts": list(pane.texts),
         "path": path
         and {"places": path.xy.astype(float).tolist(), "words": list(path.words), "n_context": path.n_context},
     }

@@ -74,3 +74,8 @@ def _json(value: object) -> str:
 def _in_script(value: object) -> str:
     """JSON that cannot end or open a tag, whatever text it holds."""
     return _json(value).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+TOUR = Source("tour/tour", ())
+SHARE = Source("share/share", ("share/share",))
+"""Components that draw no figure: the keys of a tour, and the ways to hand a view on."""

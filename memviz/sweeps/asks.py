@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -108,24 +108,32 @@ class Asks:
     @cached_property
     def n_tokens(self) -> int:
         """To be read in all."""
-        return len(self.cards) * sum(
-            count * (condition.k + 2 * m) for condition in self.plan.conditions for m, count in self._counts(condition)
-        )
+        return len(self.cards) * tokens_read(self.plan, self.rows.lengths)
 
     @cached_property
     def n_bytes(self) -> int:
         """What all batches take where they are kept, at most about."""
-        distinct = {(each.start, each.k, each.lengths): each for each in self.plan.conditions}
-        found = 0
-        for condition in distinct.values():
-            counts = self._counts(condition)
-            found += len({m for m, _ in counts}) * -(-self.rows.n // self.batch) * BATCH_BYTES
-            k = condition.k + len(self.cards[0].leading_ids)
-            found += sum(count * (k * CONTEXT_BYTES + m * POSITION_BYTES) for m, count in counts)
-        return found * len(self.cards)
+        n_leading = len(self.cards[0].leading_ids)
+        return len(self.cards) * bytes_kept(self.plan, self.rows.lengths, self.batch, n_leading)
 
-    def _counts(self, condition: Condition) -> list[tuple[int, int]]:
-        """m, and rows of one length that it is the largest for."""
-        lengths = self.rows.lengths
-        found = zip(condition.longest(np.array(list(lengths))).tolist(), lengths.values(), strict=True)
-        return [(m, count) for m, count in found if m]
+
+def counts_of(condition: Condition, lengths: Mapping[int, int]) -> list[tuple[int, int]]:
+    """m, and rows of one length that it is the largest for; lengths: tokens -> rows of so many."""
+    found = zip(condition.longest(np.array(list(lengths))).tolist(), lengths.values(), strict=True)
+    return [(m, count) for m, count in found if m]
+
+
+def tokens_read(what: Plan, lengths: Mapping[int, int]) -> int:
+    """By each model; a continuation is read twice."""
+    return sum(count * (each.k + 2 * m) for each in what.conditions for m, count in counts_of(each, lengths))
+
+
+def bytes_kept(what: Plan, lengths: Mapping[int, int], batch: int, n_leading: int = 0) -> int:
+    """Of all batches of one model, at most about; those with the same tokens are kept once."""
+    distinct = {(each.start, each.k, each.lengths): each for each in what.conditions}
+    found = 0
+    for condition in distinct.values():
+        counts = counts_of(condition, lengths)
+        found += len({m for m, _ in counts}) * -(-sum(lengths.values()) // batch) * BATCH_BYTES
+        found += sum(n * ((condition.k + n_leading) * CONTEXT_BYTES + m * POSITION_BYTES) for m, n in counts)
+    return found

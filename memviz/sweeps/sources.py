@@ -82,7 +82,7 @@ class Source:
 
     def _suite(self) -> Iterator[list[tuple[Record, Fact]]]:
         data = read_data()
-        passing = np.flatnonzero(_passing(self.rows, data))
+        passing = np.flatnonzero(passing_rows(self.rows, data))
         self._where = lambda: self.n_read / max(1, len(passing))
         for start in range(0, len(passing), 1024):
             block = []
@@ -98,7 +98,7 @@ class Source:
             yield block
 
 
-def _passing(rows: RowSet, data: TrainingData) -> np.ndarray:
+def passing_rows(rows: RowSet, data: TrainingData) -> np.ndarray:
     """(n_rows,) bool: rows of the corpus that pass the filters. Raises InputError for a value the corpus has not."""
     checks: list[tuple[str, tuple[Any, ...], np.ndarray]] = [
         ("domain", rows.domains, np.unique(data.domain)),

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page
 
 from memviz.figures.dynamics import dynamics_figure
-from memviz.figures.maps import COLOURS, MAP, N_SHADES, Pane, Path, categories, map_data
+from memviz.figures.maps import COLOURS, MAP, N_SHADES, Pane, Path, categories, facets_of, fit_of, map_data
 from memviz.measures.score import LEVELS
 
 STEPS, N = [-1, 3, 7], 40
@@ -99,6 +99,25 @@ def test_points_that_are_not_the_same_rows_at_each_step_are_refused() -> None:
         map_data([Pane("a", points().iloc[1:])], "level")
 
 
+def test_what_is_drawn_at_first_holds_99_percent_of_the_points_and_no_stray() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=4000), "y": rng.normal(size=4000)})
+    table.loc[0] = [900, -900]
+    x0, y0, x1, y1 = fit_of([Pane("a", table)])
+    inside = table["x"].between(x0, x1) & table["y"].between(y0, y1)
+    assert 0.99 <= inside.mean() < 1 and not inside[0] and x1 - x0 < 10
+
+
+def test_bars_number_the_values_of_each_row() -> None:
+    table = points().iloc[:N].assign(exposures=pd.array([pd.NA, *([4] * (N - 2)), 0], "Int32"))
+    domain, exposures, score = facets_of(table)
+    assert domain["labels"] == ["code", "prose"] and score["labels"] == list(LEVELS)
+    assert [domain["labels"][code] for code in unpacked(domain["codes"], "u1")] == table["domain"].tolist()
+    assert [score["labels"][code] for code in unpacked(score["codes"], "u1")] == table["level"].tolist()
+    assert exposures["labels"] == ["held out", "4 exposures", "unknown"]
+    assert unpacked(exposures["codes"], "u1").tolist() == [2, *([1] * (N - 2)), 0]
+
+
 def test_a_line_a_pair_and_a_panel_a_model() -> None:
     table = pd.DataFrame(
         {
@@ -176,3 +195,38 @@ def test_the_camera_keeps_what_is_under_the_pointer(module: Any) -> None:
     module("window.camera.pan(12, -7, 400, 400)")
     assert module("window.camera.toWorld(312, 113, 400, 400)") == pytest.approx(before)
     assert module('Array.from(m.decode("AQACAP//", Uint16Array))') == [1, 2, 65535]
+
+
+@pytest.mark.browser
+def test_bars_count_what_passes_the_others(module: Any) -> None:
+    facets = "[{labels: ['a', 'b'], codes: [0, 0, 1, 1]}, {labels: ['x', 'y'], codes: [0, 1, 0, 1]}]"
+    texts = "['The cat', 'a Dog', 'dogs', 'cat']"
+    assert module(f"[...m.passing({facets}, [new Set([0]), new Set()], {texts}, '')]") == [1, 1, 0, 0]
+    assert module(f"[...m.passing({facets}, [new Set([0]), new Set([1])], {texts}, '')]") == [0, 1, 0, 0]
+    assert module(f"[...m.passing({facets}, [new Set([0]), new Set([1])], {texts}, '', 1)]") == [1, 1, 0, 0]
+    assert module(f"[...m.passing({facets}, [new Set(), new Set()], {texts}, ' DOG')]") == [0, 1, 1, 0]
+    assert module(f"m.tallyOf({facets}[1], [1, 1, 1, 0])") == [2, 1]
+
+
+@pytest.mark.browser
+def test_keys_lead_to_the_nearest_point_in_a_direction(module: Any) -> None:
+    at = "[0, 0, 5, 1, 3, 9, -2, 0, 0, -4]"
+    ways = {"[1, 0]": 1, "[-1, 0]": 3, "[0, 1]": 2, "[0, -1]": 4}
+    assert {way: module(f"m.nearestBeside({at}, 0, {way})") for way in ways} == ways
+    assert module(f"m.nearestBeside({at}, 1, [1, 0])") == 1  # nothing lies there
+
+
+@pytest.mark.browser
+def test_contours_lie_around_the_cloud_and_count_what_counts(module: Any) -> None:
+    rng = np.random.default_rng(0)
+    cloud = np.concatenate([rng.normal(20, 3, (4000, 2)), [[80, 80]]])
+    frame = "[0, 0, 100, 100]"
+    lines = module(f"m.contours(m.smoothed({cloud.ravel().tolist()}, {frame}), {frame})")
+    radii = [np.hypot(*(np.array(each).reshape(-1, 2) - 20).T) for each in lines]
+    assert len(lines) == 4 and all(len(each) for each in radii)
+    means = [float(each.mean()) for each in radii]
+    assert means == sorted(means, reverse=True)
+    for share, mean in zip((0.1, 0.25, 0.5, 0.75), means, strict=True):  # of a Gaussian, widened by the smoothing
+        assert mean == pytest.approx(np.sqrt(-2 * np.log(share)) * np.hypot(3, 2.9), rel=0.25)
+    none = f"m.contours(m.smoothed({cloud.ravel().tolist()}, {frame}, () => false), {frame})"
+    assert module(none) == [[], [], [], []]

@@ -26,7 +26,9 @@ def title_of(sweep: Sweep) -> str:
     rows = "the bundled corpus" if task.rows.source == SUITE else task.rows.path.name
     when = about["provenance"]["created"][:16].replace("T", " ")
     words = f"{len(task.models)} models, {about['rows']['n']:,} rows of {rows}"
-    return f"Bundled suite: {words}" if sweep.folder == SHIPPED else f"{words} · {when}"
+    if sweep.folder == SHIPPED:
+        return f"Bundled suite: {words}"
+    return " · ".join(filter(None, (sweep.name, words, when)))
 
 
 def choose_sweep(where: Any) -> Sweep:

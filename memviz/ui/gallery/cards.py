@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from memviz.gallery import Example, examples
+from memviz.gallery import Example, tour
 from memviz.ui.common.doors import DOORS, PAGES
 from memviz.ui.common.texts import escaped
+from memviz.ui.gallery.tour import link_of
 
 FINDINGS = (
     (
@@ -38,10 +39,17 @@ N_COLUMNS = 3
 
 def show_walk() -> None:
     """The findings in order, each with its steps and the tested claims."""
+    first = tour()[0]
+    st.page_link(
+        PAGES / f"{first.page}.py",
+        label=f"**Take the tour: {len(tour())} views, with the arrow keys**",
+        icon=":material/play_circle:",
+        query_params=link_of(first, 1),
+    )
     for number, (title, about) in enumerate(FINDINGS, 1):
         st.subheader(f"{number}. {title}", anchor=f"finding-{number}")
         st.markdown(about)
-        show_cards([each for each in examples() if each.finding == number])
+        show_cards([each for each in tour() if each.finding == number])
     st.caption(
         "Which of the study's claims hold here, which do not, and which are undecided: docs/findings.md, written by "
         "`memviz findings`."
@@ -56,7 +64,9 @@ def show_cards(shown: Sequence[Example]) -> None:
             with column.container(border=True, height="stretch"):
                 if example.thumbnail(dark).is_file():
                     st.image(str(example.thumbnail(dark)), width="stretch", alt="")  # the link below says what it is
-                st.page_link(PAGES / f"{example.page}.py", label=f"**{example.title}**", query_params=example.query)
+                stops = tour()
+                query = link_of(example, stops.index(example) + 1) if example in stops else example.query
+                st.page_link(PAGES / f"{example.page}.py", label=f"**{example.title}**", query_params=query)
                 st.markdown(escaped(example.note))
                 st.caption(" · ".join(map(escaped, (titles[example.page], example.models, example.prompt))))
 

@@ -12,11 +12,13 @@ import streamlit as st
 from memviz.figures.maps import MAP, Colour, Pane, map_data
 from memviz.maps import MapTask, PlacedPoints, table_of
 from memviz.ui.common.components import Component
+from memviz.ui.population.sequences import texts_of_rows
 from memviz.ui.population.view import SweepView
 
 DRAWN = Component("memviz_map", MAP.css, MAP.js)
 SELECTED = "map_selected"
 """In the session: which sweep a selection is of, and its row numbers."""
+MARKED = "map_marked"
 
 
 def selected_rows(view: SweepView) -> np.ndarray | None:
@@ -38,6 +40,13 @@ def _map_data(_panes: Sequence[Pane], colour: Colour, at: int | str | None, _row
     return map_data(_panes, colour, at, _rows)
 
 
+def mark_row(row: int | None) -> None:
+    """Point at a row on the map, the one ticked in the list; the page is drawn anew where it is another one."""
+    if st.session_state.get(MARKED) != row:
+        st.session_state[MARKED] = row
+        st.rerun()
+
+
 def map_component(panes: Sequence[Pane], colour: Colour, view: SweepView, key: str) -> None:
     """Draw the map; the step goes into the address, the selection into the session.
 
@@ -50,11 +59,22 @@ def map_component(panes: Sequence[Pane], colour: Colour, view: SweepView, key: s
     paths = [None if pane.path is None else pane.path.xy.tobytes() for pane in panes]
     at, rows = st.session_state[f"{key}_start"]
     data = _map_data(panes, colour, at, rows, (key, paths, None if rows is None else rows.tobytes()))
-    chosen = DRAWN.draw(data, key, selected=None, step=None)
+    chosen = DRAWN.draw({**data, "marked": st.session_state.get(MARKED)}, key, selected=None, step=None)
     if chosen.get("step") is not None:
         st.query_params["step"] = str(chosen["step"])
     if chosen.get("selected") is not None:
         keep_selection(view, chosen["selected"])
+
+
+def texts_of(view: SweepView, rows: np.ndarray, model: str) -> list[str]:
+    """The text around the end of the context of each row, as a model's tokenizer reads it."""
+    return _texts(view, rows, model, (view.key, rows.tobytes()))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _texts(_view: SweepView, _rows: np.ndarray, model: str, key: tuple[str, bytes]) -> list[str]:
+    ids = _view.rows.set_index("row").loc[_rows, "ids"].tolist()
+    return texts_of_rows(_view, ids, model)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

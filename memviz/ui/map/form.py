@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import streamlit as st
 
 from memviz.catalog import Card
 from memviz.maps import MOST_POINTS, N_POINTS, MapTask, Scope, last_layer, spread_steps
@@ -38,6 +40,24 @@ class Asked:
             MapTask(model, self.scope, layer, self.steps, reducer)
             for model, layer in zip(self.models, self.layers, strict=True)
         ]
+
+
+def settings_line(view: SweepView) -> str:
+    """What the widgets say, in a line; before they are drawn first, what the address says."""
+
+    def said(key: str, usual: str, words: Mapping[Any, str]) -> str:
+        value = st.session_state.get(key)
+        return words.get(value, str(value)) if value is not None else st.query_params.get(key, usual)
+
+    other = said("beside", ALONE, view.names)
+    parts = (
+        said("of", view.names[view.models[-1]], view.names) + ("" if other == ALONE else f" beside {other}"),
+        f"layer: {said('layer', LAST, {})}",
+        f"{said('steps', str(STEP_COUNTS[0]), {})} steps",
+        f"{said('points', f'{N_POINTS:,}', {n: f'{n:,}' for n in SIZES})} points",
+        said("reducer", REDUCERS["pca"], REDUCERS),
+    )
+    return " \N{MIDDLE DOT} ".join(parts)
 
 
 def choose(view: SweepView, where: Sequence[Any]) -> Asked:

@@ -28,11 +28,14 @@ TEXT_TOKENS = 48
 """Tokens of a row that are spelled out in a list."""
 
 
-def show_sequences(view: SweepView, rows: np.ndarray, title: str, name: str, models: tuple[str, str]) -> None:
-    """A list of rows with their scores under two models, from which one opens elsewhere; `name` tells lists apart."""
+def show_sequences(view: SweepView, rows: np.ndarray, title: str, name: str, models: tuple[str, str]) -> int | None:
+    """A list of rows with their scores under two models, from which one opens elsewhere; `name` tells lists apart.
+
+    The row that is ticked, if any.
+    """
     st.markdown(f"**{title}**: {len(rows):,} sequence{'' if len(rows) == 1 else 's'}")
     if not len(rows):
-        return
+        return None
     table = listed(view, rows, models)
     shown = table.head(SHOWN)
     chosen = st.dataframe(
@@ -64,6 +67,7 @@ def show_sequences(view: SweepView, rows: np.ndarray, title: str, name: str, mod
     st.caption(
         f"{listed_words}. Tick a line to open its sequence; opening starts no computation." if row is None else ""
     )
+    return row
 
 
 def listed(view: SweepView, rows: np.ndarray, models: tuple[str, str]) -> pd.DataFrame:
@@ -82,11 +86,11 @@ def listed(view: SweepView, rows: np.ndarray, models: tuple[str, str]) -> pd.Dat
     scores = points(view, "size").pivot(index="row", columns="model", values="score")
     for model in models:
         found[f"M, {view.names[model]}"] = scores[model].reindex(rows).to_numpy()
-    found["text"] = _texts(view, known["ids"].tolist(), models[1])
+    found["text"] = texts_of_rows(view, known["ids"].tolist(), models[1])
     return found
 
 
-def _texts(view: SweepView, ids: list[np.ndarray], model: str) -> list[str]:
+def texts_of_rows(view: SweepView, ids: list[np.ndarray], model: str) -> list[str]:
     """The tokens around the end of the context; token ids where the model's tokenizer is not here."""
     try:
         card = read_card(find_model(model, settings()), settings())

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
+from memviz.errors import MemvizError
 from memviz.settings import settings
 from memviz.sweeps import Sweep, SweepTask
-from memviz.sweeps.kept import kept_sweeps, outdated, unfinished
+from memviz.sweeps.estimate import estimate, lengths_of_rows
+from memviz.sweeps.kept import SHIPPED, delete_sweep, kept_sweeps, outdated, rename_sweep, unfinished
+from memviz.sweeps.progress import duration
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.doors import PAGES
+from memviz.ui.common.doors import DOORS, PAGES
 from memviz.ui.common.links import CHOSEN_LENGTH, LINK_LENGTH, find_task, keep_request
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.common.sweep import name_of, title_of
-from memviz.ui.common.texts import escaped
+from memviz.ui.common.texts import escaped, told
 
 FINISHED = "sweeps_seen_running"
 
@@ -58,13 +61,29 @@ def show_task(task: SweepTask) -> None:
         st.rerun()
 
 
+SHOWN_ON = ("population", "transitions", "boundary", "map", "dynamics", "membership")
+"""Pages that draw a sweep."""
+
+
 def _offer_pages(name: str) -> None:
     with st.container(horizontal=True):
-        for page, icon in (("population", "groups"), ("transitions", "grid_on"), ("boundary", "vertical_split")):
-            st.page_link(
-                PAGES / f"{page}.py", label=page.capitalize(), icon=f":material/{icon}:",
-                query_params={"sweep": name},
-            )  # fmt: skip
+        for door in DOORS:
+            if door.name in SHOWN_ON:
+                icon = f":material/{door.icon}:"
+                st.page_link(PAGES / f"{door.name}.py", label=door.title, icon=icon, query_params={"sweep": name})
+
+
+def estimate_words(task: SweepTask) -> str:
+    """What a sweep amounts to, in a line. Raises InputError where no row or model can be asked."""
+    lengths = lengths_of_rows(task)
+    if lengths is None:
+        return "How many rows the file has, and so how long it takes, is known once it is read."
+    found = estimate(task, lengths, kept_sweeps(settings()), settings())
+    how = "as fast as earlier sweeps here" if found.is_measured else "a rough guess for this machine's processor"
+    return (
+        f"**{found.n_rows:,} rows, {found.n_sequences:,} sequences**, up to {found.n_bytes / 1e9:.2f} GB kept in the "
+        f"store, about **{duration(found.seconds)}** ({how})."
+    )
 
 
 def show_kept() -> None:
@@ -85,10 +104,30 @@ def show_kept() -> None:
         st.info("None yet: choose models and rows above and press **Run**.")
 
 
+def _look_after(sweep: Sweep) -> None:
+    """Fields to name a kept sweep and to delete it."""
+    key = sweep.folder.name[:CHOSEN_LENGTH]
+    name = st.text_input("Name", sweep.name, key=f"sweep_name-{key}")
+    try:
+        if clicked(st, "Rename", f"sweep_rename-{key}", disabled=name.strip() == sweep.name):
+            rename_sweep(sweep, name, settings())
+            st.rerun()
+        sure = st.checkbox("Delete its tables for good", key=f"sweep_sure-{key}")
+        if clicked(st, "Delete", f"sweep_delete-{key}", disabled=not sure, icon=":material/delete:"):
+            delete_sweep(sweep, settings())
+            st.rerun()
+    except MemvizError as error:
+        st.error(told(error))
+
+
 def _show_sweep(sweep: Sweep) -> None:
     about = sweep.manifest
     with st.container(border=True):
-        st.markdown(f"**{escaped(title_of(sweep))}**")
+        head, tools = st.columns([6, 1.6], vertical_alignment="center")
+        head.markdown(f"**{escaped(title_of(sweep))}**")
+        if sweep.folder != SHIPPED:
+            with tools.popover("Name, delete", width="stretch"):
+                _look_after(sweep)
         notes = [
             f"{about['tables']['sequences']['n_rows']:,} sequences",
             "with every position" if "positions" in about["tables"] else "without positions",

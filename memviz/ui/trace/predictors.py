@@ -25,13 +25,18 @@ from memviz.tasks.trace import TraceTask
 from memviz.ui.common.process import samples
 from memviz.ui.predictor.known import known_now
 
+FITS = "fits"
+"""The address's parameter: "shipped" leaves predictors fitted here out, so that a link means what it meant."""
+
 
 def usable(card: Card, task: TraceTask) -> tuple[dict[str, Known], str | None]:
     """Setting -> predictor that can be asked about a run, and why another one cannot, in one sentence."""
     found: dict[str, Known] = {}
     problem = None
     n_context = len(task.context_ids) - task.n_leading(card)
-    for setting, known in predictors_for(card, settings(), known_now(), n_context).items():
+    only_shipped = st.query_params.get(FITS) == "shipped"
+    among = [each for each in known_now() if each.shipped or not only_shipped]
+    for setting, known in predictors_for(card, settings(), among, n_context).items():
         said = objection(known, card, n_context, task.decoding.greedy)
         if said is None:
             found[setting] = known

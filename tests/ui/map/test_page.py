@@ -38,6 +38,13 @@ def test_without_a_sweep_a_page_says_how_to_make_one(app: AppTest, name: str) ->
     assert ui.worker().n_active == 0
 
 
+def test_the_page_opens_on_a_map_with_an_empty_cache_and_starts_nothing(app: AppTest) -> None:
+    app.switch_page("../pages/map.py").run()
+    assert not app.exception and not app.info and not app.warning
+    assert any("n = 10,000 points: 1,250 rows" in each.value for each in app.caption)
+    assert ui.worker().n_active == 0
+
+
 def test_a_registered_map_keeps_its_turn_and_centre_at_the_spread_of_the_first() -> None:
     rng = np.random.default_rng(0)
     moving, fixed = rng.normal(size=(50, 2)) * 3 + 5, rng.normal(size=(50, 2))

@@ -1,16 +1,15 @@
 // A map of hidden states: one or two panes in one frame, a slider over decoding steps, one selection for all panes.
 
-import { node, radios } from "../shared/nodes.js";
+import { node } from "../shared/nodes.js";
 import { mounting, View } from "../shared/view.js";
+import { furnish } from "./furniture.js";
 import { Pane } from "./pane.js";
-import { savePicture } from "./picture.js";
 import { Camera } from "./points.js";
 import { keysOf, shadeAlong, Sprites } from "./sprites.js";
 
 const MOVE_TIME = 350; // ms from one step to the next
 const PLAY_TIME = 900; // ms a step stays while playing
 const REPORT_DELAY = 250; // ms; a dragged slider reports only where it stops
-const TOOLS = { lasso: "Lasso", move: "Move and zoom" };
 const N_SHADES = 32;
 const MOST_ANIMATED = 30000; // drawn points; beyond, steps change at once
 
@@ -31,14 +30,15 @@ class MapView extends View {
   }
 
   receive(data) {
+    this.marked = data.marked ?? null;
     if (this.data?.id === data.id) {
-      this.paint(); // the theme may have changed
+      this.paint(); // the theme may have changed, or a line was ticked below
       return;
     }
     const isSameFrame = this.data?.frame_id === data.frame_id;
     this.data = data;
     if (!isSameFrame) {
-      this.camera = new Camera(data.frame);
+      this.camera = new Camera(data.frame, data.fit);
       const at = data.steps.indexOf(data.start.step);
       Object.assign(this, { step: at < 0 ? data.steps.length - 1 : at, whole: data.start.step === "all" });
       this.selected = data.start.selected ? new Set(data.start.selected) : null;
@@ -51,39 +51,12 @@ class MapView extends View {
     const { data } = this;
     this.resizing.disconnect();
     this.panes = data.panes.map((pane) => new Pane(pane, data.frame));
-    this.slider = node("input", { type: "range", min: 0, max: data.steps.length - 1, step: 1, "aria-label": "Decoding step" });
-    this.slider.addEventListener("input", () => this.show(Number(this.slider.value), true));
-    this.output = node("output", {});
-    this.player = this.button("Play", () => (this.timer ? this.stop() : this.play()));
-    this.every = node("input", { type: "checkbox" });
-    this.every.addEventListener("change", () => this.showAll(this.every.checked));
-    const tools = radios("tools", "What dragging does", "tool", TOOLS);
-    tools.addEventListener("change", (event) => this.takeTool(event.target.value));
-    tools.querySelector(`[value=${this.tool}]`).checked = true;
-    this.count = node("span", { class: "count", role: "status" });
-    this.clear = this.button("Clear", () => this.select(null));
-    const whole = this.button("Whole map", () => {
-      this.camera.reset();
-      this.paint();
-    });
-    const steps = node("div", { class: "bar" }, this.player, node("label", { class: "slide" }, node("span", {}, "Decoding step"), this.slider), this.output);
-    steps.append(node("label", { class: "check" }, this.every, "all steps at once"));
-    const bar = node("div", { class: "bar" }, tools, whole, this.button("PNG", () => savePicture(this.panes, this.colours, this.output.textContent)), this.count, this.clear);
-    this.legend = node("div", { class: "legend" });
-    this.tip = node("div", { class: "tip", hidden: "" });
-    this.box = node("div", { class: "panes" }, ...this.panes.map((pane) => pane.node));
-    this.root.replaceChildren(steps, bar, this.box, this.legend, this.tip);
+    furnish(this);
     for (const pane of this.panes) {
       this.listen(pane);
       this.resizing.observe(pane.area);
     }
     this.takeTool(this.tool);
-  }
-
-  button(label, act) {
-    const made = node("button", { type: "button" }, label);
-    made.addEventListener("click", act);
-    return made;
   }
 
   takeTool(tool) {
@@ -163,6 +136,8 @@ class MapView extends View {
     area.addEventListener("pointercancel", () => this.drop());
     area.addEventListener("pointerleave", () => this.hover(pane, -1));
     area.addEventListener("dblclick", () => this.select(null));
+    area.addEventListener("keydown", (event) => this.onKey(pane, event));
+    area.addEventListener("blur", () => this.hover(pane, -1));
     area.addEventListener("wheel", (event) => this.onWheel(pane, event), { passive: false });
   }
 
@@ -201,6 +176,20 @@ class MapView extends View {
       const caught = pane.caught(this.camera, lasso);
       if (caught.size) this.choose(caught, event.shiftKey);
     }
+  }
+
+  // Arrow keys lead from point to point, Enter takes one as a click does.
+  onKey(pane, event) {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (way) {
+      this.at = pane.beside(this.camera, pane === this.keyed ? this.at : -1, way);
+      this.keyed = pane;
+      this.hover(pane, this.at, ...pane.screen(this.camera, this.at));
+      this.live.textContent = pane.words(this.at, this.data.steps)[0];
+    } else if (event.key === "Enter" && this.keyed === pane && this.at >= 0) {
+      this.choose(new Set([pane.rows[this.at % pane.rows.length]]), event.shiftKey);
+    } else return;
+    event.preventDefault();
   }
 
   drop() {
@@ -243,6 +232,20 @@ class MapView extends View {
     this.paint(true);
   }
 
+  // What the bars and the search let pass; nothing where they are open.
+  filter() {
+    const passes = this.facets.passes;
+    const { rows } = this.panes[0];
+    this.kept = this.facets.isOpen ? null : new Set(rows.filter((_, i) => passes[i]));
+    this.paint(true);
+  }
+
+  // Rows drawn in colour: those selected and let pass; all where neither says anything.
+  get shown() {
+    const { selected, kept } = this;
+    return selected && kept ? new Set([...selected].filter((row) => kept.has(row))) : (selected ?? kept);
+  }
+
   // Drawing: one frame shows whatever changed since the last; points only where they did.
 
   paint(isAll = false) {
@@ -260,13 +263,16 @@ class MapView extends View {
     this.dress();
     isStale ||= wasDressed !== this.dressed;
     for (const pane of this.panes) {
-      if (isStale) pane.draw(this.camera, this.sprites, this.selected);
+      if (isStale) pane.draw(this.camera, this.sprites, this.shown);
+      if (isStale) pane.findContours(this.dense.checked ? this.data.frame : null, this.shown);
       const lasso = this.drag?.pane === pane ? this.lasso : null;
-      pane.drawOver(this.camera, { ...this.colours, path: this.path }, { row: this.hovered, lasso, steps: this.data.steps });
+      pane.drawOver(this.camera, { ...this.colours, path: this.path }, { rows: [this.marked, this.hovered], lasso, steps: this.data.steps });
     }
     Object.assign(this, { isStale: false, view });
-    this.count.textContent = this.selected ? `${this.selected.size.toLocaleString("en")} sequences selected` : "";
-    this.clear.hidden = !this.selected;
+    const passing = this.kept ? `${this.kept.size.toLocaleString("en")} sequences pass` : "";
+    this.count.textContent = this.selected ? `${this.selected.size.toLocaleString("en")} sequences selected` : passing;
+    this.clear.hidden = !this.selected && !this.kept;
+    this.list.hidden = !this.kept?.size || Boolean(this.selected);
     this.root.dataset.drawn = this.data.id;
   }
 }

@@ -1,7 +1,8 @@
 // One model's points on two canvases: the points, and above them what follows the pointer.
 
 import { node } from "../shared/nodes.js";
-import { decode, nearestTo, spread, enclosed } from "./points.js";
+import { contours, smoothed } from "./density.js";
+import { decode, enclosed, nearestBeside, nearestTo, spread } from "./points.js";
 
 const REACH = 9; // px from a point that still is on it
 const FAINT = 0.16; // of points outside the selection
@@ -14,11 +15,12 @@ export class Pane {
     this.places = spread(decode(data.places, Uint16Array), frame);
     this.hues = decode(data.hues, Uint8Array);
     this.entropy = decode(data.entropy, Float32Array);
-    Object.assign(this, { about: data.about, path: data.path, order: new Map() });
+    Object.assign(this, { about: data.about, texts: data.texts, path: data.path, order: new Map(), lines: [] });
     this.rows.forEach((row, i) => this.order.set(row, i));
     this.base = node("canvas", { role: "img", "aria-label": `Map of ${data.name}: ${this.rows.length} sequences` });
     this.over = node("canvas", { class: "over", "aria-hidden": "true" });
-    this.area = node("div", { class: "area" }, this.base, this.over);
+    const help = `Points of ${data.name}: arrow keys lead from one to the next, Enter selects, Shift adds`;
+    this.area = node("div", { class: "area", tabindex: 0, role: "group", "aria-label": help }, this.base, this.over);
     this.node = node("figure", {}, node("figcaption", {}, data.name), this.area);
     this.now = new Float32Array(2 * this.rows.length);
   }
@@ -99,16 +101,34 @@ export class Pane {
     context.putImageData(image, 0, 0);
   }
 
-  // The prompt's way, the hovered row, the lasso under way.
-  drawOver(camera, colours, { row, lasso, steps }) {
+  // Contours of the drawn points, of some rows where they are given, inside a frame; none without one.
+  findContours(frame, rows) {
+    const n = this.rows.length;
+    this.lines = frame ? contours(smoothed(this.now, frame, rows && ((i) => rows.has(this.rows[i % n]))), frame) : [];
+  }
+
+  drawContours(context, camera, colours) {
+    this.lines.forEach((segments, level) => {
+      context.beginPath();
+      for (let i = 0; i < segments.length; i += 4) {
+        context.moveTo(...camera.toScreen(segments[i], segments[i + 1], this.width, this.height));
+        context.lineTo(...camera.toScreen(segments[i + 2], segments[i + 3], this.width, this.height));
+      }
+      Object.assign(context, { strokeStyle: colours.text, lineWidth: 0.8 + 0.4 * level });
+      context.stroke();
+    });
+  }
+
+  // The prompt's way, rows that are pointed at, the lasso under way.
+  drawOver(camera, colours, { rows, lasso, steps }) {
     const context = this.over.getContext("2d");
     context.setTransform(this.dense, 0, 0, this.dense, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
+    this.drawContours(context, camera, colours);
     if (this.path) this.drawPath(context, camera, colours, steps);
-    const i = row === null ? undefined : this.order.get(row);
-    if (i !== undefined && !this.isWhole) {
-      const [x, y] = this.screen(camera, i);
-      circle(context, x, y, 8, null, colours.text, 2);
+    for (const row of rows) {
+      const i = row === null ? undefined : this.order.get(row);
+      if (i !== undefined && !this.isWhole) circle(context, ...this.screen(camera, i), 8, null, colours.text, 2);
     }
     if (lasso?.length > 2) {
       context.beginPath();
@@ -141,6 +161,16 @@ export class Pane {
     return camera.toScreen(this.now[2 * i], this.now[2 * i + 1], this.width, this.height);
   }
 
+  // The drawn point nearest to another one in a direction of the screen; from nowhere, that nearest to the middle.
+  beside(camera, i, way) {
+    const at = Float32Array.from(this.now);
+    for (let j = 0; j < at.length; j += 2) {
+      const [x, y] = camera.toScreen(at[j], at[j + 1], this.width, this.height);
+      [at[j], at[j + 1]] = [x, y];
+    }
+    return i < 0 ? nearestTo(at, this.width / 2, this.height / 2, Infinity) : nearestBeside(at, i, way);
+  }
+
   // The drawn point under the pointer, or -1.
   under(camera, px, py) {
     const [x, y] = camera.toWorld(px, py, this.width, this.height);
@@ -167,7 +197,8 @@ export class Pane {
     const step = steps[Math.floor(at / n)];
     const entropy = this.entropy[at];
     const said = step < 0 ? "last context token" : `t = ${step}`;
-    return [this.about[i % n], Number.isNaN(entropy) ? said : `${said} · entropy ${entropy.toFixed(2)} nats`];
+    const text = this.texts[i % n];
+    return [this.about[i % n], ...(text ? [text] : []), Number.isNaN(entropy) ? said : `${said} · entropy ${entropy.toFixed(2)} nats`];
   }
 }
 

@@ -54,21 +54,35 @@ export function nearestTo(points, x, y, distance) {
   return found;
 }
 
-// One view for all panes: equal units on both axes, the whole frame at zoom 1.
+// Number of the nearest point (x, y pairs) to point i within 45 degrees of a direction; i itself where there is none.
+export function nearestBeside(points, i, [wx, wy]) {
+  let best = Infinity;
+  let found = i;
+  for (let j = 0; j < points.length; j += 2) {
+    const [dx, dy] = [points[j] - points[2 * i], points[j + 1] - points[2 * i + 1]];
+    const [along, across] = [dx * wx + dy * wy, Math.abs(dx * wy - dy * wx)];
+    const apart = Math.hypot(dx, dy);
+    if (along > 0 && across <= along && apart < best) [best, found] = [apart, j / 2];
+  }
+  return found;
+}
+
+// One view for all panes: equal units on both axes; at zoom 1 what fits is the frame of most points, or the whole one.
 export class Camera {
-  constructor(frame) {
-    this.frame = frame;
+  constructor(frame, fit = frame) {
+    Object.assign(this, { frame, fit });
     this.reset();
   }
 
-  reset() {
-    const [x0, y0, x1, y1] = this.frame;
+  reset(isWhole = false) {
+    this.box = isWhole ? this.frame : this.fit;
+    const [x0, y0, x1, y1] = this.box;
     Object.assign(this, { x: (x0 + x1) / 2, y: (y0 + y1) / 2, zoom: 1 });
   }
 
   // Pixels a unit in a pane of this size.
   scale(width, height) {
-    const [x0, y0, x1, y1] = this.frame;
+    const [x0, y0, x1, y1] = this.box;
     return this.zoom * Math.min(width / (x1 - x0 || 1), height / (y1 - y0 || 1));
   }
 

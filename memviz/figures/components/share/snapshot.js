@@ -1,0 +1,104 @@
+// The page as it stands, as markup that needs nothing else: no scripts, no requests, what it says of itself on top.
+
+import { node } from "../shared/nodes.js";
+
+const BLOCK = "[data-testid=stMainBlockContainer]";
+const LEFT_OUT = "script, style, noscript, iframe, link, .modebar, [data-testid=stElementToolbar], [data-testid=stIconMaterial], [data-testid=stTooltipIcon], .st-key-share, .st-key-unseen, .st-key-tour, .unseen";
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+function pictureOf(source, [width, height] = []) {
+  const made = document.createElement("img");
+  made.setAttribute("alt", source.getAttribute("aria-label") ?? source.getAttribute("alt") ?? "");
+  made.setAttribute("style", `${source.getAttribute("style") ?? ""};width:${source.clientWidth}px;height:${source.clientHeight}px`);
+  made.setAttribute("class", source.getAttribute("class") ?? "");
+  let canvas = source;
+  if (!(source instanceof HTMLCanvasElement)) {
+    canvas = document.createElement("canvas");
+    Object.assign(canvas, { width, height });
+    canvas.getContext("2d").drawImage(source, 0, 0);
+  }
+  if (canvas.width && canvas.height) made.src = canvas.toDataURL("image/png");
+  return made;
+}
+
+// A copy of a node with what it draws: shadow trees become part of it, canvases pictures, fields keep what they say.
+function copy(source, styles) {
+  if (source.nodeType === Node.TEXT_NODE) return source.cloneNode();
+  if (!(source instanceof Element) || source.matches(LEFT_OUT)) return null;
+  if (source instanceof HTMLCanvasElement) return pictureOf(source);
+  if (source instanceof HTMLImageElement) return pictureOf(source, [source.naturalWidth, source.naturalHeight]);
+  const made = source.cloneNode(false);
+  for (const name of made.getAttributeNames()) if (name.startsWith("on") || name === "href") made.removeAttribute(name);
+  if (source instanceof HTMLInputElement) made.setAttribute("value", source.value);
+  if (source instanceof HTMLInputElement) made.toggleAttribute("checked", source.checked);
+  if (source instanceof HTMLOptionElement) made.toggleAttribute("selected", source.selected);
+  if (source instanceof HTMLTextAreaElement) made.textContent = source.value;
+  if (source.shadowRoot) {
+    const host = `shadow-${styles.length}`;
+    made.classList.add(host);
+    for (const sheet of [...source.shadowRoot.styleSheets, ...source.shadowRoot.adoptedStyleSheets]) styles.push(rulesOf(sheet).replaceAll(":host", `.${host}`));
+  }
+  const children = source.shadowRoot ? [...source.shadowRoot.childNodes].filter((each) => each.nodeName !== "STYLE") : source.childNodes;
+  for (const child of children) {
+    const copied = copy(child, styles);
+    if (copied) made.append(copied);
+  }
+  return made;
+}
+
+function rulesOf(sheet) {
+  try {
+    return [...sheet.cssRules].filter((rule) => !(rule instanceof CSSFontFaceRule) && !(rule instanceof CSSImportRule)).map((rule) => rule.cssText).join("\n");
+  } catch {
+    return ""; // a sheet of another place
+  }
+}
+
+// A section with the page, its size in pixels, and the styles it needs.
+export function snapshot({ title, about }) {
+  const block = document.querySelector(BLOCK);
+  const app = getComputedStyle(document.querySelector("[data-testid=stApp]"));
+  const styles = [...document.styleSheets, ...document.adoptedStyleSheets].map(rulesOf);
+  const made = copy(block, styles);
+  const said = document.createElement("p");
+  said.textContent = [title, location.href, new Date().toISOString().slice(0, 16).replace("T", " ") + " UTC", about].join(" · ");
+  said.setAttribute("style", "margin:0;padding:.6rem 1rem;font-size:.8rem;overflow-wrap:anywhere;border-bottom:1px solid #8888");
+  const whole = document.createElement("div");
+  const [width, height] = [block.clientWidth, block.scrollHeight + 60];
+  whole.setAttribute("style", `color-scheme:${app.colorScheme};color:${app.color};background:${app.backgroundColor};font-family:${app.fontFamily};font-size:${app.fontSize};line-height:${app.lineHeight};min-height:100%;width:100%`);
+  whole.append(said, made);
+  return { whole, width, height, styles: `${styles.join("\n")}\nbody{margin:0}` };
+}
+
+export function asPage(about) {
+  const { whole, styles } = snapshot(about);
+  const page = document.implementation.createHTMLDocument(about.title);
+  const style = node("style", {}, styles);
+  page.head.prepend(node("meta", { charset: "utf-8" }), node("meta", { "http-equiv": "Content-Security-Policy", content: POLICY }), style);
+  page.body.append(whole);
+  return `<!doctype html>\n<html lang="en">${page.documentElement.getHTML()}</html>\n`;
+}
+
+export function asVector(about) {
+  const { whole, styles, width, height } = snapshot(about);
+  const style = document.createElement("style");
+  style.textContent = styles;
+  whole.prepend(style);
+  const inside = new XMLSerializer().serializeToString(whole); // which names the namespace of HTML
+  const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><foreignObject width="100%" height="100%">${inside}</foreignObject></svg>`;
+  return { text: text.replace(/(?![\t\n\r])\p{Cc}/gu, ""), width, height };
+}
+
+export async function asPicture(about) {
+  const { text, width, height } = asVector(about);
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  const scale = Math.min(2, 16000 / height);
+  Object.assign(canvas, { width: width * scale, height: height * scale });
+  const context = canvas.getContext("2d");
+  context.scale(scale, scale);
+  context.drawImage(image, 0, 0);
+  return canvas.toDataURL("image/png");
+}

@@ -1,0 +1,51 @@
+"""What every page offers for its view: the address, pictures, one offline page, a stop of a tour; and presenting it."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from memviz import __version__
+from memviz.errors import MemvizError
+from memviz.figures.source import SHARE
+from memviz.settings import settings
+from memviz.tours import Stop, add_stop
+from memviz.ui.common.components import Component
+from memviz.ui.common.texts import told
+
+DRAWN = Component("memviz_share", SHARE.css, SHARE.js)
+PRESENT = "present"
+NOT_OF_THE_VIEW = ("tour", PRESENT)
+"""Parameters of an address that say how it is shown."""
+
+
+def offer_share(page: str) -> None:
+    """Beside a page's title: a popover with the ways to hand its view on, and the switch that presents it."""
+    if st.session_state.setdefault(PRESENT, PRESENT in st.query_params):
+        _present()
+    with st.container(key="share", width="content"), st.popover("Share", icon=":material/share:"):
+        _offer(page)
+        st.toggle("Present: no sidebar, larger type", key=PRESENT, persist_state="session")
+
+
+@st.fragment
+def _offer(page: str) -> None:
+    name = f"memviz-{page}-{re.sub('[^0-9a-z]+', '-', st.query_params.get('run', '').lower())[:12]}".rstrip("-")
+    said = DRAWN.draw({"name": name, "about": f"memviz {__version__}"}, "share_view", added=None)
+    said = said.get("added")
+    if isinstance(said, dict):
+        query = {each: st.query_params.get_all(each) for each in st.query_params if each not in NOT_OF_THE_VIEW}
+        try:
+            stop = Stop(page, query, str(said.get("title", "")), str(said.get("note", "")))
+            add_stop(stop, str(said.get("picture", "")), settings())
+            st.success("Added: see **Your tour** in the Gallery.")
+        except MemvizError as error:
+            st.error(told(error))
+
+
+def _present() -> None:
+    st.html(
+        "<style>html{font-size:20px}[data-testid=stSidebar],[data-testid=stExpandSidebarButton]{display:none}"
+        ".stMainBlockContainer{max-width:100rem;margin:auto}</style>"
+    )
