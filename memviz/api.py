@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,32 @@ from memviz import export
 from memviz.catalog import known_models, read_card
 from memviz.demo.samples import suite_samples
 from memviz.gallery import open_store
+from memviz.measures.heads import RowHeads, overlaps
+from memviz.population.heads import heads_table, row_heads_of
 from memviz.population.precision import PrecisionTask, precision_table
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.sweeps import RowSet, Sweep, read_sweep, run_sweep
 from memviz.sweeps.running import BATCH
-from memviz.sweeps.task import SweepRequest
+from memviz.sweeps.task import AT, SweepRequest
 from memviz.tasks.base import Context, answer, ready
 from memviz.tasks.causes import cause_of, seen_counts
 from memviz.tasks.context import Report, Say
 from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
 
-__all__ = ["RowSet", "Sweep", "Traced", "causes", "models", "precision", "read_sweep", "sweep", "trace"]
+__all__ = [
+    "HeadsOverRows",
+    "RowSet",
+    "Sweep",
+    "Traced",
+    "causes",
+    "models",
+    "precision",
+    "read_sweep",
+    "row_heads",
+    "sweep",
+    "trace",
+]
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,27 @@ def causes(
     counts = seen_counts(card, tokenizer, settings(), known)
     given = {**({"n_drawn": 4, "seed": 0} if view == "occlusion" else {}), **numbers}
     return answer(cause_of(whole, view, card, tokenizer, counts, **given), _context()).result
+
+
+@dataclass(frozen=True)
+class HeadsOverRows:
+    """Which heads rows of a sweep hang on."""
+
+    table: pd.DataFrame
+    """One row a head, as `memviz.population.heads.heads_table`."""
+    overlaps: pd.DataFrame
+    """Strongest heads that rows share, beside chance, as `memviz.measures.heads.overlaps`."""
+    record: RowHeads
+
+
+def row_heads(
+    sweep: Sweep, model: str, n_rows: int = 40, *, k: int = AT, m: int = AT, seed: int = 0, report: Report | None = None
+) -> HeadsOverRows:
+    """Each head silenced on at most n rows of a sweep with M = 1 and as many with M = 0. Raises InputError, Failure."""
+    context = _context().telling(report or (lambda done, total: None), _tell)
+    task = row_heads_of(sweep, model, ready(model, context), n_rows, k, m, seed)
+    found = answer(task, context).result
+    return HeadsOverRows(heads_table(found), pd.DataFrame(map(asdict, overlaps(found))), found)
 
 
 def sweep(

@@ -8,6 +8,7 @@ from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, s
 from memviz.measures.glossary import explain
 from memviz.population import POPULATIONS
 from memviz.ui.common import frames
+from memviz.ui.population.heads import show_heads
 from memviz.ui.population.likeness import show_likeness
 from memviz.ui.population.tables import fit_of, floor_of, table_of, with_held_out
 from memviz.ui.population.view import WEIGHTINGS, choose_view, words_of
@@ -129,6 +130,7 @@ with domains:
         "The domains of these rows are not known.",
     )  # fmt: skip
 show_likeness(view)
+show_heads(view)
 st.caption(
     "A suite with planted duplicates decides itself how many of its rows are memorized: read shares per bucket, or "
     "weighted to a stated population, and always against the held-out floor."

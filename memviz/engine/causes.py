@@ -1,4 +1,4 @@
-"""The causal views of one row: changed contexts, silenced heads, restored states, what each layer wrote."""
+"""The causal views of one row that change what is read: other contexts, restored states; how rows are scored."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from memviz.engine.blocks import Block, captured, find_blocks, near, noise_on, restored, silenced
+from memviz.engine.blocks import captured, find_blocks, noise_on, restored
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.sizes import vocab_size
 from memviz.engine.statistics import most_likely, require_finite
 from memviz.engine.tracing import positions_at_once, rows_that_fit
-from memviz.errors import InputError
-from memviz.measures.causes import KINDS_RESTORED, Heads, Occlusion, Recovery, prefix
+from memviz.measures.causes import KINDS_RESTORED, Occlusion, Recovery, prefix
 
 Tick = Callable[[int], None]
 """Called with the rows that were read since the last call; raises to cancel."""
 MOST_ROWS = 64
 """Rows read together, so that progress and cancelling are never far away."""
-N_RANDOM = 5
-"""Random orders beside the strongest heads."""
 
 
 class Row:
@@ -141,106 +138,6 @@ def _least(row: Row, n_leading: int, order: np.ndarray, n_matches: int, tick: Ti
             left[j] = True
         tick(1)
     return left
-
-
-@torch.inference_mode()
-def read_heads(row: Row, seed: int, tick: Tick) -> Heads:
-    """Each head silenced, sets of them, and where they look. Raises InputError for a model without heads."""
-    blocks = find_blocks(row.loaded.model, row.loaded.dtype)
-    layer = np.array([i for i, block in enumerate(blocks, 1) for _ in range(block.n_heads)], np.int32)
-    number = np.array([head for block in blocks for head in range(block.n_heads)], np.int32)
-    if not len(layer):
-        raise InputError(f"{row.loaded.card.name} has no attention heads that memviz can find, so none can be silenced")
-    h, means = len(layer), _means(row, blocks)
-    logprob, match = row.unchanged()
-    each = torch.eye(h, dtype=torch.bool, device=row.device)
-    zero = row.score(h, lambda rows: silenced(blocks, each[rows], None), tick)
-    mean = row.score(h, lambda rows: silenced(blocks, each[rows], means), tick)
-    strongest = np.argsort(-(logprob - zero[0]).mean(axis=1), kind="stable")
-    rng = np.random.default_rng(seed)
-    orders = np.stack([strongest, *(rng.permutation(h) for _ in range(N_RANDOM))])
-    counts = _counts(h)
-    place = np.argsort(orders, axis=1)  # of each head in each order
-    sets = torch.from_numpy(place[None] < np.array(counts)[:, None, None]).to(row.device)
-    together = row.score(len(counts) * len(orders), lambda rows: silenced(blocks, sets.flatten(0, 1)[rows], None), tick)
-    several = [values.reshape(len(counts), len(orders), row.m) for values in together]
-    return Heads(
-        true_ids=row.truth,
-        layer=layer,
-        number=number,
-        whole_logprob=logprob,
-        whole_match=match,
-        zero_logprob=zero[0],
-        zero_match=zero[1],
-        mean_logprob=mean[0],
-        mean_match=mean[1],
-        n_silenced=np.array(counts, np.int32),
-        strongest_logprob=several[0][:, 0],
-        strongest_match=several[1][:, 0],
-        random_logprob=several[0][:, 1:],
-        random_match=several[1][:, 1:],
-        attention=_attention(row, blocks),
-    )
-
-
-def _counts(n_heads: int) -> list[int]:
-    return sorted({min(n_heads, 2**i) for i in range(n_heads.bit_length() + 1)})
-
-
-def n_rows_of_heads(n_heads: int) -> int:
-    """Rows that `read_heads` ticks."""
-    return 2 * n_heads + len(_counts(n_heads)) * (1 + N_RANDOM)
-
-
-def _means(row: Row, blocks: Sequence[Block]) -> list[torch.Tensor]:
-    """(heads, width) a block: each head's mean over the row. Raises InputError where heads do not add up."""
-    means = []
-    given: dict[nn.Module, torch.Tensor] = {}
-    projections = [block.projection for block in blocks if block.projection is not None]
-    handles = [
-        each.register_forward_pre_hook(lambda module, args: given.update({module: args[0]})) for each in projections
-    ]
-    try:
-        Reader(row.loaded, with_cache=False).feed(row.ids)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for block in blocks:
-        if block.projection is None:
-            continue
-        heads = given[block.projection].unflatten(-1, (block.n_heads, -1))[0]  # (p, heads, width)
-        alone = torch.eye(block.n_heads, dtype=heads.dtype, device=row.device)[:, None, :, None] * heads
-        nothing = block.projection(torch.zeros_like(heads).flatten(1))
-        total = (block.projection(alone.flatten(2)) - nothing).sum(dim=0) + nothing
-        if not near(total, block.projection(heads.flatten(1)), row.loaded.dtype):
-            raise InputError(
-                f"the attention heads of {row.loaded.card.name} do not add up to what their layer gives, so silencing "
-                "one would be silencing something else"
-            )
-        means.append(heads.mean(dim=0))
-    return means
-
-
-def _attention(row: Row, blocks: Sequence[Block]) -> np.ndarray | None:
-    """(h, m, p) float16: how the positions that predict the continuation look at the row; None where it is not told."""
-    model = row.loaded.model
-    before = model.config._attn_implementation
-    try:
-        model.set_attn_implementation("eager")
-        found = model(input_ids=row.ids, use_cache=False, output_attentions=True).attentions
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # whatever a family makes of being asked for what it does not keep
-        return None
-    finally:
-        model.set_attn_implementation(before)
-    counts = [block.n_heads for block in blocks if block.projection is not None]
-    shapes = [tuple(each.shape) if isinstance(each, torch.Tensor) else () for each in found or ()]
-    if shapes != [(1, n, row.p, row.p) for n in counts]:
-        return None
-    weights = torch.cat([each[0] for each in found])[:, -row.m - 1 : -1]
-    sums = weights.float().sum(dim=-1)
-    return weights.half().cpu().numpy() if near(sums, torch.ones_like(sums), row.loaded.dtype) else None
 
 
 @torch.inference_mode()

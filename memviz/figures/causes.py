@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from memviz.figures.frame import band, layout, with_room
@@ -152,6 +153,27 @@ def silenced_figure(found: Heads, colours: Palette = THEMED) -> go.Figure:
         )
     axis = {"title": "mean log p(true), nats a token", "rangemode": "normal"}
     return with_room(lines, layout(colours, {"title": "heads silenced together"}, axis, showlegend=True))
+
+
+def row_heads_figure(table: pd.DataFrame, colours: Palette = THEMED) -> go.Figure:
+    """Shares of rows with a head among their strongest, memorized and unmemorized ones beside each other; by head."""
+    x = [f"{line.layer}.{line.head}" for line in table.itertuples()]
+    bars = [
+        go.Bar(
+            x=x,
+            y=table[f"{name}_among"],
+            name=words,
+            marker={"color": colour},
+            customdata=table[f"{name}_drop"],
+            hovertemplate=f"layer.head %{{x}}, {words}<br>%{{y:.0%}} of rows<br>"
+            "log p falls by %{customdata:.3f} nats a token<extra></extra>",
+        )
+        for (name, words), colour in zip(
+            {"memorized": "M = 1", "unmemorized": "M = 0"}.items(), colours.categorical, strict=False
+        )
+    ]
+    axis = {"title": "share of rows", "tickformat": ".0%", "range": [0, 1], "rangemode": "normal"}
+    return with_room(bars, layout(colours, {"title": "layer.head", "type": "category"}, axis, showlegend=True))
 
 
 def written_figure(found: Contributions, chosen: int | None, colours: Palette = THEMED) -> go.Figure:

@@ -142,7 +142,7 @@ class HeadsTask(CauseTask[Heads]):
     """Of the random orders."""
 
     def found(self, row: Row, tick: Tick) -> Heads:
-        from memviz.engine.causes import read_heads
+        from memviz.engine.heads import read_heads
 
         return read_heads(row, self.seed, tick)
 

@@ -12,14 +12,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from memviz.catalog import Card
 from memviz.engine.blocks import find_blocks
-from memviz.engine.causes import (
-    Row,
-    n_rows_of_heads,
-    read_heads,
-    read_occlusion,
-    read_recovery,
-)
+from memviz.engine.causes import Row, read_occlusion, read_recovery
 from memviz.engine.contributions import read_contributions
+from memviz.engine.heads import cost_of_heads, n_rows_of_heads, read_heads
 from memviz.engine.layers import final_norm
 from memviz.engine.loading import Loaded
 from memviz.errors import InputError
@@ -123,6 +118,17 @@ def test_a_silenced_head_is_one_whose_weights_are_zero(row: Row) -> None:
         block.projection.register_forward_pre_hook(lambda module, args: (torch.zeros_like(args[0]),))
     np.testing.assert_allclose(found.strongest_logprob[-1], plain(everything, row.ids)[0], atol=1e-4)
     np.testing.assert_allclose(found.random_logprob[-1], found.strongest_logprob[-1:].repeat(5, 0), atol=1e-4)
+
+
+def test_the_cost_of_heads_over_rows_is_that_of_each_row(row: Row) -> None:
+    ids = np.random.default_rng(6).integers(8, VOCAB, K + M)
+    other = Row(row.loaded, ids[:K].tolist(), ids[K:].tolist())
+    layer, number, whole, drop = cost_of_heads([row, other], ignore)
+    for each, alone, cost in zip((row, other), whole, drop, strict=True):
+        found = read_heads(each, 0, ignore)
+        np.testing.assert_array_equal([layer, number], [found.layer, found.number])
+        np.testing.assert_allclose(cost, found.drop("zero"), atol=1e-4)
+        np.testing.assert_allclose(alone, found.whole_logprob.mean(), atol=1e-4)
 
 
 def test_progress_counts_every_row(row: Row) -> None:

@@ -14,8 +14,10 @@ from memviz.sweeps.estimate import ROUGH_RATE, estimate, lengths_of_rows
 
 def test_rows_and_sequences_are_those_of_the_sweep(lab: Lab) -> None:
     rows = lab.rows(9, (40, 20), "tiny")
-    task = SweepTask(("tiny", "twin"), RowSet(lab.jsonl(rows)), contexts=(4, 8), continuations=(16,), context_at=8)
-    sweep = lab.sweep(replace(task, continuation_at=8) if hasattr(task, "continuation_at") else task)
+    task = SweepTask(
+        ("tiny", "twin"), RowSet(lab.jsonl(rows)), contexts=(4, 8), continuations=(16,), context_at=8, continuation_at=8
+    )
+    sweep = lab.sweep(task)
     lengths = {int(length): n for length, n in sweep.manifest["rows"]["lengths"].items()}
     found = estimate(sweep.task, lengths, [], lab.settings)
     assert found.n_rows == 9

@@ -22,7 +22,11 @@ NOT_OF_THE_VIEW = ("tour", PRESENT)
 
 def offer_share(page: str) -> None:
     """Beside a page's title: a popover with the ways to hand its view on, and the switch that presents it."""
-    if st.session_state.setdefault(PRESENT, PRESENT in st.query_params):
+    asked = st.query_params.get(PRESENT)
+    if asked != st.session_state.get("present_followed"):  # a link asks once; the switch has the last word
+        st.session_state["present_followed"] = asked
+        st.session_state[PRESENT] = bool(asked) or st.session_state.get(PRESENT, False)
+    if st.session_state.get(PRESENT):
         _present()
     with st.container(key="share", width="content"), st.popover("Share", icon=":material/share:"):
         _offer(page)
@@ -32,10 +36,12 @@ def offer_share(page: str) -> None:
 @st.fragment
 def _offer(page: str) -> None:
     name = f"memviz-{page}-{re.sub('[^0-9a-z]+', '-', st.query_params.get('run', '').lower())[:12]}".rstrip("-")
-    said = DRAWN.draw({"name": name, "about": f"memviz {__version__}"}, "share_view", added=None)
-    said = said.get("added")
+    about = {"name": name, "about": f"memviz {__version__}"}
+    said = DRAWN.draw(about, "share_view", added=None).get("added")
     if isinstance(said, dict):
-        query = {each: st.query_params.get_all(each) for each in st.query_params if each not in NOT_OF_THE_VIEW}
+        query: dict[str, str | list[str]] = {
+            each: st.query_params.get_all(each) for each in st.query_params if each not in NOT_OF_THE_VIEW
+        }
         try:
             stop = Stop(page, query, str(said.get("title", "")), str(said.get("note", "")))
             add_stop(stop, str(said.get("picture", "")), settings())
@@ -46,6 +52,6 @@ def _offer(page: str) -> None:
 
 def _present() -> None:
     st.html(
-        "<style>html{font-size:20px}[data-testid=stSidebar],[data-testid=stExpandSidebarButton]{display:none}"
+        "<style>html{font-size:18.75px}[data-testid=stSidebar],[data-testid=stExpandSidebarButton]{display:none}"
         ".stMainBlockContainer{max-width:100rem;margin:auto}</style>"
     )

@@ -25,7 +25,7 @@ def show_own() -> None:
         st.page_link(PAGES / f"{first.page}.py", label="Present", icon=":material/play_circle:", query_params=query)
         st.download_button(
             "One offline HTML",
-            lambda: tour_page(stops, f"{st.context.url.rpartition('/')[0]}/", settings()),
+            lambda: tour_page(stops, f"{(st.context.url or '').rpartition('/')[0]}/", settings()),
             "memviz-tour.html",
             "text/html",
             on_click="ignore",

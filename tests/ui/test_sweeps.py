@@ -1,0 +1,40 @@
+"""The Sweeps page: what a sweep amounts to before it runs, and kept ones named and deleted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from memviz import ui
+from memviz.settings import load_settings
+from memviz.sweeps.kept import SHIPPED, kept_sweeps
+
+
+def test_it_says_what_a_sweep_amounts_to_before_it_runs(app: AppTest) -> None:
+    app.switch_page("../pages/sweeps.py").run()
+    (said,) = (each.value for each in app.markdown if "sequences**" in each.value)
+    assert "17,402 rows" in said and "GB kept" in said and "a rough guess" in said
+    app.number_input(key="sweep_sample").set_value(100).run()
+    (said,) = (each.value for each in app.markdown if "sequences**" in each.value)
+    assert said.startswith("**100 rows, 4,000 sequences**")  # of four models, under ten conditions
+    assert not app.exception and ui.worker().n_active == 0
+
+
+def test_a_kept_sweep_is_named_and_deleted(app: AppTest, tmp_path: Path) -> None:
+    name = "b" * 64
+    folder = tmp_path / "cache" / "sweeps" / name
+    folder.mkdir(parents=True)
+    for each in ("manifest.json", "rows.parquet", "sequences.parquet"):
+        shutil.copy(SHIPPED / each, folder)
+    app.switch_page("../pages/sweeps.py").run()
+    app.text_input(key=f"sweep_name-{name[:12]}").set_value("mine").run()
+    app.button(key=f"sweep_rename-{name[:12]}").click().run()
+    settings = load_settings(cache=tmp_path / "cache")
+    assert [each.name for each in kept_sweeps(settings)] == ["", "mine"]
+    assert any(each.value.startswith("**mine") for each in app.markdown)
+    assert app.button(key=f"sweep_delete-{name[:12]}").disabled
+    app.checkbox(key=f"sweep_sure-{name[:12]}").check().run()
+    app.button(key=f"sweep_delete-{name[:12]}").click().run()
+    assert [each.folder for each in kept_sweeps(settings)] == [SHIPPED] and not app.exception
