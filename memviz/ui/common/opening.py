@@ -22,7 +22,7 @@ def fold_settings(page: str, line: str) -> tuple[DeltaGenerator, DeltaGenerator]
     The widgets are drawn whether it is open or not, since they are what the page asks.
     """
     beside = st.container(horizontal=True, key=f"{page}_bar")
-    return beside.expander(f"{line} · :primary[change]", key=f"{page}_settings"), beside
+    return beside.expander(f"{line} · :blue[change]", key=f"{page}_settings"), beside
 
 
 def widget_row() -> DeltaGenerator:
