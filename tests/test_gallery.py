@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -37,7 +38,9 @@ def test_every_finding_has_its_steps_and_every_example_its_pictures() -> None:
     assert len({example.name for example in examples()}) == len(examples()) > 10
     for example in examples():
         assert (ROOT / "pages" / f"{example.page}.py").is_file() and example.note and example.title
-        assert all(example.thumbnail(dark).stat().st_size > 1_000 for dark in (False, True))
+        for dark in (False, True):
+            drawn = ElementTree.fromstring(example.thumbnail(dark).read_text("utf-8"))
+            assert drawn.tag.endswith("}svg") and len(drawn) >= 6
 
 
 @pytest.mark.parametrize("example", TRACES, ids=lambda example: example.name)

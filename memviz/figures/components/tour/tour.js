@@ -33,7 +33,7 @@ class Tour {
   // Marks the element when it comes, and again where the page draws it anew.
   look(look, until, isFirst) {
     const found = look && document.querySelector(look);
-    const isNew = found?.clientHeight && !("toured" in found.dataset);
+    const isNew = found?.clientHeight && !found.style.outline;
     if (isNew) {
       this.marked = found;
       Object.assign(found.style, { outline: MARK, outlineOffset: "4px", borderRadius: "4px" });
