@@ -3,7 +3,7 @@
 HOST ?= 127.0.0.1
 PORT ?= 8501
 VENV ?= .venv
-WORKERS ?= 2
+WORKERS ?= 3
 BIN = $(VENV)/bin
 # Files go to workers whole: what a file's tests make once, and their order, stay together.
 # Modules are compiled once, not by each of the processes that tests start.

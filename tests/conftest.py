@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from support.chromium import NoChromium, chromium, guarded_page, open_window
-from support.pages import EMBEDDED, GRACE, MINUTES, press_run, strip
-from support.serving import ROOT, TEST_CACHE, Server, start_server
-
-from memviz.catalog import card_folder, find_model
-from memviz.settings import load_settings
+from support.pages import GRACE, MINUTES, press_run, strip
+from support.serving import ROOT, Server, start_server
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
 expect.set_options(timeout=MINUTES)  # what is waited for comes late where other tests take the processor
@@ -40,7 +36,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app itself, with an empty cache of its own; it gives a session that is gone a short time to come back."""
     folder = tmp_path_factory.mktemp("server")
     env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_OFFLINE": "true", "MEMVIZ_GRACE": str(GRACE)}
-    env["MEMVIZ_WARM_UP"] = "false"
+    env |= {"MEMVIZ_WARM_UP": "false", "MEMVIZ_MODEL_ROOTS": str(folder / "models")}
+    (folder / "models").mkdir()
     with start_server(ROOT / "app.py", env=env, log=folder / "server.log") as running:
         yield running
 
@@ -95,17 +92,13 @@ def first_visit(server: Server, browser: Browser) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def embedded(first_visit: dict[str, object], server: Server) -> str:
-    """The embedded model, ready on the server; its name. It is converted once for all processes that test."""
-    from memviz.engine.preparing import prepare  # brings torch
+def endless(first_visit: dict[str, object], server: Server) -> str:
+    """A model on the server that goes on for 200,000 tokens, so that its runs can be watched; its name."""
+    from support.model_folders import busy_model  # brings torch
 
-    here, there = (
-        load_settings(cache=cache, offline=True) for cache in (TEST_CACHE, server.environment["MEMVIZ_CACHE"])
-    )
-    model = find_model(EMBEDDED, here)
-    prepare(model, here)
-    shutil.copytree(card_folder(model, here), card_folder(model, there), dirs_exist_ok=True)
-    return EMBEDDED
+    folders = (Path(server.environment[f"MEMVIZ_{name}"]) for name in ("MODEL_ROOTS", "CACHE"))
+    busy_model("endless", *folders)
+    return "endless"
 
 
 @pytest.fixture(scope="session")

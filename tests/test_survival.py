@@ -172,7 +172,7 @@ def test_a_cache_that_cannot_be_written(server: Server, folder: Path) -> None:
         press_run(visitor)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.7])
+@pytest.mark.parametrize("delay", [pytest.param(0.0, marks=pytest.mark.wide), 0.7])
 def test_a_server_that_is_killed_while_it_computes(tmp_path: Path, delay: float) -> None:
     ready_model("endless", tmp_path / "models", tmp_path / "cache", limit=200_000)
     ready_model("tiny", tmp_path / "models", tmp_path / "cache")

@@ -11,6 +11,8 @@ from support.pages import in_scheme
 STREAMLITS_OWN = {"list", "listitem"}
 """What its sidebar's headings do to their list."""
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
+"""All that a colour scheme changes."""
 MOST_TRIES = 10
 LISTEN = """() => {
   window.stirred = 0;
@@ -24,7 +26,7 @@ LISTEN = """() => {
 
 
 def faults_by_axe(page: Page, scheme: str, allowed: Iterable[str] = ()) -> list[tuple[str, list[str]]]:
-    """(rule, where) of each rule broken in a colour scheme, light or dark, but `allowed`.
+    """(rule, where) of each rule broken in a colour scheme but `allowed`; of dark, of the rules on colours.
 
     A page polls while something is under way, and what is asked again may fade meanwhile: what was found on a page
     that stirred is looked for again.
@@ -36,7 +38,7 @@ def faults_by_axe(page: Page, scheme: str, allowed: Iterable[str] = ()) -> list[
     for _ in range(MOST_TRIES):
         in_scheme(page, scheme)
         page.evaluate(LISTEN)
-        found = axe.Axe().run(page, options=RULES)["violations"]
+        found = axe.Axe().run(page, options=COLOURS if scheme == "dark" else RULES)["violations"]
         faults = [(each["id"], [n["target"] for n in each["nodes"]]) for each in found if each["id"] not in forgiven]
         if not faults or not page.evaluate("window.stirred"):
             break

@@ -29,6 +29,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--js-flags=--no-opt",  # pages live for seconds: what V8 optimises in them costs more than it saves
     # The last list counts: what of playwright's own matters here, and the omnibox, a page of its own in each window.
     "--disable-features=DestroyProfileOnBrowserClose,MediaRouter,PaintHolding,OptimizationHints,"
     "NetworkTimeServiceQuerying,ThirdPartyStoragePartitioning,"

@@ -13,8 +13,6 @@ from support.serving import ROOT, Server
 from memviz.gallery import examples
 from memviz.passages import PASSAGES
 
-EMBEDDED = "smollm2-135m"
-"""Reads thousands of tokens, so that a run of it can be watched; its training data are unknown."""
 GRACE = 8
 """Seconds after which the shared server gives up the runs of a session that is gone."""
 FIRST_EXAMPLES = {example.page: example.link for example in reversed(examples())}
@@ -93,11 +91,11 @@ def set_number(page: Page, name: str, value: int) -> None:
     field.press("Enter")
 
 
-def decode_only(page: Page, n_tokens: int) -> None:
-    """Ask the embedded model to go on after a passage."""
-    choose_model(page, EMBEDDED)
+def decode_only(page: Page, model: str, n_tokens: int) -> None:
+    """Ask a model to go on after a passage."""
+    choose_model(page, model)
     choose_text(page, PREAMBLE_TITLE)
-    expect(page.get_by_text(f"What {EMBEDDED} does with")).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_text(f"What {model} does with")).to_be_visible(timeout=MINUTES)
     page.get_by_role("button", name="Decoding").click()
     page.get_by_text("Decode only").click()
     page.keyboard.press("Escape")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_CACHE = ROOT / "build" / "test-cache"
-"""Where the embedded model is kept converted, for all processes that test and from run to run."""
+"""Where the embedded model is kept converted, from run to run."""
 
 
 @dataclass(frozen=True)

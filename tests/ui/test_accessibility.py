@@ -64,6 +64,9 @@ def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Se
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     opened(page, server, name)
     assert missed == [], "nothing is asked at a wrong address"
+    if name == "trace":
+        page.get_by_text("Export", exact=True).click()
+        expect(page.get_by_test_id("stCode")).to_be_visible(timeout=MINUTES)
     for scheme in ("light", "dark"):
         assert faults_by_axe(page, scheme, OF_A_PAGE.get(name, ())) == [], scheme
     for width in WIDTHS:

@@ -6,6 +6,7 @@ import os
 import queue
 import sys
 import threading
+from types import ModuleType
 from typing import IO, Any
 
 import numpy as np
@@ -66,6 +67,18 @@ def layout(
     return np.asarray(found, np.float32)
 
 
+def leave_out_neighbour_search() -> None:
+    """Let umap-learn find nothing where it imports pynndescent, which compiles for 40 s in a new environment.
+
+    Neighbours are given here, so none of it is called.
+    """
+    tables = {"": "NNDescent", ".distances": "named_distances", ".sparse": "sparse_named_distances"}
+    for part, name in tables.items():
+        module = ModuleType(f"pynndescent{part}")
+        setattr(module, name, {})
+        sys.modules[module.__name__] = module
+
+
 def warm() -> None:
     """Compile everything on a few points."""
     points = np.random.default_rng(0).random((32, 2), np.float32)
@@ -80,6 +93,7 @@ def main() -> None:
         os.dup2(2, 1)  # what libraries print must not end up among the frames
         asked: queue.Queue[dict[str, np.ndarray]] = queue.Queue()
         threading.Thread(target=_listen, args=(sys.stdin.buffer, asked), daemon=True).start()
+        leave_out_neighbour_search()
         warm()
         write_frame(out, WARM, {})
         while True:

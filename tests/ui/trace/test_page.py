@@ -6,24 +6,17 @@ import io
 import json
 import re
 import shlex
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
-from support.axe import faults_by_axe
+from playwright.sync_api import Browser, Page, expect
 from support.pages import (
-    GRACE,
     MINUTES,
     PREAMBLE,
     PREAMBLE_TITLE,
-    SECONDS,
     choose_model,
     choose_text,
-    decode_only,
     download,
     in_scheme,
     memviz,
@@ -160,34 +153,15 @@ def test_a_link_shows_the_stored_result_without_starting_work(traced: Page, serv
     assert n_jobs(server) == before
 
 
-@pytest.mark.parametrize("wish", ["tok=" + "9" * 5000, "tok=-1", "mode=constructor&fill=constructor"])
+@pytest.mark.parametrize(
+    "wish",
+    ["tok=" + "9" * 5000 + "&mode=constructor&fill=constructor", pytest.param("tok=-1", marks=pytest.mark.wide)],
+    ids=["much", "negative"],
+)
 def test_a_link_that_asks_for_nonsense_shows_the_result(trace_link: str, page: Page, wish: str) -> None:
     page.goto(f"{trace_link}&{wish}")
     expect(strip(page)).to_have_count(64, timeout=MINUTES)
     expect(page.get_by_role("radio", name="free-running")).to_be_checked()
-
-
-def test_a_second_session_joins_a_run_and_cancel_stops_it(
-    embedded: str, server: Server, page: Page, another: Page, screenshots: Path
-) -> None:
-    page.goto(f"{server.url}/trace")
-    decode_only(page, 3000)
-    before, other = n_jobs(server), another
-    press_run(page)
-    expect(page.get_by_text("decoding 3000 tokens")).to_be_visible(timeout=MINUTES)
-    expect(page).to_have_url(re.compile("run="))
-    other.goto(page.url)
-    expect(other.get_by_text("decoding 3000 tokens")).to_be_visible(timeout=MINUTES)
-    expect(other.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=MINUTES)
-    other.screenshot(path=screenshots / "joined.png")
-    assert n_jobs(server) == before + 1
-    other.get_by_role("button", name="Cancel").click()
-    for view in (other, page):
-        expect(view.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
-    set_number(page, "Continuation", 8)
-    press_run(page)
-    expect(page.get_by_text("Tokens", exact=True)).to_be_visible(timeout=MINUTES)
-    page.screenshot(path=screenshots / "decode-only.png")
 
 
 HOSTILE = (
@@ -330,70 +304,6 @@ def test_reduced_motion_is_respected(trace_link: str, page: Page) -> None:
     assert page.evaluate(MOVING) != [], "the test sees the motion that may be"
     page.emulate_media(reduced_motion="reduce")
     assert page.evaluate(MOVING) == []
-
-
-def test_accessibility_of_a_pinned_position_by_axe(trace_link: str, page: Page) -> None:
-    page.goto(f"{trace_link}&tok=30")
-    expect(page.get_by_text("Position 30")).to_be_visible(timeout=MINUTES)
-    page.get_by_text("Export", exact=True).click()
-    expect(page.get_by_test_id("stCode")).to_be_visible(timeout=MINUTES)
-    for scheme in ("light", "dark"):
-        assert faults_by_axe(page, scheme) == [], scheme
-
-
-@pytest.fixture(scope="module")
-def deserted(embedded: str, trace_link: str, server: Server, window: BrowserContext) -> Iterator[dict[str, Any]]:
-    """Long runs, one after the other: left by its only session; left by one of two; left alone but to be kept."""
-    alone, first, keeper, second = pages = [window.new_page() for _ in range(4)]
-    names = []
-    for page, n_tokens in ((alone, 8000), (first, 7999), (keeper, 7998)):
-        page.goto(f"{server.url}/trace")
-        decode_only(page, n_tokens)
-        press_run(page)
-        expect(page.get_by_text(f"decoding {n_tokens} tokens")).to_be_visible(timeout=MINUTES)
-        names.append(re.findall(r"job (\d+) queued: trace", server.log.read_text())[-1])
-    expect(first).to_have_url(re.compile("run="))
-    second.goto(first.url)
-    expect(second.get_by_text("decoding 7999 tokens: 1 before it in the queue")).to_be_visible(timeout=MINUTES)
-    keeper.get_by_text("Go on when nobody watches").click()
-    expect(keeper.get_by_role("switch", name="Go on when nobody watches")).to_be_checked()
-    expect(keeper).to_have_url(re.compile("run="))
-    kept = keeper.url
-    keeper.wait_for_timeout(1 * SECONDS)  # the switch's own answer cannot be seen
-    for page in pages[:3]:
-        page.close()
-    yield {"since": time.monotonic(), "jobs": names, "page": second, "kept": kept}
-    second.close()
-
-
-def test_reading_does_not_wait_for_computing(deserted: dict[str, Any], server: Server, traced: Page) -> None:
-    page = traced
-    expect(page.get_by_text(re.compile("[23] in the queue"))).to_be_visible()
-    strip(page).nth(26).click()
-    expect(page).to_have_url(re.compile("tok=26"), timeout=30 * SECONDS)
-    before = n_jobs(server)
-    press_run(page)
-    page.get_by_text("Export", exact=True).click()
-    expect(page.get_by_role("button", name="JSON")).to_be_visible(timeout=30 * SECONDS)
-    expect(strip(page)).to_have_count(64)
-    assert n_jobs(server) == before, "what is stored is not computed again"
-
-
-def test_a_run_ends_with_its_last_session_and_no_sooner(deserted: dict[str, Any], server: Server) -> None:
-    lonely, joined, kept = deserted["jobs"]
-    page = deserted["page"]
-    expect(page.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=2 * MINUTES)
-    assert time.monotonic() - deserted["since"] >= GRACE, "it ran until the grace was over"
-    log = server.log.read_text()
-    assert f"job {lonely} cancelled" in log
-    for other in (joined, kept):
-        assert f"job {other} queued" in log and not re.search(rf"job {other} (cancelled|done|failed)", log)
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
-    page.goto(deserted["kept"])
-    expect(page.get_by_text(re.compile(r"[\d,]+ of [\d,]+ positions"))).to_be_visible(timeout=MINUTES)
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled; nothing was kept")).to_be_visible(timeout=MINUTES)
 
 
 def test_a_link_to_a_run_that_is_gone_offers_to_run_it(trace_link: str, server: Server, page: Page) -> None:
