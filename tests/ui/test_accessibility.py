@@ -23,7 +23,7 @@ OF_A_PAGE = {"map": {"duplicate-id-active"}}
 WIDTHS = (1152, 390)
 """A window of 1440 pixels at 125 % zoom, and a phone."""
 TRACE = next(example for example in examples() if example.page == "trace")
-MOST_STOPS = 80
+MOST_STOPS = 120
 FITS = """() => {
   const main = document.querySelector("[data-testid=stMain]");
   return main.scrollWidth <= main.clientWidth;
