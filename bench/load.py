@@ -21,6 +21,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from support.chromium import chromium
+from support.pages import open_settings
 from support.serving import ROOT, Server, start_server
 from support.visitor import Visitor
 
@@ -80,6 +81,7 @@ class Crowd:
             page.get_by_test_id("stMetric").first.wait_for()  # the first row was run before
             self.together.wait(PATIENCE)
             for turn in range(self.n_rounds):
+                open_settings(page)
                 field = page.get_by_role("spinbutton", name="Context")
                 field.fill(str(self.context(number, turn)))
                 field.press("Enter")

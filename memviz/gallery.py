@@ -55,6 +55,11 @@ def examples() -> tuple[Example, ...]:
         return ()
 
 
+def first_example(page: str) -> Example | None:
+    """The example a page opens on: the first that shows a shipped result of it."""
+    return next((example for example in examples() if example.page == page and "run" in example.query), None)
+
+
 def tour() -> tuple[Example, ...]:
     """The examples of the findings, in their order."""
     return tuple(sorted((each for each in examples() if each.finding), key=lambda each: each.finding))

@@ -10,35 +10,39 @@ from memviz.ui.causes.form import LINK, NUMBERS, PAGE, choose_numbers, choose_vi
 from memviz.ui.common.answers import stored
 from memviz.ui.common.doors import PAGES
 from memviz.ui.common.links import link_to, pinned_token
+from memviz.ui.common.opening import fold_settings, show_head, widget_row
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.common.widgets import KEEP
-from memviz.ui.prompt import choose_prompt, said_prompt, set_prompt_defaults, take_prompt
+from memviz.ui.prompt import begin, choose_prompt, offer_traces_prompt, prompt_words
 from memviz.ui.trace.form import offered_models, ready_models
 
-st.title("Causes")
-st.markdown("Why does the model recite this: on which context tokens, heads and layers does it hang?")
-
-set_prompt_defaults(PAGE, view="occlusion", **NUMBERS)
+show_head("causes")
+begin(LINK, "causes", fill, view="occlusion", **NUMBERS)
 linked = LINK.followed(fill)
 ready = ready_models()
-bar = st.columns([3, 4.4, 1.9, 1.9, 1.3], vertical_alignment="bottom")
-model = bar[0].selectbox(
-    "Model", offered_models(linked.whole if linked else None, ready, PAGE), key="causes_model", **KEEP
-)
-form = choose_prompt(PAGE, bar[1:4])
-ui.offer(bar[4], "Run", "causes_run", type="primary", width="stretch", disabled=model not in ready)
-form.show()
-theirs = said_prompt("trace")
-if theirs.get("source") and theirs != said_prompt(PAGE):
-    st.button("Take the Trace page's prompt", icon=":material/timeline:", on_click=take_prompt, args=(PAGE, theirs))
+said_model = ui.escaped(st.session_state[f"{PAGE}_model"])
+box, beside = fold_settings(PAGE, f"**{said_model}** · {prompt_words(PAGE)}")
+with box, widget_row():
+    offered = offered_models(linked.whole if linked else None, ready, PAGE)
+    model = st.selectbox("Model", offered, key="causes_model", width=220, **KEEP)
+    form = choose_prompt(PAGE)
+form.offer_others(beside)
+offer_traces_prompt(beside, PAGE)
+ui.offer(beside, "Run", "causes_run", type="primary", disabled=model not in ready)
+with box:
+    form.show([model])
 card = ui.card_of(model)
 if model not in ready and model in ready_models():
     st.rerun()
 tokenizer = ui.tokenizer(card)
-view = choose_view()
+controls = widget_row()
+with controls:
+    view = choose_view()
+form.wait_for_text()
 try:
-    numbers = choose_numbers(view)
+    with box:
+        numbers = choose_numbers(view)
     prompt, sizes = form.prompt(tokenizer), form.sizes()
     make = task_of_text if isinstance(prompt, str) else task_of_ids
     trace = make(prompt, card, *([tokenizer] if make is task_of_text else []), *sizes, dtype=settings().dtype)
@@ -65,7 +69,7 @@ if found is None:
 
 from memviz.ui.causes.views import show  # noqa: E402 - half a second of imports, only where something is drawn
 
-show(task, found, tokenizer, task.hash[:12])
+show(task, found, tokenizer, task.hash[:12], controls)
 with st.container(horizontal=True):
     if ui.clicked(st, "Open in Trace", "causes_to_trace", icon=":material/timeline:"):
         st.switch_page(PAGES / "trace.py", query_params=link_to(task.whole) | pinned_token())

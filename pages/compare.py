@@ -11,11 +11,13 @@ from memviz.ui import several
 from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import ensure_index, look_up
 from memviz.ui.common.models import readers_of
+from memviz.ui.common.opening import fold_settings, show_answer, show_head, widget_row
 from memviz.ui.compare import files, ladder
+from memviz.ui.compare.answer import answer_of
 from memviz.ui.compare.elsewhere import offer_trace
 from memviz.ui.compare.perturbation import show_perturbation
 from memviz.ui.compare.steps import steps_of
-from memviz.ui.prompt import choose_prompt, set_prompt_defaults
+from memviz.ui.prompt import begin, choose_prompt, prompt_words
 
 WHY_CHARACTERS = (
     "These models split the text into different tokens, so position t is not the same question for each of them: "
@@ -23,22 +25,24 @@ WHY_CHARACTERS = (
     "position by position."
 )
 
-st.title("Compare")
-st.markdown("What do models of different sizes, or one model at different steps, write after the same context?")
-
-set_prompt_defaults(several.PAGE)
+show_head("compare")
+begin(several.LINK, "compare", several.fill)
 linked = several.LINK.followed(several.fill)
-bar = st.columns([3.4, 4, 1.7, 1.9, 1.3], vertical_alignment="bottom")
-choice = several.choose_models(bar[0], linked)
-form = choose_prompt(several.PAGE, bar[1:4])
-ui.offer(bar[4], "Run", "compare_run", type="primary", width="stretch", disabled=not choice.models)
-form.show()
+box, beside = fold_settings(several.PAGE, f"**{several.said_models()}** · {prompt_words(several.PAGE)}")
+with box:
+    with widget_row():
+        choice = several.choose_models(linked)
+        form = choose_prompt(several.PAGE)
+    form.show([model.name for model in choice.models])
+form.offer_others(beside)
+ui.offer(beside, "Run", "compare_run", type="primary", disabled=not choice.models)
 if not choice.models:
     st.info("Choose the models to compare.")
     st.stop()
 readers = readers_of(choice.models)
 aligned = share_tokens(readers)
 ladder.say_same([card for card, _ in readers])
+form.wait_for_text()
 try:
     sizes = form.sizes()
     prompt = form.prompt(readers[0][1])
@@ -81,6 +85,7 @@ def state() -> dict[str, object]:
 
 @st.fragment
 def drawn() -> None:
+    show_answer(answer_of(rungs, task.axis))
     ladder.ladder_component({**view, **state()}, f"ladder-{task.hash[:16]}")
 
 

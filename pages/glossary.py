@@ -12,7 +12,13 @@ st.markdown(
     "and measures from the functions that compute them. Logarithms are natural."
 )
 sought = st.text_input("Find", placeholder="a word, a unit, an author", key="find", bind="query-params", width=360)
-entries = [(term.topic, term.label, term.help, term.unit, term.source) for term in GLOSSARY.values()]
+SIGNS = "M, k and m"
+FIRST = {"M": "memorization_score", "k": "context", "m": "continuation"}
+known = GLOSSARY | MEASURES
+entries = [
+    (SIGNS, f"{sign}: {known[n].label}", known[n].help, known[n].unit, known[n].source) for sign, n in FIRST.items()
+]
+entries += [(term.topic, term.label, term.help, term.unit, term.source) for term in GLOSSARY.values()]
 entries += [("Measures of one prompt", m.label, m.help, m.unit, m.source) for m in MEASURES.values()]
 found = [entry for entry in entries if (sought or "").casefold() in " ".join(entry).casefold()]
 if not found:
@@ -21,7 +27,7 @@ for topic in dict.fromkeys(entry[0] for entry in found):
     st.subheader(topic, anchor=topic.lower().replace(" ", "-"))
     lines = [
         {"word": f"**{ui.escaped(label)}**", "meaning": ui.escaped(about), "unit": unit, "source": ui.escaped(source)}
-        for of, label, about, unit, source in sorted(found, key=lambda entry: entry[1].casefold())
+        for of, label, about, unit, source in sorted(found, key=lambda e: e[1].casefold() if e[0] != SIGNS else "")
         if of == topic
     ]
     with st.container(key=f"glossary-{topic}"):

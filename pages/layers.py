@@ -4,18 +4,18 @@ import streamlit as st
 
 from memviz import ui
 from memviz.errors import InputError
-from memviz.measures.glossary import explain
 from memviz.settings import settings
 from memviz.tasks.ladder import LadderTask, share_tokens, tasks_of
 from memviz.ui import several
 from memviz.ui.common.frames import draw, offer_table, picture
 from memviz.ui.common.models import readers_of
+from memviz.ui.common.opening import fold_settings, show_answer, show_head, widget_row
 from memviz.ui.common.widgets import BOUND
 from memviz.ui.layers import cells
-from memviz.ui.layers.elsewhere import offer_other_pages, offer_traces_prompt
+from memviz.ui.layers.elsewhere import offer_other_pages
 from memviz.ui.layers.files import table_of
 from memviz.ui.layers.readings import MODES, READS, layers_rows, said_of, say_failures
-from memviz.ui.prompt import choose_prompt, set_prompt_defaults
+from memviz.ui.prompt import begin, choose_prompt, offer_traces_prompt, prompt_words
 
 WHAT = (
     "A logit lens reads the state of every layer as if it were the last: through the model's own final norm and output "
@@ -24,22 +24,24 @@ WHAT = (
     "up to the last layer; there is none where the last layer's likeliest token is another one."
 )
 
-st.title("Inside the model")
-st.markdown("From which layer on does a model hold the true token, and what would the layers below it say?")
-
-set_prompt_defaults(several.PAGE)
+show_head("layers")
+begin(several.LINK, "layers", several.fill)
 linked = several.LINK.followed(several.fill)
-bar = st.columns([3.4, 4, 1.7, 1.9, 1.3], vertical_alignment="bottom")
-choice = several.choose_models(bar[0], linked)
-form = choose_prompt(several.PAGE, bar[1:4])
-ui.offer(bar[4], "Run", "layers_run", type="primary", width="stretch", disabled=not choice.models)
-form.show()
-offer_traces_prompt()
+box, beside = fold_settings(several.PAGE, f"**{several.said_models()}** · {prompt_words(several.PAGE)}")
+with box:
+    with widget_row():
+        choice = several.choose_models(linked)
+        form = choose_prompt(several.PAGE)
+    form.show([model.name for model in choice.models])
+form.offer_others(beside)
+offer_traces_prompt(beside, several.PAGE)
+ui.offer(beside, "Run", "layers_run", type="primary", disabled=not choice.models)
 if not choice.models:
     st.info("Choose the models to look into.")
     st.stop()
 readers = readers_of(choice.models)
 aligned = share_tokens(readers)
+form.wait_for_text()
 try:
     sizes = form.sizes()
     prompt = form.prompt(readers[0][1])
@@ -67,33 +69,38 @@ from memviz.figures.lens import QUANTITIES, commit_figure, depth_figure, lens_fi
 
 by_name = {row.model.name: row for row in done}
 names = [row.model.name for row in rows]
-choose = st.columns([2.6, 2.6, 3], vertical_alignment="bottom")
 if st.session_state.get("shown") not in names:
     st.session_state.pop("shown", None)
-shown = choose[0].selectbox("Model drawn", names, len(names) - 1, key="shown", **BOUND)
-mode = choose[1].segmented_control(
+choose = widget_row()
+shown = choose.selectbox(
+    "Model drawn", names, len(names) - 1, key="shown", width=220, label_visibility="collapsed", **BOUND
+)
+mode = choose.segmented_control(
     "Reading",
     list(MODES),
     format_func=lambda name: MODES[name],
     default="teacher_forced",
     required=True,
     key="reading",
-    help=f"{explain('teacher_forced')} {explain('free_running')}",
+    width="content",
+    label_visibility="collapsed",
     **BOUND,
 )
-quantity = choose[2].segmented_control(
+quantity = choose.segmented_control(
     "Shade",
     list(QUANTITIES),
     format_func=lambda name: QUANTITIES[name],
     default="probability",
     required=True,
     key="shade",
+    width="content",
+    label_visibility="collapsed",
     **BOUND,
 )
 row = by_name.get(shown, done[-1])
 if row.model.name != shown:
     st.info(f"{shown} has no reading yet; this is {row.model.name}.")
-st.markdown(said_of(row, mode))
+show_answer(said_of(row, mode))
 key = f"lens-{row.task.hash[:12]}-{mode}-{quantity}"
 st.session_state[f"{key}_context"] = row.n_context
 

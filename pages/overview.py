@@ -3,6 +3,7 @@
 import streamlit as st
 
 from memviz.gallery import examples
+from memviz.ui.common.widgets import open_expander
 from memviz.ui.overview import sections
 from memviz.ui.overview.jobs import show_jobs
 
@@ -19,11 +20,10 @@ if live:
         sections.show_live(live)
 st.subheader("Where to begin", anchor=False)
 sections.show_doors()
-left, right = st.columns([1.7, 1])
-with left:
-    st.subheader("Models", anchor=False)
-    sections.show_models()
-with right:
-    st.subheader("This machine", anchor=False)
-    sections.show_machine()
-    show_jobs()
+st.subheader("Models", anchor=False)
+sections.show_models()
+show_jobs()
+machine = open_expander("This machine: device, memory, queue and cache", "overview_machine")
+if machine:
+    with machine:
+        sections.show_machine()

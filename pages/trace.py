@@ -16,35 +16,49 @@ from memviz.passages import PASSAGES
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import look_up
+from memviz.ui.common.opening import fold_settings, show_answer, show_head, widget_row
 from memviz.ui.common.strip import linked_component, selection
 from memviz.ui.common.widgets import KEEP
 from memviz.ui.compare.elsewhere import offer_others
-from memviz.ui.prompt import choose_prompt, set_prompt_defaults
+from memviz.ui.prompt import begin, choose_prompt
 from memviz.ui.trace import predictions
 from memviz.ui.trace.aligned import show_aligned
+from memviz.ui.trace.answer import answer_of
 from memviz.ui.trace.border import draw_border
 from memviz.ui.trace.forecast import show_forecast
 from memviz.ui.trace.forks import show_forks
-from memviz.ui.trace.form import LINK, NEUTRAL, PAGE, choose_decoding, fill, offered_models, ready_models, task_of
+from memviz.ui.trace.form import (
+    LINK,
+    NEUTRAL,
+    PAGE,
+    choose_decoding,
+    fill,
+    offered_models,
+    ready_models,
+    said_settings,
+    task_of,
+    without_truth,
+)
 from memviz.ui.trace.other_runs import other_runs
 from memviz.ui.trace.passages import show_passages
 from memviz.ui.trace.training_data import show_training
 
 CARDS = ("memorization_score", "longest_common_prefix", "entropy_jump", "log10_n_p90", "edit_similarity")
 
-st.title("Trace")
-st.markdown("What does one model write after this context, and is it what the text says?")
-
-set_prompt_defaults(PAGE, **NEUTRAL)
+show_head("trace")
+begin(LINK, "trace", fill, **NEUTRAL)
 linked = LINK.followed(fill)
 ready = ready_models()
-bar = st.columns([3, 4.4, 1.9, 1.9, 1.9, 1.3], vertical_alignment="bottom")
-model = bar[0].selectbox("Model", offered_models(linked, ready), key="trace_model", **KEEP)
-form = choose_prompt(PAGE, bar[1:4])
-with bar[4].popover("Decoding", width="stretch"):
-    decoding = choose_decoding()
-ui.offer(bar[5], "Run", "trace_run", type="primary", width="stretch", disabled=model not in ready)
-form.show()
+box, beside = fold_settings(PAGE, said_settings())
+with box, widget_row():
+    model = st.selectbox("Model", offered_models(linked, ready), key="trace_model", width=220, **KEEP)
+    form = choose_prompt(PAGE)
+    with st.popover("Decoding"):
+        decoding = choose_decoding()
+form.offer_others(beside)
+ui.offer(beside, "Run", "trace_run", type="primary", disabled=model not in ready)
+with box:
+    form.show([model])
 card = ui.card_of(model)
 if model not in ready and model in ready_models():  # it became so while this page was drawn
     st.rerun()
@@ -59,17 +73,23 @@ def task_for(text: str) -> TraceTask:
     return task_of(text, card, tokenizer, form, decoding)
 
 
-split = ui.open_expander("Where the context ends: click a token, or use the arrow keys", "trace_open_split")
+with box:
+    split = ui.open_expander("Where the context ends: click a token, or use the arrow keys", "trace_open_split")
 if split and prompt and not decoding.decode_only:
     ids = tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
     with split:
         data = split_data(tokenizer.pieces(ids[:N_SHOWN]), len(ids), form.n_context or 0, form.n_steps or 0)
         draw_border(data, "trace_context")
 if form.source in PASSAGES:
-    passages = ui.open_expander(f"What {ui.escaped(model)} does with each of the passages", "trace_open_passages")
+    with box:
+        passages = ui.open_expander(f"What {ui.escaped(model)} does with each of the passages", "trace_open_passages")
     if passages:
         with passages:
             show_passages(task_for, card)
+if linked is None and not prompt:
+    other_runs(None)
+    form.wait_for_text()
+decoding = without_truth(decoding, prompt, tokenizer, form)
 try:
     task = linked or task_of(prompt, card, tokenizer, form, decoding)
     task.check([card])
@@ -90,15 +110,17 @@ def results() -> None:
     truth = run.trace.continuation_ids
     texts = None if truth is None else [tokenizer.to_bytes(truth[0])]
     values = {name: float(found[0]) for name, found in compute_all(run.trace, texts).items()}
+    show_answer(answer_of(run, task, values))
+    lookup, picture = look_up(run, task.model, tokenizer), st.container()
+    tracks = predictions.choose_tracks(run, key, task, card)
+    view = linked_view(run, tokenizer, [*tracks, *(lookup.tracks() if lookup else ())])
+    with picture:
+        linked_component({**view, **selection()}, key=f"linked-{key[:16]}")
+    st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
     shown = [name for name in CARDS if truth is not None or not MEASURES[name].needs_truth]
     for column, name in zip(st.container(key="cards").columns(len(shown)), shown, strict=True):
         measure = MEASURES[name]
         column.metric(measure.label, format_value(values[name], measure.unit), help=explain(name), border=True)
-    lookup = look_up(run, task.model, tokenizer)
-    tracks = predictions.choose_tracks(run, key, task, card)
-    view = linked_view(run, tokenizer, [*tracks, *(lookup.tracks() if lookup else ())])
-    linked_component({**view, **selection()}, key=f"linked-{key[:16]}")
-    st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
     if task.continuation_ids is not None:
         offer_others(task.model)
     show_aligned(run, tokenizer, values["memorization_score"])

@@ -38,6 +38,7 @@ from memviz.store import Store  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
 from memviz.sweeps.kept import SHIPPED  # noqa: E402
 from memviz.tasks.base import Context, Task, answer, ready  # noqa: E402
+from memviz.tasks.causes import cause_of, seen_counts  # noqa: E402
 from memviz.tasks.ladder import LadderTask, choices, tasks_of  # noqa: E402
 from memviz.tasks.lens import lens_of  # noqa: E402
 from memviz.tasks.trace import TraceTask, task_of_ids, tokenizer_of  # noqa: E402
@@ -171,6 +172,11 @@ def trace_examples(maker: Maker) -> list[Example]:
     return made
 
 
+def row_of(example: Example) -> int:
+    """The row in an example's words."""
+    return int(example.prompt.removeprefix("row ").partition(", ")[0].replace(",", ""))
+
+
 def ladder(maker: Maker, row: int, axis: str) -> LadderTask:
     """The row under every size, or under every step of the size that has several, traced."""
     models = [find_model(name, maker.context.settings) for name in maker.samples.models]
@@ -218,6 +224,28 @@ def compare_examples(maker: Maker) -> list[Example]:
             {"run": sizes.hash[:16]}, f"{len(sizes.tasks)} sizes", maker.words(by_size), 2,
         ),
     ]  # fmt: skip
+
+
+def causes_examples(maker: Maker, row: int) -> list[Example]:
+    """What the recitation of a row hangs on under the largest model; the page's other views ship too."""
+    samples, context = maker.samples, maker.context
+    card, trace = ready(LARGEST, context), maker.task(LARGEST, row)
+    own = tokenizer_of(card, context.settings)
+    counts = seen_counts(card, own, context.settings, samples)
+    fields = {"occlusion": {"n_drawn": 4, "seed": 0}, "heads": {"seed": 0}, "contributions": {}}
+    fields["noise_recovery"] = {"sigma": 3.0, "n_draws": 2, "seed": 0}
+    tasks = {view: cause_of(trace, view, card, own, counts, **numbers) for view, numbers in fields.items()}
+    for task in tasks.values():
+        maker.shipped.put_request(task.hash, task.request())
+        maker.keep(task)
+    shown = tasks["occlusion"]
+    found = answer(shown, context).result
+    note = (
+        f"Of {K} context tokens {found.kept.sum()} are enough for it to go on reciting; each other one can be dropped."
+    )
+    return [
+        Example("hangs", "What it hangs on", note, "causes", {"run": shown.hash[:16]}, LARGEST, maker.words(row), 0)
+    ]
 
 
 def space_examples(maker: Maker) -> list[Example]:
@@ -314,7 +342,9 @@ def main() -> None:
     shutil.rmtree(GALLERY / "store", ignore_errors=True)
     shipped = Store(GALLERY / "store", 10**9)
     maker = Maker(context, shipped, samples)
-    made = [*trace_examples(maker), *compare_examples(maker), *space_examples(maker), *population_examples()]
+    traced = trace_examples(maker)
+    made = [*traced, *compare_examples(maker), *causes_examples(maker, row_of(traced[0]))]
+    made += [*space_examples(maker), *population_examples()]
     made = [pinned(each) for each in made]
     shipped.close()
     (GALLERY / "gallery.json").write_text(json.dumps([asdict(each) for each in made], indent=1) + "\n", "utf-8")

@@ -27,6 +27,7 @@ from memviz.settings import load_settings  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
 from memviz.sweeps.kept import SHIPPED  # noqa: E402
 from memviz.tasks.base import Context, stored, task_from  # noqa: E402
+from memviz.tasks.causes import OcclusionTask  # noqa: E402
 from memviz.tasks.ladder import LadderTask  # noqa: E402
 from memviz.tasks.lens import lens_of  # noqa: E402
 from memviz.tasks.trace import TraceTask  # noqa: E402
@@ -118,6 +119,20 @@ def of_layers(example: Example, context: Context, colours: Palette) -> list[str]
         )
         for row in range(len(rank))
         for t in range(rank.shape[1])
+    ]
+
+
+def of_causes(example: Example, context: Context, colours: Palette) -> list[str]:
+    task = task_from(context.store.get_request(str(example.query["run"])) or {}, OcclusionTask)
+    found = stored(task, context)
+    assert found is not None
+    fall = np.nan_to_num(found.drop("replaced"))  # (k, m)
+    shade = np.clip(9 * np.sqrt(np.clip(fall, 0, None) / fall.max()), 0, 9).round().astype(int)
+    height, width = (HEIGHT - 2 * EDGE) / len(fall), (WIDTH - 2 * EDGE) / fall.shape[1]
+    return [
+        box(EDGE + t * width, EDGE + row * height, width - 1, height - 1, colours.sequential[shade[row, t]])
+        for row in range(len(fall))
+        for t in range(fall.shape[1])
     ]
 
 
@@ -213,6 +228,7 @@ DRAWINGS: dict[str, Drawn] = {
     "trace": of_trace,
     "compare": of_compare,
     "layers": of_layers,
+    "causes": of_causes,
     "map": of_map,
     "dynamics": of_dynamics,
     "population": of_population,

@@ -40,7 +40,7 @@ def test_every_finding_has_its_steps_and_every_example_its_pictures() -> None:
         assert (ROOT / "pages" / f"{example.page}.py").is_file() and example.note and example.title
         for dark in (False, True):
             drawn = ElementTree.fromstring(example.thumbnail(dark).read_text("utf-8"))
-            assert drawn.tag.endswith("}svg") and len(drawn) >= 6
+            assert drawn.tag.endswith("}svg") and len(drawn) >= 5
 
 
 @pytest.mark.parametrize("example", TRACES, ids=lambda example: example.name)

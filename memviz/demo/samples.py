@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,13 @@ TEXT_START = 160
 """Characters of a row's text shown in a list."""
 SHOWN = 200
 """Rows listed at most."""
+SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "only the largest": lambda scores: (scores[-1] == 1) & (scores[:-1] < 0.5).all(axis=0),
+    "all": lambda scores: (scores >= 0.5).all(axis=0),
+    "lost again": lambda scores: (np.maximum.accumulate(scores) - scores >= 0.5).any(axis=0),
+    "half": lambda scores: (scores[-1] >= 0.4) & (scores[-1] <= 0.6),
+}
+"""How M (sizes, rows), sizes ascending, makes a row worth comparing: which rows (rows,) are so."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,10 @@ class Wish:
     """Of `CLASSES`: what memorizing the row would be."""
     text: str = ""
     """Somewhere in the row, upper and lower case alike."""
+    shape: str = ""
+    """One of `SHAPES`: how M at m goes along `sizes`; rows without a score are then left out."""
+    sizes: tuple[str, ...] = ()
+    """Models, smallest first."""
 
 
 class Samples:
@@ -104,6 +115,10 @@ class Samples:
         found[mine["row"].to_numpy()] = mine[f"n_matches_{m}"].to_numpy(float)
         return found
 
+    def scores_along(self, wish: Wish) -> np.ndarray:
+        """(sizes, n_rows) M of each of the wish's sizes at its m, NaN where a row was not scored."""
+        return np.stack([self.matches(model, wish.m) for model in wish.sizes]) / wish.m
+
     def find(self, wish: Wish) -> np.ndarray:
         """(r,) numbers of the rows that are as wished, ascending."""
         fits = np.ones(self.n_rows, bool)
@@ -117,6 +132,9 @@ class Samples:
             fits &= known
             levels = np.array(LEVELS)[level_of(np.where(known, matches, 0).astype(int), wish.m)]
             fits &= np.isin(levels, wish.levels)
+        if wish.shape and wish.sizes:
+            scores = self.scores_along(wish)
+            fits &= ~np.isnan(scores).any(axis=0) & SHAPES[wish.shape](scores)
         rows = np.flatnonzero(fits)
         if wish.classes:
             rows = rows[[self.class_of(row) in wish.classes for row in rows.tolist()]]
@@ -128,13 +146,16 @@ class Samples:
     def listed(self, rows: np.ndarray, wish: Wish, limit: int = SHOWN) -> pd.DataFrame:
         """One line a row, of at most `limit` rows drawn at random, the same at every call, in their order.
 
-        score is the share of matches of the wish's model at its m, missing where the row was not scored.
+        score is the share of matches of the wish's model at its m, missing where the row was not scored; sizes lists
+        it for each of the wish's sizes, where it has some.
         """
         if len(rows) > limit:
             rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
+        along = {"sizes": self.scores_along(wish)[:, rows].T.tolist()} if wish.sizes else {}
         return pd.DataFrame(
             {
                 "row": rows,
+                **along,
                 "domain": self.data.domain[rows],
                 "document": self.titles[rows],
                 "exposures": self.exposures[rows],

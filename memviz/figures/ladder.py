@@ -19,6 +19,7 @@ from memviz.measures.ladder import Ladder, Mode, character_spans, ladder_of
 from memviz.records import Piece, Scores, Target, Trace
 
 FORMAT = 1
+VIEWS = ("read", "grid")
 METRICS = ("p", "entropy")
 N_LISTED = 6
 """Alternatives listed per model and position."""
@@ -74,7 +75,8 @@ def ladder_data(
 
     aligned: all models split the text alike, so columns are positions; else they are characters, and nothing is
     compared position by position. `steps` is what `step_data` says. The caller may add the seeds pinned (index or
-    None), mode, metric, base (name), differences and only (bool). Raises ValueError where traces are of other prompts.
+    None), view, mode, metric, base (name), differences and only (bool). Raises ValueError where traces are of other
+    prompts.
     """
     table = _Table()
     known = [rung for rung in rungs if rung.trace is not None]
@@ -83,6 +85,7 @@ def ladder_data(
         raise ValueError("none of the models has a trace: run at least one of them")
     rows = [_row(rung, table) for rung in rungs]
     data: dict[str, Any] = {"format": FORMAT, "aligned": aligned, "rows": rows, "steps": steps}
+    data["context"] = table.of(known[0], traces[0].context_ids[0])
     if aligned:
         ladder = ladder_of(traces)
         data |= {

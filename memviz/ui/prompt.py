@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from memviz.errors import InputError
+from memviz.gallery import first_example
 from memviz.passages import PASSAGES
 from memviz.tasks.trace import MAX_TEXT_BYTES, TraceTask
 from memviz.tokenizer import Tokenizer
+from memviz.ui.common.links import PageLink, T, find_task
 from memviz.ui.common.models import card_of
 from memviz.ui.common.process import default_model, samples, tokenizer
-from memviz.ui.common.texts import told
-from memviz.ui.common.training_rows import ROW, known_row, prompt_of_row, show_row
+from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.training_rows import ROW, known_row, offer_surprise, prompt_of_row, row_words, show_row
 from memviz.ui.common.widgets import KEEP, set_defaults
 
 OWN_TEXT = "Text of your own"
@@ -32,10 +35,13 @@ class PromptForm:
     n_context: int | None
     n_steps: int | None
 
-    def show(self) -> None:
-        """Below the form: the training row and the way to others, or the text area with its upload."""
+    def show(self, models: Sequence[str]) -> None:
+        """Below the form: the training row and the way to others, or the text area with its upload.
+
+        `models`: who is asked; what only the suite's models have read is not said of others.
+        """
         if self.source == ROW:
-            show_row(st.session_state[f"{self.page}_row"], self.page)
+            show_row(st.session_state[f"{self.page}_row"], self.page, models)
         elif self.source == OWN_TEXT:
             key = f"{self.page}_text"
             most = MAX_TEXT_BYTES // 1_000_000
@@ -43,11 +49,22 @@ class PromptForm:
             _take_upload(given, key)
             st.text_area("Text", key=key, height=140, placeholder="Paste or type a passage.", **KEEP)
 
+    def offer_others(self, where: DeltaGenerator) -> None:
+        """Beside the settings: the button for another training row, where it is one."""
+        if self.source == ROW:
+            offer_surprise(where, self.page)
+
     def prompt(self, own: Tokenizer) -> str | Sequence[int]:
         """The text, or the token ids of a training row where the model reads them."""
         if self.source == ROW:
             return prompt_of_row(st.session_state[f"{self.page}_row"], own)
         return PASSAGES.get(self.source) or st.session_state.get(f"{self.page}_text", "")
+
+    def wait_for_text(self) -> None:
+        """Stop the page where the box for a text is still empty, which is no error."""
+        if self.source == OWN_TEXT and not st.session_state.get(f"{self.page}_text"):
+            st.info("Paste or type a passage under **change**, or give a .txt file.")
+            st.stop()
 
     def sizes(self, with_context: bool = True) -> tuple[int, int]:
         """Tokens of context and continuation. Raises InputError for a size that cannot be used."""
@@ -55,19 +72,40 @@ class PromptForm:
         return int(n_context), int(within("Continuation", self.n_steps, 1, MAX_TEXT_BYTES))
 
 
-def set_prompt_defaults(page: str, **others: Any) -> None:
-    """What the form says before anybody chose anything: the row a first visitor sees."""
+def begin(link: PageLink[T], name: str, fill: Callable[[T], None], **others: Any) -> None:
+    """What the form says before anybody chose anything: what the gallery's first example of the page asks.
+
+    `name`: of the page's file. Its result ships, so that a first visitor sees a picture. Where there is no gallery it
+    is a row that the largest model recites. `others`: what the page's further widgets say.
+    """
+    page, is_new = link.page, f"{link.page}_source" not in st.session_state
+    before = {str(key): st.session_state[key] for key in st.session_state if str(key).startswith(f"{page}_")}
+    example = first_example(name) if is_new and samples() else None
+    task = find_task(link.kind, str(example.query["run"])) if example else None
     model = default_model()
-    prompt = {"source": _sources()[0], "row": known_row(model), "context": 32, "continuation": 32}
-    set_defaults(page, {"model": model, **prompt, **others})
+    row = known_row(model) if task is None else 0
+    set_defaults(page, {"model": model, "source": _sources()[0], "row": row, "context": 32, "continuation": 32})
+    set_defaults(page, others)
+    if task is not None:
+        fill(task)
+        for key, value in before.items():
+            st.session_state[key] = value
 
 
-def choose_prompt(page: str, where: Sequence[Any]) -> PromptForm:
-    """The widgets of a page's form: where the text comes from, and how it is divided; `where` has a place for each."""
-    source = where[0].selectbox("Text", _sources(), key=f"{page}_source", **KEEP)
-    n_context = where[1].number_input("Context", step=1, key=f"{page}_context", **KEEP)
-    n_steps = where[2].number_input("Continuation", step=1, key=f"{page}_continuation", **KEEP)
+def choose_prompt(page: str) -> PromptForm:
+    """The widgets of a page's form: where the text comes from, and how it is divided."""
+    source = st.selectbox("Text", _sources(), key=f"{page}_source", width=260, **KEEP)
+    n_context = st.number_input("Context", step=1, key=f"{page}_context", width=130, **KEEP)
+    n_steps = st.number_input("Continuation", step=1, key=f"{page}_continuation", width=130, **KEEP)
     return PromptForm(page, source, n_context, n_steps)
+
+
+def prompt_words(page: str) -> str:
+    """What the form says, in a line of Markdown."""
+    said = said_prompt(page)
+    source = said["source"]
+    text = row_words(said["row"]) if source == ROW else "a text of your own" if source == OWN_TEXT else escaped(source)
+    return f"{text} · {said['context']} + {said['continuation']} tokens"
 
 
 def fill_prompt(page: str, task: TraceTask) -> None:
@@ -101,6 +139,14 @@ def take_prompt(page: str, said: dict[str, Any]) -> None:
     """Let a page's form say what another one says."""
     for name, value in said.items():
         st.session_state[f"{page}_{name}"] = value
+
+
+def offer_traces_prompt(where: DeltaGenerator, page: str) -> None:
+    """A button that takes over the prompt of the Trace page, where somebody made another one there."""
+    theirs = said_prompt("trace")
+    if theirs.get("source") and theirs != said_prompt(page):
+        said = {"icon": ":material/timeline:", "on_click": take_prompt, "args": (page, theirs)}
+        where.button("Take the Trace page's prompt", key=f"{page}_take", **said)
 
 
 def within(label: str, value: float | None, low: float, high: float) -> float:

@@ -25,6 +25,7 @@ from memviz.ui.common.links import PageLink
 from memviz.ui.common.process import bundled_models, session, worker
 from memviz.ui.common.progress import watch_several
 from memviz.ui.common.runs import seen
+from memviz.ui.common.texts import escaped
 from memviz.ui.prompt import INPUTS, fill_prompt
 
 PAGE = "compare"
@@ -62,14 +63,22 @@ def offered_models() -> list[Model]:
     return [model for model, (_, card) in zip(known, cards, strict=True) if card or model.name in bundled]
 
 
-def choose_models(where: Any, linked: LadderTask | None) -> Choice:
+def said_models() -> str:
+    """The models that the widgets name, in words."""
+    label, chosen = st.session_state.get(f"{PAGE}_choice", ""), st.session_state.get(f"{PAGE}_models") or []
+    if label == HAND:
+        return escaped(", ".join(chosen)) or "no models"
+    return escaped(label or choices(offered_models())[0].label)
+
+
+def choose_models(linked: LadderTask | None) -> Choice:
     """The widgets that say which models, as a choice with their order."""
     offered = offered_models()
     found = {choice.label: choice for choice in choices(offered)}
     names = [*found, HAND]
     if st.session_state.get(f"{PAGE}_choice") not in names:
         st.session_state[f"{PAGE}_choice"] = names[0]
-    label = where.selectbox("Models", names, key=f"{PAGE}_choice", persist_state="session")
+    label = st.selectbox("Models", names, key=f"{PAGE}_choice", width=250, persist_state="session")
     if label in found:
         return found[label]
     known = {model.name: model for model in offered}

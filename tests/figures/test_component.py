@@ -197,8 +197,8 @@ def test_fills_are_on_fixed_scales(page: Page, show: Show) -> None:
         found[name] = fill()
     assert found["match"] == "#fbe1d5"
     assert found["entropy"] != found["surprisal"]
-    assert found["margin"] == "#668fcc"  # margin 0.01: the dark end
-    assert page.locator(".scale").inner_text().split() == ["10", "0", "logits"]
+    assert found["margin"] == "#eff4fb"  # margin 0.01: the light end
+    assert page.locator(".scale").inner_text().split() == ["0", "logits", "10"]
     assert page.locator("select[name=fill] option").all_inner_texts()[2:4] == ["−log p(true)", "rank of true"]
 
 

@@ -62,9 +62,9 @@ def test_every_colour_reads_well(module: Any, text: str, background: str) -> Non
 
 
 def test_fill_scales_are_fixed(module: Any) -> None:
-    assert module('[0, 3, 6, 9].map((v) => m.shareOf("entropy", v))') == [0, 0.5, 1, 1]
-    assert module('[1, 10, 1000, 99999].map((v) => m.shareOf("rank", v))') == pytest.approx([0, 1 / 3, 1, 1])
-    assert module('[0, 5, 10, 20].map((v) => m.shareOf("margin", v))') == [1, 0.5, 0, 0]
+    assert module('[0, 3, 6, 9].map((v) => m.shareOf("entropy", v))') == [1, 0.5, 0, 0]
+    assert module('[1, 10, 1000, 99999].map((v) => m.shareOf("rank", v))') == pytest.approx([1, 2 / 3, 0, 0])
+    assert module('[0, 5, 10, 20].map((v) => m.shareOf("margin", v))') == [0, 0.5, 1, 1]
     assert module('m.shareOf("entropy", null)') is None
 
 

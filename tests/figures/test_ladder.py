@@ -45,7 +45,7 @@ def rungs(*generated: list[int] | None) -> list[Rung]:
 
 
 def small(**seeds: Any) -> dict[str, Any]:
-    return ladder_data(rungs([2, 4, 4], None, [2, 3, 4]), True) | seeds
+    return ladder_data(rungs([2, 4, 4], None, [2, 3, 4]), True) | {"view": "grid"} | seeds
 
 
 def test_values_of_a_small_ladder() -> None:
@@ -142,7 +142,7 @@ def test_cells_say_match_and_miss_without_colour(page: Page, show: Any) -> None:
     show(small())
     assert page.locator(".rung .score").all_inner_texts() == ["0.67", "1.00"]
     assert page.locator(".rung .end").all_inner_texts()[1:] == ["3", "", "none"]
-    expect(page.locator(".status")).to_have_text("waiting")
+    expect(page.locator(".rung .status")).to_have_text("waiting")
     label = "row 0, index 3, true c, generated newline, miss, p 0.368, entropy 1.50 nats, first divergence"
     expect(cell(page, 0, 1)).to_have_attribute("aria-label", label)
     styles = [cell(page, 0, t).evaluate("c => getComputedStyle(c).borderBottomStyle") for t in (0, 1)]
@@ -196,8 +196,8 @@ def test_one_selection_by_pointer_and_keys(page: Page, show: Any) -> None:
 def test_thirteen_rows_of_ninety_six_columns_scroll_in_their_own_box(page: Page, show: Any, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     rows = many(13)
-    show(ladder_data(rows, True, steps=step_data(rows, np.array([1, 5]), 20, "two exposures")))
-    assert page.locator(".cell").count() == 13 * 96
+    show(ladder_data(rows, True, steps=step_data(rows, np.array([1, 5]), 20, "two exposures")) | {"view": "grid"})
+    assert page.locator(".rung .cell").count() == 13 * 96
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     cell(page, 3, 95).scroll_into_view_if_needed()
     expect(page.get_by_role("button", name="row 3", exact=True)).to_be_in_viewport()
@@ -210,7 +210,7 @@ def test_characters_are_shared_and_nothing_is_compared(page: Page, show: Any) ->
     other = rungs([2, 4, 4], [2, 3, 4])
     parts = {0: b"", 1: b"<bos> a", 2: b" ", 3: b"bc", 4: b"\n"}
     other[1] = replace(other[1], piece=lambda i: Piece(parts[i], False, ""))
-    show(ladder_data(other, False))
+    show(ladder_data(other, False) | {"view": "grid"})
     assert page.get_by_label("differences").count() == page.get_by_label("only differing").count() == 0
     boxes = [cell(page, r, t).bounding_box() for r, t in ((0, 0), (1, 0), (1, 1))]
     assert boxes[0] and boxes[1] and boxes[2]
@@ -220,6 +220,24 @@ def test_characters_are_shared_and_nothing_is_compared(page: Page, show: Any) ->
     expect(page.get_by_text("at character 8?")).to_be_visible()
     assert page.locator(".says .line:visible").count() == 3
     assert page.locator(".cell[aria-selected=true]").count() == 2, "the token of each row that lies over it"
+
+
+@browser
+def test_it_is_read_first_as_lines_of_text(page: Page, show: Any) -> None:
+    show(small(view=None))
+    assert page.get_by_role("radio", name="read").is_checked()
+    lines = page.locator(".read [data-r]")
+    kinds = [[each.get_attribute("class") for each in line.locator(".cell").all()] for line in lines.all()]
+    assert kinds == [["cell match", "cell own", "cell match apart"], [], ["cell match"] * 3]
+    assert lines.nth(0).locator("svg.flag").count() == 1 and lines.nth(2).locator("svg.flag").count() == 0
+    assert lines.nth(1).inner_text().endswith("waiting")
+    assert page.locator(".read .text .words").text_content() == "<bos> a bc↵", "spaces are spaces"
+    lines.nth(2).locator(".cell").first.click()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text("want to say at index 3?")).to_be_visible()
+    page.get_by_role("radio", name="grid").check()
+    expect(page.locator(".read")).to_be_hidden()
+    expect(page.locator(".rung .cell.is-pinned")).to_have_count(2)
 
 
 LOAD = """async (source) => {
@@ -236,8 +254,8 @@ def test_pure_functions(page: Page) -> None:
         return page.evaluate(f"() => {{ const m = window.module; return {expression}; }}")
 
     mode = "{ surprisal: [0, Math.log(4), null], entropy: [0, 3, 9], match: [1, 0, 1] }"
-    assert m(f'[0, 1, 2].map((t) => m.shareAt("p", {mode}, t))') == pytest.approx([0, 0.75, 0])
-    assert m(f'[0, 1, 2].map((t) => m.shareAt("entropy", {mode}, t))') == [0, 0.5, 1]
+    assert m(f'[0, 1, 2].map((t) => m.shareAt("p", {mode}, t))') == pytest.approx([1, 0.25, 1])
+    assert m(f'[0, 1, 2].map((t) => m.shareAt("entropy", {mode}, t))') == [1, 0.5, 0]
     other = "{ surprisal: [Math.log(2), 0, 0], entropy: [6, 3, 0], match: [0, 0, 1] }"
     assert m(f'[0, 1].map((t) => m.gain("p", {mode}, {other}, t))') == pytest.approx([0.5, -0.75])
     assert m(f"[0, 1, 2].map((t) => m.gainMark({mode}, {other}, t))") == ["+", "", ""]

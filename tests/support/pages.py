@@ -64,7 +64,17 @@ def strip(page: Page) -> Locator:
     return page.locator("[role=option][aria-label^=index]")
 
 
+def open_settings(page: Page) -> None:
+    """Unfold the settings of a page about one prompt."""
+    fold = page.locator("[class*=st-key-][class*=_settings]").get_by_test_id("stExpander").locator("details").first
+    expect(fold).to_be_visible(timeout=2 * MINUTES)
+    if fold.get_attribute("open") is None:
+        fold.locator("summary").first.click()
+        expect(fold).to_have_attribute("open", "")
+
+
 def choose(page: Page, label: str, title: str) -> None:
+    open_settings(page)
     box = page.get_by_role("combobox", name=re.compile(label))
     box.click()
     box.fill(title)
@@ -86,6 +96,7 @@ def write_text(page: Page, text: str) -> None:
 
 
 def set_number(page: Page, name: str, value: int) -> None:
+    open_settings(page)
     field = page.get_by_role("spinbutton", name=name)
     field.fill(str(value))
     field.press("Enter")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 from support.axe import faults_by_axe
-from support.pages import FIRST_EXAMPLES, MINUTES, in_scheme, open_example, settle
+from support.cut import cut_texts
+from support.pages import FIRST_EXAMPLES, MINUTES, in_scheme, open_example, open_settings, settle
 from support.serving import Server
 
 from memviz.gallery import examples
@@ -22,7 +23,7 @@ OF_A_PAGE = {"map": {"duplicate-id-active"}}
 WIDTHS = (1152, 390)
 """A window of 1440 pixels at 125 % zoom, and a phone."""
 TRACE = next(example for example in examples() if example.page == "trace")
-MOST_STOPS = 80
+MOST_STOPS = 120
 FITS = """() => {
   const main = document.querySelector("[data-testid=stMain]");
   return main.scrollWidth <= main.clientWidth;
@@ -74,6 +75,17 @@ def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Se
         page.wait_for_function(FITS)  # figures follow the window a little later
         in_scheme(page, "dark")
         assert page.evaluate(FITS), width
+    page.set_viewport_size({"width": 1024, "height": 900})
+    in_scheme(page, "dark")
+    assert cut_texts(page) == []
+
+
+def test_a_cut_text_is_found(page: Page) -> None:
+    page.set_content(
+        "<div data-testid=stMainBlockContainer><p style='width:40px;overflow:hidden;white-space:nowrap'>Surprise me</p>"
+        "<p style='width:40px;overflow:auto;white-space:nowrap'>what scrolls</p><p>what has room</p></div>"
+    )
+    assert cut_texts(page) == ["Surprise me ()"]
 
 
 def stops(page: Page) -> list[dict[str, Any]]:
@@ -91,10 +103,11 @@ def stops(page: Page) -> list[dict[str, Any]]:
 
 def test_the_whole_trace_page_is_reached_and_used_by_keyboard(server: Server, page: Page) -> None:
     opened(page, server, "trace")
+    open_settings(page)
     page.evaluate("document.activeElement.blur()")
     found = stops(page)
     names = [at["name"] for at in found]
-    wanted = ["Model", "Text", "Context", "Continuation", "Decoding", "Run", "Surprise me", "Export"]
+    wanted = ["Model", "Text", "Context", "Continuation", "Decoding", "Surprise me", "Run", "Export"]
     for want in wanted:
         assert any(want in name for name in names), f"{want} is not reached: {names}"
     assert [name for name in names if name.startswith("index ")], "the tokens are not reached"

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from support.model_folders import write_model
 
 from memviz import ui
-from memviz.catalog import find_model
+from memviz.catalog import find_model, read_card
 from memviz.demo.index import SUITE, build_suite_index
 from memviz.engine.preparing import prepare
 from memviz.gallery import examples
@@ -36,6 +36,9 @@ def test_overview_says_what_memorization_is_and_which_models_there_are(app: AppT
     assert not app.exception
     assert app.title[0].value == "memviz"
     assert "memorized" in app.markdown[0].value
+    assert len(app.table[0].value) == 5 and app.table[0].value["model"].iloc[0].endswith("m")
+    app.session_state["overview_models"] = True
+    app.run()
     names = app.dataframe[0].value["model"].tolist()
     assert {"smollm2-135m", "gemma-3-270m", "pythia-410m-deduped"} <= set(names)
     states = dict(app.dataframe[0].value[["model", "state"]].itertuples(index=False))
@@ -49,8 +52,9 @@ def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> Non
         path = tmp_path / "cache" / name
         path.parent.mkdir(parents=True)
         path.write_bytes(bytes(n_bytes))
+    app.session_state["overview_machine"] = True
     app.run()
-    lines = dict(app.table[0].value.itertuples(index=False))
+    lines = dict(app.table[1].value.itertuples(index=False))
     assert lines["beside them in the cache"] == "models 2.3 MB, sweeps 0.4 MB"
 
 
@@ -121,7 +125,8 @@ def test_the_first_visit_finds_the_suites_largest_model_ready_and_names_a_row(ap
     row = app.session_state["trace_row"]
     assert any(f"**Row {row}**" in element.value for element in app.markdown)
     assert not app.button(key="trace_run").disabled
-    assert "Not computed yet" in app.info[0].value and ui.worker().n_active == 0
+    assert {metric.label: metric.value for metric in app.metric}["Memorization score M"] == "1.00"
+    assert ui.worker().n_active == 0
 
 
 def test_the_embedded_model_waits_to_be_asked_for(app: AppTest) -> None:
@@ -129,7 +134,7 @@ def test_the_embedded_model_waits_to_be_asked_for(app: AppTest) -> None:
     app.switch_page("../pages/trace.py").run()
     app.selectbox(key="trace_model").set_value("smollm2-135m").run()
     assert not app.exception
-    assert [button.label for button in app.button] == ["Run", "Surprise me", r"Get smollm2\-135m ready"]
+    assert [button.label for button in app.button] == ["Surprise me", "Run", r"Get smollm2\-135m ready"]
     assert ui.worker().job("prepare smollm2-135m") is None
 
 
@@ -234,9 +239,16 @@ def test_a_text_that_is_too_short_is_one_sentence(traced: tuple[AppTest, TraceTa
     app, task, _ = traced
     open_link(app, task.hash[:16])
     app.selectbox(key="trace_source").set_value("Text of your own").run()
-    assert "the text is empty" in app.error[0].value
+    assert not app.error and "Paste or type a passage" in app.info[0].value
     app.text_area(key="trace_text").set_value("short").run()
-    assert not app.exception
+    assert not app.exception and not app.error
+    assert any("has no truth" in caption.value for caption in app.caption), "it is decoded, and that is said"
+    assert ui.worker().n_active == 0
+    card = read_card(find_model("tiny", settings()), settings())
+    assert card is not None
+    own = tokenizer_of(card, settings())
+    longer = next(text for n in range(99) if 9 < len(own.encode(text := "ab " * n)) < 9 + 12)
+    app.text_area(key="trace_text").set_value(longer).run()
     assert re.search(r"the text has \d+ tokens .* give a longer text or smaller numbers", app.error[0].value)
 
 

@@ -22,6 +22,7 @@ from memviz.tasks.causes import (
 from memviz.tasks.trace import TraceTask
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.links import PageLink
+from memviz.ui.common.opening import widget_row
 from memviz.ui.common.process import samples
 from memviz.ui.common.widgets import KEEP
 from memviz.ui.prompt import INPUTS, fill_prompt, within
@@ -53,7 +54,14 @@ def fill(task: CauseTask[Any]) -> None:
 def choose_view() -> str:
     """The widget that says which view is shown."""
     said = st.segmented_control(
-        "View", list(VIEWS), format_func=lambda name: VIEWS[name], required=True, key=f"{PAGE}_view", **KEEP
+        "View",
+        list(VIEWS),
+        format_func=lambda name: VIEWS[name],
+        required=True,
+        key=f"{PAGE}_view",
+        width="content",
+        label_visibility="collapsed",
+        **KEEP,
     )
     return said or "occlusion"
 
@@ -71,9 +79,10 @@ def choose_numbers(view: str) -> dict[str, Any]:
     }
     asked = views.get(view, {})
     found: dict[str, Any] = {}
-    columns = st.columns([1] * len(asked) + [max(1, 5 - len(asked))]) if asked else []
-    for (name, (label, step, low, high)), column in zip(asked.items(), columns, strict=False):
-        value = column.number_input(label, step=step, key=f"{PAGE}_{name}", help=explain(f"causes_{name}"), **KEEP)
+    row = widget_row()
+    for name, (label, step, low, high) in asked.items():
+        about = explain(f"causes_{name}")
+        value = row.number_input(label, step=step, key=f"{PAGE}_{name}", help=about, width=190, **KEEP)
         number = within(label, value, low, high)
         found[name] = float(number) if name == "sigma" else int(number)
     return found

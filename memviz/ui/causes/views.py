@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from memviz.measures.causes import Contributions, Heads, Occlusion, Recovery, prefix
 from memviz.measures.glossary import explain
@@ -17,9 +18,11 @@ from memviz.ui.causes.form import PAGE
 from memviz.ui.causes.words import Words, choose_position
 from memviz.ui.common import frames
 from memviz.ui.common.frames import offer_table, picture
+from memviz.ui.common.opening import show_answer
+from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import KEEP
 
-WAYS = {"replaced": "replaced", "dropped": "dropped"}
+WAYS = {"replaced": "tokens replaced", "dropped": "tokens dropped"}
 SILENCE = {"zero": "zero", "mean": "its mean over this row"}
 RESTORED = {0: "the whole state", 1: "attention alone", 2: "MLP alone"}
 N_STRONGEST = 8
@@ -35,29 +38,31 @@ def offer(table: pd.DataFrame, key: str) -> None:
         offer_table(table, f"causes-{key}")
 
 
-def show_occlusion(task: OcclusionTask, found: Occlusion, words: Words, key: str) -> None:
+def show_occlusion(task: OcclusionTask, found: Occlusion, words: Words, key: str, controls: DeltaGenerator) -> None:
     from memviz.figures.causes import FALL, MEAN_FALL, heat_figure, strip_html
 
     m, whole = len(found.true_ids), int(prefix(found.whole_match))
-    way = st.segmented_control(
-        "Each context token is", list(WAYS), default="replaced", required=True, key=f"{PAGE}_way", **KEEP
+    way = controls.segmented_control(
+        "Each context token is",
+        list(WAYS),
+        format_func=lambda name: WAYS[name],
+        default="replaced",
+        required=True,
+        key=f"{PAGE}_way",
+        width="content",
+        label_visibility="collapsed",
+        **KEEP,
     )
     way = way or "replaced"
     fall = found.drop(way)
     mean, matches = fall.mean(axis=1), found.prefix_drop(way)
     strongest = int(np.nanargmax(mean)) if np.isfinite(mean).any() else 0
     n_kept = int(found.kept.sum())
-    said = f"**{n_kept} of {len(found.kept)} context tokens keep all {whole} leading matches** " if whole else ""
-    said += (
-        "(underlined; the others were dropped one after another, each time checked by a pass of the model). "
-        if whole
-        else "**Nothing is recited from the first position on, so there is no least context to look for.** "
-    )
-    said += (
-        f"Most hangs on “{words.context[strongest]}” (index {words.n_leading + strongest}): {way}, log p of the true "
-        f"tokens falls by {mean[strongest]:.2f} nats a token and {matches[strongest]:.3g} leading matches are lost."
-    )
-    st.markdown(said)
+    most = f"most hangs on “{escaped(words.context[strongest])}”, index {words.n_leading + strongest}"
+    if whole:
+        show_answer(f"{n_kept} of {len(found.kept)} context tokens keep all {whole} leading matches; {most}.")
+    else:
+        show_answer(f"Nothing is recited from the first position on, so no least context is looked for; {most}.")
     st.html(strip_html(mean, words.context, "nats a token lost", MEAN_FALL, found.kept))
     rows = words.numbered(words.context, words.n_leading)
     columns = words.numbered(words.truth, words.start)
@@ -65,6 +70,11 @@ def show_occlusion(task: OcclusionTask, found: Occlusion, words: Words, key: str
     titles = ("true token of the continuation, and its index", "context token changed", "nats")
     figure = heat_figure(fall, rows, columns, hover, titles, FALL)
     draw(figure, f"occlusion-{key}-{way}", f"Fall of log p by context token {way} and continuation token")
+    st.caption(
+        f"“{escaped(words.context[strongest])}” {way}: log p of the true tokens falls by {mean[strongest]:.2f} nats a "
+        f"token, and {matches[strongest]:.3g} leading matches are lost."
+        + (" Kept tokens are underlined; each other one was dropped in turn, checked by a pass." if whole else "")
+    )
     drawn = f"{task.n_drawn} other tokens of its frequency bin in turn (mean; seed {task.seed})"
     changed = f"replaced by {drawn}" if way == "replaced" else "left out"
     st.caption(
@@ -79,20 +89,19 @@ def show_occlusion(task: OcclusionTask, found: Occlusion, words: Words, key: str
     offer(table.assign(kept=found.kept), key)
 
 
-def show_heads(task: CauseTask[Any], found: Heads, words: Words, key: str) -> None:
+def show_heads(task: CauseTask[Any], found: Heads, words: Words, key: str, controls: DeltaGenerator) -> None:
     from memviz.figures.causes import heads_figure, silenced_figure
 
-    bar = st.columns([2, 2, 2])
-    with bar[0]:
-        way = st.segmented_control(
-            "A silenced head gives",
-            list(SILENCE),
-            format_func=lambda name: SILENCE[name],
-            default="zero",
-            required=True,
-            key=f"{PAGE}_silence",
-            **KEEP,
-        )
+    way = controls.segmented_control(
+        "A silenced head gives",
+        list(SILENCE),
+        format_func=lambda name: SILENCE[name],
+        default="zero",
+        required=True,
+        key=f"{PAGE}_silence",
+        width="content",
+        **KEEP,
+    )
     way = way or "zero"
     drop, cost = found.drop(way), found.prefix_drop(way)
     order = np.argsort(-drop, kind="stable")
@@ -103,10 +112,9 @@ def show_heads(task: CauseTask[Any], found: Heads, words: Words, key: str) -> No
 
     if st.session_state.get(f"{PAGE}_head") not in listed:
         st.session_state[f"{PAGE}_head"] = listed[0]
-    head = bar[1].selectbox("Head", listed, format_func=named, key=f"{PAGE}_head", **KEEP)
+    head = controls.selectbox("Head", listed, format_func=named, key=f"{PAGE}_head", width=180, **KEEP)
     head = listed[0] if head is None else head
-    with bar[2]:
-        t = choose_position(words)
+    t = choose_position(words, controls)
     n_half = _n_for_half(found)
     st.markdown(
         f"**{named(listed[0]).capitalize()} costs most: {drop[listed[0]]:.2f} nats a token**, {cost[listed[0]]} of "
@@ -161,7 +169,7 @@ def _said_half(n: int | None, n_heads: int) -> str:
     return f"With the {n} strongest of {n_heads} heads silenced together, half of the leading matches are gone."
 
 
-def show_recovery(task: RecoveryTask, found: Recovery, words: Words, key: str) -> None:
+def show_recovery(task: RecoveryTask, found: Recovery, words: Words, key: str, controls: DeltaGenerator) -> None:
     from memviz.figures.causes import heat_figure
 
     share, whole, noisy = found.share, found.whole_logprob.mean(), found.noisy_logprob.mean()
@@ -171,13 +179,14 @@ def show_recovery(task: RecoveryTask, found: Recovery, words: Words, key: str) -
             "nothing is to be recovered: take more noise, or a row that the model recites."
         )
         return
-    kind = st.segmented_control(
+    kind = controls.segmented_control(
         "Restored is",
         list(RESTORED),
         format_func=lambda i: RESTORED[i],
         default=0,
         required=True,
         key=f"{PAGE}_part",
+        width="content",
         **KEEP,
     )
     values = share[kind or 0]
@@ -208,10 +217,12 @@ def show_recovery(task: RecoveryTask, found: Recovery, words: Words, key: str) -
     )
 
 
-def show_contributions(task: CauseTask[Any], found: Contributions, words: Words, key: str) -> None:
+def show_contributions(
+    task: CauseTask[Any], found: Contributions, words: Words, key: str, controls: DeltaGenerator
+) -> None:
     from memviz.figures.causes import LOGITS, heat_figure, written_figure
 
-    t = choose_position(words)
+    t = choose_position(words, controls)
     lead = found.difference if t is None else found.difference[t : t + 1]
     layers = found.layer if t is None else found.layer[:, t : t + 1]
     strongest = int(layers.mean(axis=1).argmax())
@@ -248,13 +259,13 @@ def show_contributions(task: CauseTask[Any], found: Contributions, words: Words,
     offer(table, key)
 
 
-def show(task: CauseTask[Any], found: Any, own: Tokenizer, key: str) -> None:
-    """The view of a result."""
+def show(task: CauseTask[Any], found: Any, own: Tokenizer, key: str, controls: DeltaGenerator) -> None:
+    """The view of a result; `controls`: where its choosers stand."""
     words = Words(task, own)
     shown: dict[str, Callable[[], None]] = {
-        "occlusion": lambda: show_occlusion(task, found, words, key),  # type: ignore[arg-type]
-        "heads": lambda: show_heads(task, found, words, key),
-        "noise_recovery": lambda: show_recovery(task, found, words, key),  # type: ignore[arg-type]
-        "contributions": lambda: show_contributions(task, found, words, key),
+        "occlusion": lambda: show_occlusion(task, found, words, key, controls),  # type: ignore[arg-type]
+        "heads": lambda: show_heads(task, found, words, key, controls),
+        "noise_recovery": lambda: show_recovery(task, found, words, key, controls),  # type: ignore[arg-type]
+        "contributions": lambda: show_contributions(task, found, words, key, controls),
     }
     shown[task.kind]()

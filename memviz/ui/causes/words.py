@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from memviz.figures.glyphs import visible
 from memviz.tasks.causes import CauseTask
@@ -34,7 +35,7 @@ class Words:
         return [f"{word}  {start + i}" for i, word in enumerate(words)]
 
 
-def choose_position(words: Words) -> int | None:
+def choose_position(words: Words, where: DeltaGenerator) -> int | None:
     """The position t that figures are about; the Trace page's pin where the address has one; None: all."""
     pinned = index_in(st.query_params)
     t = None if pinned is None else pinned - words.start
@@ -48,5 +49,5 @@ def choose_position(words: Words) -> int | None:
     def said(t: int) -> str:
         return "all positions, mean" if t < 0 else f"{words.start + t}  {words.truth[t]}"
 
-    chosen = st.selectbox("Token of the continuation", options, format_func=said, key=key, **KEEP)
+    chosen = where.selectbox("Token of the continuation", options, format_func=said, key=key, width=240, **KEEP)
     return None if chosen is None or chosen < 0 else chosen

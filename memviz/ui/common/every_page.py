@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cache
+from pathlib import Path
 
 import streamlit as st
 
@@ -13,6 +14,7 @@ from memviz.tasks.preparing import PrepareTask
 from memviz.ui.common.process import default_model, session, worker
 from memviz.ui.server.attendance import know
 
+STYLE = Path(__file__).with_name("style.css")
 WARM_UP_SECONDS = 1.5
 """After the first script run, so that importing torch does not hold up the drawing of its page."""
 _TITLE = "tab_title"
@@ -39,27 +41,8 @@ def name_tab_after(about: str) -> None:
 
 
 def set_style() -> None:
-    """What Streamlit's settings do not reach: room, widths, contrast of code in captions, where the focus is."""
-    st.html(
-        "<style>.stMainBlockContainer{padding:2.75rem clamp(1rem,3vw,3rem) 3rem}"
-        ".stMainBlockContainer{position:relative}.st-key-share{position:absolute;top:4.2rem;width:auto;z-index:5;"
-        "right:clamp(1rem,3vw,3rem)}.st-key-unseen{display:none}"
-        ".st-key-tour{position:sticky;top:3.75rem;z-index:6;background:light-dark(#ffffff,#12161d);margin-top:1.2rem}"
-        ".st-key-tour~.st-key-share,div:has(>.st-key-tour)~div>.st-key-share{position:static;align-self:flex-end}"
-        ".st-key-tour_keys{height:0;overflow:hidden}"
-        "[data-testid=stMetricLabel] p{font-size:.8rem}"
-        ".st-key-measures td:nth-child(3){min-width:26rem}.st-key-measures td:nth-child(4){min-width:9rem}"
-        "[class*=st-key-glossary] table{table-layout:fixed}[class*=st-key-glossary] :is(th,td):nth-child(1){width:19%}"
-        "[class*=st-key-glossary] :is(th,td):nth-child(3){width:9%}"
-        "[class*=st-key-glossary] :is(th,td):nth-child(4){width:22%}"
-        "[class*=st-key-glossary] td{white-space:normal;overflow-wrap:break-word}"
-        "[data-testid=stCaptionContainer] code{color:inherit;background:none}"
-        "[data-testid=stSidebarNavLink]:focus-visible{outline:2px solid light-dark(#1f4e9c,#9dbcf0)}"
-        "[data-testid=stButtonGroup] [data-selected=true] p,[data-testid=stSliderThumbValue] p"
-        "{color:light-dark(#1f4e9c,#9dbcf0)}"
-        "@media (max-width:640px){.st-key-cards [data-testid=stColumn]"
-        "{flex:1 1 calc(50% - .5rem);min-width:calc(50% - .5rem)}}</style>"
-    )
+    """The style of all pages."""
+    st.html(STYLE)
 
 
 def attend() -> None:

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from memviz.demo.samples import SHOWN, SIZES, Samples, Wish
+from memviz.demo.samples import SHAPES, SHOWN, SIZES, Samples, Wish
 from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.measures.templates import CLASSES
 from memviz.sweeps import RowSet
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.keeping import offer_keeping
-from memviz.ui.common.process import samples
+from memviz.ui.common.process import bundled_models, samples
 from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import open_expander
 
@@ -40,35 +41,46 @@ def prompt_of_row(row: int, own: Tokenizer) -> Sequence[int] | str:
     return rows.texts[row]
 
 
-def show_row(row: int, page: str) -> None:
-    """Name the chosen row, with a button for another and the browser of all of them."""
+def row_words(row: int) -> str:
+    """A row in a few words of Markdown."""
+    rows = samples()
+    assert rows is not None
+    return f"row {row} of {escaped(rows.titles[row])}"
+
+
+def show_row(row: int, page: str, models: Sequence[str]) -> None:
+    """Name the chosen row, and the browser of all of them; `models`: who is asked."""
     rows = samples()
     assert rows is not None
     wish = _wish(page)
-    about, button = st.columns([6, 1.3], vertical_alignment="center")
-    seen = {0: "held out: no model of the suite has read it", 1: "seen once in training"}
+    where = "in training" if set(models) <= set(rows.models) else "in the training of the suite"
+    seen = {0: "held out: no model of the suite has read it", 1: f"seen once {where}"}
     n_seen = int(rows.data.bucket[row])
-    model = st.session_state[f"{page}_model"]
-    share = rows.matches(model, 32)[row] / 32
-    about.markdown(
-        f"**Row {row}** · {escaped(rows.data.domain[row])} · {escaped(rows.titles[row])} · "
-        f"{seen.get(n_seen, f'seen {n_seen} times in training')} · :gray-badge[{rows.class_of(row)}]"
-        + ("" if math.isnan(share) else f" · {escaped(model)}: M {share:.2f} at 32 + 32"),
-        help=explain("class"),
-    )
-    button.button(
-        "Surprise me",
-        icon=":material/casino:",
-        width="stretch",
-        help="Another row, drawn at random from those that fit the filters below.",
-        on_click=_surprise,
-        args=(page,),
-        key=f"{page}_surprise",
-    )
+    facts = [f"**Row {row}**", escaped(rows.data.domain[row]), escaped(rows.titles[row])]
+    facts.append(seen.get(n_seen, f"seen {n_seen} times {where}"))
+    known = [model for model in models if model in rows.models]
+    if len(known) == len(models):
+        facts.append(f":gray-badge[{rows.class_of(row)}]")
+    share = rows.matches(known[-1], 32)[row] / 32 if known else math.nan
+    if not math.isnan(share):
+        facts.append(f"{escaped(known[-1])}: M {share:.2f} at 32 + 32")
+    st.markdown(" · ".join(facts), help=explain("class"))
     box = open_expander("Choose among the training rows: by domain, exposures, score or text", f"{page}_open_rows")
     if box:
         with box:
             _browse(rows, wish, page)
+
+
+def offer_surprise(where: DeltaGenerator, page: str) -> None:
+    """The button for another row."""
+    where.button(
+        "Surprise me",
+        icon=":material/casino:",
+        help="Another row, drawn at random from those that fit the filters of the settings.",
+        on_click=_surprise,
+        args=(page,),
+        key=f"{page}_surprise",
+    )
 
 
 def open_row(row: int, page: str) -> None:
@@ -96,13 +108,18 @@ def _wish(page: str) -> Wish:
     }
     m = st.session_state.get(f"{page}_rows_m") or 32
     text = st.session_state.get(f"{page}_rows_text") or ""
-    return Wish(model=scored, m=m, text=text, **{name: tuple(values) for name, values in said.items()})
+    shape = st.session_state.get(f"{page}_rows_shape") or ""
+    sizes = tuple(m.name for m in bundled_models() if m.step == m.n_steps and not m.seed and m.name in known)[::-1]
+    return Wish(
+        model=scored, m=m, text=text, shape=shape, sizes=sizes, **{name: tuple(values) for name, values in said.items()}
+    )
 
 
 def _browse(rows: Samples, wish: Wish, page: str) -> None:
     keep: dict[str, Any] = {"persist_state": "session"}
     st.session_state.setdefault(f"{page}_rows_model", wish.model)
     st.session_state.setdefault(f"{page}_rows_m", wish.m)
+    st.pills("M along the sizes", list(SHAPES), key=f"{page}_rows_shape", **keep)
     first, second = st.columns([1.4, 1]), st.columns([1.4, 1, 1.4])
     first[0].pills("Exposures", rows.exposure_labels, selection_mode="multi", key=f"{page}_rows_exposures", **keep)
     first[1].pills("Domain", rows.domains, selection_mode="multi", key=f"{page}_rows_domains", **keep)
@@ -130,6 +147,7 @@ def _browse(rows: Samples, wish: Wish, page: str) -> None:
         key=key,
         column_config={
             "row": st.column_config.NumberColumn(format="%d", width=60),
+            "sizes": st.column_config.BarChartColumn("M by size", y_min=0, y_max=1, width=80, help="Smallest first."),
             "domain": st.column_config.TextColumn(width=75),
             "document": st.column_config.TextColumn(width=150),
             "exposures": st.column_config.TextColumn(width=110),

@@ -9,7 +9,7 @@ import streamlit as st
 
 from memviz.catalog import Card, same_weights
 from memviz.demo.index import SUITE
-from memviz.figures.ladder import LADDER, METRICS, MODES, Rung
+from memviz.figures.ladder import LADDER, METRICS, MODES, VIEWS, Rung
 from memviz.tasks.ladder import step_of
 from memviz.tasks.preparing import IndexTask
 from memviz.ui.common.components import Component
@@ -20,7 +20,15 @@ from memviz.ui.common.texts import escaped
 from memviz.ui.several import PAGE, RunRow
 
 DRAWN = Component("memviz_ladder", LADDER.css, LADDER.js)
-KEPT = {"pinned": "tok", "mode": "mode", "metric": "metric", "base": "base", "differences": "diff", "only": "only"}
+KEPT = {
+    "view": "view",
+    "pinned": "tok",
+    "mode": "mode",
+    "metric": "metric",
+    "base": "base",
+    "differences": "diff",
+    "only": "only",
+}
 """What the component shares with the address, and under which name."""
 
 
@@ -31,7 +39,7 @@ def ladder_component(data: dict[str, Any], key: str) -> None:
 
 def ladder_state(names: Sequence[str]) -> dict[str, Any]:
     """What the address asks the ladder to show; what makes no sense is left out."""
-    given, wishes = st.query_params, {"mode": MODES, "metric": METRICS, "base": names}
+    given, wishes = st.query_params, {"view": VIEWS, "mode": MODES, "metric": METRICS, "base": names}
     asked: dict[str, Any] = {name: given[name] for name, known in wishes.items() if given.get(name) in known}
     asked |= {name: given.get(KEPT[name]) == "1" for name in ("differences", "only")}
     return {"pinned": index_in(given), **asked}

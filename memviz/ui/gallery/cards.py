@@ -42,7 +42,7 @@ def show_walk() -> None:
     first = tour()[0]
     st.page_link(
         PAGES / f"{first.page}.py",
-        label=f"**Take the tour: {len(tour())} views, with the arrow keys**",
+        label=f"**Take the tour: {len(tour())} views**",
         icon=":material/play_circle:",
         query_params=link_of(first, 1),
     )

@@ -9,15 +9,7 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.doors import PAGES
 from memviz.ui.common.links import link_to
 from memviz.ui.layers.readings import LayersRow
-from memviz.ui.prompt import said_prompt, take_prompt
 from memviz.ui.several import PAGE
-
-
-def offer_traces_prompt() -> None:
-    """A button that takes over the prompt of the Trace page, where it is another one."""
-    theirs = said_prompt("trace")
-    if theirs.get("source") and theirs != said_prompt(PAGE):
-        st.button("Take the Trace page's prompt", icon=":material/timeline:", on_click=take_prompt, args=(PAGE, theirs))
 
 
 def offer_other_pages(task: LadderTask, row: LayersRow) -> None:

@@ -66,8 +66,6 @@ def said_of(row: LayersRow, mode: str) -> str:
     commit, last = scores.commit, len(scores.rank) - 1
     right = commit[commit != NEVER]
     matches = int((row.reading.generated_ids == row.reading.true_ids).sum())
-    said = f"**{escaped(row.model.name)}** reproduces {matches} of {len(commit)} tokens of the continuation. "
-    said += f"Read {MODES[mode]}, its last layer holds the true token at {len(right)} of {len(commit)} positions"
-    if not len(right):
-        return f"{said}."
-    return f"{said}; half of these are held from layer {np.median(right):g} of {last} on (median commit layer)."
+    name, n = escaped(row.model.name), len(commit)
+    said = f"{name} recites {matches} of {n} tokens; {MODES[mode]}, its last layer holds {len(right)} of them"
+    return f"{said}, half from layer {np.median(right):g} of {last} on." if len(right) else f"{said}."

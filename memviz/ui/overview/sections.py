@@ -24,8 +24,11 @@ from memviz.ui.common.progress import say_end, watch
 from memviz.ui.common.runs import note
 from memviz.ui.common.strip import linked_component, selection
 from memviz.ui.common.texts import escaped
+from memviz.ui.common.widgets import open_expander
 
 N_COLUMNS = 4
+N_FIRST = 5
+"""Models in the table that is seen at once."""
 HERE = "lies here"
 """State of a model under a model root that is not ready."""
 
@@ -62,7 +65,7 @@ def show_doors() -> None:
 
 
 def show_models() -> None:
-    """Every model that can be asked for, and whether it can be run at once."""
+    """The first models to ask in five lines; behind them every other one, and whether it can be run at once."""
     bundled = {model.name for model in bundled_models()}
     cards = {card.name: card for card in ready_cards(settings())}
     lines = [
@@ -77,12 +80,30 @@ def show_models() -> None:
         for model in known_models(settings())
     ]
     lines.sort(key=lambda line: line["state"] == "to be added")
-    st.dataframe(
-        lines,
+    whole = {m.name for m in bundled_models() if m.step == m.n_steps and not m.seed}
+    first = [line for line in lines if line["model"] in whole]
+    first = (first + [line for line in lines if line["model"] not in bundled])[:N_FIRST]
+    st.table(
+        [
+            {
+                "model": escaped(str(line["model"])),
+                "state": line["state"],
+                "parameters": _compact(line["parameters"]),
+                "training data": escaped(str(line["training data"])),
+            }
+            for line in first
+        ],
+        border="horizontal",
         hide_index=True,
-        height=330,
-        column_config={"parameters": st.column_config.NumberColumn(format="compact")},
     )
+    box = open_expander(f"All {len(lines)} models", "overview_models")
+    if box:
+        box.dataframe(
+            lines,
+            hide_index=True,
+            height=330,
+            column_config={"parameters": st.column_config.NumberColumn(format="compact")},
+        )
     here = [str(line["model"]) for line in lines if line["state"] == HERE]
     if here:
         name = st.selectbox("A model that lies here", here, key="overview_here")
@@ -98,6 +119,12 @@ def show_models() -> None:
         f"{n_ready} of {len(lines)} are ready. Others are fetched with `memviz models add NAME`, and your own "
         "are offered from the folders in `MEMVIZ_MODEL_ROOTS`; opening a page never fetches anything."
     )
+
+
+def _compact(n: int | None) -> str:
+    if n is None:
+        return ""
+    return f"{n / 1e9:.3g}B" if n >= 1e9 else f"{n / 1e6:.2g}M" if n < 1e8 else f"{n / 1e6:.3g}M"
 
 
 def _state(model: Model, is_bundled: bool) -> str:

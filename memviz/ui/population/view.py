@@ -144,7 +144,7 @@ def _choices(_sweep: Sweep, key: str) -> Choices:
 
 def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
     """The widgets above a population page, all of them in the address; also the line below, for the page's own."""
-    bar = st.columns([5, 2.2, 1.5, 1.5], vertical_alignment="bottom")
+    bar = st.columns([3.4, 2.7, 1.7, 2.0], vertical_alignment="bottom")
     sweep = choose_sweep(bar[0])
     start = SweepView(sweep, Filters(), tuple(parameters_of(sweep)), "swept", 0)
     lengths = lengths_of(sweep.task)

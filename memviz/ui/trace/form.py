@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -16,8 +16,9 @@ from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.links import PageLink
 from memviz.ui.common.process import bundled_models
+from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import KEEP
-from memviz.ui.prompt import INPUTS, PromptForm, fill_prompt, within
+from memviz.ui.prompt import INPUTS, PromptForm, fill_prompt, prompt_words, within
 
 PAGE = "trace"
 NEUTRAL: dict[str, float] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
@@ -84,6 +85,14 @@ class DecodingForm:
         return {"decoding": decoding, "dtype": settings().dtype, "leading": leading}
 
 
+def said_settings() -> str:
+    """What the widgets say, in a line of Markdown."""
+    said = {name: st.session_state.get(f"{PAGE}_{name}") for name in ("sampled", "temperature", "seed", "decode_only")}
+    way = f"sampled, temperature {said['temperature']:g}, seed {said['seed']}" if said["sampled"] else "greedy"
+    only = " · decode only" if said["decode_only"] else ""
+    return f"**{escaped(st.session_state[f'{PAGE}_model'])}** · {prompt_words(PAGE)} · {way}{only}"
+
+
 def choose_decoding() -> DecodingForm:
     """The widgets of decoding."""
     sampled = st.toggle("Sample", help=explain("sampled"), key=f"{PAGE}_sampled", **KEEP)
@@ -97,6 +106,20 @@ def choose_decoding() -> DecodingForm:
     no_leading = st.toggle("No leading tokens", help=explain("no_leading"), key=f"{PAGE}_no_leading", **KEEP)
     decode_only = st.toggle("Decode only", help=explain("decode_only"), key=f"{PAGE}_decode_only", **KEEP)
     return DecodingForm(sampled, numbers, bar_eos, no_leading, decode_only)
+
+
+def without_truth(
+    decoding: DecodingForm, prompt: str | Sequence[int], tokenizer: Tokenizer, form: PromptForm
+) -> DecodingForm:
+    """The same, decode-only where a text ends before there is a true token to compare with, which is said."""
+    n, k = len(tokenizer.encode(prompt)) if isinstance(prompt, str) else len(prompt), form.n_context or 0
+    if decoding.decode_only or n > k or n == 0:
+        return decoding
+    st.caption(
+        f":material/info: The text has {n} token{'s' if n > 1 else ''}, fewer than {k} of context and one to compare "
+        "with: all of it is read, and what the model writes behind it has no truth (decode only)."
+    )
+    return replace(decoding, decode_only=True)
 
 
 def task_of(

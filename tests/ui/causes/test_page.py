@@ -26,7 +26,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "contributions": {},
 }
 SAYS = {
-    "occlusion": "leading matches",
+    "occlusion": "most hangs on",
     "heads": "costs most",
     "noise_recovery": "noise",
     "contributions": "adds most to the true token",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
-from support.pages import MINUTES, download, n_jobs, press_run, settle, strip
+from support.pages import MINUTES, download, n_jobs, open_settings, press_run, settle, strip
 from support.serving import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -34,9 +34,8 @@ def compared_link(first_visit: dict[str, object], server: Server, window: Browse
     page = window.new_page()
     page.goto(f"{server.url}/compare")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
-    expect(page.get_by_text(re.compile("Not computed yet|are stored")).or_(scores(page).first).first).to_be_visible(
-        timeout=2 * MINUTES
-    )
+    page.get_by_role("radio", name="grid").check(timeout=2 * MINUTES)
+    expect(page).to_have_url(re.compile("view=grid"))
     press_run(page)
     expect(scores(page).first).to_be_visible(timeout=2 * MINUTES)
     expect(scores(page)).to_have_count(rungs(page).count(), timeout=4 * MINUTES)
@@ -62,7 +61,11 @@ def test_a_deep_link_shows_the_request_and_starts_nothing(
     page.goto(f"{server.url}/compare")
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible(timeout=MINUTES)
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
-    expect(page.get_by_text(re.compile("Not computed yet|are stored"))).to_be_visible(timeout=2 * MINUTES)
+    lines = page.locator(".read [data-r]")
+    expect(lines.first).to_be_visible(timeout=2 * MINUTES)
+    own = lines.locator(".cell.own")
+    assert own.count() and page.locator(".read svg.flag").count() == page.locator(".read .line:has(.own)").count()
+    assert lines.last.locator(".cell").count() == lines.last.locator(".cell.match").count() == 32, "the largest recites"
     assert n_jobs(server) == before
 
 
@@ -138,6 +141,7 @@ def test_training_steps_say_when_it_was_memorized(
 ) -> None:
     page.goto(f"{server.url}/compare")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
+    open_settings(page)
     box = page.get_by_role("combobox", name=re.compile("Models"))
     box.click()
     steps = page.get_by_role("option", name=re.compile("Training steps of"))

@@ -31,13 +31,9 @@ def test_with_an_empty_cache_nothing_is_read_unasked(app: AppTest) -> None:
 
 @pytest.fixture
 def read(first_visit: dict[str, object], server: Server, page: Page) -> Page:
-    """The sizes of the suite on the first visitor's row, computed by the first test that asks for it."""
+    """The sizes of the suite on the row that the page opens on."""
     page.goto(f"{server.url}/layers")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
-    waiting = page.get_by_text(re.compile("Not computed yet|is under way"))
-    expect(waiting.or_(page.locator(".js-plotly-plot").first)).to_be_visible(timeout=4 * MINUTES)
-    if waiting.count():
-        press_run(page)
     expect(page.locator(".js-plotly-plot")).to_have_count(3, timeout=4 * MINUTES)
     expect(page.get_by_role("progressbar")).to_have_count(0, timeout=4 * MINUTES)
     return page

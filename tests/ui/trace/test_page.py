@@ -22,6 +22,7 @@ from support.pages import (
     memviz,
     metric,
     n_jobs,
+    open_settings,
     press_run,
     set_number,
     strip,
@@ -228,6 +229,7 @@ def test_passages_are_measured_and_not_assumed(
 
 def test_the_border_of_the_context_moves(first_visit: dict[str, object], server: Server, page: Page) -> None:
     page.goto(f"{server.url}/trace")
+    open_settings(page)
     page.get_by_text("Where the context ends").click()
     slider, number = (
         page.get_by_role("slider", name="Tokens of context"),
@@ -307,16 +309,22 @@ def test_reduced_motion_is_respected(trace_link: str, page: Page) -> None:
 
 
 def test_a_link_to_a_run_that_is_gone_offers_to_run_it(trace_link: str, server: Server, page: Page) -> None:
+    page.goto(trace_link)
+    set_number(page, "Context", 33)
+    press_run(page)
+    expect(strip(page)).to_have_count(65, timeout=2 * MINUTES)
+    expect(page).to_have_url(re.compile("run="))
     memviz(server, "store", "clear")
     before = n_jobs(server)
-    page.goto(f"{trace_link}&tok=30")
+    page.goto(f"{page.url}&tok=30")
     expect(page.get_by_text("Not computed yet: press Run")).to_be_visible(timeout=MINUTES)
-    expect(page.get_by_role("spinbutton", name="Context")).to_have_value("32")
+    open_settings(page)
+    expect(page.get_by_role("spinbutton", name="Context")).to_have_value("33")
     expect(page.get_by_role("spinbutton", name="Continuation")).to_have_value("32")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
     assert n_jobs(server) == before
     press_run(page)
-    expect(strip(page)).to_have_count(64, timeout=2 * MINUTES)
+    expect(strip(page)).to_have_count(65, timeout=2 * MINUTES)
     expect(page.get_by_text("Position 30")).to_be_visible()
 
 

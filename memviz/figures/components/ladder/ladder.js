@@ -5,12 +5,14 @@ import { node, radios } from "../shared/nodes.js";
 import { MODES } from "../trace/words.js";
 import { Grid } from "./grid.js";
 import { METRICS, describeCell, rowColours, spanOf, tokenAt } from "./marks.js";
+import { Read } from "./read.js";
 import { Says } from "./says.js";
 import { Steps } from "./steps.js";
-import { mounting, View } from "../shared/view.js";
+import { mounting, skipLink, View } from "../shared/view.js";
 
 const KEY_DELAY = 200; // ms; a held arrow key reports only where it stops
-const START = { pinned: null, mode: "free_running", metric: "p", base: null, differences: false, only: false };
+const VIEWS = { read: "read", grid: "grid" };
+const START = { view: null, pinned: null, mode: "free_running", metric: "p", base: null, differences: false, only: false };
 
 // Each row has its own colour in the curves.
 const rule = (r) => `.curve .line.r${r}{stroke:var(--r${r})}.curve .name.r${r}{fill:var(--r${r})}`;
@@ -28,10 +30,12 @@ class LadderView extends View {
     this.on("change", (event) => this.onChange(event));
     this.resizing = new ResizeObserver(() => this.relayout());
     this.resizing.observe(this.root);
+    this.skip = skipLink("Skip to tokens", () => this.root.querySelector("[tabindex='0']")?.focus());
   }
 
   destroy() {
     super.destroy();
+    this.skip.remove();
     for (const part of [this, this.curves, this.steps]) part?.resizing.disconnect();
   }
 
@@ -46,6 +50,7 @@ class LadderView extends View {
       const isAsked = before ? asked !== (before[name] ?? neutral) && !this.isEcho(name, asked) : true;
       if (isAsked) this[name] = asked;
     }
+    if (!(this.view in VIEWS)) this.view = ["mode", "metric", "base", "differences", "only"].some((name) => data[name]) ? "grid" : "read";
     if (!(this.mode in MODES)) this.mode = START.mode;
     if (!(this.metric in METRICS)) this.metric = START.metric;
     if (!this.isColumn(this.pinned)) this.pinned = null;
@@ -66,15 +71,18 @@ class LadderView extends View {
     for (const part of [this.curves, this.steps]) part?.resizing.disconnect();
     this.hovered = this.row = null;
     this.grid = new Grid(data);
+    this.read = new Read(data);
     this.says = new Says(data);
     this.curves = data.tracks.length ? new Curves({ ...data, marks: { first_divergence: null, change_points: [], memorized_end: null } }) : null;
     this.steps = data.steps?.points.length > 1 ? new Steps(data) : null;
+    this.views = radios("modes", "How it is shown", "view", VIEWS);
     this.modes = radios("modes", "What the models read", "mode", MODES);
     this.metrics = node("select", { name: "metric" });
     for (const [name, metric] of Object.entries(METRICS)) this.metrics.append(node("option", { value: name }, metric.name));
     this.scale = node("span", { class: "scale" });
-    const bar = node("div", { class: "bar wide" }, node("strong", {}, "One under another"), node("span", { class: "caption" }), this.modes);
-    bar.append(node("label", { class: "fills" }, "fill ", this.metrics, this.scale));
+    const bar = node("div", { class: "bar wide" }, node("strong", {}, "One under another"), node("span", { class: "caption" }), this.views, this.modes);
+    this.fills = node("label", { class: "fills" }, "fill ", this.metrics, this.scale);
+    bar.append(this.fills);
     this.checks = {};
     const labels = data.aligned ? { differences: "differences", only: "only differing columns" } : {};
     for (const [name, label] of Object.entries(labels)) {
@@ -82,7 +90,7 @@ class LadderView extends View {
       bar.append(node("label", { class: "check" }, this.checks[name], label));
     }
     this.caption = bar.children[1];
-    const parts = [node("div", { class: "card" }, bar, this.grid.node, this.grid.legend), this.says.node];
+    const parts = [node("div", { class: "card" }, bar, this.read.node, this.grid.node, this.grid.legend), this.says.node];
     if (this.steps) parts.splice(1, 0, this.steps.node);
     if (this.curves) parts.push(this.curves.node);
     this.root.replaceChildren(this.rules, ...parts, this.live);
@@ -101,6 +109,15 @@ class LadderView extends View {
     return known.find((row) => row.name === this.base) ?? known[0];
   }
 
+  // What is on the page of the two ways to show the rows.
+  get board() {
+    return this.view === "read" ? this.read : this.grid;
+  }
+
+  get reading() {
+    return this.view === "read" ? "free_running" : this.mode;
+  }
+
   isShown = (c) => !this.data.aligned || !this.only || Boolean(this.data.differs[this.mode][c]);
 
   relayout() {
@@ -109,11 +126,16 @@ class LadderView extends View {
 
   draw() {
     const { data, grid, mode } = this;
+    const isRead = this.view === "read";
+    this.read.node.hidden = !isRead;
+    const ofGrid = [grid.node, grid.legend, this.modes, this.fills, ...Object.values(this.checks).map((check) => check.parentNode)];
+    for (const part of ofGrid) part.hidden = isRead;
+    for (const input of this.views.querySelectorAll("input")) input.checked = input.value === this.view;
     for (const input of this.modes.querySelectorAll("input")) input.checked = input.value === mode;
     for (const [name, input] of Object.entries(this.checks)) input.checked = this[name];
     this.metrics.value = this.metric;
     const n = data.aligned ? data.differs[mode].reduce((sum, one) => sum + one, 0) : 0;
-    this.caption.textContent = data.aligned ? `${n} of ${data.n_continuation} columns differ` : "each token over the characters it stands for";
+    this.caption.textContent = isRead ? "each word as the model writes it by itself: coloured where it is the text's" : data.aligned ? `${n} of ${data.n_continuation} columns differ` : "each token over the characters it stands for";
     grid.layout(this.isShown);
     grid.write(mode, { row: this.baseline, isCompared: this.differences && data.aligned });
     const curves = data.rows.map((row, r) => [`r${r}`, row.status === null ? [...row.context_entropy, ...row[mode].entropy] : []]);
@@ -132,15 +154,15 @@ class LadderView extends View {
   }
 
   update() {
-    const { data, grid, hovered, row } = this;
+    const { data, board, hovered, row } = this;
     const pinned = this.pinned === null ? null : this.pinned - data.first;
-    grid.select(hovered, pinned, row);
+    board.select(hovered, pinned, row);
     const known = data.rows.findIndex((one) => one.status === null);
     const column = pinned !== null && pinned >= 0 ? pinned : (this.focused?.column ?? 0);
-    grid.setStop(grid.cellAt(this.focused?.row ?? known, column) ?? grid.cellAt(known, 0));
+    board.setStop(board.cellAt(this.focused?.row ?? known, column) ?? board.cellAt(known, 0));
     this.curves?.select(hovered === null ? null : data.first + hovered, this.pinned);
     const shown = hovered ?? pinned;
-    this.says.show(shown !== null && shown >= 0 ? shown : null, this.mode);
+    this.says.show(shown !== null && shown >= 0 ? shown : null, this.reading);
     this.steps?.select(row);
     if (this.lit === row) return;
     this.lit = row;
@@ -160,15 +182,15 @@ class LadderView extends View {
     const say = () => {
       const one = this.data.rows[row];
       const t = one ? tokenAt(this.data, one, value - this.data.first) : null;
-      return t === null ? value : describeCell(this.data, one, this.mode, t);
+      return t === null ? value : describeCell(this.data, one, this.reading, t);
     };
     this.pin(value, say, delay);
   }
 
   reveal(column) {
     const known = this.data.rows.findIndex((one) => one.status === null);
-    const cell = this.grid.cellAt(known, column);
-    if (cell && !cell.hidden) this.grid.reveal(cell);
+    const cell = this.board.cellAt(known, column);
+    if (cell && !cell.hidden) this.board.reveal(cell);
   }
 
   // Row and column (from the first one drawn) under a pointer; either may be null.
@@ -211,9 +233,9 @@ class LadderView extends View {
 
   focus(row, column) {
     this.focused = { row, column };
-    const cell = this.grid.cellAt(row, column);
+    const cell = this.board.cellAt(row, column);
     cell?.focus({ preventScroll: true });
-    if (cell) this.grid.reveal(cell);
+    if (cell) this.board.reveal(cell);
   }
 
   onKey(event) {
@@ -224,14 +246,14 @@ class LadderView extends View {
     const cell = event.target.closest(".cell");
     if (!cell || event.ctrlKey || event.metaKey || event.altKey) return;
     const r = Number(cell.closest("[data-r]").dataset.r);
-    const cells = this.grid.rows[r].tokens.filter((one) => !one.hidden);
+    const cells = this.board.rows[r].tokens.filter((one) => !one.hidden);
     const at = cells.indexOf(cell);
     const column = spanOf(this.data, this.data.rows[r], Number(cell.dataset.t))[0];
     const known = this.data.rows.flatMap((row, i) => (row.status === null ? [i] : []));
     const along = (step) => [r, cells[Math.min(cells.length - 1, Math.max(0, at + step))]];
     const across = (step) => {
       const next = known[Math.min(known.length - 1, Math.max(0, known.indexOf(r) + step))];
-      return [next, this.grid.cellAt(next, column) ?? cell];
+      return [next, this.board.cellAt(next, column) ?? cell];
     };
     const goals = {
       ArrowLeft: () => along(-1), ArrowRight: () => along(1), Home: () => along(-cells.length), End: () => along(cells.length),

@@ -3,9 +3,9 @@
 import { FILLS, mix } from "../shared/scales.js";
 import { number, probability, spoken } from "../trace/words.js";
 
-// Fixed scales; a darker cell (brighter, on a dark page) is a less certain one, as on the strip.
+// Fixed scales; a darker cell (brighter, on a dark page) is a more probable one, as on the strip.
 export const METRICS = {
-  p: { name: "p(true)", share: (mode, t) => 1 - Math.exp(-mode.surprisal[t]), ends: ["1", "0"] },
+  p: { name: "p(true)", share: (mode, t) => Math.exp(-mode.surprisal[t]), ends: ["0", "1"] },
   entropy: { name: "entropy", share: (mode, t) => FILLS.entropy.share(mode.entropy[t]), ends: FILLS.entropy.ends },
 };
 
@@ -18,7 +18,7 @@ export function shareAt(metric, mode, t) {
 
 // How much more certain (above 0) or less certain a row is than the baseline at t, on the metric's scale.
 export function gain(metric, mode, baseline, t) {
-  return shareAt(metric, baseline, t) - shareAt(metric, mode, t);
+  return shareAt(metric, mode, t) - shareAt(metric, baseline, t);
 }
 
 // "+" where the row has the true token and the baseline has not, "−" the other way round.

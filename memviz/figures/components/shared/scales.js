@@ -1,12 +1,12 @@
 // Fills, colours, ticks and paths: pure functions, and the fixed scales.
 
-// Never fitted to a prompt; a darker cell (brighter, on a dark page) is always a less certain one.
+// Never fitted to a prompt; a darker cell (brighter, on a dark page) is always a more probable, more certain one.
 export const FILLS = {
   match: { label: () => "match", needsTruth: true },
-  entropy: { label: () => "entropy", share: (v) => v / 6, ends: ["0", "6 nats"] },
-  surprisal: { label: (target) => `−log p(${target})`, share: (v) => v / 6, ends: ["0", "6 nats"] },
-  rank: { label: (target) => `rank of ${target}`, share: (v) => Math.log10(v) / 3, ends: ["1", "1000"] },
-  margin: { label: () => "margin", share: (v) => 1 - v / 10, ends: ["10", "0 logits"] },
+  entropy: { label: () => "entropy", share: (v) => 1 - v / 6, ends: ["6 nats", "0"] },
+  surprisal: { label: (target) => `−log p(${target})`, share: (v) => 1 - v / 6, ends: ["6 nats", "0"] },
+  rank: { label: (target) => `rank of ${target}`, share: (v) => 1 - Math.log10(v) / 3, ends: ["1000", "1"] },
+  margin: { label: () => "margin", share: (v) => v / 10, ends: ["0 logits", "10"] },
 };
 
 // The hues are those of .streamlit/config.toml (a test says so), so that a standalone page has them too.

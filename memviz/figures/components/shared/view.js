@@ -80,6 +80,17 @@ export class View {
   }
 }
 
+// A link before all else on the page, seen while it has the focus, that leads the keyboard to what `go` focuses.
+export function skipLink(label, go) {
+  const link = node("a", { class: "memviz-skip", href: "#" }, label);
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    go();
+  });
+  if (document.querySelector("[data-testid=stApp]")) document.body.prepend(link);
+  return link;
+}
+
 // The entry point of `st.components.v2` for a kind of view: called at every rerun with the same parent, so the view is
 // kept beside it.
 export function mounting(Kind) {

@@ -5,6 +5,7 @@ import { flag, key, node, writeSegments } from "../shared/nodes.js";
 import { breaksAfter, describe, isMatch } from "./words.js";
 
 const N_SHADES = 64;
+const LONG = 512; // tokens; a longer strip scrolls in a box of its own
 
 function placeOf(element) {
   return { top: element.offsetTop, middle: element.offsetLeft + element.offsetWidth / 2 };
@@ -18,6 +19,7 @@ export class Strip {
     this.legend = node("div", { class: "legend" });
     this.node = node("div", { class: "strip", role: "listbox", "aria-label": "Tokens", "aria-orientation": "horizontal" });
     const { n_context: k, n_continuation: m } = data;
+    this.node.classList.toggle("long", k + m > LONG);
     this.columns = [];
     this.node.append(this.run("context", 0, k), this.run("continuation", k, k + m));
   }
@@ -100,6 +102,7 @@ export class Strip {
   writeLegend(view) {
     const has = (name) => this.columns.some(({ node: column }) => column.classList.contains(name));
     const keys = [];
+    keys.push(key("entropy", `entropy before each token, 0 to ${this.data.tracks[0].domain[1]} nats`));
     if (has("match")) keys.push(key("match", view.mode === "free_running" ? "reproduced" : "predicted"));
     if (has("miss")) keys.push(key("miss", "differs"));
     if (this.data.marks.first_divergence !== null) keys.push(key("", "first divergence", flag()));

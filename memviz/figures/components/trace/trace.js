@@ -2,9 +2,10 @@
 
 import { Panel, Tip } from "./alternatives.js";
 import { Curves } from "./curves.js";
+import { Lanes } from "./lanes.js";
 import { node, radios } from "../shared/nodes.js";
 import { FILLS } from "../shared/scales.js";
-import { mounting, View } from "../shared/view.js";
+import { mounting, skipLink, View } from "../shared/view.js";
 import { Strip } from "./strip.js";
 import { MODES, describe, targetName, viewOf } from "./words.js";
 
@@ -21,11 +22,14 @@ class TraceView extends View {
     this.on("keydown", (event) => this.onKey(event));
     this.on("change", (event) => this.onChange(event));
     this.on("focusin", (event) => this.onFocus(event));
+    this.skip = skipLink("Skip to tokens", () => this.strip.marked.stop?.focus());
   }
 
   destroy() {
     super.destroy();
+    this.skip.remove();
     this.curves.resizing.disconnect();
+    this.lanes.resizing.disconnect();
   }
 
   // Called at every rerun: a selection made here stays unless the data, or what the page asks for, really changed.
@@ -82,8 +86,11 @@ class TraceView extends View {
     }
     const fills = node("label", { class: "fills" }, "fill ", this.fills, this.scale);
     const bar = node("div", { class: "bar wide" }, node("strong", {}, "Tokens"), this.caption, this.modes, fills);
-    const lower = node("div", { class: "lower" }, this.curves.node, this.panel.node);
-    this.root.replaceChildren(node("div", { class: "card" }, bar, this.strip.node, this.strip.legend), lower, this.tip.node, this.live);
+    const tokens = node("div", { class: "card" }, bar, this.strip.node, this.strip.legend);
+    const left = node("div", { class: "left" }, tokens, this.curves.node);
+    this.root.replaceChildren(node("div", { class: "docked" }, left, this.panel.node), this.tip.node, this.live);
+    this.lanes?.resizing.disconnect();
+    this.lanes = new Lanes(this.strip, data.tracks[0]);
   }
 
   // Draws the chosen mode, then its colours.
@@ -95,6 +102,7 @@ class TraceView extends View {
     for (const input of this.modes.querySelectorAll("input")) input.checked = input.value === this.mode;
     this.strip.write(this.view);
     this.curves.draw(this.view, () => this.schedule());
+    this.lanes.draw(this.view);
     this.paint();
   }
 
