@@ -64,7 +64,7 @@ def dynamics_figure(
     shape = layout(colours, {}, {}, height=140 + 300 * lines).to_plotly_json()
     figure.update_layout(**{key: value for key, value in shape.items() if key not in ("xaxis", "yaxis")})
     figure.update_layout(showlegend=True, margin={"l": 86, "r": 12, "t": 56, "b": 98})
-    figure.update_annotations(font_size=11)
+    figure.update_annotations(font_size=13)
     axis = quiet_axis(colours)
     figure.update_xaxes(showgrid=False, nticks=4, **axis)
     figure.update_xaxes(title="decoding step t", row=lines, col=(columns + 1) // 2)

@@ -54,7 +54,7 @@ def levels_figure(table: pd.DataFrame, by: str, names: Mapping[Any, str], colour
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,
-                textfont={"color": colours.ground if i >= 3 else colours.text, "size": 12},
+                textfont={"color": colours.ground if i >= 3 else colours.text, "size": 13},
                 marker={"color": colours.sequential[(1, 3, 4, 7, 9)[i]], "line": {"color": colours.ground, "width": 1}},
                 hovertemplate=f"%{{x}}, {level}<br>%{{y:.1%}} [%{{customdata[0]:.1%}}, %{{customdata[1]:.1%}}]"
                 "<br>n = %{customdata[2]:,}<extra></extra>",
@@ -179,7 +179,7 @@ def _end_labels(traces: Sequence[go.Scatter], colours: Palette) -> list[dict[str
                 "yref": "y",
                 "text": trace.name,
                 "showarrow": False,
-                "font": {"size": 12, "color": trace.line.color if trace.line.dash == "dash" else colours.text},
+                "font": {"size": 13, "color": trace.line.color if trace.line.dash == "dash" else colours.text},
             }
         )
     return labels

@@ -7,17 +7,18 @@ import math
 from memviz.measures.score import LEVELS
 
 UNKNOWN = "–"
+_RAISED = str.maketrans("0123456789.-", "⁰¹²³⁴⁵⁶⁷⁸⁹·⁻")
 
 
 def format_value(value: float, unit: str) -> str:
-    """A value with its unit (see `registry.UNITS`), such as "0.75", "30 tokens", "-0.19 nats" or "10^2.4".
+    """A value with its unit (see `registry.UNITS`), such as "0.75", "30 tokens", "-0.19 nats" or "10²·⁴".
 
     NaN is an en dash, and an infinite number of samples "never".
     """
     if math.isnan(value):
         return UNKNOWN
     if unit == "log10":
-        return f"10^{value:.1f}" if math.isfinite(value) else "never"
+        return "10" + f"{value:.1f}".translate(_RAISED) if math.isfinite(value) else "never"
     if unit == "level":
         return LEVELS[int(value)]
     if unit == "yes/no":

@@ -102,17 +102,6 @@ def set_number(page: Page, name: str, value: int) -> None:
     field.press("Enter")
 
 
-def decode_only(page: Page, model: str, n_tokens: int) -> None:
-    """Ask a model to go on after a passage."""
-    choose_model(page, model)
-    choose_text(page, PREAMBLE_TITLE)
-    expect(page.get_by_text(f"What {model} does with")).to_be_visible(timeout=MINUTES)
-    page.get_by_role("button", name="Decoding").click()
-    page.get_by_text("Decode only").click()
-    page.keyboard.press("Escape")
-    set_number(page, "Continuation", n_tokens)
-
-
 def memviz(server: Server, *arguments: str | Path, folder: Path = ROOT) -> None:
     """The command line on the server's cache, in this process: a new one would import torch first."""
     from memviz import cli

@@ -18,7 +18,8 @@ from memviz.predictor.forecast import Forecast, ForecastTask
 from memviz.records import Run, to_arrays
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.sweeps import RowSet, SweepTask, kept, read_row_set, run_sweep
+from memviz.sweeps import RowSet, SweepTask, kept, read_row_set, read_sweep, run_sweep
+from memviz.sweeps.states import states_of, texts_of
 from memviz.tasks import base
 from memviz.tasks.base import Context, Task, answer, key_of, stored, task_from
 from memviz.tasks.ladder import LadderTask
@@ -132,11 +133,11 @@ def test_a_sweep_and_its_batches_are_found(context: Context, tmp_path: Path) -> 
 
 def test_states_are_found(context: Context) -> None:
     link = next(link for link in LINKS if link["kind"] == "map")
-    context.store.delete(link["key"])
     task = task_from(context.store.get_request(link["hash"]) or {}, MapTask)
-    key, made, was_stored = answer(task, context)
-    assert not was_stored and key == link["key"] and len(made.row) == 22 * 2
-    assert digest(made.match) == link["arrays"]["match"] and digest(made.entropy) == link["arrays"]["entropy"]
+    sweep, scope = read_sweep(task.scope.folder), task.scope
+    texts = texts_of(sweep, task.model, scope.k, scope.m, scope.mode)
+    found = list(states_of(texts, np.arange(len(texts.rows)), (1,), scope.dtype, context))
+    assert sum(len(places) for places, _ in found) == len(texts.rows) >= 22
 
 
 def test_a_row_set_and_a_pin_are_kept(context: Context) -> None:

@@ -23,7 +23,7 @@ def picture(name: str) -> dict[str, Any]:
     form = st.session_state.get("picture") or "PNG"
     return {
         "displaylogo": False,
-        "displayModeBar": True,
+        "displayModeBar": "hover",
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
         "toImageButtonOptions": {"format": form.lower(), "filename": f"memviz-{name}", "scale": 2},
     }

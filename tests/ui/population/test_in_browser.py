@@ -110,7 +110,7 @@ def test_a_click_on_a_cell_lists_its_sequences_and_one_opens(visit: Any, swept: 
     page.mouse.click(box["x"] + 20, box["y"] + 55)
     page.get_by_role("button", name="Open in Trace").click()
     expect(page).to_have_url(re.compile(r"/trace\?run=[0-9a-f]{16}"), timeout=MINUTES)
-    expect(page.get_by_text(f"Row {saved.rows[0]}", exact=True)).to_be_visible(timeout=2 * MINUTES)
+    expect(page.get_by_text(f"row {saved.rows[0]} of")).to_be_visible(timeout=2 * MINUTES)
     expect(page.get_by_text("Not computed yet")).to_be_visible(timeout=MINUTES)
     assert n_jobs(server) == before, "opening starts nothing"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from playwright.sync_api import BrowserContext, Page, expect
-from support.pages import GRACE, MINUTES, PREAMBLE, SECONDS, decode_only, n_jobs, press_run, set_number, strip
+from support.pages import GRACE, MINUTES, PREAMBLE, SECONDS, n_jobs, press_run, set_number, strip
 from support.serving import Server
 
 from memviz.catalog import find_model, read_card
@@ -49,8 +49,7 @@ def device(server: Server) -> Iterator[FileLock]:
 def test_a_second_session_joins_a_run_and_cancel_stops_it(
     endless: str, server: Server, device: FileLock, page: Page, another: Page, screenshots: Path
 ) -> None:
-    page.goto(f"{server.url}/trace")
-    decode_only(page, endless, 50_000)
+    page.goto(f"{server.url}/trace?run={asked(server, endless, 50_000)}")
     before, other = n_jobs(server), another
     device.acquire()
     press_run(page)

@@ -208,7 +208,8 @@ def test_numbers_out_of_range_stay_and_are_said(first_visit: dict[str, object], 
     page.goto(f"{server.url}/trace")
     for value, sentence in (
         (0, "Context is 0: give a number from 1 to"),
-        (200, "200 of context and 32 of continuation"),
+        (100, "100 of context and 32 of continuation"),
+        (200, "The text has 128 tokens, fewer than 200 of context"),
     ):
         set_number(page, "Context", value)
         expect(page.get_by_text(sentence)).to_be_visible(timeout=MINUTES)
