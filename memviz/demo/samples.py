@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ TEXT_START = 160
 """Characters of a row's text shown in a list."""
 SHOWN = 200
 """Rows listed at most."""
-SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+SHAPES: dict[str, Callable[[np.ndarray], Any]] = {
     "only the largest": lambda scores: (scores[-1] == 1) & (scores[:-1] < 0.5).all(axis=0),
     "all": lambda scores: (scores >= 0.5).all(axis=0),
     "lost again": lambda scores: (np.maximum.accumulate(scores) - scores >= 0.5).any(axis=0),

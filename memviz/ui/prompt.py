@@ -145,8 +145,13 @@ def offer_traces_prompt(where: DeltaGenerator, page: str) -> None:
     """A button that takes over the prompt of the Trace page, where somebody made another one there."""
     theirs = said_prompt("trace")
     if theirs.get("source") and theirs != said_prompt(page):
-        said = {"icon": ":material/timeline:", "on_click": take_prompt, "args": (page, theirs)}
-        where.button("Take the Trace page's prompt", key=f"{page}_take", **said)
+        where.button(
+            "Take the Trace page's prompt",
+            icon=":material/timeline:",
+            on_click=take_prompt,
+            args=(page, theirs),
+            key=f"{page}_take",
+        )
 
 
 def within(label: str, value: float | None, low: float, high: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import psutil
 import streamlit as st
@@ -68,7 +69,7 @@ def show_models() -> None:
     """The first models to ask in five lines; behind them every other one, and whether it can be run at once."""
     bundled = {model.name for model in bundled_models()}
     cards = {card.name: card for card in ready_cards(settings())}
-    lines = [
+    lines: list[dict[str, Any]] = [
         {
             "model": model.name,
             "state": _state(model, model.name in bundled),
@@ -136,7 +137,7 @@ def _state(model: Model, is_bundled: bool) -> str:
 def show_machine() -> None:
     """Device, memory, queue and what the cache holds."""
     backend, stats, memory = worker().backend, store().stats(), psutil.virtual_memory()
-    lines = [
+    lines: list[dict[str, Any]] = [
         ("device", _device_words() if backend else f"{settings().device}, chosen with the first run"),
         ("precision", settings().dtype),
         ("memory free", f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB"),
