@@ -137,7 +137,7 @@ def _state(model: Model, is_bundled: bool) -> str:
 def show_machine() -> None:
     """Device, memory, queue and what the cache holds."""
     backend, stats, memory = worker().backend, store().stats(), psutil.virtual_memory()
-    lines: list[dict[str, Any]] = [
+    lines = [
         ("device", _device_words() if backend else f"{settings().device}, chosen with the first run"),
         ("precision", settings().dtype),
         ("memory free", f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB"),
