@@ -11,13 +11,12 @@ from memviz.ui import several
 from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import ensure_index, look_up
 from memviz.ui.common.models import readers_of
-from memviz.ui.common.opening import fold_settings, show_answer, show_head, widget_row
+from memviz.ui.common.opening import show_answer
 from memviz.ui.compare import files, ladder
 from memviz.ui.compare.answer import answer_of
 from memviz.ui.compare.elsewhere import offer_trace
 from memviz.ui.compare.perturbation import show_perturbation
 from memviz.ui.compare.steps import steps_of
-from memviz.ui.prompt import begin, choose_prompt, prompt_words
 
 WHY_CHARACTERS = (
     "These models split the text into different tokens, so position t is not the same question for each of them: "
@@ -25,16 +24,7 @@ WHY_CHARACTERS = (
     "position by position."
 )
 
-show_head("compare")
-begin(several.LINK, "compare", several.fill)
-linked = several.LINK.followed(several.fill)
-box, beside = fold_settings(several.PAGE, f"**{several.said_models()}** · {prompt_words(several.PAGE)}")
-with box:
-    with widget_row():
-        choice = several.choose_models(linked)
-        form = choose_prompt(several.PAGE)
-    form.show([model.name for model in choice.models])
-form.offer_others(beside)
+linked, choice, form, beside = several.open_page("compare")
 ui.offer(beside, "Run", "compare_run", type="primary", disabled=not choice.models)
 if not choice.models:
     st.info("Choose the models to compare.")

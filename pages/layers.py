@@ -9,13 +9,13 @@ from memviz.tasks.ladder import LadderTask, share_tokens, tasks_of
 from memviz.ui import several
 from memviz.ui.common.frames import draw, offer_table, picture
 from memviz.ui.common.models import readers_of
-from memviz.ui.common.opening import fold_settings, show_answer, show_head, widget_row
+from memviz.ui.common.opening import show_answer, widget_row
 from memviz.ui.common.widgets import BOUND
 from memviz.ui.layers import cells
 from memviz.ui.layers.elsewhere import offer_other_pages
 from memviz.ui.layers.files import table_of
 from memviz.ui.layers.readings import MODES, READS, layers_rows, said_of, say_failures
-from memviz.ui.prompt import begin, choose_prompt, offer_traces_prompt, prompt_words
+from memviz.ui.prompt import offer_traces_prompt
 
 WHAT = (
     "A logit lens reads the state of every layer as if it were the last: through the model's own final norm and output "
@@ -24,16 +24,7 @@ WHAT = (
     "up to the last layer; there is none where the last layer's likeliest token is another one."
 )
 
-show_head("layers")
-begin(several.LINK, "layers", several.fill)
-linked = several.LINK.followed(several.fill)
-box, beside = fold_settings(several.PAGE, f"**{several.said_models()}** · {prompt_words(several.PAGE)}")
-with box:
-    with widget_row():
-        choice = several.choose_models(linked)
-        form = choose_prompt(several.PAGE)
-    form.show([model.name for model in choice.models])
-form.offer_others(beside)
+linked, choice, form, beside = several.open_page("layers")
 offer_traces_prompt(beside, several.PAGE)
 ui.offer(beside, "Run", "layers_run", type="primary", disabled=not choice.models)
 if not choice.models:

@@ -9,7 +9,7 @@ from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.measures.heads import Overlap, RowHeads, strongest
 from memviz.sweeps.results import Sweep
-from memviz.sweeps.states import texts_of
+from memviz.sweeps.states import texts_of, with_leading
 from memviz.tasks.row_heads import RowHeadsTask
 
 CLASSES = {"memorized": "M = 1", "unmemorized": "M = 0"}
@@ -34,14 +34,13 @@ def row_heads_of(
             raise InputError(f"the sweep has {len(places)} unlike rows of {model} with {name}: 2 of each are needed")
         chosen.append(np.sort(places))
     places = np.concatenate(chosen)
-    leading = np.tile(np.array(card.leading_ids, np.int64), (len(places), 1))
     return RowHeadsTask(
         model=model,
         rows=tuple(texts.rows[places].tolist()),
         n_matches=tuple(n_matches[places].tolist()),
         n_leading=len(card.leading_ids),
         m=m,
-        ids=tuple(np.concatenate([leading, texts.true_ids[places]], axis=1).ravel().tolist()),
+        ids=tuple(with_leading(card, texts.true_ids[places]).ravel().tolist()),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from memviz.sweeps.results import Sweep
 from memviz.tasks.base import Context, Device, ready
 from memviz.tasks.engines import answers
 
+R = TypeVar("R", States, Points)
 BATCH = 128
 """Rows read together and kept together."""
 FEW = 64
@@ -70,24 +71,17 @@ def states_of(
     card = ready(texts.model, context)
     ids = texts.generated_ids if free_running else texts.true_ids
     wanted = np.unique(wanted)
-    done, total, n_leading = 0, len(wanted), len(card.leading_ids)
     numbers = np.unique(wanted // BATCH)
-    leading = np.array(card.leading_ids, np.int64)
 
     def asked() -> Iterator[StatesTask]:
         for batch in numbers:
             rows = ids[batch * BATCH : (batch + 1) * BATCH]
-            whole = np.concatenate([np.tile(leading, (len(rows), 1)), rows], axis=1)
             where = f"rows {texts.rows[batch * BATCH]} to {texts.rows[batch * BATCH + len(rows) - 1]}"
-            yield StatesTask(card, dtype, whole, tuple(layers), where=where)
+            yield StatesTask(card, dtype, with_leading(card, rows), tuple(layers), where=where)
 
-    context.say(f"reading hidden states of {card.name}")
-    found = answers(asked(), context.telling(lambda *_: context.report(0, 0)))
-    for batch, (_, states, _) in zip(numbers, found, strict=True):
-        inside = wanted[wanted // BATCH == batch]
-        yield inside, states.rows(inside - batch * BATCH, n_leading)
-        done += len(inside)
-        context.report(done, total)
+    parts = [wanted[wanted // BATCH == batch] for batch in numbers]
+    for inside, states in _answered(parts, asked(), card, context):
+        yield inside, states.rows(inside % BATCH, len(card.leading_ids))
 
 
 def points_of(
@@ -109,23 +103,32 @@ def points_of(
     ids = (texts.generated_ids if free_running else texts.true_ids)[places]
     order = np.random.default_rng(0).permutation(len(places))
     parts = [order[start : start + FEW] for start in range(0, len(order), FEW)]
-    n_leading = len(card.leading_ids)
-    leading = np.array(card.leading_ids, np.int64)
-    at = tuple((n_leading + np.asarray(index)).tolist())
+    at = tuple((len(card.leading_ids) + np.asarray(index)).tolist())
 
     def asked() -> Iterator[PointsTask]:
         for part in parts:
-            whole = np.concatenate([np.tile(leading, (len(part), 1)), ids[part]], axis=1)
-            yield PointsTask(
-                card, dtype, whole, tuple(layers), at, with_entropy, where=f"{len(part)} of the rows drawn"
-            )
+            where = f"{len(part)} of the rows drawn"
+            yield PointsTask(card, dtype, with_leading(card, ids[part]), tuple(layers), at, with_entropy, where=where)
 
+    yield from _answered(parts, asked(), card, context)
+
+
+def with_leading(card: Card, ids: np.ndarray) -> np.ndarray:
+    """(n, p) int64 rows behind what the model's tokenizer puts in front of a text."""
+    return np.concatenate([np.tile(np.array(card.leading_ids, np.int64), (len(ids), 1)), ids], axis=1)
+
+
+def _answered(
+    parts: Sequence[np.ndarray], asked: Iterable[BatchTask[R]], card: Card, context: Context
+) -> Iterator[tuple[np.ndarray, R]]:
+    """Each part of the rows with what answers its task, in order; `report` counts rows."""
     context.say(f"reading hidden states of {card.name}")
-    done, found = 0, answers(asked(), context.telling(lambda *_: context.report(0, 0)))
-    for part, (_, points, _) in zip(parts, found, strict=True):
-        yield part, points
+    done, total = 0, sum(map(len, parts))
+    found = answers(asked, context.telling(lambda *_: context.report(0, 0)))
+    for part, (_, record, _) in zip(parts, found, strict=True):
+        yield part, record
         done += len(part)
-        context.report(done, len(order))
+        context.report(done, total)
 
 
 @dataclass(frozen=True)

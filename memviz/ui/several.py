@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from memviz.catalog import Card, Model, find_model, known_models, read_card
 from memviz.errors import InputError
@@ -22,11 +23,12 @@ from memviz.tasks.trace import TraceTask
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.answers import stored
 from memviz.ui.common.links import PageLink
+from memviz.ui.common.opening import fold_settings, show_head, widget_row
 from memviz.ui.common.process import bundled_models, session, worker
 from memviz.ui.common.progress import watch_several
 from memviz.ui.common.runs import seen
 from memviz.ui.common.texts import escaped
-from memviz.ui.prompt import INPUTS, fill_prompt
+from memviz.ui.prompt import INPUTS, PromptForm, begin, choose_prompt, fill_prompt, prompt_words
 
 PAGE = "compare"
 """What the keys of the widgets begin with on both pages."""
@@ -61,6 +63,21 @@ def offered_models() -> list[Model]:
     cards = [(model, read_card(model, settings())) for model in known_models(settings())]
     known = [replace(model, n_parameters=card.n_parameters) if card else model for model, card in cards]
     return [model for model, (_, card) in zip(known, cards, strict=True) if card or model.name in bundled]
+
+
+def open_page(name: str) -> tuple[LadderTask | None, Choice, PromptForm, DeltaGenerator]:
+    """How the page of a file in pages/ begins: what a link asks, the models, the form, and the place beside it."""
+    show_head(name)
+    begin(LINK, name, fill)
+    linked = LINK.followed(fill)
+    box, beside = fold_settings(PAGE, f"**{said_models()}** · {prompt_words(PAGE)}")
+    with box:
+        with widget_row():
+            choice = choose_models(linked)
+            form = choose_prompt(PAGE)
+        form.show([model.name for model in choice.models])
+    form.offer_others(beside)
+    return linked, choice, form, beside
 
 
 def said_models() -> str:

@@ -3,15 +3,16 @@
 import { ink, mix } from "../shared/scales.js";
 import { flag, key, node, word, writeSegments } from "../shared/nodes.js";
 import { number, spoken } from "../trace/words.js";
+import { Board } from "./board.js";
 import { describeCell, gain, gainColour, gainMark, isApart, shareAt, spanOf, tokenAt } from "./marks.js";
 
 const N_SHADES = 48;
 const WORDS_FROM = 40; // px; wider cells show what the model wrote
 const WIDTHS = { aligned: [12, 76], characters: [9, 13] }; // px of a column, least and most
 
-export class Grid {
+export class Grid extends Board {
   constructor(data) {
-    this.data = data;
+    super(data);
     this.n = data.aligned ? data.n_continuation : data.characters.length;
     this.legend = node("div", { class: "legend" });
     this.node = node("div", { class: "scroll" });
@@ -173,19 +174,6 @@ export class Grid {
         if (name === "pinned") cell?.setAttribute("aria-selected", "true");
       }
     }
-  }
-
-  // One cell at a time is in the order of the tab key.
-  setStop(cell) {
-    if (this.stop === cell) return;
-    this.stop?.setAttribute("tabindex", "-1");
-    cell?.setAttribute("tabindex", "0");
-    this.stop = cell;
-  }
-
-  cellAt(r, column) {
-    const made = this.rows[r];
-    return made?.tokens[tokenAt(this.data, made.row, column) ?? -1];
   }
 
   reveal(cell) {

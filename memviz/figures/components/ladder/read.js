@@ -2,6 +2,7 @@
 
 import { flag, node } from "../shared/nodes.js";
 import { number } from "../trace/words.js";
+import { Board } from "./board.js";
 import { describeCell, isApart, tokenAt } from "./marks.js";
 
 // Spaces as spaces; other glyphs stay visible, for a line break would tear the line.
@@ -17,9 +18,9 @@ function writePlain(target, segments) {
 
 const MODE = "free_running";
 
-export class Read {
+export class Read extends Board {
   constructor(data) {
-    this.data = data;
+    super(data);
     this.node = node("div", { class: "read", role: "grid", "aria-label": "What each model writes" });
     this.rows = data.rows.map((row, r) => this.makeRow(row, r));
     this.node.append(this.makeText(), ...this.rows.map((row) => row.node));
@@ -67,18 +68,6 @@ export class Read {
       for (const old of this.node.querySelectorAll(`.is-${name}`)) old.classList.remove(`is-${name}`);
       if (column !== null) for (const { row, tokens } of this.rows) tokens[tokenAt(this.data, row, column) ?? -1]?.classList.add(`is-${name}`);
     }
-  }
-
-  setStop(cell) {
-    if (this.stop === cell) return;
-    this.stop?.setAttribute("tabindex", "-1");
-    cell?.setAttribute("tabindex", "0");
-    this.stop = cell;
-  }
-
-  cellAt(r, column) {
-    const made = this.rows[r];
-    return made?.tokens[tokenAt(this.data, made.row, column) ?? -1];
   }
 
   reveal() {}
