@@ -43,9 +43,9 @@ class Shot(NamedTuple):
 
 
 SHOTS = {
-    "trace": Shot("returns", {"tok": "44"}, "[role=option]", ".st-key-cards", 1130),
+    "trace": Shot("returns", {"tok": "44"}, "[role=option]", ".st-key-answer", 1130),
     "population": Shot("population", {}, ".js-plotly-plot .main-svg", "text=Share at each score level", 545),
-    "compare": Shot("sizes", {"tok": "45"}, ".rung .score", "text=One under another", 605),
+    "compare": Shot("sizes", {"tok": "45"}, ".read .words", ".st-key-answer", 605),
 }
 
 

@@ -43,7 +43,7 @@ def _show_stop(stops: list[Stop], place: int, stop: Stop, page: str) -> None:
         with st.container():
             st.page_link(
                 PAGES / f"{stop.page}.py",
-                label=f"**{place + 1}. {stop.title}**",
+                label=f"**{place + 1}. {escaped(stop.title)}**",
                 query_params=link_of(stop, place + 1, own=True),
             )
             st.markdown(escaped(stop.note))

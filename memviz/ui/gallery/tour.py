@@ -59,7 +59,7 @@ def show_bar() -> None:
                         PAGES / f"{further.page}.py",
                         label="\N{LEFTWARDS ARROW} back" if name == "previous" else "next \N{RIGHTWARDS ARROW}",
                         query_params=link_of(further, to, own),
-                        help=further.title,
+                        help=escaped(further.title),
                     )
                 elif end:
                     st.page_link(PAGES / "gallery.py", label="end of the tour")

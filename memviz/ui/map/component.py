@@ -12,6 +12,7 @@ import streamlit as st
 from memviz.figures.maps import MAP, Colour, Pane, map_data
 from memviz.maps import MapTask, PlacedPoints, table_of
 from memviz.ui.common.components import Component
+from memviz.ui.common.texts import escaped
 from memviz.ui.population.sequences import texts_of_rows
 from memviz.ui.population.view import SweepView
 
@@ -87,6 +88,6 @@ def draw_so_far(view: SweepView, colour: Colour, task: MapTask, found: PlacedPoi
     data = _so_far(found, view, task.model, colour, (task.hash, len(found.row)))
     DRAWN.draw(data, f"map-so-far-{task.hash[:10]}", selected=None, step=None)
     st.caption(
-        f"**{task.model}**: {len(found.row):,} points of {found.n_rows:,} rows so far, drawn at random, on the axes of "
-        "the first that were read. The axes settle once, when all are there."
+        f"**{escaped(task.model)}**: {len(found.row):,} points of {found.n_rows:,} rows so far, drawn at random, on "
+        "the axes of the first that were read. The axes settle once, when all are there."
     )

@@ -12,6 +12,7 @@ from memviz.catalog import Card
 from memviz.maps import MOST_POINTS, N_POINTS, MapTask, Scope, last_layer, spread_steps
 from memviz.records import BEFORE_NORM
 from memviz.ui.common.models import card_of
+from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.view import SweepView
 
@@ -57,7 +58,7 @@ def settings_line(view: SweepView) -> str:
         f"{said('points', f'{N_POINTS:,}', {n: f'{n:,}' for n in SIZES})} points",
         said("reducer", REDUCERS["pca"], REDUCERS),
     )
-    return " \N{MIDDLE DOT} ".join(parts)
+    return escaped(" \N{MIDDLE DOT} ".join(parts))
 
 
 def choose(view: SweepView, where: Sequence[Any]) -> Asked:
