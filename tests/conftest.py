@@ -93,16 +93,6 @@ def first_visit(server: Server, browser: Browser) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def endless(first_visit: dict[str, object], server: Server) -> str:
-    """A model on the server that goes on for 200,000 tokens, so that its runs can be watched; its name."""
-    from support.model_folders import busy_model  # brings torch
-
-    folders = (Path(server.environment[f"MEMVIZ_{name}"]) for name in ("MODEL_ROOTS", "CACHE"))
-    busy_model("endless", *folders)
-    return "endless"
-
-
-@pytest.fixture(scope="session")
 def trace_link(first_visit: dict[str, object], server: Server, window: BrowserContext) -> str:
     """The address of the first visitor's row, asked for."""
     page = window.new_page()

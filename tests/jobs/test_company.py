@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 
 from memviz.engine.turns import turn
 from memviz.errors import InputError
@@ -63,13 +64,6 @@ def short(n: int) -> TraceTask:
 
 def long(n: int, n_steps: int = 50) -> Long:
     return Long("tiny", (n,), None, n_steps)
-
-
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def test_a_long_job_gives_way_to_one_short_one_of_each_who_waits(worker: Worker, engine: Engine) -> None:

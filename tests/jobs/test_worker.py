@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 
 from memviz.demo import index as corpora
 from memviz.engine.turns import Gate
@@ -86,13 +87,6 @@ def worker(tmp_path: Path, engine: Engine) -> Worker:
 
 def task(n: int, n_steps: int = 1, model: str = "tiny") -> TraceTask:
     return TraceTask(model, (n,), None, n_steps)
-
-
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def ended(job: Job) -> Callable[[], bool]:

@@ -109,20 +109,6 @@ def ready_model(name: str, root: Path, cache: Path, limit: int = 160, family: st
     prepare(find_model(name, settings), settings)
 
 
-def busy_model(name: str, root: Path, cache: Path) -> None:
-    """A model that goes on for 200,000 tokens, got ready in a cache.
-
-    It is wide, so that it decodes in torch, which lets other threads go on, and not in Python, which does not.
-    """
-    folder = write_model(root / name)
-    config = AutoConfig.from_pretrained(folder)
-    config.update({"hidden_size": 512, "intermediate_size": 8192, "head_dim": 64, "num_attention_heads": 8})
-    config.update({"num_key_value_heads": 8, "num_hidden_layers": 2, "max_position_embeddings": 200_000})
-    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
-    settings = load_settings(cache=cache, model_roots=(root,))
-    prepare(find_model(name, settings), settings)
-
-
 def change(path: Path, **values: Any) -> None:
     """Set keys of a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
