@@ -140,7 +140,7 @@ def material_of(
         (each for each in final if size_name(each) in ladder),
         key=lambda each: (list(ladder).index(size_name(each)), each["seed"]),
     )
-    every = pd.concat([sweep.sequences for sweep in sweeps], ignore_index=True)
+    every = pd.concat([sweep.numbers for sweep in sweeps], ignore_index=True)
     longest = every.sort_values("m", ascending=False, kind="stable").drop_duplicates(_KEY).sort_index()
     names = tuple(each["name"] for each in seeds)
     return Material(
