@@ -55,10 +55,7 @@ def overflow(page: Page) -> int:
 
 
 def x_of(page: Page, selector: str) -> float:
-    left, right = page.locator(selector).evaluate(
-        "(n) => [n.getBoundingClientRect()].flatMap((b) => [b.left, b.right])"
-    )
-    return (left + right) / 2
+    return page.locator(selector).evaluate("(n) => [n.getBoundingClientRect()].map((b) => (b.left + b.right) / 2)[0]")
 
 
 def test_strip_shows_both_rows_and_every_mark(page: Page, show: Show) -> None:
