@@ -62,7 +62,9 @@ def hit_rates(
 
 def smoothed(hits: np.ndarray, seen: np.ndarray, near: np.ndarray) -> np.ndarray:
     """(..., c) rates of (..., c) numbers of hits and of what was seen in each bin, smoothed by (c, c) `near`."""
-    found = (hits @ near) / np.maximum(seen @ near, np.finfo(seen.dtype).tiny)
+    hits, seen = hits @ near, seen @ near
+    with np.errstate(over="ignore"):
+        found = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
     return np.clip(found, 0, 1)  # `part_sums` may draw fewer than none of what is rare
 
 

@@ -123,8 +123,10 @@ class SweepView:
 
         Raises InputError where they cannot stand for the population.
         """
+        if not self.weighted:
+            return None
         rows = self.rows if among is None else self.rows[self.rows["row"].isin(among)]
-        return row_weights(rows, strata_of(read_data()), self.population) if self.weighted else None
+        return row_weights(rows, strata_of(read_data()), self.population)
 
     @property
     def floor(self) -> SweepView:
