@@ -239,9 +239,7 @@ def main() -> None:
             n_bytes = {path.stem: path.stat().st_size for path in folder.glob("*.parquet")}
             sizes = ", ".join(f"{name} {size / 1e6:,.0f} MB" for name, size in n_bytes.items())
             print(f"{args.rows:,} rows x {args.models} models made in {time.perf_counter() - start:.0f} s: {sizes}")
-        print(
-            f"aims: {FIRST:g} s when first opened, {AGAIN:g} s again, {GIGABYTES:g} GB; (processor seconds), [GB before]"
-        )
+        print(f"aims: {FIRST:g} s at first, {AGAIN:g} s again, {GIGABYTES:g} GB; (processor seconds), [GB before]")
         for name in args.views:
             environment = os.environ | {"MEMVIZ_CACHE": str(cache), "MEMVIZ_OFFLINE": "true"}
             command = [sys.executable, __file__, "--draw", name, "--cache", str(cache), "--rows", str(args.rows)]
@@ -252,7 +250,7 @@ def main() -> None:
                 continue
             first, cpu, again, cpu_again, before, most = json.loads(said[0].removeprefix("FOUND "))
             print(
-                f"{name:12}  {first:7.2f} s ({cpu:.2f})  {again:7.2f} s ({cpu_again:.2f})  {most:.2f} GB [{before:.2f}]",
+                f"{name:12} {first:7.2f} s ({cpu:.2f}) {again:7.2f} s ({cpu_again:.2f})  {most:.2f} GB [{before:.2f}]",
                 flush=True,
             )
     finally:
