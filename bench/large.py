@@ -194,9 +194,12 @@ def _page(name: str, folder: Path) -> Any:
 
     every_page.warm_up = lambda: None
     Worker._work = lambda self, lane: None  # type: ignore[method-assign]
-    app = AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=500)
-    app.run()
-    app.switch_page(str(ROOT / "pages" / f"{name}.py")).run()
+    for visit in range(2):  # the first for the imports, the second a visitor who opens the page by a link
+        app = AppTest.from_file(str(ROOT / "memviz" / "dashboard.py"), default_timeout=500)
+        app.run()
+        app.switch_page(str(ROOT / "pages" / f"{name}.py"))
+        if not visit:
+            app.run()
     app.query_params["sweep"] = folder.name[:12]
 
     def draw() -> None:
