@@ -72,7 +72,8 @@ def size_fits(
     x = np.log([n_parameters[model] for model in models])
     if len(set(x)) < 2:
         return []
-    is_model = [(points["model"] == model).to_numpy() for model in models]
+    of_model = points["model"].to_numpy(object)  # strings of arrow are compared one by one
+    is_model = [of_model == model for model in models]
     full = (points["n_hits"] == points["m"]).to_numpy()
     columns = [each * weight * points["score"].to_numpy() for each in is_model]
     columns += [each * weight * full for each in is_model] + [each * full * count for each in is_model]

@@ -22,6 +22,7 @@ from memviz.population.likeness import LIKENESS, SHARES, values_of
 from memviz.population.transitions import N_LEVELS, Transition, kappa_of
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.sums import ABOUT, MOST_UNITS, Lines, lines_of
+from memviz.sweeps.tables import lengths_of
 from memviz.sweeps.task import SLIDING
 
 NOT_ASKED = -1
@@ -53,13 +54,28 @@ class Pool:
         """(n,) int16 hits among m positions, `NOT_ASKED` where there are none; of a curve those on it alone."""
         key = (model, k, m, mode, curve)
         if key not in self._hits:
-            name = f"n_matches_{m}"
-            found, place = self.columns(model, k, mode, [name, *([curve] if curve else [])])
-            asked = found[name].notna() & (found[curve].astype(bool) if curve else True)
-            hits = np.full(len(self.rows), NOT_ASKED, np.int16)
-            hits[place] = found[name].where(asked, NOT_ASKED).to_numpy(np.int16)
-            self._hits[key] = hits
+            self._read_hits(model, k, mode, m)
         return self._hits[key]
+
+    def _read_hits(self, model: str, k: int, mode: str, m: int) -> None:
+        """All sizes and curves of a condition at once; m is one that is asked for."""
+        sizes = sorted({m, *self._sizes})
+        curves = (None, "on_context_curve", "on_continuation_curve")
+        found, place = self.columns(model, k, mode, [*(f"n_matches_{size}" for size in sizes), *curves[1:]])
+        for size in sizes:
+            number = found[f"n_matches_{size}"]
+            known = number.notna().to_numpy(bool)
+            whole = number.fillna(NOT_ASKED).to_numpy(np.int16)
+            for curve in curves:
+                hits = np.full(len(self.rows), NOT_ASKED, np.int16)
+                asked = known & (True if curve is None else found[curve].to_numpy(bool, na_value=False))
+                hits[place] = np.where(asked, whole, NOT_ASKED)
+                self._hits[(model, k, size, mode, curve)] = hits
+
+    @property
+    def _sizes(self) -> list[int]:
+        names = known_columns(self.sweep)
+        return [size for size in lengths_of(self.sweep.task) if f"n_matches_{size}" in names]
 
     def columns(self, model: str, k: int, mode: str, names: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
         """Columns of one condition of a model, and the place (l,) among the rows of each line. Raises InputError."""
@@ -69,7 +85,9 @@ class Pool:
             raise InputError(f"the sweep has no column {missing[0]}: it has {', '.join(sorted(known))}")
         condition = [("model", "==", model), ("mode", "==", mode), ("k", "==", k)]
         found = self.sweep.read("sequences", ["row", *names], condition)
-        return found, np.searchsorted(self.rows, found["row"].to_numpy())
+        row = found["row"].to_numpy()
+        same = np.array_equal(row, self.rows)
+        return found, np.arange(len(row)) if same else np.searchsorted(self.rows, row)
 
 
 def pool_of(sweep: Sweep) -> Pool | None:

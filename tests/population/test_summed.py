@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.made_sweeps import Asked
+from support.made_sweeps import Asked, Made
 
 from memviz.errors import InputError
 from memviz.population import Filters, align, boundary_curves, boundary_differences
@@ -34,7 +35,8 @@ from memviz.sweeps import Sweep, read_sweep
 from memviz.sweeps.sums import ABOUT, CLASSES, EDGE, SUM_COLUMNS, Sums, classes_of, lines_of
 from memviz.sweeps.tables import schema_of
 
-N, K, M, DECODED = 3000, 32, 16, 48
+N, K, M, DECODED = 2000, 32, 16, 40
+N_RESAMPLES = 600
 SMALLER, LARGER = "one", "two"
 
 
@@ -59,38 +61,49 @@ def asked_of(model: str, k: int, seed: int, ease: float) -> Asked:
     return Asked(model, match, k, entropy=entropy.astype(np.float32), on_context=True)
 
 
-@pytest.fixture
-def sweep(made_sweep: Callable[..., Sweep], monkeypatch: pytest.MonkeyPatch) -> Sweep:
-    """With sums of every condition, in parts few enough for so few rows."""
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts few enough for so few rows, which count as many."""
     monkeypatch.setattr("memviz.sweeps.sums.PARTS", 120)
     monkeypatch.setattr("memviz.population.pooled.MOST_UNITS", 100)
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """With sums of every condition."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memviz.sweeps.sums.PARTS", 120)
+        return made(tmp_path_factory.mktemp("large") / "sweep")
+
+
+def made(folder: Path) -> Sweep:
     asked = [asked_of(SMALLER, K, 1, 1.4), asked_of(LARGER, K, 2, 0.7), asked_of(LARGER, 8, 3, 1.0)]
     ids = np.zeros((N, 128), np.int64)
-    made = made_sweep(ids=ids, asked=asked, n_parameters={SMALLER: 10, LARGER: 40}, about=about_rows(), source="x.npy")
-    lines = lines_of([pq.read_table(made.folder / "rows.parquet")])
+    found = Made(ids, asked, {SMALLER: 10, LARGER: 40}, dict(about_rows()), "x.npy").write(folder)
+    lines = lines_of([pq.read_table(folder / "rows.parquet")])
     schema, tables = schema_of(SUM_COLUMNS, {}), []
     for each in asked:
         sums = Sums(len(lines.about), each.k, DECODED, [M, 32], 41)
         for start in range(0, N, 700):
-            block = pq.read_table(made.folder / "rows.parquet").slice(start, 700)
+            block = pq.read_table(folder / "rows.parquet").slice(start, 700)
             here, first = slice(start, start + 700), block["row"].to_numpy() == block["group"].to_numpy()
             assert each.entropy is not None
             sums.add(lines.of(block), first, each.match[here], each.entropy[here], each.entropy[here])
         tables.append(sums.table(each.model, "sliding", each.k, lines.about, schema))
-    with pq.ParquetWriter(made.folder / "sums.parquet", schema) as writer:
+    with pq.ParquetWriter(folder / "sums.parquet", schema) as writer:
         for table in tables:
             writer.write_table(table)
-    table = pd.read_parquet(made.folder / "sequences.parquet")
+    table = pd.read_parquet(folder / "sequences.parquet")
     hits = table[f"n_matches_{M}"]
     table = table.assign(**{f"common_run_{M}": hits, f"edit_distance_{M}": M - hits, f"bleu_{M}": hits / M})
-    table.to_parquet(made.folder / "sequences.parquet")
-    manifest: dict[str, Any] = made.manifest
+    table.to_parquet(folder / "sequences.parquet")
+    manifest: dict[str, Any] = found.manifest
     manifest["tables"]["sequences"]["columns"] = dict.fromkeys(table, "")
     manifest["tables"]["sums"] = {"file": "sums.parquet", "n_rows": 0, "columns": {}}
     manifest["curves"] = [{"name": "context_sliding", "mode": "sliding", "k": [K], "m": [M], "n_rows": N}]
     manifest["request"]["continuation_at"] = M
-    (made.folder / "manifest.json").write_text(json.dumps(manifest))
-    return read_sweep(made.folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return read_sweep(folder)
 
 
 def rows_and_sums(sweep: Sweep, filters: Filters, model: str, k: int = K) -> tuple[Aligned, Summed]:
@@ -100,14 +113,14 @@ def rows_and_sums(sweep: Sweep, filters: Filters, model: str, k: int = K) -> tup
 
 
 def same(rows: pd.DataFrame, sums: pd.DataFrame, exact: list[str], widths: dict[str, tuple[str, str]]) -> None:
-    """Columns that are equal, and intervals that are as wide, in the mean over lines of 60 rows and more, to 15 %."""
+    """Columns that are equal, and intervals that are as wide, in the mean over lines of 60 rows and more, to 20 %."""
     for name in exact:
         np.testing.assert_allclose(sums[name].astype(float), rows[name].astype(float), rtol=2e-4, atol=2e-5)
     for name, (low, high) in widths.items():
         theirs, ours = ((each[high] - each[low]).to_numpy(float) for each in (rows, sums))
         assert (np.isnan(ours) == np.isnan(theirs)).all()
         known = ~np.isnan(theirs) & (rows["n"] >= 60).to_numpy()
-        assert ours[known].sum() == pytest.approx(theirs[known].sum(), rel=0.15), name
+        assert ours[known].sum() == pytest.approx(theirs[known].sum(), rel=0.2), name
 
 
 def test_classes_by_hand() -> None:
@@ -122,11 +135,11 @@ def test_classes_by_hand() -> None:
 @pytest.mark.parametrize("filters", [Filters(), Filters(domains=("prose",), templates=("none",))])
 def test_curves_and_differences_are_those_of_the_rows(sweep: Sweep, filters: Filters) -> None:
     rows, sums = rows_and_sums(sweep, filters, LARGER)
-    for quantity in ENTROPIES:
-        curves = [boundary_curves(each, quantity) for each in (rows, sums)]
+    for quantity in ENTROPIES if filters == Filters() else ENTROPIES[:1]:
+        curves = [boundary_curves(each, quantity, N_RESAMPLES) for each in (rows, sums)]
         ends = {"mean": ("low", "high"), "null": ("null_low", "null_high")}
         same(*curves, ["index", "t", "n", "mean", "null", "all_rows"], ends)
-        tables = [boundary_differences([each], quantity) for each in (rows, sums)]
+        tables = [boundary_differences([each], quantity, N_RESAMPLES) for each in (rows, sums)]
         names = ["jump", "above", "edge", "edge_above", "fall"]
         spans = {name: (f"{name}_low", f"{name}_high") for name in (*names, "null", "null_mean")}
         same(*tables, ["n", "n_edge", "all_rows", "null", *names], spans)
@@ -135,7 +148,7 @@ def test_curves_and_differences_are_those_of_the_rows(sweep: Sweep, filters: Fil
 
 def test_several_contexts_are_pooled_as_rows_are(sweep: Sweep) -> None:
     pairs = [rows_and_sums(sweep, Filters(), LARGER, k) for k in (8, K)]
-    rows, sums = (boundary_differences(list(each), ENTROPIES[0]) for each in zip(*pairs, strict=True))
+    rows, sums = (boundary_differences(list(each), ENTROPIES[0], N_RESAMPLES) for each in zip(*pairs, strict=True))
     same(rows, sums, ["n", "jump", "above", "null", "fall"], {"jump": ("jump_low", "jump_high")})
     assert sums["k"].eq("8+32").all()
 
@@ -148,7 +161,7 @@ def test_hazards_are_those_of_the_rows(sweep: Sweep) -> None:
         "size": (np.zeros(N, np.int64), [SMALLER]),
     }  # fmt: skip
     for split, (codes, labels) in splits.items():
-        theirs = hazards(rows.match[:, :M], rows.units, codes[:, :M] if codes.ndim == 2 else codes, labels)
+        theirs = hazards(rows.match[:, :M], rows.units, codes, labels, N_RESAMPLES)
         ours = summed_hazards(sums, split)
         assert ours["of"].tolist() == theirs["of"].tolist()
         same(theirs, ours, ["t", "n", "n_events", "hazard"], {"hazard": ("hazard_low", "hazard_high")})
@@ -234,7 +247,7 @@ def test_a_smaller_sweep_is_looked_at_row_by_row(sweep: Sweep, monkeypatch: pyte
 
 
 def test_rows_of_which_nothing_is_known_are_one_stratum() -> None:
-    table = pq.pa.table({name: pq.pa.nulls(50) for name in ABOUT} | {"group": np.arange(50) // 2})
+    table = pa.table({name: pa.nulls(50) for name in ABOUT} | {"group": np.arange(50) // 2})
     lines = lines_of([table])
     assert lines.about["stratum"].eq(0).all() and lines.about["domain"].isna().all()
     line = lines.of(table)
