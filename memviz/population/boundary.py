@@ -187,7 +187,7 @@ def _together(parts: Sequence[_Hits | None]) -> _Hits | None:
 
 
 def boundary_differences(
-    aligned: Sequence[Aligned] | Sequence[Summed], quantity: str, n_resamples: int = N_RESAMPLES, seed: int = 0
+    aligned: Sequence[Aligned | Summed], quantity: str, n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
     """Index k minus k - 1, one line a group: of one condition, or of several k of one model, pooled, clustered by row.
 

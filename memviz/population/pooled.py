@@ -156,14 +156,14 @@ def pooled_transition(pool: Pool, filters: Filters, smaller: str, larger: str, k
     counts = np.bincount(line * N_LEVELS**2 + cell, minlength=n_lines * N_LEVELS**2).reshape(n_lines, -1)
     drawn = kappa_of(drawn_parts(counts.astype(np.float64), pool.lines["group"].to_numpy()))
     n, n_units = len(places), int(pool.first[places].sum())
-    ends = (float(each) for each in percentiles(drawn[1:]))
+    low, high = percentiles(drawn[1:])
     units = pool.lines["group"].to_numpy()[line]
     return Transition(
         smaller,
         larger,
         counts.sum(axis=0).reshape(N_LEVELS, N_LEVELS),
         share_of(both[0] == both[1], units, n_units),
-        Estimate(float(drawn[0]), *ends, n, n_units),
+        Estimate(float(drawn[0]), float(low), float(high), n, n_units),
     )
 
 

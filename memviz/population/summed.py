@@ -161,15 +161,19 @@ def _in(values: np.ndarray, group: str) -> np.ndarray:
     return values[:, [CLASSES.index(name) for name in _CLASSES_OF[group]]].sum(axis=1)
 
 
+def _total(several: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(np.sum(several, axis=0))
+
+
 def jumps_of(several: Sequence[Summed], quantity: str, start: int, seed: int) -> Jumps | None:
     """The boundary of conditions of one model, pooled; None where too little was decoded, or nothing stands before."""
     e, place, one = int(start > 0), several[0].of(quantity), several[0]
     edges = [each.k + start for each in several]
     if any(len(each.counts) <= e for each in several):
         return None
-    counts = sum(each.counts[e] for each in several)
+    counts = _total([each.counts[e] for each in several])
     at, before = (
-        sum(each.values[e][..., place, edge - back] for each, edge in zip(several, edges, strict=True))
+        _total([each.values[e][..., place, edge - back] for each, edge in zip(several, edges, strict=True)])
         for back in (0, 1)
     )
     if np.isnan(at + before).any():
@@ -189,13 +193,13 @@ def jumps_of(several: Sequence[Summed], quantity: str, start: int, seed: int) ->
 
 def _boundary_null(several: Sequence[Summed], place: int, seed: int) -> Expected:
     """Both values are chosen by the hit at the boundary, so the one hit rate serves both."""
-    one, first = several[0], sum(each.bins[:, 0] for each in several)
-    jumps = sum(each.jumps[..., 2 * place : 2 * place + 2] for each in several)
+    one, first = several[0], _total([each.bins[:, 0] for each in several])
+    jumps = _total([each.jumps[..., 2 * place : 2 * place + 2] for each in several])
     at = first[..., [0, 1, 2 + 2 * place, 3 + 2 * place]]
     both = np.stack([at, np.concatenate([at[..., :2], jumps], axis=-1)], axis=1)
     unseen = None
     if one.unseen is not None:
-        seen = sum(each.unseen[:, :1] for each in several if each.unseen is not None)
+        seen = _total([each.unseen[:, :1] for each in several if each.unseen is not None])
         unseen = np.repeat(seen, 2, axis=1)
     drawn = one.part_sums(at[..., [0, 2]].sum(axis=1), seed)
     return Expected(one._expected(both, unseen, seed), drawn[:, 1:] / drawn[:, :1])

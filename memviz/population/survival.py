@@ -83,6 +83,7 @@ def summed_hazards(summed: Summed, split: str, seed: int = 0) -> pd.DataFrame:
     n_rows is the largest number at risk at one position, n_units are those of all rows. Raises InputError.
     """
     risk, missed = (summed.bins[..., BINNED.index(name)].astype(np.float64) for name in ("at_risk", "missed"))
+    which: list[tuple[Any, Any]]
     if split == "entropy":
         labels = _entropy_words()
         bins = np.searchsorted(ENTROPY_EDGES, np.arange(risk.shape[2]) * ENTROPY_BIN, side="right")

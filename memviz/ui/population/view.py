@@ -115,8 +115,9 @@ class SweepView:
 
     def ids(self, rows: np.ndarray) -> list[np.ndarray]:
         """The token ids of some rows, by their numbers."""
-        found = self.sweep.read("rows", ["row", "ids"], [("row", "in", np.unique(rows).tolist())])
-        return found.set_index("row").loc[rows, "ids"].tolist()  # type: ignore[no-any-return]
+        table = self.sweep.read("rows", ["row", "ids"], [("row", "in", np.unique(rows).tolist())])
+        found: list[np.ndarray] = table.set_index("row").loc[rows, "ids"].tolist()
+        return found
 
     def weights(self, among: pd.Series | None = None) -> pd.Series | None:
         """Of each row, or of some row numbers; None where all count once.
