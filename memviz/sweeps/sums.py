@@ -67,6 +67,7 @@ def classes_of(match: np.ndarray) -> np.ndarray:
     return found
 
 
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 Cell = tuple[Any, ...]
 
 
@@ -84,7 +85,8 @@ class Lines:
         """(n,) line of each row of a block that has the columns of `ABOUT` and group."""
         code, cells = _cells(block)
         first, n_parts = (np.array([of[cell] for cell in cells]) for of in (self.first, self.n_parts))
-        mixed = block["group"].to_numpy().astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)
+        mixed = block["group"].to_numpy().astype(np.uint64) * _MIX
+        mixed = (mixed ^ mixed >> np.uint64(32)) * _MIX >> np.uint64(32)  # once would leave neighbours in few parts
         return first[code] + (mixed % n_parts[code].astype(np.uint64)).astype(np.int64)
 
 
