@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import band, layout, with_room
+from memviz.figures.frame import MONOSPACE, band, layout, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.causes import Contributions, Heads
 
 FALL, MEAN_FALL, LOGITS = 6.0, 1.5, 6.0
 FLAT = {"showgrid": False, "showline": False, "ticks": ""}
-MONOSPACE = {"family": "monospace", "size": 12}
 _FALLS, _RISES = "235,110,40", "60,130,230"
 """Red, green, blue: seen on a light ground and on a dark one."""
 

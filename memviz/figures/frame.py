@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from memviz.figures.palette import Palette
 
 HEIGHT = 340
+MONOSPACE = {"family": "monospace", "size": 13}
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "pentagon", "star")
 """Of the lines of a figure in turn, so that colour is never the only sign."""
 _HALF = 400
@@ -48,6 +49,11 @@ def _plain(value: Any) -> Any:
         made = [_plain(each) for each in value]
         return value if all(new is old for new, old in zip(made, value, strict=True)) else made
     return value
+
+
+def percent(share: float) -> str:
+    """A share to write on a mark; what is there is never 0 %, what is not all never 100 %."""
+    return "<1%" if 0 < share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def quiet_axis(colours: Palette) -> dict[str, Any]:

@@ -78,4 +78,5 @@ def _in_script(value: object) -> str:
 
 TOUR = Source("tour/tour", ())
 SHARE = Source("share/share", ("share/share",))
-"""Components that draw no figure: the keys of a tour, and the ways to hand a view on."""
+PICTURE = Source("share/picture", ("share/share",))
+"""Components that draw no figure: the keys of a tour, and the ways to hand a view on, or one figure of it."""

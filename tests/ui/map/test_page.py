@@ -198,7 +198,7 @@ def test_a_link_shows_the_same_map_and_starts_nothing(drawn: Page, server: Serve
 def test_the_data_are_the_points_and_the_command_makes_them_again(
     drawn: Page, mapped: Swept, server: Server, tmp_path: Path
 ) -> None:
-    drawn.get_by_role("button", name="Data", exact=True).click()
+    drawn.get_by_role("button", name="Save as", exact=True).click()
     got = pd.read_csv(io.BytesIO(download(drawn, "CSV")))
     assert got.groupby("model")["row"].nunique().to_dict() == dict.fromkeys(mapped.models, 80)
     command = drawn.get_by_test_id("stCode").inner_text().strip().splitlines()[0]
@@ -222,6 +222,6 @@ def test_the_dynamics_page_draws_every_model(mapped: Swept, server: Server, page
     titles = page.locator(".js-plotly-plot .annotation-text").all_inner_texts()
     assert len(titles) == len(mapped.models)
     page.screenshot(path=screenshots / "dynamics.png", full_page=True)
-    page.get_by_role("button", name="Data").first.click()
+    page.get_by_role("button", name="Save as").first.click()
     got = pd.read_csv(io.BytesIO(download(page, "CSV")))
     assert got["model"].nunique() == 2 and set(got["variant"]) == {"all", "without loops", "loops"}

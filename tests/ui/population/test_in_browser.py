@@ -134,7 +134,7 @@ def test_what_is_drawn_is_in_the_address_and_comes_back(visit: Any, swept: Swept
 
 def test_a_figures_data_are_those_of_the_library(visit: Any, swept: Swept) -> None:
     page = visit("population")
-    page.get_by_role("button", name="Data").first.click()
+    page.get_by_role("button", name="Save as").first.click()
     got = pd.read_csv(io.BytesIO(download(page, "CSV")))
     points = size_points(TRAINED.apply(swept.sweep.sequences))
     expected = summary(points, ["model"]).set_index("model").loc[got["model"]].reset_index()
