@@ -83,7 +83,8 @@ def drawn() -> None:
         for model, each in zip(asked.models, frames, strict=True)
     ]
     with frame("map", border=False):
-        component.map_component(panes, colour, view, f"map-{'-'.join(name[:10] for name in keys)}")
+        with st.container(key="pair" if len(panes) > 1 else "single"):  # two need the room of the sidebar
+            component.map_component(panes, colour, view, f"map-{'-'.join(name[:10] for name in keys)}")
         for model, each in zip(asked.models, frames, strict=True):
             st.caption(report.caption(asked, each, model))
     if component.selected_rows(view) is None:
