@@ -77,8 +77,9 @@ names, whole = labels_of(exact), table[table["level"] == ALL].set_index("model")
 last, device = whole.loc[models[-1]], low.manifest["provenance"]["device"]
 drawn_of = table[table["n"] >= LEAST]
 show_answer(precision_answer(last, task.half, names[models[-1]], LEAST))
+columns = ("level", "level of M in float32", "moved", models, names)
 frames.show_figure(
-    lines_figure(drawn_of, "level", "level of M in float32", "moved", models, names, category=True, join=False),
+    lines_figure(drawn_of, *columns, category=True, join=False) if len(drawn_of) else None,
     table,
     f"Rows whose M is another one in {task.half}",
     "precision",
@@ -86,6 +87,7 @@ frames.show_figure(
     f"{frames.n_words(drawn_of)}; groups of fewer than {LEAST} rows are not drawn; whiskers: 95 % (Wilson, by design "
     f"over groups of near-duplicates). {task.half} on "
     f"{device}, read verified: another device may move other rows.",
+    f"Every group has fewer than {LEAST} rows.",
 )
 cards = st.container(key="cards").columns(4)
 cards[0].metric("Rows", f"{int(last['n']):,}", border=True)

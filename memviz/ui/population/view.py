@@ -182,7 +182,7 @@ def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, Delta
     m = row.selectbox("Continuation m", lengths, lengths.index(usual), key="m", width=150, **BOUND)
     with row:
         frames.choose_picture()
-    population = _choose_weighting(own) if with_weights and sweep.task.rows.source == SUITE else "swept"
+    population: Population = _choose_weighting(own) if with_weights and sweep.task.rows.source == SUITE else "swept"
     least = 0 if own.toggle("Small groups", key="small", help=_SMALL, **BOUND) else LEAST
     view = SweepView(sweep, filters, tuple(model for model in models if model in said), population, m, least)
     passing = _rows_passing(view)

@@ -118,14 +118,9 @@ def choose_evaluation() -> tuple[Evaluation, DeltaGenerator]:
     st.session_state.setdefault("setting", here[0])
     among = {name: each for name, each in known.items() if each.setting == st.session_state["setting"]}
     chosen = among[_said_predictor(among)]
-    try:
-        lengths = sorted(_tables(chosen, _identity(chosen)).metrics["m"].unique().tolist())
-    except InputError as error:
-        refuse(error)
-    forget_unknown("m", lengths)
-    m = st.session_state.get("m", st.query_params.get("m", lengths[-1]))
-    said = f"{SETTING_NAMES[chosen.setting]}: {name_of(chosen)}"
-    box, beside = fold_settings("predictor", f"**{escaped(said)}** · {escaped(f'm = {m}')}")
+    said, m_said = f"{SETTING_NAMES[chosen.setting]}: {name_of(chosen)}", st.query_params.get("m", chosen.m)
+    line = f"**{escaped(said)}** · m = {escaped(str(st.session_state.get('m') or m_said))}"
+    box, beside = fold_settings("predictor", line)
     with box:
         row = widget_row()
     row.segmented_control(
@@ -135,6 +130,11 @@ def choose_evaluation() -> tuple[Evaluation, DeltaGenerator]:
     names = {name: name_of(each) for name, each in among.items()}
     row.selectbox("Predictor", list(among), format_func=lambda name: names[name], key="predictor", width=420)
     keep_chosen("predictor", chosen.id[:CHOSEN_LENGTH])
+    try:
+        lengths = sorted(_tables(chosen, _identity(chosen)).metrics["m"].unique().tolist())
+    except InputError as error:
+        refuse(error)
+    forget_unknown("m", lengths)
     m = row.selectbox("Continuation m", lengths, len(lengths) - 1, key="m", width=150, **BOUND)
     with row:
         choose_picture()
