@@ -20,11 +20,11 @@ from memviz.ui.common.opening import fold_settings, show_answer, show_head, widg
 from memviz.ui.common.strip import linked_component, selection
 from memviz.ui.common.widgets import KEEP
 from memviz.ui.compare.elsewhere import offer_others
-from memviz.ui.prompt import begin, choose_prompt
+from memviz.ui.prompt import OWN_TEXT, begin, choose_prompt
 from memviz.ui.trace import predictions
 from memviz.ui.trace.aligned import show_aligned
 from memviz.ui.trace.answer import answer_of
-from memviz.ui.trace.autorun import note_edit, note_run, run_edited
+from memviz.ui.trace.autorun import hear_typing, note_edit, note_run, run_edited
 from memviz.ui.trace.border import draw_border
 from memviz.ui.trace.forecast import show_forecast
 from memviz.ui.trace.forks import show_forks
@@ -60,6 +60,8 @@ form.offer_others(beside)
 ui.offer(beside, "Run", "trace_run", type="primary", disabled=model not in ready)
 with box:
     form.show([model])
+if form.source == OWN_TEXT:
+    hear_typing()
 card = ui.card_of(model)
 if model not in ready and model in ready_models():  # it became so while this page was drawn
     st.rerun()

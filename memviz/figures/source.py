@@ -79,4 +79,5 @@ def _in_script(value: object) -> str:
 TOUR = Source("tour/tour", ())
 SHARE = Source("share/share", ("share/share",))
 PICTURE = Source("share/picture", ("share/share",))
-"""Components that draw no figure: the keys of a tour, and the ways to hand a view on, or one figure of it."""
+TYPING = Source("typing/typing", ())
+"""Components that draw no figure: the keys of a tour, the ways to hand a view on, or one figure of it, what is typed."""

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page
 
 from memviz.figures.linked import TRACE
+from memviz.figures.source import TYPING
 
 pytestmark = pytest.mark.browser
 
@@ -93,3 +94,20 @@ def test_words(module: Any) -> None:
         "<b>",
     ]
     assert module("[m.number(-0.5, 1), m.reading(1234.5678)]") == ["−0.5", "1,234.568"]
+
+
+def test_what_is_typed_is_told_once_after_the_last_key(page: Page) -> None:
+    page.set_content("<textarea class=heard aria-label=heard></textarea><textarea aria-label=other></textarea>")
+    page.evaluate(LOAD, TYPING.js())
+    page.evaluate("""() => {
+      window.told = [];
+      document.addEventListener("keydown", ({key, ctrlKey, target}) => ctrlKey && told.push(key + target.value));
+      window.end = window.module.default({data: {fields: ".heard"}});
+    }""")
+    page.get_by_label("other").press_sequentially("no")
+    page.get_by_label("heard").press_sequentially("abc")
+    page.wait_for_function("told.at(-1) === 'Enterabc'")
+    page.evaluate("end()")
+    page.get_by_label("heard").press_sequentially("d")
+    page.evaluate("new Promise((done) => setTimeout(done, 150))")
+    assert page.evaluate("told.at(-1)") == "Enterabc", "another field, and a page that was left, tell nothing"

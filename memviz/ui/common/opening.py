@@ -13,7 +13,7 @@ def show_head(name: str) -> DeltaGenerator:
     door = next(door for door in DOORS if door.name == name)
     line = st.container(horizontal=True, vertical_alignment="bottom", key="head")
     line.title(door.title, width="content")
-    line.markdown(door.question, width="content")
+    line.markdown(door.question)
     return line
 
 

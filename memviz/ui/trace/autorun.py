@@ -8,22 +8,32 @@ import time
 import streamlit as st
 
 from memviz.catalog import Card
+from memviz.figures.source import TYPING
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import stored
+from memviz.ui.common.components import Component
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.runs import run
-from memviz.ui.trace.form import LINK
+from memviz.ui.trace.form import LINK, PAGE
 
 QUICK = 1.0
 """Seconds of the last run, from which on the next one waits for its button."""
 PAUSE = 0.4
-"""Seconds after the last change."""
+"""Seconds after the last change; what is typed is told a tenth of a second after its last key."""
 PATIENCE = 2.0
 """Seconds that the old result stays, faded by Streamlit as long as the script runs, before progress takes its place."""
 _LOOK = 0.05
+_HEARD = Component("memviz_typing", TYPING.css, TYPING.js)
 _EDITED, _TOOK, _ASKED = "trace_edited", "trace_took", "trace_asked"
+
+
+def hear_typing() -> None:
+    """Let the text be told while it is typed, where a change may run by itself."""
+    if settings().autorun:
+        with st.container(key="unseen"):
+            _HEARD.draw({"fields": f".st-key-{PAGE}_text textarea"}, "trace_typing")
 
 
 def note_edit() -> None:
