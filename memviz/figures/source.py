@@ -80,4 +80,4 @@ TOUR = Source("tour/tour", ())
 SHARE = Source("share/share", ("share/share",))
 PICTURE = Source("share/picture", ("share/share",))
 TYPING = Source("typing/typing", ())
-"""Components that draw no figure: the keys of a tour, the ways to hand a view on, or one figure of it, what is typed."""
+"""Components that draw no figure: keys of a tour, ways to hand on a view, or one figure of it, and what is typed."""
