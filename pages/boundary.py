@@ -74,6 +74,7 @@ with line:
     pooled = len(sizes) > 1 and st.toggle(
         "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **BOUND
     )
+answer, pictures = st.container(), st.container()  # above what offers to count
 counting = Counting(kind_of_count, k if tokens == "generated" else None)
 found = counted(view, counting)
 if not has_positions(view, k):
@@ -87,13 +88,12 @@ if found is not None:
     heads["frequency"] = f"{order}-gram frequency"
     notes["frequency"] = f"‰ of the tokens of {found.index}; {counting.words}"
 
-answer = st.container()
 differences: dict[str, list[pd.DataFrame]] = {kind: [] for kind in kinds}
 for i, (model, kind) in enumerate((model, kind) for model in reversed(view.models) for kind in kinds):
     if i == 2:
         ui.draw_so_far("boundary")
     if i % 2 == 0:
-        places = st.columns(2)
+        places = pictures.columns(2)
     quantity, title, scale = kinds[kind]
     try:
         aligned = aligned_of(view, model, k, found)

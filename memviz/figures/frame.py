@@ -17,7 +17,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "pentagon
 """Of the lines of a figure in turn, so that colour is never the only sign."""
 _HALF = 400
 """Pixels between the axes of a figure that takes half of a page; a legend is thought to be as wide."""
-_TICKS = {"l": 45, "b": 38}
+_TICKS = {"l": 48, "b": 40}
 _PERCENT, _TITLE = 14, {"l": 32, "b": 31}
 _LEGEND, _LEGEND_LINE = 29, 19
 _LETTER, _KEY = 6.4, 40
@@ -65,6 +65,8 @@ def quiet_axis(colours: Palette) -> dict[str, Any]:
         "ticks": "outside",
         "ticklen": 4,
         "ticklabeloverflow": "allow",
+        "tickfont": {"size": 13, "color": colours.text},
+        "title_font": {"size": 13, "color": colours.text},
     }
 
 
@@ -79,7 +81,8 @@ def layout(
         font={"size": 13, "color": colours.text},
         xaxis=axis | {"showgrid": False} | dict(x),
         yaxis=axis | {"rangemode": "tozero"} | dict(y),
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "title": None},
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "title": None}
+        | {"font": {"size": 13, "color": colours.text}},
         hovermode="closest",
         dragmode=False,
         uirevision="kept",

@@ -19,7 +19,8 @@ DOUBLED = 1 / math.log(2)
 
 
 def fit(kind: str, slope: float, low: float, high: float) -> SizeFit:
-    ends = [DOUBLED * each for each in (slope, low, high)]
+    """One that adds so much a doubling, or whose exponent is so large."""
+    ends = [each if kind == "power" else DOUBLED * each for each in (slope, low, high)]
     return SizeFit(kind, "mean", *ends, intercept=0, residual=NAN, n_models=4, n_rows=3600, n_units=3000)  # type: ignore[arg-type]
 
 
