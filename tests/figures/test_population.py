@@ -62,7 +62,7 @@ def test_lines_of_models_end_in_names_that_do_not_touch() -> None:
     assert figure.data[0].marker.symbol != figure.data[1].marker.symbol, "not by colour alone"
     one, other = figure.layout.annotations
     assert {one.text, other.text} == {"1m", "8m"}
-    assert (abs(one.y - other.y), abs(one.ay - other.ay)) == (pytest.approx(0.001), pytest.approx(0.045))
+    assert (abs(one.y - other.y), abs(one.ay - other.ay)) == (pytest.approx(0.001), pytest.approx(0.075 * 0.42))
     assert {one.font.color, other.font.color} == {trace.line.color for trace in figure.data}
     assert (one.arrowcolor, other.arrowcolor) == ("rgba(0,0,0,0)", other.font.color), "only what was moved is led back"
 

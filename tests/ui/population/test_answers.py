@@ -46,7 +46,7 @@ def test_size(found: SizeFit | None, quantity: str, said: str) -> None:
 def test_transitions_count_who_rises_and_who_falls() -> None:
     counts = np.zeros((5, 5), int)
     counts[0, 0], counts[1, 4], counts[3, 2] = 15, 4, 1
-    found = Transition("a", "b", counts, Estimate(0.75, 0.5, 0.9), Estimate(NAN, NAN, NAN))
+    found = Transition("a", "b", counts, Estimate(0.75, 0.5, 0.9, 20, 20), Estimate(NAN, NAN, NAN, 20, 20))
     said = answers.transition_answer(found, {"a": "1m", "b": "2m"}, 20).replace("\\", "")
     assert said == "From 1m to 2m 75% [50%, 90%] of 20 sequences keep their level; 4 rise and 1 fall."
     assert answers.transition_answer(found, {}, 21) == "Not answerable: 20 sequences, fewer than 21."
