@@ -173,19 +173,19 @@ def _end_labels(traces: Sequence[go.Scatter]) -> list[dict[str, Any]]:
         is_moved = below > end + step / 4
         labels.append(
             {
-                "x": trace.x[-1],
+                "x": 1,  # of the figure: a place among the values would widen their axis
+                "xref": "paper",
                 "y": end,
                 "text": trace.name,
                 "font": {"size": 13, "color": trace.line.color},
                 "xanchor": "left",
                 "showarrow": True,
-                "ax": 16 if is_moved else 8,
+                "ax": 16 if is_moved else 6,
                 "ayref": "y",
                 "ay": below,
                 "arrowhead": 0,
                 "arrowwidth": 1,
                 "arrowcolor": trace.line.color if is_moved else "rgba(0,0,0,0)",
-                "standoff": 5,
             }
         )
     return labels

@@ -32,6 +32,12 @@ def title_of(sweep: Sweep) -> str:
     return " · ".join(filter(None, (sweep.name, words, when)))
 
 
+def short_title_of(sweep: Sweep) -> str:
+    """The same in few words."""
+    what = "Bundled suite" if sweep.folder == SHIPPED else sweep.name or sweep.task.rows.path.name
+    return f"{what}, {len(sweep.task.models)} models"
+
+
 def sweeps_here() -> dict[str, Sweep]:
     """Finished sweeps by what links call them; where there is none, says how to make one and stops the page here."""
     found = {name_of(sweep): sweep for sweep in kept_sweeps(settings())}

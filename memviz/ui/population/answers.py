@@ -29,7 +29,7 @@ def size_answer(fit: SizeFit | None, quantity: str) -> str:
     """What doubling the parameters does to the mean score or the share with M = 1."""
     if fit is None:
         return "Not answerable: these rows were not asked of models of two sizes."
-    about = f"n = {fit.n_rows:,} rows, {fit.n_models} models; another training run may differ by more"
+    about = f"{fit.n_rows:,} rows, {fit.n_models} models; interval over rows alone"
     values = [math.log(2) * each for each in (fit.slope, fit.low, fit.high)]
     if fit.kind == "power":
         values = [math.exp(each) for each in values]

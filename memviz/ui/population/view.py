@@ -37,7 +37,7 @@ from memviz.ui.common import frames
 from memviz.ui.common.every_page import name_tab_after
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.opening import fold_settings, widget_row
-from memviz.ui.common.sweep import choose_sweep, said_sweep, sweeps_here, title_of
+from memviz.ui.common.sweep import choose_sweep, said_sweep, short_title_of, sweeps_here
 from memviz.ui.common.texts import escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
 
@@ -237,7 +237,7 @@ def _settings_line(sweep: Sweep, known: Choices, m: int) -> str:
     weights: list[str] = [WEIGHTINGS.get(name, name) for name in _said("weight")]  # type: ignore[call-overload]
     others = [name for name in weights if name != WEIGHTINGS["swept"]]
     parts = " · ".join([", ".join(rows) or "all rows", f"m = {_said('m', [m])[0]}", *others])
-    return f"**{escaped(title_of(sweep))}** · {escaped(parts)}"
+    return f"**{escaped(short_title_of(sweep))}** · {escaped(parts)}"
 
 
 def _trained(known: Choices) -> list[str]:

@@ -30,7 +30,7 @@ def fit(kind: str, slope: float, low: float, high: float) -> SizeFit:
         (
             fit("linear", 0.091, 0.087, 0.094),
             "mean",
-            "adds 0.091 [0.087, 0.094] to the mean score M (n = 3,600 rows, 4",
+            "adds 0.091 [0.087, 0.094] to the mean score M (3,600 rows, 4 models;",
         ),
         (fit("linear", -0.02, -0.03, -0.01), "mean", "takes 0.020 [0.010, 0.030] off the mean score M"),
         (fit("linear", 0.002, -0.001, 0.005), "mean", "does not show in the mean score M: by 0.002 [-0.001, 0.005]"),
