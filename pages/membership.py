@@ -34,9 +34,8 @@ try:
     points, table = points_of(view, column, members), judged_of(view, column, members)
 except InputError as error:
     ui.refuse(error)
-if score not in set(table["score"]):
-    st.info(older_words(view, SCORES[score]))
-    score = table["score"].iloc[0]
+older = "" if score in set(table["score"]) else older_words(view, SCORES[score])
+score = table["score"].iloc[0] if older else score
 k, largest = view.task.context_at, view.models[-1]
 every = table[(table["members"] == EVERY) & (table["model"] == largest)]
 of_score = every[every["score"] == score].iloc[0]
@@ -62,6 +61,8 @@ with right:
         figure, sizes, f"{JUDGED[judged_by]} by size", "membership-size", view.task, frames.n_words(sizes, "size")
     )
 
+if older:
+    st.info(older)
 for place, (_, each) in zip(st.container(key="cards").columns(len(every)), every.iterrows(), strict=True):
     place.metric(
         f"AUROC, {SCORES[each['score']]}",

@@ -118,7 +118,7 @@ def choose_evaluation() -> tuple[Evaluation, DeltaGenerator]:
     st.session_state.setdefault("setting", here[0])
     among = {name: each for name, each in known.items() if each.setting == st.session_state["setting"]}
     chosen = among[_said_predictor(among)]
-    said, m_said = f"{SETTING_NAMES[chosen.setting]}: {name_of(chosen)}", st.query_params.get("m", chosen.m)
+    said, m_said = f"{SETTING_NAMES[chosen.setting]}: {chosen.name or chosen.model}", st.query_params.get("m", chosen.m)
     line = f"**{escaped(said)}** · m = {escaped(str(st.session_state.get('m') or m_said))}"
     box, beside = fold_settings("predictor", line)
     with box:
