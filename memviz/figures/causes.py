@@ -62,10 +62,10 @@ def heat_figure(
     shape = layout(
         colours,
         {"title": titles[0], "tickvals": list(shown_x), "ticktext": [escape(columns[i], quote=False) for i in shown_x]}
-        | {"tickangle": -90, "tickfont": MONOSPACE, "range": [-0.5, n_columns - 0.5]}
+        | {"tickangle": -90, "tickfont": MONOSPACE | {"color": colours.text}, "range": [-0.5, n_columns - 0.5]}
         | FLAT,
         {"title": titles[1], "tickvals": list(shown_y), "ticktext": [escape(rows[i], quote=False) for i in shown_y]}
-        | {"tickfont": MONOSPACE, "range": [n_rows - 0.5, -0.5], "rangemode": "normal"}
+        | {"tickfont": MONOSPACE | {"color": colours.text}, "range": [n_rows - 0.5, -0.5], "rangemode": "normal"}
         | FLAT,
         height=max(240, min(800, 80 + 8 * max(map(len, columns)) + row_height * n_rows)),
         showlegend=False,

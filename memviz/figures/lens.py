@@ -67,7 +67,7 @@ def lens_figure(
     figure.layout = layout(
         colours,
         {"title": "true token, and its index", "tickvals": list(named), "ticktext": positions, "tickangle": -90}
-        | {"tickfont": MONOSPACE, "range": [-0.5, m - 0.5]}
+        | {"tickfont": MONOSPACE | {"color": colours.text}, "range": [-0.5, m - 0.5]}
         | flat,
         {"title": "layer", "tickvals": shown, "ticktext": [names[layer] for layer in shown], "rangemode": "normal"}
         | {"range": [-0.5, n_layers - 0.5]}
