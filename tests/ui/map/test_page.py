@@ -174,6 +174,7 @@ def test_a_lasso_lists_its_sequences_keeps_them_and_comes_back(drawn: Page, serv
     drawn.get_by_test_id("stSidebarNavLink").filter(has_text="Map").click()
     expect(drawing(drawn)).to_be_visible(timeout=2 * MINUTES)
     expect(drawn.locator(".map .count")).to_have_text(f"{n} sequences selected", timeout=MINUTES)
+    drawn.get_by_role("button", name=re.compile("layer: last")).click()
     drawn.get_by_text("Show the Trace page's prompt as a path").click()
     expect(drawn).to_have_url(re.compile("prompt=[0-9a-f]{16}"), timeout=MINUTES)
     drawn.screenshot(path=screenshots / "path.png", full_page=True)
