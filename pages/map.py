@@ -12,6 +12,7 @@ from memviz.ui.common.frames import frame, offer_picture, offer_table
 from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.progress import offer_jobs
 from memviz.ui.common.widgets import BOUND
+from memviz.ui.dynamics.paired import show_paired
 from memviz.ui.map import component, form, report
 from memviz.ui.map.frame import framed, stored_maps
 from memviz.ui.map.trail import keep_prompt, trail_of
@@ -107,6 +108,7 @@ drawn()
 st.subheader("What the full space says", anchor=False)
 st.caption(WHY)
 report.show_numbers(view, asked, frames)
+show_paired(view, "The last step, now and before", "map", report.before)
 with st.popover("Save as", icon=":material/download:"):
     offer_picture("map")
     offer_table(report.exported(frames, asked), f"map-{keys[0][:12]}")

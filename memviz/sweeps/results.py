@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,20 @@ class Sweep:
         if model not in found:
             raise InputError(f"{self.folder} has no model {model!r}: it has {', '.join(found)}")
         return str(found[model])
+
+    @cached_property
+    def beside(self) -> list[Sweep]:
+        """Finished sweeps in folders of its own folder: of the same rows, asked of further models."""
+        found = []
+        for path in sorted(self.folder.glob(f"*/{MANIFEST}")):
+            with suppress(InputError):
+                found.append(read_sweep(path.parent))
+        return [each for each in found if each.manifest["rows"]["sha256"] == self.manifest["rows"]["sha256"]]
+
+    def holding(self, model: str) -> Sweep:
+        """The one beside it that has a model; itself where it has it, or none has."""
+        of = (self, *self.beside)
+        return next((each for each in of if any(about["name"] == model for about in each.manifest["models"])), self)
 
     @property
     def name(self) -> str:
