@@ -66,6 +66,7 @@ def levels_figure(table: pd.DataFrame, by: str, names: Mapping[Any, str], colour
         {"title": "share of sequences", "tickformat": ".0%", "range": [0, 1]},
         barmode="stack",
         bargap=0.25,
+        uniformtext={"minsize": 13, "mode": "hide"},  # Plotly would make it small where it does not fit
     )
     return with_room(bars, shape)
 
