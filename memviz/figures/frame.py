@@ -19,7 +19,7 @@ _HALF = 400
 """Pixels between the axes of a figure that takes half of a page; a legend is thought to be as wide."""
 _TICKS = {"l": 48, "b": 40}
 _PERCENT, _TITLE = 14, {"l": 32, "b": 31}
-_LEGEND, _LEGEND_LINE = 31, 21
+_LEGEND, _LEGEND_LINE = 30, 20
 _LETTER, _KEY = 7.0, 40
 _FOREIGN = re.compile(r"<(?!/?(?:br|b|i|sup|sub|extra)\s*/?>)")
 """Pixels, measured in Chromium: tick labels, what a percent sign and a title add, a legend's lines, a letter, a key."""

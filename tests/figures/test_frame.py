@@ -20,9 +20,9 @@ MEASURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map((each) 
     [
         (["one"], None, {}, {}, 48, 40),
         (["one"], None, {"title": "x"}, {"title": "y"}, 80, 71),
-        (["one", "two"], None, {"title": "x"}, {"title": "y", "tickformat": ".0%"}, 94, 102),
-        (["a" * 20] * 5, None, {"title": "x"}, {}, 48, 71 + 31 + 2 * 21),  # 180 pixels each: two in a line of 400
-        (["a" * 20, "b" * 24, "c"], "g", {"title": "x"}, {}, 48, 71 + 2 * 31),  # 180 + 208, then 47
+        (["one", "two"], None, {"title": "x"}, {"title": "y", "tickformat": ".0%"}, 94, 101),
+        (["a" * 20] * 5, None, {"title": "x"}, {}, 48, 71 + 30 + 2 * 20),  # 180 pixels each: two in a line of 400
+        (["a" * 20, "b" * 24, "c"], "g", {"title": "x"}, {}, 48, 71 + 2 * 30),  # 180 + 208, then 47
         (["one"], None, {}, {"type": "category"}, 12, 40),
     ],
 )
