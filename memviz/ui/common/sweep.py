@@ -60,8 +60,15 @@ def said_sweep(found: Mapping[str, Sweep]) -> Sweep:
     return found[st.session_state.get("sweep") or next(iter(found))]
 
 
-def choose_sweep(where: Any, found: Mapping[str, Sweep]) -> Sweep:
-    """The sweep that a page is about, at first the one that `said_sweep` found."""
+def choose_sweep(where: Any) -> Sweep:
+    """The sweep that a page is about; where there is none, says how to make one and stops the page here."""
+    found = sweeps_here()
+    said_sweep(found)
+    return offer_sweeps(where, found)
+
+
+def offer_sweeps(where: Any, found: Mapping[str, Sweep]) -> Sweep:
+    """The widget that chooses among sweeps, at first the one that `said_sweep` found."""
     names = {name: title_of(sweep) for name, sweep in found.items()}
     chosen = where.selectbox("Sweep", list(found), format_func=lambda n: names[n], key="sweep", persist_state="session")
     keep_chosen("sweep", chosen)

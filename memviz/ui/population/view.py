@@ -37,7 +37,7 @@ from memviz.ui.common import frames
 from memviz.ui.common.every_page import name_tab_after
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.opening import fold_settings, widget_row
-from memviz.ui.common.sweep import choose_sweep, said_sweep, short_title_of, sweeps_here
+from memviz.ui.common.sweep import offer_sweeps, said_sweep, short_title_of, sweeps_here
 from memviz.ui.common.texts import escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
 
@@ -172,7 +172,7 @@ def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, Delta
     box, beside = fold_settings(page, _settings_line(sweep, known, usual))
     with box:
         row, own = widget_row(), widget_row()
-    choose_sweep(row, here)
+    offer_sweeps(row, here)
     chooser = row.popover("Rows and models", icon=":material/filter_list:")
     with chooser:
         filters = _choose_filters(known)

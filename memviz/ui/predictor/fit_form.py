@@ -13,7 +13,7 @@ from memviz.predictor.task import DEFAULT_M, FitTask, expected_seconds, fit_task
 from memviz.sweeps import Sweep
 from memviz.sweeps.progress import duration
 from memviz.sweeps.tables import lengths_of
-from memviz.ui.common.sweep import choose_sweep, said_sweep, sweeps_here
+from memviz.ui.common.sweep import choose_sweep
 from memviz.ui.common.widgets import KEEP, forget_unknown
 
 SETTING_NAMES = {"published": "Published", "causal": "Causal", "context": "Context only"}
@@ -23,9 +23,8 @@ PRESET_WORDS = {"default": "default size", "small": "small size", "published": "
 
 def choose_fit() -> tuple[FitTask, Sweep]:
     """The task that the widgets ask for. Stops the page where there is no sweep; raises InputError."""
-    found, bar = sweeps_here(), st.columns([5, 2.4])
-    said_sweep(found)
-    sweep = choose_sweep(bar[0], found)
+    bar = st.columns([5, 2.4])
+    sweep = choose_sweep(bar[0])
     models = list(sweep.task.models)
     forget_unknown("fit_model", models)
     model = bar[1].selectbox("Model", models, len(models) - 1, key="fit_model", **KEEP)
