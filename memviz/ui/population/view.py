@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -27,10 +28,12 @@ from memviz.population import (
     row_weights,
     strata_of,
 )
+from memviz.population.pooled import Pool, pool_of
 from memviz.sweeps import Sweep
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.rowset import PARTS, SUITE
 from memviz.sweeps.scored import scored_background
+from memviz.sweeps.sums import MOST_UNITS
 from memviz.sweeps.tables import lengths_of
 from memviz.sweeps.task import SweepRequest
 from memviz.ui.common import frames
@@ -100,15 +103,37 @@ class SweepView:
 
     @property
     def rows(self) -> pd.DataFrame:
+        """What is known of each row, but its token ids."""
         return _rows(self.sweep, self.key, self.weighted)
+
+    @cached_property
+    def pool(self) -> Pool | None:
+        """Its rows put together, where they are too many to be looked at one by one."""
+        return None if self.weighted else _pool(self.sweep, self.key)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows if self.pool is None else self.pool.rows)
+
+    def n_passing(self, filters: Filters) -> int:
+        """Rows that pass some filters."""
+        return int(filters.keep(self.rows).sum()) if self.pool is None else self.pool.n_passing(filters)
+
+    def ids(self, rows: np.ndarray) -> list[np.ndarray]:
+        """The token ids of some rows, by their numbers."""
+        table = self.sweep.read("rows", ["row", "ids"], [("row", "in", np.unique(rows).tolist())])
+        found: list[np.ndarray] = table.set_index("row").loc[rows, "ids"].tolist()
+        return found
 
     def weights(self, among: pd.Series | None = None) -> pd.Series | None:
         """Of each row, or of some row numbers; None where all count once.
 
         Raises InputError where they cannot stand for the population.
         """
+        if not self.weighted:
+            return None
         rows = self.rows if among is None else self.rows[self.rows["row"].isin(among)]
-        return row_weights(rows, strata_of(read_data()), self.population) if self.weighted else None
+        return row_weights(rows, strata_of(read_data()), self.population)
 
     @property
     def floor(self) -> SweepView:
@@ -131,19 +156,22 @@ class SweepView:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
 def _sequences(_sweep: Sweep, key: str, weighted: bool) -> pd.DataFrame:
-    columns = _sweep.manifest["tables"]["sequences"]["columns"]
-    names = [name for name in columns if name not in ("matches", "generated_ids")]
-    found = _sweep.read("sequences", names)
+    found = _sweep.numbers
     return pd.concat([found, _background(_sweep)], ignore_index=True) if _is_shipped(_sweep, weighted) else found
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
 def _rows(_sweep: Sweep, key: str, weighted: bool) -> pd.DataFrame:
-    found = _sweep.read("rows")
+    found = _sweep.read("rows", [name for name in _sweep.manifest["tables"]["rows"]["columns"] if name != "ids"])
     if not _is_shipped(_sweep, weighted):
         return found
     more = _background(_sweep).drop_duplicates("row")
     return pd.concat([found, more[[name for name in found if name in more]]], ignore_index=True)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
+def _pool(_sweep: Sweep, key: str) -> Pool | None:
+    return pool_of(_sweep)
 
 
 def _is_shipped(sweep: Sweep, weighted: bool) -> bool:
@@ -156,8 +184,8 @@ def _background(sweep: Sweep) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _choices(_sweep: Sweep, key: str) -> Choices:
-    return choices(_sweep.read("rows", [n for n in _sweep.manifest["tables"]["rows"]["columns"] if n != "ids"]))
+def _choices(_view: SweepView, key: str) -> Choices:
+    return choices(_view.rows if _view.pool is None else _view.pool.lines)
 
 
 def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, DeltaGenerator, DeltaGenerator]:
@@ -166,8 +194,10 @@ def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, Delta
     Also where the page's own settings go, and the place beside the line.
     """
     here = sweeps_here()
-    known = _choices(sweep := said_sweep(here), SweepView(sweep, Filters(), (), "swept", 0).key)
-    lengths, models = lengths_of(sweep.task), list(parameters_of(sweep))
+    sweep = said_sweep(here)
+    start = SweepView(sweep, Filters(), tuple(parameters_of(sweep)), "swept", 0)
+    known = _choices(start, start.key)
+    lengths, models = lengths_of(sweep.task), list(start.models)
     usual = sweep.task.continuation_at if sweep.task.continuation_at in lengths else lengths[-1]
     box, beside = fold_settings(page, _settings_line(sweep, known, usual))
     with box:
@@ -185,15 +215,16 @@ def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, Delta
     population: Population = _choose_weighting(own) if with_weights and sweep.task.rows.source == SUITE else "swept"
     least = 0 if own.toggle("Small groups", key="small", help=_SMALL, **BOUND) else LEAST
     view = SweepView(sweep, filters, tuple(model for model in models if model in said), population, m, least)
-    passing = _rows_passing(view)
     name_tab_after(f"{len(view.models)} models")
-    with chooser:
-        offer_keeping(rows_among(sweep.task.rows, passing), words_of(view), "view")
+    if _n_passing(view) <= MOST_UNITS:
+        passing = view.passing.apply(view.rows)["row"]
+        with chooser:
+            offer_keeping(rows_among(sweep.task.rows, passing), words_of(view), "view")
     return view, own, beside
 
 
-def _rows_passing(view: SweepView) -> pd.Series:
-    """The numbers of the rows that pass; stops the page with a sentence where there is nothing to look at."""
+def _n_passing(view: SweepView) -> int:
+    """How many rows pass; stops the page with a sentence where there is nothing to look at."""
     if not view.models:
         st.info("Choose at least one model under **Rows and models**.")
         st.stop()
@@ -202,25 +233,19 @@ def _rows_passing(view: SweepView) -> pd.Series:
     except InputError as error:
         st.warning(told(error))
         st.stop()
-    passing = view.passing.apply(view.rows)["row"]
-    if not len(passing):
+    n_passing = view.n_passing(view.passing)
+    if not n_passing:
         st.info("No row passes these filters: take some away under **Rows and models**.")
         st.stop()
-    return passing
+    return n_passing
 
 
 def _choose_weighting(where: DeltaGenerator) -> Population:
     said_of = " ".join(f"{WEIGHTINGS[name]}: {POPULATIONS[name]}." for name in WEIGHTINGS)
     chosen: Population = where.segmented_control(
-        "Weighting",
-        list(WEIGHTINGS),
-        format_func=lambda name: WEIGHTINGS[name],
-        default="swept",
-        required=True,
-        key="weight",
-        help=f"{explain('weighting')} {said_of}",
-        **BOUND,
-    )
+        "Weighting", list(WEIGHTINGS), format_func=lambda name: WEIGHTINGS[name], default="swept", required=True,
+        key="weight", help=f"{explain('weighting')} {said_of}", **BOUND,
+    )  # fmt: skip
     return chosen
 
 
@@ -267,8 +292,8 @@ def _choose_filters(known: Choices) -> Filters:
 def words_of(view: SweepView) -> str:
     """How many rows are looked at, of how many, and which."""
     filters = view.passing
-    passing = len(filters.apply(view.rows))
+    passing = view.n_passing(filters)
     said = [*filters.parts, *filters.domains, *filters.classes]
     said += [f"template: {', '.join(filters.templates)}"] if filters.templates else []
     said += [f"{', '.join(map(str, filters.buckets))} exposures"] if filters.buckets else []
-    return f"{passing:,} of {len(view.rows):,} rows" + (f" ({', '.join(said)})" if said else "")
+    return f"{passing:,} of {view.n_rows:,} rows" + (f" ({', '.join(said)})" if said else "")
