@@ -64,7 +64,7 @@ def _curves(aligned: Aligned, quantity: str, n_resamples: int, seed: int) -> Cur
     member = {ALL: np.ones(len(values), bool)} | {name: members(aligned, name) for name in GROUPS}
     columns = [np.column_stack([mask[:, None] * shown, mask]) for mask in member.values()]
     drawn = drawn_sums(np.concatenate(columns, axis=1), aligned.units, n_resamples, seed)
-    expected = {}
+    expected: dict[str, np.ndarray] = {}
     if (raw := bins_of(aligned, quantity, 0)) is not None:
         hits = _Hits(raw, aligned.match[:, :m], aligned.units)
         unseen = None if aligned.unseen is None else _hits_of(aligned.unseen, quantity, 0, m)

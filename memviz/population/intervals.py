@@ -239,8 +239,10 @@ def percentiles(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return low, high
     ends = np.full((2, *samples.shape[1:]), np.nan)
     known = ~unknown.all(axis=0)
-    quantile = np.nanquantile if unknown[:, known].any() else np.quantile  # the first takes column by column
-    ends[:, known] = quantile(samples[:, known], tails, axis=0)
+    if unknown[:, known].any():
+        ends[:, known] = np.nanquantile(samples[:, known], tails, axis=0)  # column by column
+    else:
+        ends[:, known] = np.quantile(samples[:, known], tails, axis=0)
     return ends[0], ends[1]
 
 

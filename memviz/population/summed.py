@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -238,7 +238,8 @@ def _arrays(found: pd.DataFrame, k: int, m: int, shortest: int) -> dict[str, np.
     starts = [start for start in (0, EDGE) if m + start <= shortest]
     parts: dict[str, list[np.ndarray]] = {name: [] for name in _FOLDED}
     order = []
-    for decoded, lines in found.groupby("m"):
+    groups: Any = found.groupby("m")
+    for decoded, lines in groups:
         order.append(found.index.get_indexer(lines.index))
         n, p = len(lines), k + int(decoded)
         sets = list(zip(lines["sizes"].iloc[0].tolist(), lines["starts"].iloc[0].tolist(), strict=True))

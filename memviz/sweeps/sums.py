@@ -101,7 +101,9 @@ def lines_of(blocks: Iterable[pa.Table]) -> Lines:
         of_stratum[_stratum(cell)] += n
     ordered = sorted(of_stratum, key=str)
     number = dict(zip([each for each in ordered if each], range(1, len(ordered) + 1), strict=False)) | {(): 0}
-    first, n_parts, about = {}, {}, []
+    first: dict[Cell, int] = {}
+    n_parts: dict[Cell, int] = {}
+    about: list[Cell] = []
     for cell in sorted(n_of, key=str):
         stratum = _stratum(cell)
         first[cell], n_parts[cell] = len(about), max(2, round(PARTS * of_stratum[stratum] / n_of.total()))
