@@ -14,6 +14,7 @@ from support.serving import ROOT
 
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.population import Filters, align, boundary_curves, boundary_differences
+from memviz.population.counterfactual import earlier, first_steps
 from memviz.population.first_view import CURVES, DIFFERENCES, FIRST_VIEW, computed_before
 from memviz.sweeps import read_sweep
 from memviz.sweeps.kept import SHIPPED
@@ -43,6 +44,18 @@ def test_what_ships_says_what_was_left_out() -> None:
     kept = sweep.sequences["generated_ids"].notna()
     assert (kept == (sweep.sequences["k"].eq(32) & sweep.sequences["mode"].eq("sliding"))).all()
     assert sweep.sequences["matches"].notna().all()
+
+
+def test_checkpoints_of_the_same_rows_ship_beside_with_the_scores_that_were_measured() -> None:
+    sweep = read_sweep(SHIPPED)
+    (beside,) = sweep.beside
+    assert sweep.holding("suite-1.8m@step165").folder == beside.folder and sweep.holding("suite-1.8m") is sweep
+    assert earlier(sweep, "suite-1.8m", first_steps(read_data())) == list(beside.task.models)[::-1]
+    scores = pd.read_parquet(SUITE_FOLDER / "scores.parquet").query("condition == 'sliding'")
+    both = beside.sequences.merge(scores, on=["model", "row"], suffixes=("", "_scored"))
+    assert len(both) == 3 * 3_400
+    for m in (16, 32):
+        assert (both[f"n_matches_{m}"] == both[f"n_matches_{m}_scored"]).mean() > 0.999
 
 
 def test_what_stands_beside_the_hits_ships_for_the_condition_that_pages_open_on() -> None:
