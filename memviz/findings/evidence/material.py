@@ -13,19 +13,23 @@ import pandas as pd
 from memviz.errors import InputError
 from memviz.findings.claims import Null
 from memviz.population.aligned import Aligned, align
-from memviz.population.curves import size_points
-from memviz.population.filters import is_true
+from memviz.population.curves import known_columns, size_points
+from memviz.population.filters import Filters, is_true
 from memviz.population.intervals import N_RESAMPLES, Estimate
 from memviz.population.ngrams import Frequencies
+from memviz.population.summed import ENTROPIES, Summed, has_sums, summed
 from memviz.sweeps.results import Sweep
-from memviz.sweeps.rowset import SUITE
+from memviz.sweeps.rowset import PARTS, SUITE
 from memviz.sweeps.scored import scored_seeds
+from memviz.sweeps.sums import ABOUT
 from memviz.sweeps.task import SLIDING
 
 K = M = 32
 T = TypeVar("T")
 SEED = 0
 _KEY = ["model", "row", "mode", "k"]
+_TRAINED = Filters(parts=(PARTS[1],))
+_LOOKED_AT = {*_KEY, *ABOUT, "group", "start", "m", "on_context_curve", "on_continuation_curve"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,13 @@ class Material:
             return found.where(np.isin(found.rows, self.trained["row"].unique()))
         raise InputError("; ".join(dict.fromkeys(reasons)))
 
+    def source(self, model: str, quantity: str, k: int = K) -> Aligned | Summed:
+        """What boundaries are drawn from: the sums of a large sweep that has this model, else its rows."""
+        sweep = next((each for each in self.sweeps if has_sums(each) and model in each.task.models), None)
+        if sweep is not None and quantity in ENTROPIES:
+            return self.once(("sums", model, k), lambda: summed(sweep, _TRAINED, model, k, M, SLIDING))
+        return self.aligned(model, k, quantity.startswith("entropy"))
+
     def once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         """What is made the first time it is asked for under a key."""
         if key not in self._kept:
@@ -131,7 +142,7 @@ def material_of(
         if len(values) > 1:
             raise InputError(f"the claims need one of each, float32, but there are several {name}: {sorted(values)}")
     about = {each["name"]: each for sweep in sweeps for each in sweep.manifest["models"]}
-    tables = [sweep.sequences for sweep in sweeps]
+    tables = [sweep.read("sequences", _columns(sweep)) for sweep in sweeps]
     if sweeps[0].task.rows.source == SUITE:
         further, scored = scored_seeds(about.values())
         about |= {each["name"]: each for each in further}
@@ -160,6 +171,11 @@ def material_of(
         n_resamples,
         about,
     )
+
+
+def _columns(sweep: Sweep) -> list[str]:
+    """Columns of the table of sequences that the claims look at."""
+    return [name for name in known_columns(sweep) if name in _LOOKED_AT or name.startswith("n_matches_")]
 
 
 def size_name(about: Mapping[str, Any]) -> str:
