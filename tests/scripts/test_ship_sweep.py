@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import runpy
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.published import bleu, levenshtein
 from support.serving import ROOT
 
 from memviz.demo.suite import SUITE_FOLDER, read_data
@@ -17,6 +19,7 @@ from memviz.population.first_view import CURVES, DIFFERENCES, FIRST_VIEW, comput
 from memviz.sweeps import read_sweep
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.states import texts_of
+from memviz.tokenizer import Tokenizer
 
 
 def test_what_ships_has_the_scores_that_the_suite_was_measured_to_have() -> None:
@@ -53,6 +56,21 @@ def test_checkpoints_of_the_same_rows_ship_beside_with_the_scores_that_were_meas
     assert len(both) == 3 * 3_400
     for m in (16, 32):
         assert (both[f"n_matches_{m}"] == both[f"n_matches_{m}_scored"]).mean() > 0.999
+
+
+def test_what_stands_beside_the_hits_ships_for_the_condition_that_pages_open_on() -> None:
+    sweep = read_sweep(SHIPPED)
+    found, rows = sweep.sequences, sweep.rows.set_index("row")["ids"]
+    opened = found["k"].eq(32) & found["mode"].eq("sliding")
+    tokenizer = Tokenizer(SUITE_FOLDER / "corpus", [])
+    for name in ("common_run", "edit_distance", "bleu", "min_k", "min_k_plus_plus", "zlib_bytes"):
+        assert (found[f"{name}_96"].notna() == opened).all(), name
+    for _, line in found[opened].iloc[::1500].iterrows():
+        own, true = line["generated_ids"][:48].tolist(), rows[line["row"]][32:80].tolist()
+        assert line["edit_distance_48"] == levenshtein(own, true)
+        assert line["bleu_48"] == pytest.approx(bleu(own, true), rel=0.01)  # three digits ship
+        assert line["zlib_bytes_48"] == len(zlib.compress(tokenizer.to_bytes(np.array(true))))
+    assert (found["min_k_96"] < found["log_p_96"] / 96).loc[opened].all(), "the least likely tokens are less likely"
 
 
 def test_what_was_computed_beforehand_is_what_would_be_computed() -> None:
