@@ -50,7 +50,7 @@ for place, (_, each) in zip(st.container(key="cards").columns(len(every)), every
     )
 n_members, n_others = (int(every[name].iloc[0]) for name in ("n_members", "n_others"))
 st.caption(
-    f"{words_of(view)} · of them {n_members:,} members; {n_others:,} others · {view.names[largest]} above · the m = "
+    f"{words_of(view)} · of them {n_members:,} members; {n_others:,} others · {view.words[largest]} above · the m = "
     f"{view.m} true tokens after k = {k}, teacher-forced · whiskers: 95 %, over groups of near-duplicates within "
     "domains and exposures"
 )

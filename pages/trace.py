@@ -13,6 +13,7 @@ from memviz.measures import MEASURES, compute_all
 from memviz.measures.display import format_value
 from memviz.measures.glossary import explain
 from memviz.passages import PASSAGES
+from memviz.rows.cells import safe_csv
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import look_up
@@ -146,7 +147,7 @@ def results() -> None:
         name = f"memviz-{key[:12]}"
         files = {
             "JSON": (lambda: json.dumps(document(run, tokenizer, counts(), said), allow_nan=False), f"{name}.json"),
-            "CSV": (lambda: table(run, tokenizer, counts(), said).to_csv(index=False), f"{name}.csv"),
+            "CSV": (lambda: safe_csv(table(run, tokenizer, counts(), said)), f"{name}.csv"),
             "Parquet": (lambda: table(run, tokenizer, counts(), said).to_parquet(index=False), f"{name}.parquet"),
             "HTML": (lambda: TRACE.page({**view, **selection()}, title), f"{name}.html"),
             "Token ids": (lambda: ids_file(task), f"{name}.ids.json"),

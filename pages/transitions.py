@@ -55,8 +55,8 @@ pair = st.columns(4, vertical_alignment="bottom")
 last = len(view.models) - 1
 smaller = pair[0].selectbox("From", view.models, last - 1, format_func=lambda n: names[n], key="smaller", **BOUND)
 larger = pair[1].selectbox("To", view.models, last, format_func=lambda n: names[n], key="larger", **BOUND)
-level = pair[2].selectbox(f"Level under {names[smaller]}", LEVELS, None, placeholder=ANY, key="level", **BOUND)
-to = pair[3].selectbox(f"Level under {names[larger]}", LEVELS, None, placeholder=ANY, key="to", **BOUND)
+level = pair[2].selectbox(f"Level under {view.words[smaller]}", LEVELS, None, placeholder=ANY, key="level", **BOUND)
+to = pair[3].selectbox(f"Level under {view.words[larger]}", LEVELS, None, placeholder=ANY, key="to", **BOUND)
 if smaller == larger:
     st.info("Choose two different models.")
     st.stop()
@@ -97,8 +97,8 @@ with right:
     gained, lost = (memorized_only_by(points, *ends) for ends in ((larger, smaller), (smaller, larger)))
     lists = {
         CELL: f"{level or '…'} → {to or '…'}",
-        LOST: f"{len(lost):,} by {names[smaller]}, not by {names[larger]}",
-        GAINED: f"{len(gained):,} by {names[larger]}, not by {names[smaller]}",
+        LOST: f"{len(lost):,} by {view.words[smaller]}, not by {view.words[larger]}",
+        GAINED: f"{len(gained):,} by {view.words[larger]}, not by {view.words[smaller]}",
     }
     which = st.radio("Listed below", list(lists), captions=list(lists.values()), key="listed", **BOUND)
 

@@ -54,7 +54,7 @@ def show_counterfactual(view: SweepView, k: int) -> None:
         st.caption(told(error))
         return
     with st.container(border=True):
-        files = frames.title_line(f"**{view.names[model]} less {view.names[before]}**")
+        files = frames.title_line(f"**{view.words[model]} less {view.words[before]}**")
         with files.popover("Data", icon=":material/download:"):
             frames.offer_table(table, "counterfactual")
         st.dataframe(_readable(table), hide_index=True)

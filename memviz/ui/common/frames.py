@@ -16,6 +16,7 @@ from memviz.figures.frame import without_links
 from memviz.population import SizeFit
 from memviz.rows.cells import safe_csv
 from memviz.sweeps.task import SweepRequest, sweep_command
+from memviz.ui.common.texts import escaped
 
 
 def picture(name: str) -> dict[str, Any]:
@@ -58,9 +59,12 @@ def show_figure(
     on_select: Callable[[], None] | None = None,
     key: str | None = None,
 ) -> None:
-    """A figure in its frame with title, note, and the data and the sweep behind it; `missing` where there is none."""
+    """A figure in its frame with title, note, and the data and the sweep behind it; `missing` where there is none.
+
+    The title is text, which may name what is not ours; the note is Markdown.
+    """
     with st.container(border=True):
-        files = title_line(f"**{title}**")
+        files = title_line(f"**{escaped(title)}**")
         if figure is None or table is None:
             st.info(missing)
             return

@@ -37,7 +37,7 @@ from memviz.ui.common import frames
 from memviz.ui.common.every_page import name_tab_after
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.sweep import choose_sweep
-from memviz.ui.common.texts import told
+from memviz.ui.common.texts import escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
 
 HELD_OUT, *TRAINED = PARTS
@@ -73,6 +73,11 @@ class SweepView:
     @cached_property
     def names(self) -> dict[str, str]:
         return labels_of(self.sweep)
+
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """The models' names as Markdown."""
+        return {model: escaped(name) for model, name in self.names.items()}
 
     @cached_property
     def n_parameters(self) -> dict[str, int]:
@@ -188,7 +193,7 @@ def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
         st.info("No row passes these filters: take some away under **Rows and models**.")
         st.stop()
     with chooser:
-        offer_keeping(rows_among(sweep.task.rows, passing), words_of(view), "view")
+        offer_keeping(rows_among(sweep.task.rows, passing), _which(view), "view")
     return view, line
 
 
@@ -205,15 +210,20 @@ def _choose_filters(known: Choices) -> Filters:
         if len(options) > 1:
             forget_unknown(name, options)
             chosen = st.pills(
-                label, options, selection_mode="multi", wrap=True, default=default, help=help_, key=name, **BOUND
-            )
+                label, options, selection_mode="multi", format_func=escaped, wrap=True, default=default, help=help_,
+                key=name, **BOUND,
+            )  # fmt: skip
             said[name] = tuple(int(value) for value in chosen) if name == "buckets" else tuple(chosen)
     st.caption("Nothing chosen in a line: everything passes.")
     return Filters(**said)
 
 
 def words_of(view: SweepView) -> str:
-    """How many rows are looked at, of how many, and which."""
+    """How many rows are looked at, of how many, and which, as Markdown."""
+    return escaped(_which(view))
+
+
+def _which(view: SweepView) -> str:
     filters = view.passing
     passing = len(filters.apply(view.rows))
     said = [*filters.parts, *filters.domains, *filters.classes]

@@ -20,7 +20,7 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.links import LINK_LENGTH, find_task, index_in
 from memviz.ui.common.process import session, store, worker
 from memviz.ui.common.progress import say_end, under_way
-from memviz.ui.common.texts import told
+from memviz.ui.common.texts import escaped, told
 from memviz.ui.common.widgets import open_expander
 
 PARAMETER = "fork"
@@ -97,11 +97,11 @@ def _offer(run: Run, task: TraceTask, card: Card, own: Tokenizer, named: Sequenc
 
     def named_token(token: int) -> str:
         mark = " · true" if truth is not None and token == truth[0, t] else ""
-        return f"{_words([token], own)[0]}  {offered[token]:.3f}{mark}"
+        return f"{escaped(_words([token], own)[0])}  {offered[token]:.3f}{mark}"
 
     key = f"fork_at_{task.hash[:12]}_{t}"
     chosen = st.pills(
-        f"Index {pinned}: instead of “{_words(run.trace.generated_ids[0, t : t + 1], own)[0]}” (greedy)",
+        f"Index {pinned}: instead of “{escaped(_words(run.trace.generated_ids[0, t : t + 1], own)[0])}” (greedy)",
         list(offered),
         format_func=named_token,
         key=key,
@@ -139,7 +139,7 @@ def _words(ids: Sequence[int] | np.ndarray, own: Tokenizer) -> list[str]:
 
 def _said(fork: ForkTask, words: Sequence[str], truth: np.ndarray | None, back: int | None, n_context: int) -> str:
     at = len(fork.forced_ids) - 1
-    said = f"“{told(words[at])}” at index {n_context + at}"
+    said = f"“{escaped(words[at])}” at index {n_context + at}"
     if truth is None:
         return said
     if back is None:

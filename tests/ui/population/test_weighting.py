@@ -29,7 +29,7 @@ def test_a_population_is_the_sum_of_its_strata(population: str, most: int) -> No
     expected = (mass * score.loc[strata.index]).sum() / mass.sum()
     found = table_of(view, "size", "model").set_index("model").loc["suite-7.6m", "mean"]
     assert found == pytest.approx(expected)
-    assert "3,400 of 3,800 rows (background, planted)" in words_of(view)
+    assert r"3,400 of 3,800 rows \(background, planted\)" in words_of(view)
 
 
 def test_unique_rows_are_mostly_not_memorized() -> None:
