@@ -78,14 +78,8 @@ class Crowd:
             visitor.until(lambda: can_run(visitor), PATIENCE)
             self.together.wait(PATIENCE)
             for turn in range(self.n_rounds):
-                visitor.set("number_input", "Context", self.context(number, turn))
-                visitor.set("number_input", "Continuation", CONTINUATION)
-                visitor.rerun()
-                visitor.until(lambda: "Not computed yet" in visitor.text, PATIENCE)
-                start = time.monotonic()
-                visitor.press("Run")
-                visitor.until(lambda: visitor.all("metric"), PATIENCE)
-                self.note(number, turn, time.monotonic() - start, visitor.parameters["run"][0])
+                seconds = ask(visitor, self.context(number, turn))
+                self.note(number, turn, seconds, visitor.parameters["run"][0])
 
     def browse(self, number: int) -> None:
         """The same in Chromium."""
@@ -106,6 +100,18 @@ class Crowd:
                 page.get_by_test_id("stMetric").first.wait_for()
                 page.wait_for_url(re.compile("run="))
                 self.note(number, turn, time.monotonic() - start, re.findall("run=([0-9a-f]+)", page.url)[0])
+
+
+def ask(visitor: Visitor, n_context: int) -> float:
+    """Trace with so much context; seconds from Run to the result on the page."""
+    visitor.set("number_input", "Context", n_context)
+    visitor.set("number_input", "Continuation", CONTINUATION)
+    visitor.rerun()
+    visitor.until(lambda: "Not computed yet" in visitor.text, PATIENCE)
+    start = time.monotonic()
+    visitor.press("Run")
+    visitor.until(lambda: visitor.all("metric"), PATIENCE)
+    return time.monotonic() - start
 
 
 def can_run(visitor: Visitor) -> bool:
@@ -230,12 +236,7 @@ def short_runs(server: Server, number: int, n_most: int, is_over: Callable[[], b
     with Visitor(server.url, "trace") as visitor:
         visitor.until(lambda: can_run(visitor), PATIENCE)
         for turn in range(n_most):
-            visitor.set("number_input", "Context", FIRST_CONTEXT + number * n_most + turn)
-            visitor.set("number_input", "Continuation", CONTINUATION)
-            visitor.rerun()
-            visitor.until(lambda: "Not computed yet" in visitor.text, PATIENCE)
-            visitor.press("Run")
-            visitor.until(lambda: visitor.all("metric"), PATIENCE)
+            ask(visitor, FIRST_CONTEXT + number * n_most + turn)
             time.sleep(PAUSE)
             if is_over():
                 return
@@ -261,8 +262,7 @@ def mixed(server: Server) -> list[str]:
     is_over = threading.Event()
     with ThreadPoolExecutor(len(LONG) + 3) as pool:
         futures = [pool.submit(long_run, server, kind, is_over.is_set) for kind in LONG]
-        wait_for(lambda: all(f"queued: {kind}
-" in server.log.read_text() for kind in LONG))
+        wait_for(lambda: all(f"queued: {kind}\n" in server.log.read_text() for kind in LONG))
         futures += [pool.submit(short_runs, server, number, 25, is_over.is_set) for number in range(3)]
         wait_for(lambda: LONG.keys() <= {kind for kind, *_ in jobs_of(server.log.read_text())})
         is_over.set()
