@@ -35,8 +35,6 @@ FIRST_CONTEXT, CONTINUATION = 8, 24  # other than what the page asks by itself, 
 READS_IDLE = 15
 PATIENCE = 600.0
 """Seconds; a result that has not come by then is lost."""
-
-
 LONG: dict[str, tuple[str, str, dict[str, int], str]] = {
     "sweep": ("sweeps", "", {"Sample": 1000}, "Run"),
     "map": ("map", "of=suite-1.8m&beside=none&reducer=UMAP&points=2%2C000&sweep=suite", {}, "Make the UMAP"),
@@ -232,7 +230,7 @@ def long_run(server: Server, kind: str, is_over: Callable[[], bool]) -> None:
 
 
 def short_runs(server: Server, number: int, n_most: int, is_over: Callable[[], bool]) -> None:
-    """A visitor who asks for one short trace after another."""
+    """A visitor who asks one short trace after another."""
     with Visitor(server.url, "trace") as visitor:
         visitor.until(lambda: can_run(visitor), PATIENCE)
         for turn in range(n_most):
@@ -273,7 +271,7 @@ def mixed(server: Server) -> list[str]:
         waits = [start - asked for _, asked, start, _ in short if started < asked < ended]
         said = f"median {statistics.median(waits):.2f} s, longest {max(waits):.2f}" if waits else "-"
         print(f"{kind}, {ended - started:.0f} s: {len(waits)} short traces asked meanwhile; until they started: {said}")
-    late = [start - asked for _, asked, start, _ in short if start - asked > IN_TIME]
+    late = [wait for _, asked, start, _ in short if (wait := start - asked) > IN_TIME]
     print(f"{len(short)} short traces in all, {len(late)} not started within {IN_TIME:g} s")
     return errors + [f"a short trace waited {wait:.1f} s" for wait in late]
 
