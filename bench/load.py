@@ -272,7 +272,7 @@ def mixed(server: Server) -> list[str]:
         said = f"median {statistics.median(waits):.2f} s, longest {max(waits):.2f}" if waits else "-"
         print(f"{kind}, {ended - started:.0f} s: {len(waits)} short traces asked meanwhile; until they started: {said}")
     late = [wait for _, asked, start, _ in short if (wait := start - asked) > IN_TIME]
-    print(f"{len(short)} short traces in all, {len(late)} not started within {IN_TIME:g} s")
+    print(f"{len(short)} short traces, {len(late)} of them not started within {IN_TIME:g} s")
     return errors + [f"a short trace waited {wait:.1f} s" for wait in late]
 
 
