@@ -27,7 +27,7 @@ from memviz.ui.trace.aligned import show_aligned
 from memviz.ui.trace.answer import answer_of
 from memviz.ui.trace.border import draw_border
 from memviz.ui.trace.forecast import show_forecast
-from memviz.ui.trace.forks import show_forks
+from memviz.ui.trace.forks import fork_tracks, show_forks
 from memviz.ui.trace.form import (
     LINK,
     NEUTRAL,
@@ -114,7 +114,8 @@ def results() -> None:
     show_answer(answer_of(run, task, values))
     lookup, picture = look_up(run, task.model, tokenizer), st.container()
     tracks = predictions.choose_tracks(run, key, task, card)
-    view = linked_view(run, tokenizer, [*tracks, *(lookup.tracks() if lookup else ())])
+    forks = fork_tracks(run, task, card, tokenizer)
+    view = linked_view(run, tokenizer, [*tracks, *forks, *(lookup.tracks() if lookup else ())])
     with picture:
         linked_component({**view, **selection()}, key=f"linked-{key[:16]}")
     st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")

@@ -10,6 +10,7 @@ import streamlit as st
 from memviz.catalog import Card
 from memviz.errors import InputError, MemvizError
 from memviz.figures.glyphs import visible
+from memviz.figures.tracks import Track
 from memviz.records import Run
 from memviz.tasks.fork import N_IN_A_ROW, ForkTask, back_at, fork_of
 from memviz.tasks.trace import TraceTask
@@ -25,6 +26,22 @@ from memviz.ui.common.widgets import open_expander
 
 PARAMETER = "fork"
 N_OFFERED, MOST_KEPT = 10, 6
+
+
+def fork_tracks(run: Run, task: TraceTask, card: Card, own: Tokenizer) -> list[Track]:
+    """The forks that the address names and that are stored, as rows of cells under the tokens."""
+    drawn = [(fork, found) for fork in _named(task) if (found := stored(fork, card)) is not None]
+    if not drawn:
+        return []
+    from memviz.figures.forks import fork_track  # half a second of imports, only where it is drawn
+
+    truth, tracks = None if run.trace.continuation_ids is None else run.trace.continuation_ids[0], []
+    for fork, found in drawn:
+        written, at = fork.written(found), len(fork.forced_ids) - 1
+        back = None if truth is None else back_at(written, truth, at)
+        entropy = found.trace.free_running.entropy[0]
+        tracks.append(fork_track(_words(written, own), written, entropy, at, truth, back, run.trace.n_context))
+    return tracks
 
 
 def show_forks(run: Run, task: TraceTask, card: Card, own: Tokenizer) -> None:
