@@ -10,87 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.machines import GRACE, Engine, Machine, ended, task
 from support.waiting import until
 
 from memviz.demo import index as corpora
-from memviz.engine.turns import Gate
 from memviz.errors import InputError
-from memviz.jobs import Job, Status, Worker
-from memviz.jobs import worker as jobs
+from memviz.jobs import Status, Worker
 from memviz.settings import Settings
 from memviz.store import Store
-from memviz.tasks.base import Answer, Context
 from memviz.tasks.preparing import IndexTask
-from memviz.tasks.trace import TraceTask
-
-GRACE = 0.05
-
-
-class Engine:
-    """Stands for the engine: notes what runs, and lets the test decide when a pass ends."""
-
-    def __init__(self) -> None:
-        self.ran: list[int] = []
-        self.devices: dict[int, str] = {}
-        """Where each ran."""
-        self.at_once = 0
-        self.most_at_once = 0
-        self.passes = threading.Semaphore(0)
-        self.fail: Exception | None = None
-
-    def answer(self, task: TraceTask, context: Context) -> Answer[None]:
-        machine: Machine = context.backend
-        machine.held = [task.model]
-        self.devices[task.context_ids[0]] = machine.device
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            self.ran.append(task.context_ids[0])
-            context.say("decoding")
-            if self.fail:
-                raise self.fail
-            for step in range(task.n_steps):
-                self.passes.acquire()
-                context.report(step + 1, task.n_steps)
-            return Answer("f" * 64, None, False)
-        finally:
-            self.at_once -= 1
-
-
-class Machine:
-    """Stands for one device's engine: the first has two others beside it where the test says so."""
-
-    beside: tuple[str, ...] = ()
-
-    def __init__(self, device: str) -> None:
-        self.device, self.where = device, ("cuda", "cuda (a GPU)")
-        self.others = list(self.beside)
-        self.held: list[str] = []
-        self.residents = self
-
-    def names(self) -> list[str]:
-        return self.held
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    stand_in = Engine()
-    monkeypatch.setattr(jobs, "answer", stand_in.answer)
-    return stand_in
-
-
-@pytest.fixture
-def worker(tmp_path: Path, engine: Engine) -> Worker:
-    settings = Settings(cache=tmp_path, grace=GRACE)
-    return Worker(settings, Store(tmp_path / "results", 10**6), make_backend=Machine)
-
-
-def task(n: int, n_steps: int = 1, model: str = "tiny") -> TraceTask:
-    return TraceTask(model, (n,), None, n_steps)
-
-
-def ended(job: Job) -> Callable[[], bool]:
-    return lambda: not job.active
 
 
 def test_a_job_reports_its_progress_and_ends_with_its_key(worker: Worker, engine: Engine) -> None:
@@ -300,81 +228,3 @@ def test_a_worker_that_cannot_start_its_engine_says_so_and_tries_again(tmp_path:
     job = worker.ask(task(1), "anna")
     until(ended(job))
     assert job.status == Status.DONE
-
-
-@pytest.fixture
-def three_devices(worker: Worker, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Worker:
-    """A worker whose first engine has found two other devices beside its own."""
-    monkeypatch.setattr(Machine, "beside", ("cuda:1", "cuda:2"))
-    engine.passes.release()
-    until(ended(worker.ask(task(0), "anna")))
-    return worker
-
-
-def test_the_real_engine_is_that_of_its_lane(worker: Worker) -> None:
-    backend = worker._default_backend("cpu")
-    assert (backend.settings.device, backend.device.type, backend.others) == ("cpu", "cpu", [])
-
-
-def test_every_device_runs_one_job(three_devices: Worker, engine: Engine) -> None:
-    queued = [three_devices.ask(task(n, model=f"model {n}"), "anna") for n in range(1, 5)]
-    until(lambda: len(engine.ran) == 1 + 3)
-    assert [job.status for job in queued].count(Status.QUEUED) == 1
-    assert three_devices.place(next(job for job in queued if job.status == Status.QUEUED)) == 3
-    engine.passes.release(4)
-    until(lambda: all(not job.active for job in queued))
-    assert engine.most_at_once == 3
-    assert sorted(engine.devices[job.task.context_ids[0]] for job in queued[:3]) == ["auto", "cuda:1", "cuda:2"]
-
-
-def test_a_job_goes_to_the_free_device_that_holds_its_model(three_devices: Worker, engine: Engine) -> None:
-    for n, model in enumerate("abc"):  # each on a device of its own
-        three_devices.ask(task(10 + n, model=model), "anna")
-    until(lambda: len(engine.ran) == 1 + 3)
-    home = {model: engine.devices[10 + n] for n, model in enumerate("abc")}
-    assert len(set(home.values())) == 3 and set(three_devices.models_in_memory) == set("abc")
-    engine.passes.release(100)
-    until(lambda: three_devices.n_active == 0)
-    for n, model in enumerate("cabbca" * 3):
-        until(ended(three_devices.ask(task(20 + n, model=model), "anna")))
-        assert engine.devices[20 + n] == home[model]
-
-
-def test_a_busy_device_does_not_keep_its_models_to_itself(three_devices: Worker, engine: Engine) -> None:
-    long = three_devices.ask(task(1, 50), "anna")
-    until(lambda: engine.ran == [0, 1])
-    engine.passes.release()
-    other = three_devices.ask(task(2), "ben")
-    until(lambda: engine.ran == [0, 1, 2])
-    assert engine.devices[1] != engine.devices[2] and long.active
-    engine.passes.release(60)
-    until(lambda: not long.active and not other.active)
-
-
-def test_a_model_is_loaded_while_no_other_device_computes() -> None:
-    gate, events, passes = Gate(), [], threading.Semaphore(0)
-
-    def compute() -> None:
-        with gate.working():
-            for _ in range(3):
-                passes.acquire()
-                events.append("pass")
-                gate.let_pass()
-
-    def load() -> None:
-        with gate.working(), gate.alone():
-            events.append("loading")
-            passes.release(2)
-            time.sleep(0.05)
-            events.append("loaded")
-
-    first = threading.Thread(target=compute)
-    first.start()
-    second = threading.Thread(target=load)
-    second.start()
-    time.sleep(0.05)
-    assert events == [], "the pass under way is waited for"
-    passes.release()
-    for thread in (first, second):
-        thread.join(5)
-    assert events == ["pass", "loading", "loaded", "pass", "pass"]

@@ -109,6 +109,11 @@ def ready_model(name: str, root: Path, cache: Path, limit: int = 160, family: st
     prepare(find_model(name, settings), settings)
 
 
+def left_in(folder: Path) -> list[str]:
+    """Files other than locks."""
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
 def change(path: Path, **values: Any) -> None:
     """Set keys of a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | values))

@@ -24,6 +24,26 @@ STILL = f"""(scheme) => ({IDLE})()
   && getComputedStyle(document.querySelector("[data-testid=stApp]")).colorScheme === scheme
   && document.getAnimations().every(({{playState, effect}}) =>
     playState !== "running" || effect.getComputedTiming().endTime === Infinity)"""
+FOCUSED = """() => {
+  let element = document.activeElement;
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  const style = getComputedStyle(element);
+  return [element.getAttribute("role"), element.dataset.j ?? null, style.outlineStyle, parseFloat(style.outlineWidth)];
+}"""
+"""Role and token of what has the focus, and its outline."""
+MOVING = """() => {
+  const found = [];
+  const look = (root) => root.querySelectorAll("*").forEach((element) => {
+    const style = getComputedStyle(element);
+    if (root !== document && [style.transitionDuration, style.animationDuration].some((d) => /[1-9]/.test(d))) {
+      found.push(element.className);
+    }
+    if (element.shadowRoot) look(element.shadowRoot);
+  });
+  look(document);
+  return found;
+}"""
+"""Classes of what moves on a page, in components too."""
 MINUTES = 60_000
 SECONDS = 1_000
 PREAMBLE_TITLE = "U.S. Constitution, preamble (1787)"
@@ -62,6 +82,11 @@ def open_example(page: Page, server: Server, link: str) -> None:
 
 def strip(page: Page) -> Locator:
     return page.locator("[role=option][aria-label^=index]")
+
+
+def token(page: Page, j: int) -> Locator:
+    """One of the strip's tokens."""
+    return page.locator(f'.token[data-j="{j}"]')
 
 
 def open_settings(page: Page) -> None:

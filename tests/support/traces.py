@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from memviz.figures.linked import Pieces
+from memviz.figures.linked import Marks, Pieces
 from memviz.records import Piece, Scores, Target, Trace
 
 WORDS = [" the", " of", ",", " people", "ility", "\n", " establish", " Constitution", " order", "ings", " to", "."]
 NAN = float("nan")
+TEXTS = ["<bos>", " a", " b", "c", "\n"]
+"""Of the ids of `small_trace`."""
+MARKS = Marks(first_divergence=3, resynchronised=4, change_points=(2,), memorized_end=3)
+"""Its own."""
 
 
 def text_piece(text: str) -> Piece:
