@@ -27,7 +27,7 @@ FAULTS = """() => {
         found.push(`${each.localName}: ${each.textContent}`);
       if (each.shadowRoot) visit(each.shadowRoot);
     }
-    words.push(root.textContent);
+    words.push((root.body ?? root).textContent);
   };
   visit(document);
   return { found, isShown: words.some((text) => text.includes("zq")) };
