@@ -21,7 +21,7 @@ from memviz.tasks.ladder import LadderTask
 from memviz.tasks.lens import LensTask
 from memviz.tasks.perturbation import PerturbationTask
 from memviz.tasks.trace import TraceTask
-from memviz.ui import escaped
+from memviz.ui import as_option, escaped
 from memviz.ui.common.strip import selection
 
 KINDS: list[type[Task[Any]]] = [
@@ -100,3 +100,6 @@ def test_markdown_is_shown_as_it_stands() -> None:
     for text in (MARKDOWN, HTML, "".join(marks)):
         shown = escaped(text)
         assert all(shown[place - 1] == "\\" for place, mark in enumerate(shown) if mark in marks - {"\\"})
+        assert as_option(text) == shown
+    assert as_option("www.evil.example") == escaped("www.evil.example"), "it would be a link"
+    assert as_option("held-out") == "held-out", "addresses have it so"

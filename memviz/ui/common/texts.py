@@ -10,6 +10,11 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!~|<>:$^=&])", r"\\\1", text)
 
 
+def as_option(text: str) -> str:
+    """An option of unknown origin as Markdown; a plain one as it stands, for addresses name options by these words."""
+    return text if re.fullmatch(r"(?!.*www\.)[\w .,()'-]*", text) else escaped(text)
+
+
 def told(error: object) -> str:
     """What an error says, which may quote what others wrote, with nothing but its own `code` read as Markdown."""
     parts = re.split("(`[^`]*`)", str(error))

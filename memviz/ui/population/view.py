@@ -37,7 +37,7 @@ from memviz.ui.common import frames
 from memviz.ui.common.every_page import name_tab_after
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.sweep import choose_sweep
-from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.texts import as_option, escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
 
 HELD_OUT, *TRAINED = PARTS
@@ -210,7 +210,7 @@ def _choose_filters(known: Choices) -> Filters:
         if len(options) > 1:
             forget_unknown(name, options)
             chosen = st.pills(
-                label, options, selection_mode="multi", format_func=escaped, wrap=True, default=default, help=help_,
+                label, options, selection_mode="multi", format_func=as_option, wrap=True, default=default, help=help_,
                 key=name, **BOUND,
             )  # fmt: skip
             said[name] = tuple(int(value) for value in chosen) if name == "buckets" else tuple(chosen)
