@@ -21,8 +21,8 @@ from memviz.tasks.ladder import LadderTask
 from memviz.tasks.lens import LensTask
 from memviz.tasks.perturbation import PerturbationTask
 from memviz.tasks.trace import TraceTask
-from memviz.ui import as_option, escaped
 from memviz.ui.common.strip import selection
+from memviz.ui.common.texts import as_option, escaped
 
 KINDS: list[type[Task[Any]]] = [
     TraceTask,
