@@ -33,8 +33,7 @@ from memviz.store import Store
 
 FIRST_CONTEXT, CONTINUATION = 8, 24  # other than what the page asks by itself, which is stored before
 READS_IDLE = 15
-PATIENCE = 600.0
-"""Seconds; a result that has not come by then is lost."""
+PATIENCE = 600.0  # seconds; a result that has not come by then is lost
 LONG: dict[str, tuple[str, str, dict[str, int], str]] = {
     "sweep": ("sweeps", "", {"Sample": 1000}, "Run"),
     "map": ("map", "of=suite-1.8m&beside=none&reducer=UMAP&points=2%2C000&sweep=suite", {}, "Make the UMAP"),

@@ -203,7 +203,7 @@ def test_a_package_with_another_hash_than_the_locks_is_refused(checkout: Checkou
     right = wheel(tmp_path)
     checkout.python.write_text(MAKES)
     (checkout.folder / "requirements.txt").write_text("tiny==1.0\n")
-    given = {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(tmp_path), "UV_CACHE_DIR": str(tmp_path / "uv")}
+    given = {"UV_OFFLINE": "1", "UV_FIND_LINKS": str(tmp_path), "UV_CACHE_DIR": str(tmp_path / "uv")}
     for digest, is_there in (("0" * 64, False), (right, True)):
         (checkout.folder / "constraints.txt").write_text(f"tiny==1.0 \\\n    --hash=sha256:{digest}\n")
         code, said, _ = checkout.install(**given)

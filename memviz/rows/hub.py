@@ -35,8 +35,7 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CLIENTS = ("httpx", "httpx2", "httpcore", "requests")
 """Libraries that carry requests, whose errors are of no common kind."""
 _BATCH = 1000
-_LOOKS = 16 * 1024**2
-"""Bytes written between two looks at what the cache holds."""
+_LOOKS = 16 * 1024**2  # bytes written between two looks at what the cache holds
 
 
 @dataclass(frozen=True)

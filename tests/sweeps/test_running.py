@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from support.sweeps import Lab, small_task
 
 from memviz.catalog import known_models
 from memviz.demo.suite import read_data
-from memviz.errors import InputError, sentence
+from memviz.errors import InputError
 from memviz.store import Store
 from memviz.sweeps import RowSet, SweepTask, read_sweep
 from memviz.sweeps.tables import lengths_of
@@ -234,24 +233,6 @@ def test_cancelled_within_a_pass_it_leaves_no_table_and_goes_on_later(lab: Lab) 
         read_sweep(lab.folder / "out")
     made = lab.sweep(task, batch=4).manifest["provenance"]
     assert made["batches_reused"] > 0 and made["batches_computed"] + made["batches_reused"] == 9
-
-
-def test_a_cache_that_is_removed_meanwhile_is_one_sentence(lab: Lab) -> None:
-    """Folder and store go between two batches; the same sweep runs whole afterwards."""
-    task, n_calls = small_task(lab.jsonl(lab.rows(12))), 0
-
-    def remove(done: int, total: int) -> None:
-        nonlocal n_calls
-        n_calls += total > 0
-        if n_calls == 3:
-            shutil.rmtree(lab.folder / "gone")
-            shutil.rmtree(lab.store.root)
-
-    with pytest.raises(Exception, match="gone") as told:
-        lab.sweep(task, "gone", report=remove, batch=4)
-    said = sentence(told.value)
-    assert said is not None and said.endswith("if it was removed, start again") and "\n" not in said
-    assert lab.sweep(task, "gone", batch=4).manifest["rows"]["n"] == 12
 
 
 def test_progress_rises_to_its_total_and_says_what_is_left(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
