@@ -19,7 +19,7 @@ FAULTS = """() => {
       for (const { name, value } of each.attributes) {
         if (/^(href|xlink:href|src|srcset|action|formaction)$/.test(name) && /^\\s*javascript:|zq\\.example(?!%)/i.test(
           value.startsWith(location.origin) || value.startsWith("/") || value.startsWith("./") ? "" : value))
-          found.push(`${each.localName} ${name}=${value}`);
+          found.push(`${each.localName} ${name}=${value} in ${each.parentElement?.textContent.slice(0, 60)}`);
         if (/^on/.test(name)) found.push(`${each.localName} ${name}`);
       }
       if (each.matches(".katex") && /zq/.test(each.textContent)) found.push(`a formula: ${each.textContent}`);

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 
 
+_LINKS = re.compile(r"(?<=https:)(?=//)|(?<=http:)(?=//)|(?<=www)(?=\.)|(?=@[-\w]+\.[-\w])", re.IGNORECASE)
+"""Where an address in a text, which becomes a link by itself, is cut by what cannot be seen."""
+
+
 def escaped(text: str) -> str:
-    """A text of unknown origin so that Markdown shows it as it stands."""
+    """A text of unknown origin so that Markdown shows it as it stands, and makes no link of an address in it."""
+    text = _LINKS.sub("\N{WORD JOINER}", text)
     return re.sub(r"([\\`*_{}\[\]()#+\-.!~|<>:$^=&])", r"\\\1", text)
 
 
