@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-
 _LINKS = re.compile(r"(?<=https:)(?=//)|(?<=http:)(?=//)|(?<=www)(?=\.)|(?=@[-\w]+\.[-\w])", re.IGNORECASE)
 """Where an address in a text, which becomes a link by itself, is cut by what cannot be seen."""
 
