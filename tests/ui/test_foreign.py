@@ -34,8 +34,8 @@ FAULTS = """() => {
 }"""
 SAMPLE = ("trace", "population", "compare")
 PAGES = (
-    "overview", "layers", "causes", "map", "dynamics", "transitions", "boundary", "membership", "precision", "predictor",
-    "sweeps", "gallery", "glossary",
+    "overview", "layers", "causes", "map", "dynamics", "transitions", "boundary", "membership", "precision",
+    "predictor", "sweeps", "gallery", "glossary",
 )  # fmt: skip
 WITHOUT = ("glossary", "precision")
 """Pages that show nothing foreign as they open."""
