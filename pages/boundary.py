@@ -15,7 +15,6 @@ from memviz.ui.boundary.counterfactual import show_counterfactual
 from memviz.ui.boundary.counts import Counting, counted
 from memviz.ui.boundary.curves import (
     PERMILLE,
-    aligned_of,
     curves_of,
     differences_of,
     has_positions,
@@ -24,6 +23,7 @@ from memviz.ui.boundary.curves import (
     readable,
     reported,
     sizes_of,
+    source_of,
 )
 from memviz.ui.boundary.survival import show_survival
 from memviz.ui.common import frames
@@ -99,9 +99,9 @@ for i, (model, kind) in enumerate((model, kind) for model in reversed(view.model
         places = st.columns(2)
     quantity, title, scale = kinds[kind]
     try:
-        aligned = aligned_of(view, model, k, found)
+        aligned = source_of(view, model, k, found, quantity)
         one_k = not pooled or (kind == "frequency" and tokens == "generated")  # what was generated is counted at one k
-        every = [aligned] if one_k else [aligned_of(view, model, k_of, found) for k_of in sizes]
+        every = [aligned] if one_k else [source_of(view, model, k_of, found, quantity) for k_of in sizes]
     except InputError as error:
         ui.refuse(error)
     with places[i % 2]:

@@ -1,15 +1,18 @@
 """How far do memorized and other sequences lie apart inside a model while it decodes, step by step?"""
 
+import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from memviz import ui
 from memviz.errors import InputError
 from memviz.figures.dynamics import MEASURES, dynamics_figure, pair_name
-from memviz.maps import PAIRS, STATES, VARIANTS
+from memviz.maps import PAIRS, STATES, VARIANTS, PairedStates, paired_tables
 from memviz.measures.glossary import explain
 from memviz.ui.common import frames
 from memviz.ui.common.progress import offer_jobs
 from memviz.ui.common.widgets import BOUND
+from memviz.ui.dynamics.paired import show_paired
 from memviz.ui.dynamics.tables import found_of, joined, n_words, sampled_words, tables_of, tasks_of
 from memviz.ui.population.view import choose_view
 
@@ -63,3 +66,12 @@ frames.show_figure(
     missing="Norms have no pairs between groups: choose a group or all rows." if pairs else "Choose a pair.",
 )
 st.caption(READING)
+
+
+def curves(paired: PairedStates, names: tuple[str, str]) -> tuple[go.Figure, pd.DataFrame, str]:
+    of_both = paired_tables(paired, names)
+    figure = dynamics_figure(of_both, "cosine", STATES[0], VARIANTS[0], USUAL)
+    return figure, joined(of_both), "Reading states of the last layer, after the final norm. Bands as above."
+
+
+show_paired(view, "Cosine similarity, now and before", "dynamics", curves)

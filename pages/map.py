@@ -11,6 +11,7 @@ from memviz.ui.common.answers import keys_of
 from memviz.ui.common.frames import offer_table
 from memviz.ui.common.progress import offer_jobs
 from memviz.ui.common.widgets import BOUND
+from memviz.ui.dynamics.paired import show_paired
 from memviz.ui.map import component, form, report
 from memviz.ui.map.frame import framed, stored_maps
 from memviz.ui.map.trail import keep_prompt, trail_of
@@ -104,6 +105,7 @@ drawn()
 st.subheader("What the full space says", anchor=False)
 st.caption(WHY)
 report.show_numbers(view, asked, frames)
+show_paired(view, "The last step, now and before", "map", report.before)
 with st.popover("Data", icon=":material/download:"):
     offer_table(report.exported(frames, asked), f"map-{keys[0][:12]}")
     report.show_command(tasks[reducer])

@@ -10,11 +10,11 @@ from memviz.errors import InputError
 from memviz.figures.transitions import transition_figure
 from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
-from memviz.population import memorized_only_by, rows_of_cell
 from memviz.ui.common import frames
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.sequences import show_sequences
 from memviz.ui.population.tables import points as points_of
+from memviz.ui.population.tables import rows_of_transition as rows_of
 from memviz.ui.population.tables import table_of_transition, transition_of
 from memviz.ui.population.view import choose_view, words_of
 
@@ -31,7 +31,7 @@ if len(view.models) < 2:
     st.stop()
 names = view.names
 try:
-    points = points_of(view, "size")
+    points_of(view, "size")
 except InputError as error:
     ui.refuse(error)
 
@@ -94,7 +94,7 @@ with right:
         border=True,
     )
     st.caption(words_of(view))
-    gained, lost = (memorized_only_by(points, *ends) for ends in ((larger, smaller), (smaller, larger)))
+    gained, lost = (rows_of(view, view.asked, *ends, None) for ends in ((larger, smaller), (smaller, larger)))
     lists = {
         CELL: f"{level or '…'} → {to or '…'}",
         LOST: f"{len(lost):,} by {view.words[smaller]}, not by {view.words[larger]}",
@@ -105,7 +105,7 @@ with right:
 if which == CELL and chosen is None:
     st.info("Click a cell of the matrix, or choose both levels above it, to list its sequences.")
 elif which == CELL and chosen:
-    rows = rows_of_cell(points, smaller, larger, chosen[0], chosen[1])
+    rows = rows_of(view, view.asked, smaller, larger, chosen)
     title = f"{level} under {names[smaller]}, {to} under {names[larger]}"
     show_sequences(view, rows, title, "cell", (smaller, larger))
 else:

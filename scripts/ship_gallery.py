@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from thumbnails import draw_all  # noqa: E402
 
 from memviz.catalog import find_model, ship_card  # noqa: E402
 from memviz.demo.samples import Samples  # noqa: E402
+from memviz.errors import InputError  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples  # noqa: E402
-from memviz.maps import DynamicsTask, MapTask, Scope, SimilarityTask  # noqa: E402
+from memviz.maps import DynamicsTask, MapTask, PairedTask, Scope, SimilarityTask  # noqa: E402
 from memviz.measures import compute_all  # noqa: E402
 from memviz.measures.causes import Heads, prefix  # noqa: E402
+from memviz.population.counterfactual import earlier, first_steps  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
 from memviz.predictor.data import parts_of  # noqa: E402
@@ -295,6 +298,9 @@ def space_examples(maker: Maker) -> list[Example]:
     maker.keep(SimilarityTask((LARGEST, SMALLEST), scope))
     for model in sweep.task.models:
         maker.keep(DynamicsTask(model, scope))
+    for before in earlier(sweep, STEPPED, first_steps(maker.samples.data)):
+        with suppress(InputError):  # the later a checkpoint, the fewer memorized rows it had not read
+            maker.keep(PairedTask((STEPPED, before), replace(scope, free_running=False)))
     which = f"{MAP_POINTS // 8} of the trained rows, 8 steps"
     return [
         Example(

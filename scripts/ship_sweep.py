@@ -1,9 +1,10 @@
 """Pack a finished sweep of the suite into the one that ships with it: what the pages draw, in a few megabytes.
 
-    python scripts/ship_sweep.py SWEEP
+    python scripts/ship_sweep.py SWEEP [--out memviz/demo/suite/sweep/checkpoints]
 
-What is left out is said in the manifest, as `packed`. Counts, scores and matches stay exact. Of a sweep with positions
-the Boundary page's first view is computed from the packed tables and laid beside them.
+What is left out is said in the manifest, as `packed`. Counts, scores and matches stay exact. Of the suite's own sweep
+the Boundary page's first view is computed from the packed tables and laid beside them; sweeps of further models of the
+same rows are packed into folders of its folder.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from memviz.population import align, boundary_curves, boundary_differences
 from memviz.population.aligned import EDGE
 from memviz.population.first_view import CURVES, DIFFERENCES, ENTROPIES, FIRST_VIEW
 from memviz.sweeps import read_sweep
+from memviz.sweeps.beside import beside_columns
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.results import MANIFEST, write_manifest
 from memviz.sweeps.task import AT, SLIDING
@@ -34,8 +36,11 @@ LAST = 2 * AT + EDGE
 """Index after the last one whose entropies are kept: m = 32 positions from an edge moved by 8."""
 EVERYWHERE = ("entropy_before", "entropy_at")
 """Floats kept of every k and mode."""
+BESIDE = tuple(beside_columns(AT))
+"""What stands beside the hits, without its size."""
 PACKED = {
-    "sequences": f"generated ids and floats but for {' and '.join(EVERYWHERE)}: kept at k = {AT}, sliding",
+    "sequences": f"generated ids, what stands beside the hits, and floats but for {' and '.join(EVERYWHERE)}: kept at "
+    f"k = {AT}, sliding",
     "positions": f"k = {AT}, sliding, indices 0 to {LAST - 1}, the two entropies; the free-running one is null where "
     "it is the teacher-forced one",
     "digits": f"entropies to 1/{round(1 / ENTROPY_STEP)} nats, other floats to {DIGITS} digits",
@@ -67,7 +72,7 @@ def sequences(table: pa.Table) -> pa.Table:
         if pa.types.is_floating(field.type):
             short = stepped if field.name in EVERYWHERE else rounded
             values = pa.array(short(values.to_numpy()), from_pandas=True).cast(field.type)
-        elif field.name != "generated_ids":
+        elif field.name != "generated_ids" and not field.name.startswith(BESIDE):
             continue
         if field.name not in EVERYWHERE:
             values = pc.if_else(asked, values, pa.scalar(None, field.type))
@@ -112,7 +117,7 @@ def boundary_tables(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path)
-    parser.add_argument("--out", type=Path, default=SHIPPED)
+    parser.add_argument("--out", type=lambda path: Path(path).resolve(), default=SHIPPED)
     options = parser.parse_args()
     found = read_sweep(options.sweep)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -128,9 +133,9 @@ def main() -> None:
         write(kept, options.out / "positions.parquet")
         manifest["tables"]["positions"]["n_rows"] = len(kept)
     write_manifest(options.out, manifest)
-    if "positions" in manifest["tables"]:
+    if "positions" in manifest["tables"] and options.out.parent != SHIPPED:
         boundary_tables(options.out)
-    for path in sorted(options.out.iterdir()):
+    for path in sorted(path for path in options.out.iterdir() if path.is_file()):
         print(f"{path.name}: {path.stat().st_size:,} bytes")
 
 

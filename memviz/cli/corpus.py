@@ -67,6 +67,7 @@ def build(
     """Index a corpus of your own; what cannot be read is listed and counted."""
     from memviz.corpus import build as build_index
     from memviz.corpus.documents import SHARD_TOKENS, Origins, document_shards, input_files
+    from memviz.corpus.suffixes import memory_to_build
     from memviz.rows.layout import Layout
     from memviz.store.sizes import refuse_more
 
@@ -95,7 +96,9 @@ def build(
     files = input_files(input, refuse)
     origins = Origins()
     note = partial(typer.echo, err=True)
-    shards = document_shards(files, tokenizer, origins, refuse, layout, shard_tokens or SHARD_TOKENS, note)
+    most = shard_tokens or SHARD_TOKENS
+    note(f"a shard of {most:,} tokens takes about {memory_to_build(most, tokenizer.n_ids) / 1e9:,.2f} GB of memory")
+    shards = document_shards(files, tokenizer, origins, refuse, layout, most, note)
     manifest = build_index(
         out, name or out.resolve().name, tokenizer.hash, tokenizer.n_ids, shards, origins.table, report
     )

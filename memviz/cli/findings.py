@@ -23,7 +23,7 @@ OUTCOMES = "outcomes.json"
 
 
 def findings(
-    sweep: Annotated[list[Path], typer.Option(help="Folder of a finished sweep. Repeatable; the first comes first.")],
+    sweep: Annotated[list[Path], typer.Option(help="Folder of a finished sweep, with those beside it. Repeatable.")],
     out: Annotated[Path | None, typer.Option(help="Markdown file to write, pictures beside it; else printed.")] = None,
     claims: Annotated[Path, typer.Option(help="The claims.")] = CLAIMS,
     index: Annotated[Path | None, typer.Option(help="Folder of the n-gram index [the models' own].")] = None,
@@ -46,7 +46,8 @@ def findings(
 
     if out is not None:
         check_out(out)
-    listed, sweeps, settings = read_claims(claims), [read_sweep(folder) for folder in sweep], load_settings()
+    listed, settings = read_claims(claims), load_settings()
+    sweeps = [each for named in map(read_sweep, sweep) for each in (named, *named.beside)]
     material, context = material_of(sweeps), context_for(settings)
     corpus = _corpus(material.models[-1], index, context)
     if corpus is not None:

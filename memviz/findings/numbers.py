@@ -176,7 +176,7 @@ def _boundary(found: Material) -> str:
         pooled = [(found.models[-1], found.sliding_contexts)]
         for model, contexts in [(model, [K]) for model in found.models] + pooled:
             try:
-                aligned = [found.aligned(model, k, quantity.startswith("entropy")) for k in contexts]
+                aligned = [found.source(model, quantity, k) for k in contexts]
                 jumps = boundary_differences(aligned, quantity, found.n_resamples, SEED)
             except InputError as error:
                 problems[str(error)] = None

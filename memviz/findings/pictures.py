@@ -80,8 +80,7 @@ def _boundary(quantity: str, y_title: str, scale: float) -> Callable[[Material, 
     def make(found: Material, colours: Palette) -> str:
         if quantity.startswith("frequency") and found.frequencies is None:
             raise InputError("n-gram frequencies need the index of the training stream")
-        aligned = found.aligned(found.models[-1], entropy=quantity.startswith("entropy"))
-        table = boundary_curves(aligned, quantity, found.n_resamples, SEED)
+        table = boundary_curves(found.source(found.models[-1], quantity), quantity, found.n_resamples, SEED)
         near = table[table["t"].between(-AROUND, min(AROUND, M) - 1)]
         lines = []
         for (group, words), colour in zip(GROUPS.items(), colours.categorical, strict=False):

@@ -49,7 +49,7 @@ def _head(material: Material, verdicts: Sequence[Verdict]) -> str:
         for name, n in material.n_parameters.items()
     ]
     rows = [sweep.manifest["rows"] for sweep in material.sweeps]
-    asked = "; ".join(f"{each['n']:,} rows (sha256 `{each['sha256'][:12]}`)" for each in rows)
+    asked = "; ".join(dict.fromkeys(f"{each['n']:,} rows (sha256 `{each['sha256'][:12]}`)" for each in rows))
     commands = "\n".join(sweep_command(sweep.task) for sweep in material.sweeps)
     index = f" n-grams are counted in the index `{material.frequencies.index}`." if material.frequencies else ""
     *others, last = sorted({verdict.claim.finding for verdict in verdicts}) or [0]

@@ -13,11 +13,13 @@ token. Free-running unless a scope says otherwise. Each is a `memviz.tasks.base.
     SimilarityTask(("suite-0.3m", "suite-7.6m"), scope)         # CKA, neighbours, similarity, with nulls
     DynamicsTask("suite-7.6m", scope)                           # cosine and distance step by step
     dynamics_table(found)                                       # the same as one long table
+    PairedTask((model, checkpoint), scope)                      # the same rows before they were read
 """
 
 from memviz.maps.comparing import place, register, shared, trajectory
 from memviz.maps.dynamics import DynamicsTask, dynamics_table
 from memviz.maps.gathering import last_layer, loops
+from memviz.maps.paired import PairedTask, paired_numbers, paired_tables
 from memviz.maps.records import (
     GROUPS,
     MEASURES,
@@ -27,6 +29,7 @@ from memviz.maps.records import (
     VARIANTS,
     Dynamics,
     EmbeddingMap,
+    PairedStates,
     PlacedPoints,
     Similarity,
 )
@@ -49,6 +52,8 @@ __all__ = [
     "DynamicsTask",
     "EmbeddingMap",
     "MapTask",
+    "PairedStates",
+    "PairedTask",
     "PlacedPoints",
     "Scope",
     "Similarity",
@@ -57,6 +62,8 @@ __all__ = [
     "figures_of",
     "last_layer",
     "loops",
+    "paired_numbers",
+    "paired_tables",
     "place",
     "register",
     "shared",

@@ -214,3 +214,34 @@ class Dynamics:
     """() int32, groups of near-duplicates among the rows compared."""
     width: np.ndarray
     """() int32, d: distances between states of coordinates of one size grow as sqrt(d) by themselves."""
+
+
+@dataclass(frozen=True)
+class PairedStates:
+    """The same n rows under weights that had read them and under earlier weights that had not.
+
+    Both read the rows' own tokens. Memorized (M = 1) and unmemorized (M = 0) by the hits of the later weights. Axes: w
+    the later weights, then the earlier; q within memorized, within unmemorized, between; b resamples of the rows, the
+    first line of the sample itself.
+    """
+
+    step: np.ndarray
+    """(s,) int32, from `LAST_CONTEXT`."""
+    value: np.ndarray
+    """(w, q, s) float32, mean cosine similarity of pairs of rows, after the final norm."""
+    low: np.ndarray
+    """(w, q, s) float32."""
+    high: np.ndarray
+    """(w, q, s) float32."""
+    apart: np.ndarray
+    """(1 + b, w) float32, mean over steps from 0: within a group (mean of the two) minus between the two."""
+    silhouette: np.ndarray
+    """(1 + b, w) float32, of the two groups at the last step, Euclidean, -1 to 1."""
+    xy: np.ndarray
+    """(w, n, 2) float32, first two principal components at the last step, of each by itself."""
+    row: np.ndarray
+    """(n,) int64."""
+    memorized: np.ndarray
+    """(n,) bool."""
+    n_units: np.ndarray
+    """() int32, groups of near-duplicates."""

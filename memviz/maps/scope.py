@@ -65,7 +65,7 @@ class Scope:
 
 def check_weights(card: Card, sweep: Sweep) -> None:
     """Raise InputError where a model's weights are not those that were swept."""
-    if card.weights != sweep.weights_of(card.name):
+    if card.weights != sweep.holding(card.name).weights_of(card.name):
         raise InputError(f"{card.name} has other weights than when {sweep.folder} was made: sweep it again")
 
 
@@ -103,5 +103,6 @@ class ScopedTask(Task[R]):
         """
         sweep = self.scope.sweep()
         asked = {name: value for name, value in self.request().items() if name not in ("model", "models", "scope")}
-        asked |= {"scope": self.scope.identity(sweep), "weights": [sweep.weights_of(name) for name in self.model_names]}
+        weights = [sweep.holding(name).weights_of(name) for name in self.model_names]
+        asked |= {"scope": self.scope.identity(sweep), "weights": weights}
         return result_key(asked, self.precision, device, projection=PROJECTION, **self.versions)

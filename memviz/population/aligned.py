@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from memviz.errors import InputError
-from memviz.population.curves import STRATUM_OF
 from memviz.population.intervals import design_units
 from memviz.population.ngrams import Frequencies
 from memviz.sweeps.results import Sweep
+from memviz.sweeps.sums import ENTROPY_BIN, STRATUM_OF
 
 GROUPS = {"memorized": "M = 1", "half": "M = 1/2", "unmemorized": "M = 0"}
 """Groups of the study, whose curves are drawn."""
@@ -25,10 +25,6 @@ QUANTITIES = {
     **{f"frequency_{n}": f"{n}-gram frequency, true tokens (per token of the stream)" for n in (1, 2, 3)},
     **{f"frequency_{n}_generated": f"{n}-gram frequency, generated (per token of the stream)" for n in (1, 2, 3)},
 }
-EDGE = 8
-"""Positions by which the moved edge is moved."""
-ENTROPY_BIN = 0.25
-"""nats."""
 
 
 @dataclass(frozen=True)

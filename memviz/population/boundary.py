@@ -6,6 +6,7 @@ band of selection alone, the moved edge, and the difference from all rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple
@@ -14,53 +15,68 @@ import numpy as np
 import pandas as pd
 
 from memviz.errors import InputError
-from memviz.population.aligned import EDGE, GROUPS, HIT_SHARE, TABLE_GROUPS, Aligned, bins_of, members
+from memviz.population.aligned import GROUPS, HIT_SHARE, TABLE_GROUPS, Aligned, bins_of, members
 from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles
 from memviz.population.selection import Selected, at_hits_and_misses, band, coded, hit_rates, mixed
+from memviz.population.summed import ALL, Curves, Expected, Jumps, Summed, jumps_of
+from memviz.sweeps.sums import EDGE
 
-ALL = "all"
 _NULL = ("null", "null_low", "null_high", "null_mean_low", "null_mean_high", "detectable")
 _DETECTED = (NormalDist().inv_cdf(0.8) + NormalDist().inv_cdf(0.975)) / NormalDist().inv_cdf(0.975)
 """A shift of so many half widths of a 95 % band lies beyond it in 80 % of samples."""
 
 
-def boundary_curves(aligned: Aligned, quantity: str, n_resamples: int = N_RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def boundary_curves(
+    aligned: Aligned | Summed, quantity: str, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
     """One line a group (and "all") and index: the figure of one model and quantity.
 
     Columns: group, index (0 at the first context token), t (index - k), n, n_units, mean, low, high, null (expected of
     a group by selection alone), null_low, null_high, all_rows. NaN where undefined; null NaN for "all".
     """
-    values, k, m = aligned.of(quantity), aligned.k, aligned.m
-    known = ~np.isnan(values).any(axis=0)
-    shown, p = np.where(known, values, 0), values.shape[1]
-    member = {ALL: np.ones(len(values), bool)} | {name: members(aligned, name) for name in GROUPS}
-    columns = [np.column_stack([mask[:, None] * shown, mask]) for mask in member.values()]
-    drawn = drawn_sums(np.concatenate(columns, axis=1), aligned.units, n_resamples, seed)
-    means = {}
-    for name, part in zip(member, np.split(drawn, len(member), axis=1), strict=True):
+    found = (
+        aligned.curves(quantity, seed) if isinstance(aligned, Summed) else _curves(aligned, quantity, n_resamples, seed)
+    )
+    k, at, p, means = aligned.k, slice(aligned.k, aligned.k + aligned.m), len(found.known), {}
+    for name, part in found.sums.items():
         with np.errstate(divide="ignore", invalid="ignore"):
-            means[name] = np.where(known, part[:, :-1] / part[:, -1:], np.nan)
-    raw = bins_of(aligned, quantity, 0)
-    at, found = slice(k, k + m), {}
-    if raw is not None:
-        hits = _Hits(raw, aligned.match[:, :m], aligned.units)
-        unseen = None if aligned.unseen is None else _hits_of(aligned.unseen, quantity, 0, m)
-        found = _expected(shown[:, at], hits, unseen, n_resamples, seed)
+            means[name] = np.where(found.known, part[:, :-1] / part[:, -1:], np.nan)
     tables = []
-    for name, mask in member.items():
+    for name, n_units in found.n_units.items():
         low, high = percentiles(means[name][1:])
-        n, n_units = int(mask.sum()), len(np.unique(aligned.units[mask]))
         null = null_low = null_high = np.full(p, np.nan)
-        if name in found:
-            anywhere = np.broadcast_to(shown.var(axis=0), means[ALL].shape)  # outside, any rows will do
+        if name in found.expected:
+            anywhere = np.broadcast_to(found.variance, means[ALL].shape)  # outside, any rows will do
             expected = Selected(means[ALL].copy(), anywhere.copy())
-            expected.mean[:, at], expected.variance[:, at] = mixed(found[name], HIT_SHARE[name])
-            null, (null_low, null_high) = expected.mean[0], band(expected, n_units, len(np.unique(aligned.units)), seed)
-        columns_of = {"index": np.arange(p), "t": np.arange(p) - k, "n": n, "n_units": n_units}
+            expected.mean[:, at], expected.variance[:, at] = mixed(found.expected[name], HIT_SHARE[name])
+            null, (null_low, null_high) = expected.mean[0], band(expected, n_units, found.n_units[ALL], seed)
+        columns_of = {"index": np.arange(p), "t": np.arange(p) - k, "n": found.n[name], "n_units": n_units}
         columns_of |= {"mean": means[name][0], "low": low, "high": high}
         columns_of |= {"null": null, "null_low": null_low, "null_high": null_high, "all_rows": means[ALL][0]}
         tables.append(pd.DataFrame({"group": name, **columns_of}))
     return pd.concat(tables, ignore_index=True)
+
+
+def _curves(aligned: Aligned, quantity: str, n_resamples: int, seed: int) -> Curves:
+    values, k, m = aligned.of(quantity), aligned.k, aligned.m
+    known = ~np.isnan(values).any(axis=0)
+    shown = np.where(known, values, 0)
+    member = {ALL: np.ones(len(values), bool)} | {name: members(aligned, name) for name in GROUPS}
+    columns = [np.column_stack([mask[:, None] * shown, mask]) for mask in member.values()]
+    drawn = drawn_sums(np.concatenate(columns, axis=1), aligned.units, n_resamples, seed)
+    expected = {}
+    if (raw := bins_of(aligned, quantity, 0)) is not None:
+        hits = _Hits(raw, aligned.match[:, :m], aligned.units)
+        unseen = None if aligned.unseen is None else _hits_of(aligned.unseen, quantity, 0, m)
+        expected = _expected(shown[:, k : k + m], hits, unseen, n_resamples, seed)
+    return Curves(
+        known,
+        dict(zip(member, np.split(drawn, len(member), axis=1), strict=True)),
+        {name: int(mask.sum()) for name, mask in member.items()},
+        {name: len(np.unique(aligned.units[mask])) for name, mask in member.items()},
+        shown.var(axis=0),
+        expected,
+    )
 
 
 class _Hits(NamedTuple):
@@ -171,7 +187,7 @@ def _together(parts: Sequence[_Hits | None]) -> _Hits | None:
 
 
 def boundary_differences(
-    aligned: Sequence[Aligned], quantity: str, n_resamples: int = N_RESAMPLES, seed: int = 0
+    aligned: Sequence[Aligned | Summed], quantity: str, n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
     """Index k minus k - 1, one line a group: of one condition, or of several k of one model, pooled, clustered by row.
 
@@ -185,26 +201,46 @@ def boundary_differences(
     """
     if len({(each.model, each.mode, each.m) for each in aligned}) != 1:
         raise InputError(f"{len(aligned)} conditions of several models, modes or m cannot be pooled: take one model")
-    here = _pooled([_jumps(each, quantity, 0) for each in aligned])
+    summed = [each for each in aligned if isinstance(each, Summed)]
+    rows = [each for each in aligned if isinstance(each, Aligned)]
+    here, moved = (
+        jumps_of(summed, quantity, start, seed) if summed else _jumps_of(rows, quantity, start, n_resamples, seed)
+        for start in (0, EDGE)
+    )
     if here is None:
         raise InputError(f"{quantity} is unknown at the boundary for k = {aligned[0].k}: take a longer context")
-    moved = _pooled([_jumps(each, quantity, EDGE) for each in aligned])
-    expected, lines = _null_of(here, n_resamples, seed), []
+    lines = []
     for group in TABLE_GROUPS:
-        jump, above = _jump_of(here, group, n_resamples, seed)
-        n, n_units = int(here.member[group].sum()), len(np.unique(here.units[here.member[group]]))
+        jump, above = here.drawn[group]
         nothing = np.full_like(jump, np.nan)
-        edge, edge_above = (nothing, nothing) if moved is None else _jump_of(moved, group, n_resamples, seed)
+        edge, edge_above = (nothing, nothing) if moved is None else moved.drawn[group]
         line: dict[str, object] = {"model": aligned[0].model, "k": "+".join(str(each.k) for each in aligned)}
-        n_edge = 0 if moved is None else int(moved.member[group].sum())
-        line |= {"group": group, "n": n, "n_units": n_units, "n_edge": n_edge, "all_rows": jump[0] - above[0]}
-        line["n_unseen"] = 0 if here.unseen is None else len(np.unique(here.unseen.units))
+        line |= {"group": group, "n": here.n[group], "n_units": here.n_units[group]}
+        line |= {"n_edge": 0 if moved is None else moved.n[group], "all_rows": jump[0] - above[0]}
+        line["n_unseen"] = here.n_unseen
         spans = {"jump": jump, "above": above, "edge": edge, "edge_above": edge_above, "fall": jump - edge}
         for name, drawn in spans.items():
             low, high = percentiles(drawn[1:])
             line |= {name: drawn[0], f"{name}_low": low, f"{name}_high": high}
-        lines.append(line | _null_line(here, expected, group, n_units, seed))
+        lines.append(line | _null_line(here, group, seed))
     return pd.DataFrame(lines)
+
+
+def _jumps_of(aligned: Sequence[Aligned], quantity: str, start: int, n_resamples: int, seed: int) -> Jumps | None:
+    """The boundary of conditions of one model, pooled; None where not all have it."""
+    found = _pooled([_jumps(each, quantity, start) for each in aligned])
+    if found is None:
+        return None
+    everyone = np.ones(len(found.units), bool)
+    member = found.member | {ALL: everyone}
+    return Jumps(
+        {group: _jump_of(found, group, n_resamples, seed) for group in found.member},
+        {group: int(mask.sum()) for group, mask in member.items()},
+        {group: len(np.unique(found.units[mask])) for group, mask in member.items()},
+        {group: float(found.match[mask].mean()) if mask.any() else math.nan for group, mask in member.items()},
+        0 if found.unseen is None else len(np.unique(found.unseen.units)),
+        None if start else _null_of(found, n_resamples, seed),
+    )
 
 
 def _jump_of(jumps: _Jumps, group: str, n_resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -217,34 +253,25 @@ def _jump_of(jumps: _Jumps, group: str, n_resamples: int, seed: int) -> tuple[np
         return mean, mean - drawn[:, 2] / drawn[:, 3]
 
 
-class _Expected(NamedTuple):
-    """What selection by hits makes of the values at the boundary, whatever the group."""
-
-    found: dict[str, np.ndarray]
-    """Group -> `at_hits_and_misses` of the value at index k and of the jump."""
-    every: np.ndarray
-    """(1 + n_resamples, 1) mean of the value at index k over all rows."""
-
-
-def _null_of(jumps: _Jumps, n_resamples: int, seed: int) -> _Expected | None:
+def _null_of(jumps: _Jumps, n_resamples: int, seed: int) -> Expected | None:
     if jumps.hits is None:
         return None
     # both values are chosen by the hit at the boundary, so the one hit rate serves both
     hits, unseen = jumps.hits.twice(), jumps.unseen and jumps.unseen.twice()
     found = _expected(np.stack([jumps.at, jumps.at - jumps.before], axis=1), hits, unseen, n_resamples, seed)
     every = drawn_sums(np.stack([jumps.at, np.ones(len(jumps.at))], axis=1), jumps.units, n_resamples, seed)
-    return _Expected(found, every[:, :1] / every[:, 1:])
+    return Expected(found, every[:, :1] / every[:, 1:])
 
 
-def _null_line(jumps: _Jumps, expected: _Expected | None, group: str, n_units: int, seed: int) -> dict[str, float]:
+def _null_line(jumps: Jumps, group: str, seed: int) -> dict[str, float]:
     """What selection alone would give for `above`, in a group of so many units."""
-    mask = jumps.member[group]
-    if expected is None or (group not in HIT_SHARE and not mask.any()):
+    expected = jumps.expected
+    if expected is None or (group not in HIT_SHARE and not jumps.n[group]):
         return dict.fromkeys(_NULL, float("nan"))
-    share = HIT_SHARE[group] if group in HIT_SHARE else float(jumps.match[mask].mean())
+    share = HIT_SHARE[group] if group in HIT_SHARE else jumps.hits[group]
     at, difference = (Selected(*(each[:, [i]] for each in mixed(expected.found[group], share))) for i in range(2))
     above = Selected(at.mean - expected.every, difference.variance)
-    low, high = band(above, n_units, len(np.unique(jumps.units)), seed)
+    low, high = band(above, jumps.n_units[group], jumps.n_units[ALL], seed)
     mean_low, mean_high = percentiles(above.mean[1:, 0])
     shift = _DETECTED * (high[0] - low[0]) / 2
     ends = zip(_NULL, (above.mean[0, 0], low[0], high[0], mean_low, mean_high, shift), strict=True)

@@ -15,7 +15,6 @@ from memviz.corpus.known import seen_until
 from memviz.demo.stream import TrainingData
 from memviz.errors import InputError
 from memviz.population.curves import size_points
-from memviz.population.filters import is_true
 from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.task import SLIDING
@@ -48,18 +47,22 @@ def unread(sweep: Sweep, model: str, first: pd.Series) -> np.ndarray:
     return rows[np.isnan(step) | (step > (np.inf if until is None else until))]
 
 
-def earlier(sweep: Sweep, model: str, first: pd.Series) -> list[str]:
-    """Models of the sweep of the same family, size and seed that had not read rows which `model` had: latest first.
+def read_between(sweep: Sweep, model: str, before: str, first: pd.Series) -> np.ndarray:
+    """(r,) numbers of the sweep's rows that `model` had read and `before` had not, ascending."""
+    return np.setdiff1d(unread(sweep, before, first), unread(sweep, model, first))
 
-    At least `LEAST_ROWS` such rows; none where the sweep has no checkpoint of that size.
+
+def earlier(sweep: Sweep, model: str, first: pd.Series) -> list[str]:
+    """Models of the same family, size and seed that had not read rows which `model` had: the latest first.
+
+    Of the sweep and of those beside it, where at least `LEAST_ROWS` rows are such; none without checkpoints.
     """
-    mine, then = _about(sweep, model), []
-    own = unread(sweep, model, first)
-    for about in sweep.manifest["models"]:
+    mine, then = _about(sweep, model), {}
+    for about in (about for each in (sweep, *sweep.beside) for about in each.manifest["models"]):
         same = all(about[name] == mine[name] for name in ("family", "size", "seed")) and about["name"] != model
-        if same and len(np.setdiff1d(unread(sweep, about["name"], first), own)) >= LEAST_ROWS:
-            then.append((about["step"], about["name"]))
-    return [name for _, name in sorted(then, reverse=True)]
+        if same and len(read_between(sweep, model, about["name"], first)) >= LEAST_ROWS:
+            then[about["name"]] = about["step"]
+    return sorted(then, key=lambda name: -then[name])
 
 
 def paired_points(
@@ -68,7 +71,8 @@ def paired_points(
     """One line a row of `sequences` under both: row, group (unit), kind ("read", "neither"), n_hits of `model`.
 
     And score, full, jump (entropy at index k less that at k - 1) of `model`, the same as *_before of `before`.
-    Rows that `before` had read are left out. Raises InputError where no row is left.
+    Rows that `before` had read are left out. `sequences` are of the sweeps that hold the two. Raises InputError where
+    no row is left.
     """
     both = sequences[sequences["model"].isin((model, before))]
     points = size_points(both, m, k).set_index(["model", "row"])
@@ -90,33 +94,45 @@ def paired_points(
 def paired_differences(points: pd.DataFrame, n_resamples: int = N_RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """One line a kind of rows (`KINDS`, as far as there are any) and quantity: `model` less `before` on the same rows.
 
-    Columns: kind, quantity, n, n_units, now, before, difference, low, high (percentile bootstrap over units, paired).
+    Columns: kind, quantity, n, n_units, now, before, difference, low, high (percentile bootstrap over units, paired),
+    beyond, beyond_low, beyond_high (that less the same of rows that neither had read; NaN where there are none).
     M = 1 and M = 0 are by the hits of `model`: chosen rows, the same ones on both sides.
     """
     read = (points["kind"] == "read").to_numpy(bool)
-    n_hits = points["n_hits"].to_numpy()
+    n_hits, units = points["n_hits"].to_numpy(), points["group"].to_numpy()
     chosen = {"read": read, "memorized": read & (n_hits == points["m"]), "unmemorized": read & (n_hits == 0)}
     chosen["neither"] = ~read
     lines: list[dict[str, Any]] = []
     for kind, mask in chosen.items():
         for quantity in QUANTITIES:
             now, then = (points[name].to_numpy(np.float64) for name in (quantity, f"{quantity}_before"))
-            known = is_true(pd.Series(mask & ~np.isnan(now) & ~np.isnan(then)))
-            if not known.any():
+            known = ~np.isnan(now) & ~np.isnan(then)
+            mine, neither = mask & known, ~read & known
+            if not mine.any():
                 continue
-            units = points["group"].to_numpy()[known]
-            columns = np.stack([now[known], then[known], np.ones(known.sum())], axis=1)
-            drawn = drawn_sums(columns, units, n_resamples, seed)
-            difference = (drawn[:, 0] - drawn[:, 1]) / drawn[:, 2]
-            low, high = percentiles(difference[1:])
-            line = {"kind": kind, "quantity": quantity, "n": int(known.sum()), "n_units": len(np.unique(units))}
-            line |= {"now": now[known].mean(), "before": then[known].mean(), "difference": difference[0]}
-            lines.append(line | {"low": float(low), "high": float(high)})
+            apart = np.where(known, now - then, 0)
+            drawn = drawn_sums(
+                np.stack([mine * apart, mine, neither * apart, neither], axis=1), units, n_resamples, seed
+            )
+            with np.errstate(invalid="ignore"):
+                difference = drawn[:, 0] / drawn[:, 1]
+                beyond = (
+                    difference - drawn[:, 2] / drawn[:, 3] if kind != "neither" else np.full_like(difference, np.nan)
+                )
+            line = {"kind": kind, "quantity": quantity, "n": int(mine.sum()), "n_units": len(np.unique(units[mine]))}
+            line |= {"now": now[mine].mean(), "before": then[mine].mean(), "difference": difference[0]}
+            ends = dict(zip(("low", "high", "beyond_low", "beyond_high"), _ends(difference, beyond), strict=True))
+            lines.append(line | ends | {"beyond": beyond[0]})
     return pd.DataFrame(lines)
 
 
+def _ends(*drawn: np.ndarray) -> list[float]:
+    """Both ends of the interval of each."""
+    return [float(end) for each in drawn for end in percentiles(each[1:])]
+
+
 def _about(sweep: Sweep, model: str) -> dict[str, Any]:
-    found = next((each for each in sweep.manifest["models"] if each["name"] == model), None)
+    found = next((each for each in sweep.holding(model).manifest["models"] if each["name"] == model), None)
     if found is None:
         raise InputError(f"{sweep.folder} has no model {model!r}: name one of its own")
     return found

@@ -17,20 +17,20 @@ from memviz.population.intervals import (
     Estimate,
     design_effect,
     design_units,
+    drawn_parts,
     estimate,
     percentiles,
     resampled_sums,
     wilson,
 )
 from memviz.sweeps.results import Sweep
+from memviz.sweeps.sums import ABOUT, STRATUM_OF
 from memviz.sweeps.task import SLIDING
 
 Quantity = Literal["mean", "full"]
 """Mean score M, or the share of sequences with M = 1."""
-ABOUT = ("domain", "bucket", "background", "template", "memorization_class")
-STRATUM_OF = ("domain", "bucket", "background")
-"""Columns whose values the suite's rows were drawn by: a fixed number of each."""
 _KEY = ["model", "row", "group", "mode", "k"]
+COUNT = "count"
 _MATCHES = re.compile(r"n_matches_(\d+)")
 
 
@@ -57,6 +57,11 @@ def labels_of(sweep: Sweep) -> dict[str, str]:
             parts += [f"seed {about['seed']}"] if len({each["seed"] for each in same}) > 1 else []
         found[name] = ", ".join(parts)
     return found if len(set(found.values())) == len(found) else {name: name for name in found}
+
+
+def known_columns(sweep: Sweep) -> list[str]:
+    """Columns of its table of sequences."""
+    return list(sweep.manifest["tables"]["sequences"]["columns"])
 
 
 # Points: one line a sequence
@@ -133,8 +138,9 @@ def summary(
     and per level share_very_low ... share_very_high with _low and _high. Shares, means: 0 to 1. `weights` by row.
     """
     points, weight = weighted(points, weights)
+    count = counts_of(points)
     known = points[list(keys)].notna().all(axis=1).to_numpy()
-    points, weight = points[known], weight[known]
+    points, count, weight = points[known], count[known], (weight * count)[known]
     if points.empty:
         return pd.DataFrame(columns=[*keys, *_columns()])
     lines = points.groupby(list(keys), sort=True)
@@ -144,22 +150,25 @@ def summary(
     of_unit = np.zeros((len(unit), 2 * n_lines))  # what each unit adds to the numerator and denominator of each line
     np.add.at(of_unit, (place, line), weight * points["score"].to_numpy())
     np.add.at(of_unit, (place, n_lines + line), weight)
-    sums = resampled_sums(of_unit, unit, n_resamples, seed)
+    pooled = COUNT in points
+    sums = drawn_parts(of_unit, unit, seed)[1:] if pooled else resampled_sums(of_unit, unit, n_resamples, seed)
+    n_units = np.bincount(line, points["n_units"]) if pooled else lines["group"].nunique().to_numpy()
     total, in_unit = of_unit[:, n_lines:].sum(axis=0), of_unit[:, n_lines:]
     with np.errstate(divide="ignore", invalid="ignore"):
         low, high = percentiles(sums[:, :n_lines] / sums[:, n_lines:])
-        effective = total**2 / (in_unit**2).sum(axis=0)  # Kish: n where all units weigh the same
+        # Kish: n where all units weigh the same
+        effective = n_units.astype(float) if pooled else total**2 / (in_unit**2).sum(axis=0)
         mean = of_unit[:, :n_lines].sum(axis=0) / total
     full = (points["n_hits"] == points["m"]).to_numpy()
     indices = [np.flatnonzero(line == place) for place in range(n_lines)]
-    columns: dict[str, Any] = {"n": lines.size().to_numpy(), "n_units": lines["group"].nunique().to_numpy()}
+    columns: dict[str, Any] = {"n": np.bincount(line, count).astype(np.int64), "n_units": n_units.astype(np.int64)}
     columns |= {"mean": mean, "mean_low": low, "mean_high": high}
-    columns["n_full"] = np.bincount(line, full, n_lines).astype(np.int64)
+    columns["n_full"] = np.bincount(line, full * count, n_lines).astype(np.int64)
     shown = {"full": full, **{name: points["level"].to_numpy() == i for i, name in enumerate(_shares())}}
     for name, member in shown.items():
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.minimum(np.bincount(line, weight * member, n_lines) / total, 1)
-        effect = [design_effect(member[here], points["group"].to_numpy()[here]) for here in indices]
+        effect = [design_effect(member[here], points["group"].to_numpy()[here], count[here]) for here in indices]
         ends = wilson(share, effective / np.array(effect))
         columns |= dict(zip((name, f"{name}_low", f"{name}_high"), (share, *ends), strict=True))
     names = lines.size().reset_index()[list(keys)]
@@ -173,6 +182,11 @@ def _shares() -> list[str]:
 def _columns() -> list[str]:
     ends = [name + end for name in ("mean", "full", *_shares()) for end in ("", "_low", "_high")]
     return ["n", "n_units", "n_full", *ends]
+
+
+def counts_of(points: pd.DataFrame) -> np.ndarray:
+    """(n,) rows that each line stands for: one, but of points that were put together (`population.pooled`)."""
+    return points[COUNT].to_numpy(np.float64) if COUNT in points else np.ones(len(points))
 
 
 def weighted(points: pd.DataFrame, weights: pd.Series | None) -> tuple[pd.DataFrame, np.ndarray]:

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from memviz.population.curves import weighted
-from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles
+from memviz.population.curves import COUNT, counts_of, weighted
+from memviz.population.intervals import N_RESAMPLES, drawn_parts, drawn_sums, percentiles
 
 Kind = Literal["linear", "power"]
 FitQuantity = Literal["mean", "full", "n_full"]
@@ -66,17 +66,24 @@ def size_fits(
     Empty below two models of different size. A power law of a share that is 0 somewhere is left out.
     """
     points, weight = weighted(points, weights)
+    count = counts_of(points)
+    weight = weight * count
     models = [model for model in n_parameters if model in set(points["model"])]
     x = np.log([n_parameters[model] for model in models])
     if len(set(x)) < 2:
         return []
-    is_model = [(points["model"] == model).to_numpy() for model in models]
+    of_model = points["model"].to_numpy(object)  # strings of arrow are compared one by one
+    is_model = [of_model == model for model in models]
     full = (points["n_hits"] == points["m"]).to_numpy()
     columns = [each * weight * points["score"].to_numpy() for each in is_model]
-    columns += [each * weight * full for each in is_model] + [each * full for each in is_model]
+    columns += [each * weight * full for each in is_model] + [each * full * count for each in is_model]
     columns += [each * weight for each in is_model]
     values, units = np.stack(columns, axis=1).astype(np.float64), points["group"].to_numpy()
-    drawn = drawn_sums(values, units, n_resamples, seed)
+    pooled = COUNT in points
+    drawn = drawn_parts(values, units, seed) if pooled else drawn_sums(values, units, n_resamples, seed)
+    mine = points[is_model[0]]
+    n_rows = int(count[is_model[0]].sum()) if pooled else points["row"].nunique()
+    n_units = int(mine["n_units"].sum()) if pooled else points["group"].nunique()
     score, share, number, total = np.split(drawn, 4, axis=1)  # the first line is the sample itself
     found = []
     curves: dict[FitQuantity, np.ndarray] = {"mean": score / total, "full": share / total, "n_full": number}
@@ -91,7 +98,6 @@ def size_fits(
             intercept = float(y[0].mean() - slope[0] * x.mean())
             left = y[0] - intercept - slope[0] * x
             residual = float(np.sqrt(np.mean(left**2))) if len(models) > 2 else float("nan")
-            n_rows, n_units = points["row"].nunique(), points["group"].nunique()
             numbers = (float(slope[0]), float(low), float(high), intercept, residual)
             found.append(SizeFit(kind, quantity, *numbers, len(models), n_rows, n_units))
     return found

@@ -13,11 +13,13 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
+from memviz.sweeps.sums import MOST_UNITS
+
 N_RESAMPLES = 2000
 LEVEL = 0.95
-MOST_UNITS, N_GROUPS = 100_000, 2**12
-"""Of a stratum with more units than the first, as many random groups are drawn in place of the units: intervals are
-normal ones then, and their width is known to 1 % (1 / sqrt(2 N_GROUPS))."""
+N_GROUPS = 2**12 - 1
+"""Random groups that stand for the units where they are more than `MOST_UNITS`: intervals are normal ones over the sums
+of units then, and their width is known to 1 % (1 / sqrt(2 N_GROUPS))."""
 _AT_ONCE = 2**22
 """Draws of one batch: 32 MB of counts."""
 _KEPT = 2**23
@@ -55,14 +57,16 @@ def design_units(group: np.ndarray, *by: np.ndarray) -> np.ndarray:
     return (names + STRATUM * stratum[first])[place]
 
 
-def design_effect(member: np.ndarray, units: np.ndarray) -> float:
+def design_effect(member: np.ndarray, units: np.ndarray, count: np.ndarray | None = None) -> float:
     """Variance of a share of (n,) rows drawn within strata, in variances of one drawn from all; at most 1.
 
-    A stratum's own share is taken half a row from 0 and 1, or a stratum that was always right would vary nothing.
+    `count` (n,): rows that each stands for. A stratum's own share is taken half a row from 0 and 1, or a stratum that
+    was always right would vary nothing.
     """
     strata, place = np.unique(np.asarray(units, np.int64) // STRATUM, return_inverse=True)
-    n, n_in = len(member), np.bincount(place)
-    share, whole = (np.bincount(place, member) + 0.5) / (n_in + 1), (member.sum() + 0.5) / (n + 1)
+    count = np.ones(len(member)) if count is None else count
+    n, n_in, hits = count.sum(), np.bincount(place, count), np.bincount(place, member * count)
+    share, whole = (hits + 0.5) / (n_in + 1), (hits.sum() + 0.5) / (n + 1)
     found = float((n_in * share * (1 - share)).sum() / (n * whole * (1 - whole)))
     return min(found, 1.0) if len(strata) > 1 else 1.0
 
@@ -77,19 +81,24 @@ def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
 
 
-def share_of(member: np.ndarray, units: np.ndarray) -> Estimate:
+def share_of(member: np.ndarray, units: np.ndarray, n_units: int | None = None) -> Estimate:
     """The share of (n,) rows that are members, with its 95 % Wilson interval by design over (n,) units.
 
-    n is Kish's number of independent rows, over the design effect.
+    n is Kish's number of independent rows, over the design effect; where `units` are but parts of `n_units`, that.
     """
-    sizes, share = np.unique(units, return_counts=True)[1], float(np.mean(member))
-    n_independent = sizes.sum() ** 2 / (sizes**2).sum() / design_effect(member, units)
-    low, high = wilson(np.array(share), n_independent)
-    return Estimate(share, float(low), float(high), len(member), len(sizes))
+    share = float(np.mean(member))
+    if n_units is None:
+        sizes = np.unique(units, return_counts=True)[1]
+        n_units, n_independent = len(sizes), sizes.sum() ** 2 / (sizes**2).sum()
+    else:
+        n_independent = n_units
+    low, high = wilson(np.array(share), n_independent / design_effect(member, units))
+    return Estimate(share, float(low), float(high), len(member), n_units)
 
 
 def resampled_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = 0) -> np.ndarray:
-    """(n_resamples, s) sums of the columns of (n, s) values over units drawn with replacement, in batches.
+    """(r, s) sums of the columns of (n, s) values over units drawn with replacement, in batches; r is `n_resamples`,
+    or above `MOST_UNITS` units what `part_sums` makes it.
 
     units (n,): rows of one unit are drawn together; those of `design_units` within their stratum, one fewer than it has
     and each weighing so much more (Rao and Wu 1988), for a resample of all would vary too little. The same units and
@@ -99,8 +108,10 @@ def resampled_sums(values: np.ndarray, units: np.ndarray, n_resamples: int = N_R
     order = np.argsort(units, kind="stable")
     starts = np.flatnonzero(np.diff(units[order], prepend=units.min(initial=0) - 1))
     sums = np.add.reduceat(np.asarray(values, np.float64)[order], starts, axis=0) if len(starts) else values
+    names = units[order][starts]
+    if len(names) > MOST_UNITS:
+        return part_sums(*_merged(names, sums, seed), seed)
     found = np.zeros((n_resamples, values.shape[1]))
-    names, sums = _few(units[order][starts], sums, seed)
     for at, here, weights in _weights(names, n_resamples, seed):
         found[at : at + len(weights)] += weights @ sums[here]
     return found
@@ -117,9 +128,7 @@ def resampled_weights(units: np.ndarray, n_resamples: int = N_RESAMPLES, seed: i
 
 def _weights(names: np.ndarray, n_resamples: int, seed: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Of (u,) ascending units, stratum by stratum: the first resample, places of units, and (b, ·) their weights."""
-    strata = names // STRATUM
-    found, size = np.unique(strata, return_counts=True)
-    strata[np.isin(strata, found[size < _LEAST])] = 0
+    strata = _strata(names)
     for i, stratum in enumerate(np.unique(strata)):
         here = np.flatnonzero(strata == stratum)
         n, at = len(here), 0
@@ -129,32 +138,66 @@ def _weights(names: np.ndarray, n_resamples: int, seed: int) -> Iterator[tuple[i
             at += len(counts)
 
 
-def _few(names: np.ndarray, sums: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ascending units and their (u, s) sums, those of a large stratum as groups of units."""
+def _strata(names: np.ndarray) -> np.ndarray:
+    """(u,) strata of units, small ones as one."""
     strata = names // STRATUM
     found, size = np.unique(strata, return_counts=True)
-    if size.max(initial=0) <= MOST_UNITS:
-        return names, sums
-    parts = []
-    for stratum, n in zip(found.tolist(), size.tolist(), strict=True):
-        here = strata == stratum
-        many = n > MOST_UNITS
-        own = np.arange(N_GROUPS) + STRATUM * stratum if many else names[here]
-        parts.append((own, _merged(sums[here], seed) if many else sums[here]))
-    return np.concatenate([each[0] for each in parts]), np.concatenate([each[1] for each in parts])
+    strata[np.isin(strata, found[size < _LEAST])] = 0
+    return strata
 
 
-def _merged(sums: np.ndarray, seed: int) -> np.ndarray:
-    """(N_GROUPS, s) sums of many (n, s) unit sums, put together at random into groups of nearly equal size.
+def _merged(names: np.ndarray, sums: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums (g, s), strata and numbers of units of random groups of units: of a stratum by how many units it has."""
+    strata, generator = _strata(names), np.random.default_rng((seed, len(names)))
+    group, of = np.empty(len(names), np.int64), [np.zeros(0, np.int64)]
+    for stratum, n in zip(*(each.tolist() for each in np.unique(strata, return_counts=True)), strict=True):
+        n_groups = min(n, max(_LEAST, round(N_GROUPS * n / len(names))))
+        group[strata == stratum] = generator.permutation(n) % n_groups + sum(map(len, of))
+        of.append(np.full(n_groups, stratum))
+    stratum = np.concatenate(of)
+    merged = np.stack([np.bincount(group, column, len(stratum)) for column in sums.T], axis=1)
+    return merged, stratum, np.bincount(group)
 
-    Sums over so many units are normal, and groups have their variance; unlike a normal draw of each question by itself,
-    groups are drawn together for all. What a group has for being one unit larger than others is taken out: it varies
-    by lot, not by the sample.
+
+def part_sums(sums: np.ndarray, stratum: np.ndarray, n_units: np.ndarray, seed: int = 0) -> np.ndarray:
+    """(r, s) sums that vary about those of a sample as sums over its units do, from (g, s) sums over parts of them.
+
+    stratum, n_units (g,): of each part. Each line adds or takes away what every part has beyond its stratum's mean, by
+    signs of a Hadamard matrix: over all lines the variance of a sum is that between the parts (balanced repeated
+    replication, McCarthy 1969), and a line is as normal as a sum of so many. r is the power of two above g.
     """
-    group = np.random.default_rng((seed, len(sums))).permutation(len(sums)) % N_GROUPS
-    found = np.stack([np.bincount(group, column, N_GROUPS) for column in sums.T], axis=1)
-    size = np.bincount(group, minlength=N_GROUPS)[:, None]
-    return found - (size - len(sums) / N_GROUPS) * sums.mean(axis=0)
+    beyond = np.zeros((1 << len(sums).bit_length(), sums.shape[1]), sums.dtype)
+    generator = np.random.default_rng((seed, len(sums)))
+    places, signs = 1 + generator.permutation(len(beyond) - 1)[: len(sums)], generator.choice((-1, 1), len(sums))
+    for each in np.unique(stratum):
+        here = np.flatnonzero(stratum == each)
+        mean = sums[here].sum(axis=0) / max(n_units[here].sum(), 1)
+        scale = signs[here] * np.sqrt(len(here) / max(len(here) - 1, 1))
+        beyond[places[here]] = (sums[here] - n_units[here, None] * mean) * scale[:, None]
+    bits = len(sums).bit_length()
+    down, across = _signs(bits - bits // 2, sums.dtype), _signs(bits // 2, sums.dtype)
+    square = np.tensordot(down, beyond.reshape(len(down), len(across), -1), 1)
+    return sums.sum(axis=0) + np.matmul(across, square).reshape(beyond.shape)
+
+
+def drawn_parts(values: np.ndarray, parts: np.ndarray, seed: int = 0) -> np.ndarray:
+    """(1 + r, s): the column sums of (l, s) values and those drawn by `part_sums`, from the parts (l,) they are of.
+
+    Parts are numbered as `design_units` numbers units, and taken as equally large.
+    """
+    names, place = np.unique(parts, return_inverse=True)
+    sums = np.stack([np.bincount(place, column, len(names)) for column in values.T], axis=1)
+    return np.concatenate(
+        [sums.sum(axis=0)[None], part_sums(sums, names // STRATUM, np.ones(len(names), np.int64), seed)]
+    )
+
+
+def _signs(bits: int, dtype: np.dtype) -> np.ndarray:
+    """(2^bits, 2^bits) Hadamard matrix."""
+    found = np.ones((1, 1), dtype)
+    for _ in range(bits):
+        found = np.block([[found, found], [found, -found]])
+    return found
 
 
 def _counts(n_units: int, n_drawn: int, n_resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -196,7 +239,8 @@ def percentiles(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return low, high
     ends = np.full((2, *samples.shape[1:]), np.nan)
     known = ~unknown.all(axis=0)
-    ends[:, known] = np.nanquantile(samples[:, known], tails, axis=0)
+    quantile = np.nanquantile if unknown[:, known].any() else np.quantile  # the first takes column by column
+    ends[:, known] = quantile(samples[:, known], tails, axis=0)
     return ends[0], ends[1]
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 
 from memviz.errors import InputError
 from memviz.measures.similarity import APPROXIMATE
-from memviz.population.curves import STRATUM_OF, weighted
+from memviz.population.curves import weighted
 from memviz.population.intervals import N_RESAMPLES, design_units, drawn_sums, percentiles
+from memviz.sweeps.sums import STRATUM_OF
 from memviz.sweeps.task import SLIDING
 
 LIKENESS = {"score": "score M", "run": "longest common run / m", "edit": "edit similarity", "bleu": "BLEU"}
@@ -40,16 +41,21 @@ def asked_at(sequences: pd.DataFrame, names: tuple[str, ...], m: int, k: int, mo
 def likeness_points(sequences: pd.DataFrame, m: int = 32, k: int = 32, mode: str = SLIDING) -> pd.DataFrame:
     """One line a model and row: model, row, group and, 0 to 1, the columns of `LIKENESS` and `SHARES`."""
     found = asked_at(sequences, ("n_matches", "common_run", "edit_distance"), m, k, mode)
+    return found[["model", "row", "group"]].assign(**values_of(found, m))
+
+
+def values_of(found: pd.DataFrame, m: int) -> dict[str, np.ndarray]:
+    """(n,) 0 to 1 each: the columns of `LIKENESS` and `SHARES` of n lines whose columns at m are known."""
     bleu = found[f"bleu_{m}"].to_numpy(np.float64, na_value=np.nan)
     n_hits = found[f"n_matches_{m}"].to_numpy(np.float64)
-    return found[["model", "row", "group"]].assign(
-        score=n_hits / m,
-        run=found[f"common_run_{m}"].to_numpy(np.float64) / m,
-        edit=1 - found[f"edit_distance_{m}"].to_numpy(np.float64) / m,
-        bleu=bleu,
-        full=(n_hits == m).astype(np.float64),
-        approximate=np.where(np.isnan(bleu), np.nan, bleu > APPROXIMATE),
-    )
+    return {
+        "score": n_hits / m,
+        "run": found[f"common_run_{m}"].to_numpy(np.float64) / m,
+        "edit": 1 - found[f"edit_distance_{m}"].to_numpy(np.float64) / m,
+        "bleu": bleu,
+        "full": (n_hits == m).astype(np.float64),
+        "approximate": np.where(np.isnan(bleu), np.nan, bleu > APPROXIMATE),
+    }
 
 
 def likeness(

@@ -35,9 +35,14 @@ def coded(*bins: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     levels, codes = np.unique(np.concatenate([each.ravel() for each in bins]), return_inverse=True)
     if len(levels) > 1 and np.isneginf(levels[0]):
         levels[0] = levels[1] - 1
-    near = np.exp(-(((levels[:, None] - levels) / SMOOTHING) ** 2) / 2) if len(levels) > 1 else np.ones((1, 1))
+    near = kernel(levels) if len(levels) > 1 else np.ones((1, 1))
     parts = np.split(codes.ravel(), np.cumsum([each.size for each in bins])[:-1])
     return near, [part.reshape(each.shape) for part, each in zip(parts, bins, strict=True)]
+
+
+def kernel(levels: np.ndarray) -> np.ndarray:
+    """(c, c) how much each of (c,) bins counts for each."""
+    return np.exp(-(((levels[:, None] - levels) / SMOOTHING) ** 2) / 2)
 
 
 def hit_rates(
@@ -45,14 +50,22 @@ def hit_rates(
 ) -> np.ndarray:
     """(1 + n_resamples, t, c) P(hit at t | bin) from (n, t) bins and matches, smoothed by the kernel `near` (c, c)."""
     (n, t), c = codes.shape, len(near)
-    rates = np.zeros((1 + n_resamples, t, c))
+    rates = []
     for place in range(t):
         seen = np.zeros((n, c))
         seen[np.arange(n), codes[:, place]] = 1
         both = np.concatenate([seen * match[:, [place]], seen], axis=1)
         drawn = drawn_sums(both, units, n_resamples, seed)
-        rates[:, place] = (drawn[:, :c] @ near) / np.maximum(drawn[:, c:] @ near, np.finfo(float).tiny)
-    return rates
+        rates.append(smoothed(drawn[:, :c], drawn[:, c:], near))
+    return np.stack(rates, axis=1)
+
+
+def smoothed(hits: np.ndarray, seen: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """(..., c) rates of (..., c) numbers of hits and of what was seen in each bin, smoothed by (c, c) `near`."""
+    hits, seen = hits @ near, seen @ near
+    with np.errstate(over="ignore"):
+        found = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
+    return np.clip(found, 0, 1)  # `part_sums` may draw fewer than none of what is rare
 
 
 def at_hits_and_misses(
@@ -73,10 +86,15 @@ def at_hits_and_misses(
         flat = columns.transpose(2, 0, 1, 3).reshape(n, -1)
         sums = drawn_sums(flat, units, n_resamples, seed).reshape(-1, 3, len(value), n_bins)
         here = rates[:, first : first + at_once]
-        hit, miss = (np.einsum("bptc,btc->bpt", sums, each) for each in (here, 1 - here))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            parts.append(np.stack([each[:, 1:] / each[:, :1] for each in (hit, miss)]))
+        parts.append(moments_at(sums, here))
     return np.concatenate(parts, axis=3)
+
+
+def moments_at(sums: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """(2, b, 2, t) as `at_hits_and_misses` gives them, of (b, 3, t, c) sums of powers 0 to 2 and (b, t, c) rates."""
+    hit, miss = (np.einsum("bptc,btc->bpt", sums, each) for each in (rates, 1 - rates))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack([each[:, 1:] / each[:, :1] for each in (hit, miss)])
 
 
 def mixed(found: np.ndarray, share: float) -> Selected:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ import pandas as pd
 from memviz.errors import InputError
 from memviz.population.aligned import Aligned
 from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles, wilson
+from memviz.population.summed import Summed
+from memviz.sweeps.sums import BINNED, ENTROPY_BIN
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Positions from which a new bin of positions begins: the first miss is the rarer the further on."""
@@ -46,21 +49,24 @@ def hazards(
     risk = at_risk(match)
     event = risk & ~match
     codes = np.broadcast_to(codes[:, None] if codes.ndim == 1 else codes, (n, m))
-    edges = [step for step in STEPS if step < m] + [m]
-    cells, columns = [], []
+    cells: list[dict[str, Any]] = []
+    columns = []
     for place, label in enumerate(labels):
         mine = codes == place
-        for first, end in itertools.pairwise(edges):
+        for name, first, end in _steps(m):
             at, missed = ((each & mine)[:, first:end].sum(axis=1) for each in (risk, event))
             if at.any():
                 n_rows = int((at > 0).sum())
-                name = f"{first}" if end == first + 1 else f"{first}–{end - 1}"
                 about = {"of": label, "positions": name, "t": first, "n": int(at.sum()), "n_rows": n_rows}
                 cells.append(about | {"n_units": len(np.unique(units[at > 0])), "n_events": int(missed.sum())})
                 columns += [missed, at]
     if not cells:
         raise InputError("no row is of any of these kinds: choose others")
-    drawn = drawn_sums(np.stack(columns, axis=1).astype(np.float64), units, n_resamples, seed)
+    return _hazards(cells, drawn_sums(np.stack(columns, axis=1).astype(np.float64), units, n_resamples, seed))
+
+
+def _hazards(cells: Sequence[dict[str, Any]], drawn: np.ndarray) -> pd.DataFrame:
+    """The table of c cells with what (b, 2 c) drawn sums of events and of pairs say of each."""
     with np.errstate(divide="ignore", invalid="ignore"):
         hazard = drawn[:, 0::2] / drawn[:, 1::2]
     low, high = percentiles(hazard[1:])
@@ -71,16 +77,55 @@ def hazards(
     return pd.DataFrame(cells).assign(hazard=value, hazard_low=low, hazard_high=high)
 
 
+def summed_hazards(summed: Summed, split: str, seed: int = 0) -> pd.DataFrame:
+    """The same of sums, split by entropy, by exposures, or, "size", not at all; `of` is the model then.
+
+    n_rows is the largest number at risk at one position, n_units are those of all rows. Raises InputError.
+    """
+    risk, missed = (summed.bins[..., BINNED.index(name)].astype(np.float64) for name in ("at_risk", "missed"))
+    which: list[tuple[Any, Any]]
+    if split == "entropy":
+        labels = _entropy_words()
+        bins = np.searchsorted(ENTROPY_EDGES, np.arange(risk.shape[2]) * ENTROPY_BIN, side="right")
+        which = [(slice(None), bins == place) for place in range(len(labels))]
+    elif split == "exposures":
+        codes, labels = exposure_codes(summed.bucket)
+        which = [(codes == place, slice(None)) for place in range(len(labels))]
+    else:
+        labels, which = [summed.model], [(slice(None), slice(None))]
+    steps, cells, columns = _steps(summed.m), [], []
+    for label, (parts, bins) in zip(labels, which, strict=True):
+        at, gone = np.zeros(risk.shape[:2]), np.zeros(risk.shape[:2])
+        at[parts], gone[parts] = (each[parts][:, :, bins].sum(axis=2) for each in (risk, missed))
+        for name, first, end in steps:
+            if n := int(at[:, first:end].sum()):
+                about = {"of": label, "positions": name, "t": first, "n": n}
+                about["n_rows"] = int(at[:, first:end].sum(axis=0).max())
+                cells.append(about | {"n_units": summed.n_units, "n_events": int(gone[:, first:end].sum())})
+                columns += [gone[:, first:end].sum(axis=1), at[:, first:end].sum(axis=1)]
+    return _hazards(cells, summed.part_sums(np.stack(columns, axis=1), seed))
+
+
+def _steps(m: int) -> list[tuple[str, int, int]]:
+    """Name, first and end of each bin of m positions."""
+    edges = [step for step in STEPS if step < m] + [m]
+    pairs = itertools.pairwise(edges)
+    return [(f"{first}" if end == first + 1 else f"{first}–{end - 1}", first, end) for first, end in pairs]
+
+
 def entropy_codes(aligned: Aligned) -> tuple[np.ndarray, list[str]]:
     """(n, m) bins of the entropy before each token, as long as the prefix is intact the same in both ways of reading.
 
     Raises InputError where it was not kept by position.
     """
     value = aligned.of("entropy_teacher_forced")[:, aligned.k : aligned.k + aligned.m]
-    codes = np.where(np.isnan(value), -1, np.searchsorted(ENTROPY_EDGES, value, side="right"))
+    return np.where(np.isnan(value), -1, np.searchsorted(ENTROPY_EDGES, value, side="right")), _entropy_words()
+
+
+def _entropy_words() -> list[str]:
     inner = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(ENTROPY_EDGES)]
     words = [f"below {ENTROPY_EDGES[0]:g}", *inner, f"{ENTROPY_EDGES[-1]:g} and more"]
-    return codes, [f"{each} nats" for each in words]
+    return [f"{each} nats" for each in words]
 
 
 def frequency_codes(aligned: Aligned, quantity: str) -> tuple[np.ndarray, list[str]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from memviz.demo.stream import TrainingData
 from memviz.errors import InputError
+from memviz.sweeps.sums import STRATUM_OF
 
 Population = Literal["swept", "rows", "exposures"]
 POPULATIONS: dict[Population, str] = {
@@ -17,7 +18,7 @@ POPULATIONS: dict[Population, str] = {
     "exposures": "exposures of the training stream",
 }
 """Populations in words; held-out rows are in the first only, and are drawn beside the others as their floor."""
-_STRATUM = ["domain", "bucket", "background"]
+_STRATUM = list(STRATUM_OF)
 
 
 def strata_of(data: TrainingData) -> pd.DataFrame:

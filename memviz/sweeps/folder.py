@@ -19,7 +19,7 @@ from memviz.store import request_hash
 from memviz.sweeps.batches import BatchFiles
 from memviz.sweeps.plan import n_needed
 from memviz.sweeps.preparing import ROWS, PreparedRows, prepare_rows
-from memviz.sweeps.results import MANIFEST, NAME
+from memviz.sweeps.results import MANIFEST, NAME, TABLES
 from memviz.sweeps.rowset import file_times
 from memviz.sweeps.task import SweepRequest
 from memviz.tasks.base import Context
@@ -57,7 +57,7 @@ def check_folder(folder: Path) -> None:
 
 def _may_be_used(folder: Path) -> bool:
     names = {path.name for path in folder.iterdir()}
-    ours = {MANIFEST, MALFORMED, NAME, ROWS, "sequences.parquet", "positions.parquet"}
+    ours = {MANIFEST, MALFORMED, NAME, *(f"{table}.parquet" for table in TABLES)}
     return all(name in ours or name.startswith(".") for name in names)
 
 

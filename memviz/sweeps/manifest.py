@@ -70,7 +70,7 @@ class SweepManifest(Manifest):
     rows: RowsRead
     skipped: tuple[Skipped, ...]
     models: tuple[ModelAsked, ...]
-    tables: dict[Literal["rows", "sequences", "positions"], TableMade]
+    tables: dict[Literal["rows", "sequences", "positions", "sums"], TableMade]
     engine: int
     provenance: Provenance
 

@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from memviz.rows.workers import Workers, templates
 from memviz.sweeps.duplicates import WINDOW, near_duplicate_groups
 from memviz.sweeps.labels import Kinds, label_values
 from memviz.sweeps.progress import Stage
+from memviz.sweeps.results import TableFile
 from memviz.sweeps.rowset import NO_GROUPS, RowSet
 from memviz.sweeps.sources import Fact, Source
 from memviz.sweeps.tables import ROW_COLUMNS, schema_of
@@ -31,6 +33,8 @@ ROWS = "rows.parquet"
 LOOKED_AT = 512
 """First tokens of a row that decide its group, template and class, more where the sweep needs more."""
 _BLOCK = 1024
+_GROUP_BYTES = 2**24
+"""Of the rows that are written together."""
 _LATER = ("group", "template", "memorization_class")
 """Columns that need all rows, or the tokenizer, and are added when the rows are chosen."""
 Watch = Callable[[int], None]
@@ -131,14 +135,15 @@ class _Preparing:
         schema = schema_of(columns, dict.fromkeys(self.rows.label_names, "text"))
         stage = Stage("reading the rows", self.say)
         n_kept = max(self.n_needed, LOOKED_AT)
-        with pq.ParquetWriter(self._all_rows, schema) as writer:
+        with closing(TableFile(self._all_rows, schema, _GROUP_BYTES)) as file:
             for block in self.source.blocks(self.workers):
                 table = self._table(block, schema, n_kept)
                 lengths = table["ids"].combine_chunks().value_lengths().to_numpy()
                 self.n_windows += int(np.maximum(1, lengths - WINDOW + 1).sum())
-                writer.write_table(table)
+                file.add(table)
                 self.watch(self.source.n_read)
                 stage.at(self.source.part)
+            file.finish()
         if self._n_usable:
             return
         if not self.source.n_read:
@@ -216,7 +221,7 @@ class _Preparing:
         lengths: Counter[int] = Counter()
         schema = schema_of(ROW_COLUMNS, self.kinds.found())
         stage = Stage("looking for templates", self.say)
-        with pq.ParquetWriter(self.aside / ROWS, schema, compression="zstd") as writer:
+        with closing(TableFile(self.aside / ROWS, schema, _GROUP_BYTES)) as file:
             for block, found in self.workers.map(templates, _blocks(self._all_rows, places), _flat):
                 stop = start + len(block)
                 ids, held = _cut(*_flat(block), self.n_needed)
@@ -239,10 +244,11 @@ class _Preparing:
                     pa.array(values[field.name], field.type) if field.name in values else block[field.name]
                     for field in schema
                 ]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                file.add(pa.Table.from_arrays(arrays, schema=schema))
                 start = stop
                 self.watch(self.source.n_read)
                 stage.at(start / n)
+            file.finish()
         return {"sha256": digest.hexdigest(), "lengths": dict(sorted(lengths.items())), "n_cut": n_cut}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +24,11 @@ MANIFEST, NAME = "manifest.json", "name.txt"
 MOST_CHARACTERS = 60
 """Of a sweep's name."""
 FORMAT = SweepManifest.FORMAT
-TABLES = ("rows", "sequences", "positions")
-BLOCK_ROWS = 2**16
+TABLES = ("rows", "sequences", "positions", "sums")
+LISTS = ("matches", "generated_ids")
+"""Columns of the table of sequences that hold a list a row."""
+BLOCK_ROWS, BLOCK_BYTES = 2**16, 2**29
+"""Of a table that wait to be written together, at most about."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,20 @@ class Sweep:
             raise InputError(f"{self.folder} has no model {model!r}: it has {', '.join(found)}")
         return str(found[model])
 
+    @cached_property
+    def beside(self) -> list[Sweep]:
+        """Finished sweeps in folders of its own folder: of the same rows, asked of further models."""
+        found = []
+        for path in sorted(self.folder.glob(f"*/{MANIFEST}")):
+            with suppress(InputError):
+                found.append(read_sweep(path.parent))
+        return [each for each in found if each.manifest["rows"]["sha256"] == self.manifest["rows"]["sha256"]]
+
+    def holding(self, model: str) -> Sweep:
+        """The one beside it that has a model; itself where it has it, or none has."""
+        of = (self, *self.beside)
+        return next((each for each in of if any(about["name"] == model for about in each.manifest["models"])), self)
+
     @property
     def name(self) -> str:
         """What a user calls it, empty where nobody named it."""
@@ -64,6 +81,12 @@ class Sweep:
     def sequences(self) -> pd.DataFrame:
         """One row a sequence, model, mode and k."""
         return self.read("sequences")
+
+    @cached_property
+    def numbers(self) -> pd.DataFrame:
+        """The same without its lists: of millions of rows these are most of it."""
+        columns = self.manifest["tables"]["sequences"]["columns"]
+        return self.read("sequences", [name for name in columns if name not in LISTS])
 
     def read(self, table: str, columns: Sequence[str] | None = None, filters: Any = None) -> pd.DataFrame:
         """A table, or some of its columns and of its rows (filters as pyarrow takes them).
@@ -83,6 +106,16 @@ class Sweep:
             if name.startswith("label_") and found[name].null_count and pa.types.is_integer(found[name].type):
                 frame[name] = found[name].to_pandas(integer_object_nulls=True)  # floats would lose digits
         return frame
+
+    def blocks(self, table: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Some columns of a table that the sweep has, block by block. Raises InputError where its file is damaged."""
+        path = self.folder / self.manifest["tables"][table]["file"]
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(BLOCK_ROWS, columns=list(columns)):
+                    yield pa.Table.from_batches([batch])
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}): run the sweep again") from None
 
 
 def read_sweep(folder: Path | str) -> Sweep:
@@ -110,26 +143,30 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
 
 
 class TableFile:
-    """A Parquet table, written block by block to a path."""
+    """A Parquet table, written to a path as groups of up to `BLOCK_ROWS` rows, or of about so many bytes.
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.schema = schema
+    What a writer and a reader know of a group stays in memory: of many small ones that is more than their rows.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, most_bytes: int = BLOCK_BYTES) -> None:
+        self.schema, self.most_bytes = schema, most_bytes
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
         self._waiting: list[pa.Table] = []
-        self._n_waiting = 0
+        self._n_waiting = self._bytes = 0
         self.n_rows = 0
 
     def add(self, table: pa.Table) -> None:
         self._waiting.append(table)
         self._n_waiting += len(table)
+        self._bytes += table.nbytes
         self.n_rows += len(table)
-        if self._n_waiting >= BLOCK_ROWS:
+        if self._n_waiting >= BLOCK_ROWS or self._bytes >= self.most_bytes:
             self._flush()
 
     def _flush(self) -> None:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
-        self._waiting, self._n_waiting = [], 0
+        self._waiting, self._n_waiting, self._bytes = [], 0, 0
 
     def finish(self) -> None:
         """Write what waits."""
@@ -145,7 +182,7 @@ class TableFile:
 def table_file(folder: Path, name: str, schema: pa.Schema) -> Iterator[TableFile]:
     """A table to be filled and finished in the block, which is in its place when that ends well. Raises Failure."""
     with disk.new_file(folder / f"{name}.parquet") as new:
-        file = TableFile(new, schema)
+        file = TableFile(new, schema, 0 if name == "sums" else BLOCK_BYTES)  # one condition is read without the others
         try:
             yield file
         finally:

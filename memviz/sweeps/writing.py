@@ -16,11 +16,13 @@ import pyarrow as pa
 from memviz.catalog import Card, find_model
 from memviz.store.keys import request_of
 from memviz.sweeps.answering import Run
-from memviz.sweeps.results import TableFile, table_file
+from memviz.sweeps.results import BLOCK_ROWS, TableFile, table_file
+from memviz.sweeps.sums import MOST_UNITS, SUM_COLUMNS, Tally, lines_of
 from memviz.sweeps.tables import (
     POSITION_COLUMNS,
     ROW_COLUMNS,
     label_columns,
+    lengths_of,
     positions,
     schema_of,
     sequence_columns,
@@ -36,18 +38,32 @@ def write_tables(run: Run, folder: Path, places: ExitStack) -> dict[str, TableFi
     schemas = {"sequences": schema_of(sequence_columns(task), run.asks.rows.labels)}
     if task.positions:
         schemas["positions"] = schema_of(POSITION_COLUMNS, {})
+    if run.asks.rows.n > MOST_UNITS:
+        schemas["sums"] = schema_of(SUM_COLUMNS, {})
     files = {name: places.enter_context(table_file(folder, name, schemas[name])) for name in schemas}
     makers: dict[str, Callable[..., pa.Table]] = {
         "sequences": partial(sequences, to_bytes=run.asks.tokenizer.to_bytes),
         "positions": positions,
     }
+    tally = _tally(run, files["sums"]) if "sums" in files else None
     for ask, survey in run.surveys():
-        for name, file in files.items():
-            n_leading = len(ask.card.leading_ids)
-            file.add(makers[name](ask.card.name, ask.condition, ask.block, survey, ask.truth, file.schema, n_leading))
+        for name, make in makers.items():
+            if (file := files.get(name)) is not None:
+                n_leading = len(ask.card.leading_ids)
+                file.add(make(ask.card.name, ask.condition, ask.block, survey, ask.truth, file.schema, n_leading))
+        for table in tally.add(ask, survey) if tally else ():
+            files["sums"].add(table)
+    for table in tally.rest() if tally else ():
+        files["sums"].add(table)
     for file in files.values():
         file.finish()
     return files
+
+
+def _tally(run: Run, file: TableFile) -> Tally:
+    rows = run.asks.rows
+    n_vocabulary = max(card.vocab_size for card in run.asks.cards)
+    return Tally(lines_of(rows.batches(BLOCK_ROWS)), lengths_of(run.asks.task), n_vocabulary, file.schema)
 
 
 def manifest_of(run: Run, folder: Path, tables: dict[str, TableFile], files: dict[str, list[int]]) -> dict[str, Any]:
@@ -56,6 +72,7 @@ def manifest_of(run: Run, folder: Path, tables: dict[str, TableFile], files: dic
     columns |= {
         "sequences": sequence_columns(task) | label_columns(rows.labels),
         "positions": POSITION_COLUMNS,
+        "sums": SUM_COLUMNS,
     }
     n_rows_of = {"rows": rows.n} | {name: file.n_rows for name, file in tables.items()}
     return {

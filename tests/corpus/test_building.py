@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from support.corpus import HASH, random_stream, table
+from support.serving import ROOT
 
 from memviz.corpus import Corpus, StreamShard, build
 from memviz.corpus.suffixes import id_bytes, sorted_suffixes
@@ -53,6 +56,39 @@ def test_the_manifest(tmp_path: Path) -> None:
     steps = [STREAM.segments[border - 1].step for border in (*BORDERS, len(STREAM.segments))]
     assert [shard["last_step"] for shard in content["shards"]] == steps
     assert Corpus.open(tmp_path).manifest == manifest
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from corpus.test_building import STREAM, build, shards, table, HASH
+
+done = 0
+
+def report(n_tokens, was_there):
+    global done
+    done += 1
+    if done == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+build(Path(sys.argv[1]), "test", HASH, 10, shards(), table(12), report)
+"""
+
+
+def test_a_killed_build_goes_on_to_the_same_index(tmp_path: Path) -> None:
+    whole, folder = tmp_path / "whole", tmp_path / "killed"
+    build_all(whole)
+    path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, folder], env=os.environ | {"PYTHONPATH": path}, check=False
+    ).returncode
+    assert ended == -signal.SIGKILL and not (folder / "manifest.json").exists()
+    assert build_all(folder) == [True, True, False]
+
+    def files(of: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(of)): path.read_bytes() for path in of.rglob("*") if path.is_file()}
+
+    assert files(folder) == files(whole)
 
 
 def test_an_interrupted_build_goes_on(tmp_path: Path) -> None:

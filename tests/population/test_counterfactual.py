@@ -11,7 +11,14 @@ import pytest
 
 from memviz.demo.suite import read_data
 from memviz.errors import InputError
-from memviz.population.counterfactual import earlier, first_steps, paired_differences, paired_points, unread
+from memviz.population.counterfactual import (
+    earlier,
+    first_steps,
+    paired_differences,
+    paired_points,
+    read_between,
+    unread,
+)
 from memviz.sweeps.results import Sweep
 
 FIRST = pd.Series({0: 5, 1: 50, 2: 99})
@@ -54,6 +61,22 @@ def test_only_checkpoints_of_the_same_run_are_compared() -> None:
     assert earlier(swept(60), "other", first) == []
 
 
+def test_checkpoints_may_lie_in_a_sweep_beside(tmp_path: Path) -> None:
+    whole = swept(60)
+    ends = {
+        name: [a for a in whole.manifest["models"] if (a["name"] == "end") == (name == "own")]
+        for name in ("own", "their")
+    }
+    own, their = (Sweep(tmp_path, {"models": models}) for models in ends.values())
+    own.__dict__.update(rows=whole.rows, beside=[their])
+    first = pd.Series(np.repeat([60, 20], 30))
+    assert earlier(own, "end", first) == ["mid", "early"]
+    assert unread(own, "mid", first).tolist() == list(range(30)) and read_between(
+        own, "end", "mid", first
+    ).tolist() == list(range(30))
+    assert own.holding("mid") is their and own.holding("end") is own and own.holding("stranger") is own
+
+
 def test_differences_by_hand() -> None:
     hits = {"end": [8, 8, 0, 1], "mid": [8, 2, 0, 0]}
     jump = {"end": [0, -1.0, 0.5, 0.1], "mid": [0, 0.5, 0.25, 0.3]}
@@ -68,6 +91,16 @@ def test_differences_by_hand() -> None:
             ("neither", "score"): 1 / 8, ("neither", "full"): 0, ("neither", "jump"): -0.2,
         }
     )  # fmt: skip
+
+
+def test_what_lies_beyond_rows_that_neither_had_read() -> None:
+    hits = {"end": [8, 8, 0, 1], "mid": [8, 2, 0, 0]}
+    jump = {"end": [0, -1.0, 0.5, 0.1], "mid": [0, 0.5, 0.25, 0.3]}
+    points = paired_points(swept(), lines(hits, jump), "end", "mid", FIRST, m=8)
+    found = paired_differences(points, 50).set_index(["kind", "quantity"])["beyond"]
+    assert found["memorized", "jump"] == pytest.approx(-1.5 - -0.2)
+    assert found["read", "score"] == pytest.approx(6 / 8 / 2 - 1 / 8)
+    assert found["neither"].isna().all()
 
 
 def test_rows_that_both_had_read_alone_are_refused() -> None:

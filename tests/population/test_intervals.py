@@ -10,8 +10,10 @@ from memviz.population.intervals import (
     STRATUM,
     design_effect,
     design_units,
+    drawn_parts,
     drawn_sums,
     estimate,
+    part_sums,
     percentiles,
     resampled_sums,
     wilson,
@@ -165,3 +167,33 @@ def test_random_groups_of_many_units_have_the_intervals_of_the_units(monkeypatch
     np.testing.assert_allclose(np.corrcoef(grouped[1:, :2].T)[0, 1], np.corrcoef(one_by_one[1:, :2].T)[0, 1], atol=0.05)
     again = resampled_sums(values[:, :1], units, 3000)
     np.testing.assert_allclose(again[:, 0], grouped[1:, 0])  # the same draws, whatever else is asked
+
+
+def test_parts_vary_as_theory_says() -> None:
+    generator = np.random.default_rng(4)
+    stratum, n_units = np.repeat([1, 2], [40, 25]), generator.integers(5, 9, 65)
+    sums = np.column_stack([generator.normal(10 * stratum * n_units, 3), n_units])
+    drawn = part_sums(sums, stratum, n_units)
+    beyond = [
+        part[:, 0] - part[:, 1] * part[:, 0].sum() / part[:, 1].sum()
+        for part in (sums[stratum == 1], sums[stratum == 2])
+    ]
+    expected = sum(len(each) / (len(each) - 1) * (each**2).sum() for each in beyond)
+    assert drawn.shape == (128, 2) and np.allclose(drawn[:, 1], n_units.sum())
+    assert ((drawn[:, 0] - sums[:, 0].sum()) ** 2).mean() == pytest.approx(expected)
+    low, high = percentiles(drawn[:, 0])
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(expected), rel=0.15)
+
+
+def test_parts_of_equal_size_are_numbered_as_units_are() -> None:
+    parts = np.array([STRATUM + 1, STRATUM, 1, STRATUM + 1, 0])
+    drawn = drawn_parts(np.array([[1.0], [2], [4], [8], [16]]), parts)
+    assert drawn[0] == 31 and drawn[1:].mean() == pytest.approx(31)
+    assert ((drawn[1:] - 31) ** 2).mean() == pytest.approx(2 * (2 * 3.5**2 + 2 * 6**2))  # 9 and 2; 4 and 16
+
+
+def test_rows_that_stand_for_many_have_the_design_effect_of_them() -> None:
+    member, units = np.array([1, 0, 1, 0], bool), np.array([1, 1, STRATUM, STRATUM])
+    count = np.array([3, 1, 2, 5])
+    many = design_effect(np.repeat(member, count), np.repeat(units, count))
+    assert design_effect(member, units, count) == pytest.approx(many) and many < 1

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ from support.sweeps import Lab, lab_in, small_task
 
 from memviz.engine.backend import Backend
 from memviz.store import Store
+from memviz.sweeps.asks import Share
+from memviz.sweeps.batches import BatchFiles
+from memviz.sweeps.running import run_shard, run_sweep, status
 
 KILLED = """
 import json, os, signal, sys
@@ -72,6 +76,31 @@ for folder, source, moments in json.loads(asked):
         print(json.dumps([when, ended, said]))
 """
 """Sweeps in a process for each moment, killed there; prints the moment, how the process ended, and what is left."""
+SHARD = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from support.sweeps import lab_in, lab_settings, small_task
+from memviz.engine.backend import Backend
+from memviz.store import Store
+from memviz.sweeps.asks import Share
+from memviz.sweeps.batches import BatchFiles
+from memviz.sweeps.running import run_shard
+
+home, folder, source = sys.argv[1:]
+lab, n_calls = lab_in(Path(folder), Backend(lab_settings(Path(home)))), 0
+
+def report(done, total):
+    global n_calls
+    n_calls += done > 0
+    if n_calls == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+context = lab.context(Store(lab.folder / "unused", 10**9), report=report)
+context = replace(context, batches=BatchFiles(str(lab.folder / "batches")))
+run_shard(small_task(source, positions=True), context, lab.folder / "out", Share(1, 2), 4)
+"""
+"""The first of two shards, killed in its midst."""
 LONG = """
 import resource, sys
 from pathlib import Path
@@ -89,13 +118,13 @@ for number, source in enumerate(sources):
 """
 
 
-def run(code: str, *words: object) -> list[str]:
-    """The lines that Python code prints, given words."""
+def run(code: str, *words: object, ends: int = 0) -> list[str]:
+    """The lines that Python code prints, given words, and ending so."""
     path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     command = [sys.executable, "-c", code, *map(str, words)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == ends, done.stderr
     return done.stdout.splitlines()
 
 
@@ -148,6 +177,23 @@ def test_killed_early_it_loses_one_batch_at_most(killed: dict[str, Killed]) -> N
     assert n_stored > 0
     made = lab.sweep(small_task(source, positions=True), batch=4).manifest["provenance"]
     assert made["batches_reused"] == n_stored and made["batches_computed"] == 4 * 3 - n_stored
+
+
+@pytest.mark.wide
+def test_a_killed_shard_goes_on_to_the_same_bytes(lab: Lab, home: Path) -> None:
+    task = small_task(lab.jsonl(lab.rows(14, (32, 24))), positions=True)
+    whole = lab.sweep(task, "whole", store=Store(lab.folder / "other", 10**9), batch=4)
+    run(SHARD, home, lab.folder, task.rows.source, ends=-signal.SIGKILL)
+    out = lab.folder / "out"
+    context = replace(lab.context(Store(lab.folder / "unused", 10**9)), batches=BatchFiles(str(lab.folder / "batches")))
+    there, _ = status(task, context, out, 4)
+    computed = [run_shard(task, context, out, Share(number, 2), 4) for number in (1, 2)]
+    assert there and computed[0][0] and not list(out.glob("*.parquet"))
+    made = run_sweep(task, context, out, 4)
+    assert made.manifest["provenance"]["batches_computed"] == 0
+    for name in ("rows", "sequences", "positions"):
+        assert (out / f"{name}.parquet").read_bytes() == (whole.folder / f"{name}.parquet").read_bytes()
+    assert not list(out.glob(".part-*"))
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from memviz.errors import InputError
 from memviz.findings.claims import Claim, Null, Verdict, decide
-from memviz.findings.evidence import boundary, geometry, population, prediction
+from memviz.findings.evidence import boundary, geometry, paired, population, prediction
 from memviz.findings.evidence.material import Found, Material, Statistic
 from memviz.population.intervals import Estimate
 from memviz.predictor.known import Known
@@ -15,9 +15,9 @@ from memviz.predictor.known import Known
 
 def statistics(spaces: geometry.Spaces, known: Sequence[Known]) -> dict[str, Statistic]:
     """Statistic of each claim, by its id."""
-    return (
-        population.STATISTICS | boundary.STATISTICS | geometry.statistics_of(spaces) | prediction.statistics_of(known)
-    )
+    of_sweeps = population.STATISTICS | boundary.STATISTICS
+    of_states = geometry.statistics_of(spaces) | paired.statistics_of(spaces)
+    return of_sweeps | of_states | prediction.statistics_of(known)
 
 
 def judge(claims: Sequence[Claim], material: Material, statistics: Mapping[str, Statistic]) -> list[Verdict]:

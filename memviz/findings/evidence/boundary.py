@@ -34,10 +34,11 @@ def _aligned(found: Material, quantity: str, model: str | None = None) -> Aligne
 
 def boundary_line(found: Material, quantity: str, group: str, model: str | None = None) -> dict[str, Any]:
     """A group's line of the table of boundary differences, of the largest size by default. Raises InputError."""
-    aligned = _aligned(found, quantity, model)
+    _known(found, quantity)
+    model = model or found.models[-1]
     table = found.once(
-        ("boundary", aligned.model, quantity),
-        lambda: boundary_differences([aligned], quantity, found.n_resamples, SEED),
+        ("boundary", model, quantity),
+        lambda: boundary_differences([found.source(model, quantity)], quantity, found.n_resamples, SEED),
     )
     (line,) = table[table["group"] == group].to_dict("records")
     return {str(name): value for name, value in line.items()}
@@ -125,7 +126,7 @@ def _continuation(quantity: str) -> Statistic:
 
     def found_of(found: Material) -> Found:
         estimated = _groups(quantity, "memorized", "unmemorized", _over(quantity, K, K + M), found)
-        curves = boundary_curves(_aligned(found, quantity), quantity, found.n_resamples, SEED)
+        curves = boundary_curves(found.source(found.models[-1], quantity), quantity, found.n_resamples, SEED)
         curves = curves[curves["t"].between(0, M - 1)].assign(width=curves["null_high"] - curves["null_low"])
         means = curves.groupby("group")[["null", "width"]].mean()
         bands = [tuple(map(float, means.loc[group, ["null", "width"]])) for group in ("memorized", "unmemorized")]

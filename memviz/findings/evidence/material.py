@@ -13,17 +13,22 @@ import pandas as pd
 from memviz.errors import InputError
 from memviz.findings.claims import Null
 from memviz.population.aligned import Aligned, align
-from memviz.population.curves import parameters_of, size_points
-from memviz.population.filters import is_true
+from memviz.population.curves import known_columns, parameters_of, size_points
+from memviz.population.filters import Filters, is_true
 from memviz.population.intervals import N_RESAMPLES, Estimate
 from memviz.population.ngrams import Frequencies
+from memviz.population.summed import ENTROPIES, Summed, has_sums, summed
 from memviz.sweeps.results import Sweep
+from memviz.sweeps.rowset import PARTS
+from memviz.sweeps.sums import ABOUT
 from memviz.sweeps.task import SLIDING
 
 K = M = 32
 T = TypeVar("T")
 SEED = 0
 _KEY = ["model", "row", "mode", "k"]
+_TRAINED = Filters(parts=(PARTS[1],))
+_LOOKED_AT = {*_KEY, *ABOUT, "group", "start", "m", "on_context_curve", "on_continuation_curve"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,13 @@ class Material:
             return found.where(np.isin(found.rows, self.trained["row"].unique()))
         raise InputError("; ".join(dict.fromkeys(reasons)))
 
+    def source(self, model: str, quantity: str, k: int = K) -> Aligned | Summed:
+        """What boundaries are drawn from: the sums of a large sweep that has this model, else its rows."""
+        sweep = next((each for each in self.sweeps if has_sums(each) and model in each.task.models), None)
+        if sweep is not None and quantity in ENTROPIES:
+            return self.once(("sums", model, k), lambda: summed(sweep, _TRAINED, model, k, M, SLIDING))
+        return self.aligned(model, k, quantity.startswith("entropy"))
+
     def once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         """What is made the first time it is asked for under a key."""
         if key not in self._kept:
@@ -140,12 +152,17 @@ def material_of(
         (each for each in final if size_name(each) in ladder),
         key=lambda each: (list(ladder).index(size_name(each)), each["seed"]),
     )
-    every = pd.concat([sweep.sequences for sweep in sweeps], ignore_index=True)
+    every = pd.concat([sweep.read("sequences", _columns(sweep)) for sweep in sweeps], ignore_index=True)
     longest = every.sort_values("m", ascending=False, kind="stable").drop_duplicates(_KEY).sort_index()
     names = tuple(each["name"] for each in seeds)
     return Material(
         tuple(sweeps), {name: n_parameters[name] for name in ladder.values()}, names, longest, frequencies, n_resamples
     )
+
+
+def _columns(sweep: Sweep) -> list[str]:
+    """Columns of the table of sequences that the claims look at."""
+    return [name for name in known_columns(sweep) if name in _LOOKED_AT or name.startswith("n_matches_")]
 
 
 def size_name(about: dict[str, Any]) -> str:

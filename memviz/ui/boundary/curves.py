@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pandas as pd
 import streamlit as st
 
 from memviz.population import GROUPS, Aligned, align, boundary_curves, boundary_differences, members
-from memviz.population.aligned import EDGE, TABLE_GROUPS
+from memviz.population.aligned import TABLE_GROUPS
 from memviz.population.first_view import CURVES, DIFFERENCES, computed_before
 from memviz.population.reported import DIRECTIONS, reported_frequencies
+from memviz.population.summed import ENTROPIES, Summed, has_sums, summed
+from memviz.sweeps.sums import EDGE
 from memviz.ui.boundary.counts import Counted
 from memviz.ui.population.view import SweepView
 
@@ -28,7 +31,9 @@ def sizes_of(view: SweepView) -> list[int]:
 def has_positions(view: SweepView, k: int) -> bool:
     """Whether entropies are known at every index; a packed sweep keeps them at one k."""
     about = view.sweep.manifest
-    return "positions" in about["tables"] and ("packed" not in about or k == view.task.context_at)
+    return has_sums(view.sweep) or (
+        "positions" in about["tables"] and ("packed" not in about or k == view.task.context_at)
+    )
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the sweep")
@@ -37,7 +42,8 @@ def _aligned(
 ) -> Aligned:
     found = _counted and _counted.of[model]
     given = {"generated" if found and found.generated else "frequencies": found}
-    aligned = align(_view.sweep, model, k, m=_view.m, entropy=has_positions(_view, k), **given)  # type: ignore[arg-type]
+    entropy = has_positions(_view, k) and not has_sums(_view.sweep)
+    aligned = align(_view.sweep, model, k, m=_view.m, entropy=entropy, **given)  # type: ignore[arg-type]
     passing = _view.filters.apply(_view.rows)["row"]
     return aligned.where(np.isin(aligned.rows, passing))
 
@@ -48,11 +54,25 @@ def aligned_of(view: SweepView, model: str, k: int, found: Counted | None) -> Al
 
 
 @st.cache_data(max_entries=200, max_size="64MB", show_spinner="Resampling rows")
-def _curves(_aligned: Aligned, asked: tuple[Any, ...], model: str, k: int, quantity: str, counted: str) -> pd.DataFrame:
+def _curves(
+    _aligned: Aligned | Summed, asked: tuple[Any, ...], model: str, k: int, quantity: str, counted: str
+) -> pd.DataFrame:
     return boundary_curves(_aligned, quantity)
 
 
-def curves_of(view: SweepView, aligned: Aligned, quantity: str, found: Counted | None) -> pd.DataFrame:
+@st.cache_resource(max_entries=8, show_spinner="Reading the sweep")
+def _summed(_view: SweepView, asked: tuple[Any, ...], model: str, k: int) -> Summed:
+    return summed(_view.sweep, _view.filters, model, k, _view.m)
+
+
+def source_of(view: SweepView, model: str, k: int, found: Counted | None, quantity: str) -> Aligned | Summed:
+    """What a quantity is drawn from: sums of a large sweep, or rows. Raises InputError where the sweep lacks them."""
+    if has_sums(view.sweep) and quantity in ENTROPIES:
+        return _summed(view, view.asked, model, k)
+    return aligned_of(view, model, k, found)
+
+
+def curves_of(view: SweepView, aligned: Aligned | Summed, quantity: str, found: Counted | None) -> pd.DataFrame:
     """Means by index for each group, with intervals and the null's band."""
     known = computed_before(view.sweep, view.filters, aligned.model, aligned.k, aligned.m, quantity, CURVES)
     if known is not None:
@@ -65,8 +85,11 @@ def _key(quantity: str, found: Counted | None) -> str:
     return found.key if found and quantity.startswith("frequency") else ""
 
 
-def moved_of(aligned: Aligned, quantity: str) -> tuple[int, dict[str, np.ndarray]] | None:
+def moved_of(aligned: Aligned | Summed, quantity: str) -> tuple[int, dict[str, np.ndarray]] | None:
     """Each group's (k + M,) means as chosen with the edge moved; None where too few positions were decoded for it."""
+    if isinstance(aligned, Summed):
+        moved = aligned.moved(quantity)
+        return None if moved is None else (EDGE, moved)
     if aligned.match.shape[1] < aligned.m + EDGE:
         return None
     chosen = {group: members(aligned, group, EDGE) for group in GROUPS}
@@ -75,12 +98,19 @@ def moved_of(aligned: Aligned, quantity: str) -> tuple[int, dict[str, np.ndarray
 
 @st.cache_data(max_entries=200, show_spinner="Resampling rows")
 def _differences(
-    _aligned: list[Aligned], asked: tuple[Any, ...], model: str, sizes: tuple[int, ...], quantity: str, counted: str
+    _aligned: Sequence[Aligned | Summed],
+    asked: tuple[Any, ...],
+    model: str,
+    sizes: tuple[int, ...],
+    quantity: str,
+    counted: str,
 ) -> pd.DataFrame:
     return boundary_differences(_aligned, quantity)
 
 
-def differences_of(view: SweepView, aligned: list[Aligned], quantity: str, found: Counted | None) -> pd.DataFrame:
+def differences_of(
+    view: SweepView, aligned: Sequence[Aligned | Summed], quantity: str, found: Counted | None
+) -> pd.DataFrame:
     """Index k minus index k - 1 by group. Raises InputError where the quantity is unknown there."""
     one = aligned[0]
     if len(aligned) == 1:

@@ -12,9 +12,17 @@ from memviz.errors import InputError
 from memviz.figures.population import lines_figure
 from memviz.measures.glossary import explain
 from memviz.population import Aligned
-from memviz.population.survival import SPLITS, entropy_codes, exposure_codes, frequency_codes, hazards
+from memviz.population.summed import ENTROPIES, Summed, has_sums
+from memviz.population.survival import (
+    SPLITS,
+    entropy_codes,
+    exposure_codes,
+    frequency_codes,
+    hazards,
+    summed_hazards,
+)
 from memviz.ui.boundary.counts import Counted
-from memviz.ui.boundary.curves import aligned_of
+from memviz.ui.boundary.curves import aligned_of, source_of
 from memviz.ui.common import frames
 from memviz.ui.common.texts import told
 from memviz.ui.common.widgets import BOUND, forget_unknown
@@ -67,6 +75,8 @@ def _show(view: SweepView, table: pd.DataFrame | None, title: str, name: str, mi
 
 
 def _of_model(view: SweepView, model: str, k: int, found: Counted | None) -> pd.DataFrame:
+    if has_sums(view.sweep):
+        return _of_sums(view, model, k, found, "size").assign(of=view.names[model])
     aligned = aligned_of(view, model, k, found)
     codes, labels = np.zeros(len(aligned.rows), np.int64), (view.names[model],)
     return _hazards(aligned, codes, labels, (*view.asked, model, k, "size"))
@@ -75,6 +85,8 @@ def _of_model(view: SweepView, model: str, k: int, found: Counted | None) -> pd.
 def _split(
     view: SweepView, model: str, k: int, found: Counted | None, split: str, frequency: str | None
 ) -> pd.DataFrame:
+    if has_sums(view.sweep) and split != "frequency":
+        return _of_sums(view, model, k, found, split)
     aligned = aligned_of(view, model, k, found)
     if split == "exposures":
         bucket = view.rows.set_index("row")["bucket"].reindex(aligned.rows)
@@ -86,6 +98,17 @@ def _split(
     else:
         codes, labels = frequency_codes(aligned, frequency)
     return _hazards(aligned, codes, tuple(labels), (*view.asked, model, k, split, frequency, found and found.key))
+
+
+def _of_sums(view: SweepView, model: str, k: int, found: Counted | None, split: str) -> pd.DataFrame:
+    source = source_of(view, model, k, found, ENTROPIES[0])
+    assert isinstance(source, Summed)
+    return _summed_hazards(source, split, (*view.asked, model, k))
+
+
+@st.cache_data(max_entries=100, show_spinner="Resampling rows")
+def _summed_hazards(_summed: Summed, split: str, asked: tuple[Any, ...]) -> pd.DataFrame:
+    return summed_hazards(_summed, split)
 
 
 @st.cache_data(max_entries=100, show_spinner="Resampling rows")

@@ -74,8 +74,7 @@ def texts_of(view: SweepView, rows: np.ndarray, model: str) -> list[str]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _texts(_view: SweepView, _rows: np.ndarray, model: str, key: tuple[str, bytes]) -> list[str]:
-    ids = _view.rows.set_index("row").loc[_rows, "ids"].tolist()
-    return texts_of_rows(_view, ids, model)
+    return texts_of_rows(_view, _view.ids(_rows), model)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -8,9 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from memviz.maps import NO_GROUPS, MapTask, Similarity, SimilarityTask, last_layer
+from memviz.figures.paired import paired_figure
+from memviz.maps import NO_GROUPS, MapTask, PairedStates, Similarity, SimilarityTask, last_layer
+from memviz.maps.layout import register_points
 from memviz.measures.geometry import MOST_ROWS, N_PERMUTATIONS
 from memviz.measures.glossary import GLOSSARY, explain
 from memviz.records import BEFORE_NORM
@@ -18,7 +21,7 @@ from memviz.ui.common.answers import stored
 from memviz.ui.common.progress import offer_jobs
 from memviz.ui.common.texts import escaped
 from memviz.ui.map.form import Asked
-from memviz.ui.map.frame import Framed
+from memviz.ui.map.frame import Framed, same_spread
 from memviz.ui.population.view import SweepView
 
 
@@ -145,6 +148,23 @@ def _similarity_table(found: Similarity) -> pd.DataFrame:
         columns = {"measure": name, "step": found.step, "value": each.value, "permuted rows": null, "ceiling": most}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
+
+
+def before(found: PairedStates, names: tuple[str, str]) -> tuple[go.Figure, pd.DataFrame, str]:
+    """Places of the same rows under two weights, the earlier moved onto the later."""
+    move = register_points(found.xy[1], found.xy[0])
+    places = dict(
+        zip(names, (found.xy[0], same_spread(move, found.xy[1], found.xy[0]).apply(found.xy[1])), strict=True)
+    )
+    parts = [
+        pd.DataFrame({"model": name, "row": found.row, "memorized": found.memorized, "x": xy[:, 0], "y": xy[:, 1]})
+        for name, xy in places.items()
+    ]
+    note = (
+        f"PCA of each by itself, at the last step; the earlier turned and shifted onto the later (Procrustes, residual "
+        f"{move.residual:.2f}) and drawn at its spread. The picture illustrates; the numbers below decide."
+    )
+    return paired_figure(places, found.memorized), pd.concat(parts, ignore_index=True), note
 
 
 def exported(frames: Sequence[Framed], asked: Asked) -> pd.DataFrame:

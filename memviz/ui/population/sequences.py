@@ -20,11 +20,13 @@ from memviz.ui.common.links import link_to
 from memviz.ui.common.process import tokenizer
 from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import refuse
-from memviz.ui.population.tables import points
+from memviz.ui.population.tables import scores_of
 from memviz.ui.population.view import SweepView
 
 SHOWN = 300
-"""Sequences listed at most; files hold all."""
+"""Sequences listed at most; files hold all, or the first `MOST_LISTED`."""
+MOST_LISTED = 20_000
+"""Of a list whose files hold all: more are not spelled out."""
 TEXT_TOKENS = 48
 """Tokens of a row that are spelled out in a list."""
 
@@ -37,7 +39,7 @@ def show_sequences(view: SweepView, rows: np.ndarray, title: str, name: str, mod
     st.markdown(f"**{escaped(title)}**: {len(rows):,} sequence{'' if len(rows) == 1 else 's'}")
     if not len(rows):
         return None
-    table = listed(view, rows, models)
+    table = listed(view, rows[:MOST_LISTED], models)
     shown = table.head(SHOWN)
     chosen = st.dataframe(
         shown,
@@ -52,7 +54,9 @@ def show_sequences(view: SweepView, rows: np.ndarray, title: str, name: str, mod
             **{f"M, {view.names[model]}": st.column_config.NumberColumn(format="%.2f", width=110) for model in models},
         },
     )["selection"]["rows"]
-    listed_words = "all are listed" if len(table) <= SHOWN else f"the first {SHOWN} are listed, files hold all"
+    listed_words = (
+        "all are listed" if len(table) <= SHOWN else f"the first {SHOWN} are listed, files hold {len(table):,}"
+    )
     row = int(shown["row"].iloc[chosen[0]]) if chosen else None
     with st.container(horizontal=True, vertical_alignment="center"):
         for target, label, icon in (
@@ -62,7 +66,7 @@ def show_sequences(view: SweepView, rows: np.ndarray, title: str, name: str, mod
             if clicked(st, label, f"{target}-{name}", icon=icon, disabled=row is None) and row is not None:
                 _open(view, row, target, models[1])
         with st.popover("Keep these rows", icon=":material/bookmark_add:"):
-            offer_keeping(rows_among(view.task.rows, rows), title, name)
+            offer_keeping(rows_among(view.task.rows, rows[:MOST_LISTED]), title, name)
         with st.popover("Data", icon=":material/download:"):
             offer_table(table, f"{name}-rows")
     st.caption(
@@ -84,10 +88,10 @@ def listed(view: SweepView, rows: np.ndarray, models: tuple[str, str]) -> pd.Dat
     if known["memorization_class"].notna().any():
         found["class"] = known["memorization_class"].to_numpy()
     found["template"] = known["template"].to_numpy()
-    scores = points(view, "size").pivot(index="row", columns="model", values="score")
+    scores = scores_of(view, rows, models)
     for model in models:
-        found[f"M, {view.names[model]}"] = scores[model].reindex(rows).to_numpy()
-    found["text"] = texts_of_rows(view, known["ids"].tolist(), models[1])
+        found[f"M, {view.names[model]}"] = scores[model]
+    found["text"] = texts_of_rows(view, view.ids(rows), models[1])
     return found
 
 
@@ -119,7 +123,7 @@ def _open(view: SweepView, row: int, page: str, model: str) -> None:
 
 def _asked(view: SweepView, row: int, names: Sequence[str]) -> LadderTask:
     """A row under some models at the view's sizes. Raises InputError where one of them is not ready."""
-    ids: list[int] = view.rows.loc[view.rows["row"] == row, "ids"].iloc[0].tolist()
+    ids: list[int] = view.ids(np.array([row]))[0].tolist()
     cards = [(name, read_card(find_model(name, settings()), settings())) for name in names]
     missing = [name for name, card in cards if card is None]
     if missing:

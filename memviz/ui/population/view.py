@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -27,10 +28,12 @@ from memviz.population import (
     row_weights,
     strata_of,
 )
+from memviz.population.pooled import Pool, pool_of
 from memviz.sweeps import Sweep
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.rowset import PARTS, SUITE
 from memviz.sweeps.scored import scored_background
+from memviz.sweeps.sums import MOST_UNITS
 from memviz.sweeps.tables import lengths_of
 from memviz.sweeps.task import SweepRequest
 from memviz.ui.common import frames
@@ -99,15 +102,37 @@ class SweepView:
 
     @property
     def rows(self) -> pd.DataFrame:
+        """What is known of each row, but its token ids."""
         return _rows(self.sweep, self.key, self.weighted)
+
+    @cached_property
+    def pool(self) -> Pool | None:
+        """Its rows put together, where they are too many to be looked at one by one."""
+        return None if self.weighted else _pool(self.sweep, self.key)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows if self.pool is None else self.pool.rows)
+
+    def n_passing(self, filters: Filters) -> int:
+        """Rows that pass some filters."""
+        return int(filters.keep(self.rows).sum()) if self.pool is None else self.pool.n_passing(filters)
+
+    def ids(self, rows: np.ndarray) -> list[np.ndarray]:
+        """The token ids of some rows, by their numbers."""
+        table = self.sweep.read("rows", ["row", "ids"], [("row", "in", np.unique(rows).tolist())])
+        found: list[np.ndarray] = table.set_index("row").loc[rows, "ids"].tolist()
+        return found
 
     def weights(self, among: pd.Series | None = None) -> pd.Series | None:
         """Of each row, or of some row numbers; None where all count once.
 
         Raises InputError where they cannot stand for the population.
         """
+        if not self.weighted:
+            return None
         rows = self.rows if among is None else self.rows[self.rows["row"].isin(among)]
-        return row_weights(rows, strata_of(read_data()), self.population) if self.weighted else None
+        return row_weights(rows, strata_of(read_data()), self.population)
 
     @property
     def floor(self) -> SweepView:
@@ -118,19 +143,22 @@ class SweepView:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
 def _sequences(_sweep: Sweep, key: str, weighted: bool) -> pd.DataFrame:
-    columns = _sweep.manifest["tables"]["sequences"]["columns"]
-    names = [name for name in columns if name not in ("matches", "generated_ids")]
-    found = _sweep.read("sequences", names)
+    found = _sweep.numbers
     return pd.concat([found, _background(_sweep)], ignore_index=True) if _is_shipped(_sweep, weighted) else found
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
 def _rows(_sweep: Sweep, key: str, weighted: bool) -> pd.DataFrame:
-    found = _sweep.read("rows")
+    found = _sweep.read("rows", [name for name in _sweep.manifest["tables"]["rows"]["columns"] if name != "ids"])
     if not _is_shipped(_sweep, weighted):
         return found
     more = _background(_sweep).drop_duplicates("row")
     return pd.concat([found, more[[name for name in found if name in more]]], ignore_index=True)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
+def _pool(_sweep: Sweep, key: str) -> Pool | None:
+    return pool_of(_sweep)
 
 
 def _is_shipped(sweep: Sweep, weighted: bool) -> bool:
@@ -143,8 +171,8 @@ def _background(sweep: Sweep) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _choices(_sweep: Sweep, key: str) -> Choices:
-    return choices(_sweep.read("rows", [n for n in _sweep.manifest["tables"]["rows"]["columns"] if n != "ids"]))
+def _choices(_view: SweepView, key: str) -> Choices:
+    return choices(_view.rows if _view.pool is None else _view.pool.lines)
 
 
 def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
@@ -157,7 +185,7 @@ def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
     usual = sweep.task.continuation_at if sweep.task.continuation_at in lengths else lengths[-1]
     chooser = bar[1].popover("Rows and models", width="stretch", icon=":material/filter_list:")
     with chooser:
-        filters = _choose_filters(_choices(sweep, start.key))
+        filters = _choose_filters(_choices(start, start.key))
         models = list(start.models)
         forget_unknown("models", models)
         said = st.multiselect("Models", models, models, key="models", **BOUND)
@@ -188,12 +216,14 @@ def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
     except InputError as error:
         st.warning(told(error))
         st.stop()
-    passing = view.passing.apply(view.rows)["row"]
-    if not len(passing):
+    n_passing = view.n_passing(view.passing)
+    if not n_passing:
         st.info("No row passes these filters: take some away under **Rows and models**.")
         st.stop()
     with chooser:
-        offer_keeping(rows_among(sweep.task.rows, passing), _which(view), "view")
+        if n_passing <= MOST_UNITS:
+            passing = view.passing.apply(view.rows)["row"]
+            offer_keeping(rows_among(sweep.task.rows, passing), _which(view), "view")
     return view, line
 
 
@@ -225,8 +255,8 @@ def words_of(view: SweepView) -> str:
 
 def _which(view: SweepView) -> str:
     filters = view.passing
-    passing = len(filters.apply(view.rows))
+    passing = view.n_passing(filters)
     said = [*filters.parts, *filters.domains, *filters.classes]
     said += [f"template: {', '.join(filters.templates)}"] if filters.templates else []
     said += [f"{', '.join(map(str, filters.buckets))} exposures"] if filters.buckets else []
-    return f"{passing:,} of {len(view.rows):,} rows" + (f" ({', '.join(said)})" if said else "")
+    return f"{passing:,} of {view.n_rows:,} rows" + (f" ({', '.join(said)})" if said else "")
