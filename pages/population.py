@@ -8,6 +8,8 @@ from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, s
 from memviz.measures.glossary import explain
 from memviz.population import POPULATIONS
 from memviz.ui.common import frames
+from memviz.ui.common.opening import show_answer, show_head
+from memviz.ui.population.answers import size_answer
 from memviz.ui.population.heads import show_heads
 from memviz.ui.population.likeness import show_likeness
 from memviz.ui.population.tables import fit_of, floor_of, table_of, with_held_out
@@ -19,28 +21,56 @@ CURVES = {
     "anchored": ("Against context size, anchored", "k", "context tokens k (the target stays)"),
 }
 
-st.title("Population")
-st.markdown("How does memorization of many sequences change with model size, context, continuation and exposures?")
-view, line = choose_view(with_weights=True)
+show_head("population")
+view, _, beside = choose_view("population", with_weights=True)
 names, largest = view.names, view.models[-1]
 modes = [mode for mode in ("sliding", "anchored") if mode in view.task.context_modes and view.task.contexts]
 mode = modes[0] if modes else "sliding"
-with line:
-    quantity = st.segmented_control(
-        "Drawn",
-        list(QUANTITIES),
-        format_func=lambda name: frames.sentence(QUANTITIES[name]),
-        default="mean",
+quantity = beside.segmented_control(
+    "Drawn",
+    list(QUANTITIES),
+    format_func=lambda name: frames.sentence(QUANTITIES[name]),
+    default="mean",
+    required=True,
+    key="quantity",
+    width="content",
+    label_visibility="collapsed",
+    bind="query-params",
+)
+if len(modes) > 1:
+    mode = beside.segmented_control(
+        "Context grows",
+        modes,
+        default=mode,
         required=True,
-        key="quantity",
+        key="mode",
+        width="content",
+        label_visibility="collapsed",
         bind="query-params",
     )
-    if len(modes) > 1:
-        mode = st.segmented_control(
-            "Context grows", modes, default=mode, required=True, key="mode", bind="query-params"
-        )
 k, m, at = view.task.context_at, view.m, view.task.continuation_at
 sizes, floor = table_of(view, "size", "model"), floor_of(view, "size", "model")
+fit = fit_of(view, quantity)
+show_answer(size_answer(fit, quantity))
+
+left, right = st.columns(2)
+with left:
+    figure = None if sizes is None else levels_figure(sizes, "model", names)
+    note = f"{frames.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8"
+    frames.show_figure(figure, sizes, "Share at each score level", "levels", view.task, note)
+with right:
+    drawn = None
+    if fit is not None:
+        ends = sorted(view.n_parameters.values())
+        x = np.geomspace(ends[0], ends[-1], 50)
+        drawn = (x, fit.at(x), frames.slope_words(fit))
+    figure = None if sizes is None else size_figure(sizes, quantity, view.n_parameters, names, drawn, floor)
+    note = frames.n_words(sizes, "model") + (
+        f"; fitted through {fit.n_models} models, interval over rows" if fit else "; a fit needs two sizes"
+    )
+    frames.show_figure(
+        figure, sizes, f"{frames.sentence(QUANTITIES[quantity])} against model size", "size", view.task, note
+    )
 
 if sizes is not None and len(sizes):
     top = sizes.iloc[-1]
@@ -59,26 +89,6 @@ st.caption(
     f"{WEIGHTINGS[view.population].lower()}: {POPULATIONS[view.population]} · "
     "whiskers: 95 %, over groups of near-duplicates; another training run would differ by more"
 )
-
-left, right = st.columns(2)
-with left:
-    figure = None if sizes is None else levels_figure(sizes, "model", names)
-    note = f"{frames.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8"
-    frames.show_figure(figure, sizes, "Share at each score level", "levels", view.task, note)
-with right:
-    fit = fit_of(view, quantity)
-    drawn = None
-    if fit is not None:
-        ends = sorted(view.n_parameters.values())
-        x = np.geomspace(ends[0], ends[-1], 50)
-        drawn = (x, fit.at(x), frames.slope_words(fit))
-    figure = None if sizes is None else size_figure(sizes, quantity, view.n_parameters, names, drawn, floor)
-    note = frames.n_words(sizes, "model") + (
-        f"; fitted through {fit.n_models} models, interval over rows" if fit else "; a fit needs two sizes"
-    )
-    frames.show_figure(
-        figure, sizes, f"{frames.sentence(QUANTITIES[quantity])} against model size", "size", view.task, note
-    )
 
 ui.draw_so_far("population")
 continuation, context = st.columns(2)
@@ -106,9 +116,10 @@ with context:
 exposures, domains = st.columns(2)
 with exposures:
     table = table_of(with_held_out(view), "size", "model", "bucket")
+    drawn_of, left_out = view.large(table)
     figure = None
-    if table is not None and len(table):
-        steps = table.assign(bucket=["held out" if not bucket else f"{bucket:g}" for bucket in table["bucket"]])
+    if drawn_of is not None:
+        steps = drawn_of.assign(bucket=["held out" if not bucket else f"{bucket:g}" for bucket in drawn_of["bucket"]])
         figure = lines_figure(
             steps, "bucket", "planned exposures in training", quantity, view.models, names, category=True
         )
@@ -118,18 +129,22 @@ with exposures:
         "Against exposures",
         "exposures",
         view.task,
-        f"{frames.n_words(table, 'bucket and model')}; rows of a bucket count once each",
-        "How often these rows were seen in training is not known.",
+        frames.joined(f"{frames.n_words(drawn_of, 'bucket and model')}; rows of a bucket count once each", left_out),
+        left_out or "How often these rows were seen in training is not known.",
     )
 with domains:
     table = table_of(view, "size", "model", "domain")
+    drawn_of, left_out = view.large(table)
     figure = None
-    if table is not None and len(table):
-        below = floor_of(view, "size", "model", "domain")
-        figure = lines_figure(table, "domain", "domain", quantity, view.models, names, below, category=True, join=False)
+    if drawn_of is not None:
+        below, _ = view.large(floor_of(view, "size", "model", "domain"))
+        figure = lines_figure(
+            drawn_of, "domain", "domain", quantity, view.models, names, below, category=True, join=False
+        )
     frames.show_figure(
-        figure, table, "By domain", "domains", view.task, frames.n_words(table, "domain and model"),
-        "The domains of these rows are not known.",
+        figure, table, "By domain", "domains", view.task,
+        frames.joined(frames.n_words(drawn_of, "domain and model"), left_out),
+        left_out or "The domains of these rows are not known.",
     )  # fmt: skip
 show_likeness(view)
 show_heads(view)

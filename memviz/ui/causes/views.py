@@ -33,8 +33,9 @@ def draw(figure: Any, key: str, alt: str) -> None:
 
 
 def offer(table: pd.DataFrame, key: str) -> None:
-    """The table behind a view."""
-    with st.popover("Data", icon=":material/download:"):
+    """A view and the table behind it as files."""
+    with st.popover("Save as", icon=":material/download:"):
+        frames.offer_picture("causes")
         offer_table(table, f"causes-{key}")
 
 
