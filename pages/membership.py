@@ -13,7 +13,8 @@ from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.answers import membership_answer
 from memviz.ui.population.membership import choose_classes, judged_of, older_words, points_of, readable
-from memviz.ui.population.view import choose_view, words_of
+from memviz.ui.population.view import choose_view
+from memviz.ui.population.words import words_of
 
 JUDGED = {"auroc": "AUROC", "tpr": "True positives at 1 %"}
 

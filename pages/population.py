@@ -13,7 +13,8 @@ from memviz.ui.population.answers import size_answer
 from memviz.ui.population.heads import show_heads
 from memviz.ui.population.likeness import show_likeness
 from memviz.ui.population.tables import fit_of, floor_of, table_of, with_held_out
-from memviz.ui.population.view import WEIGHTINGS, choose_view, words_of
+from memviz.ui.population.view import WEIGHTINGS, choose_view
+from memviz.ui.population.words import words_of
 
 CURVES = {
     "continuation": ("Against continuation size", "m", "continuation tokens m"),

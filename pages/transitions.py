@@ -19,7 +19,8 @@ from memviz.ui.population.sequences import show_sequences
 from memviz.ui.population.tables import points as points_of
 from memviz.ui.population.tables import rows_of_transition as rows_of
 from memviz.ui.population.tables import table_of_transition, transition_of
-from memviz.ui.population.view import LEAST, choose_view, words_of
+from memviz.ui.population.view import LEAST, choose_view
+from memviz.ui.population.words import words_of
 
 ANY = "choose a level"
 CELL, LOST, GAINED = "One cell", "Memorized by the first alone", "Memorized by the second alone"

@@ -43,6 +43,7 @@ from memviz.ui.common.opening import fold_settings, widget_row
 from memviz.ui.common.sweep import offer_sweeps, said_sweep, short_title_of, sweeps_here
 from memviz.ui.common.texts import as_option, escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.words import which
 
 HELD_OUT, *TRAINED = PARTS
 LEAST = 20
@@ -224,7 +225,7 @@ def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, Delta
     if _n_passing(view) <= MOST_UNITS:
         passing = view.passing.apply(view.rows)["row"]
         with chooser:
-            offer_keeping(rows_among(sweep.task.rows, passing), _which(view), "view")
+            offer_keeping(rows_among(sweep.task.rows, passing), which(view), "view")
     return view, own, beside
 
 
@@ -293,17 +294,3 @@ def _choose_filters(known: Choices) -> Filters:
             said[name] = tuple(int(value) for value in chosen) if name == "buckets" else tuple(chosen)
     st.caption("Nothing chosen in a line: everything passes.")
     return Filters(**said)
-
-
-def words_of(view: SweepView) -> str:
-    """How many rows are looked at, of how many, and which, as Markdown."""
-    return escaped(_which(view))
-
-
-def _which(view: SweepView) -> str:
-    filters = view.passing
-    passing = view.n_passing(filters)
-    said = [*filters.parts, *filters.domains, *filters.classes]
-    said += [f"template: {', '.join(filters.templates)}"] if filters.templates else []
-    said += [f"{', '.join(map(str, filters.buckets))} exposures"] if filters.buckets else []
-    return f"{passing:,} of {view.n_rows:,} rows" + (f" ({', '.join(said)})" if said else "")

@@ -10,7 +10,8 @@ from memviz.population import Filters, strata_of
 from memviz.sweeps import Sweep, read_sweep
 from memviz.sweeps.kept import SHIPPED
 from memviz.ui.population.tables import table_of
-from memviz.ui.population.view import SweepView, words_of
+from memviz.ui.population.view import SweepView
+from memviz.ui.population.words import words_of
 
 MODELS = ("suite-0.3m", "suite-7.6m")
 
