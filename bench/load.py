@@ -1,9 +1,7 @@
 """Many visitors at once: 20 WebSocket sessions and 2 real browsers all press Run, while another only reads.
 
 Printed are how long each waited for its results and how evenly the waits fall, the server's memory, and how long a
-stored result takes to be read meanwhile, as a ratio to the same in the idle server. With --mixed, how long short traces
-of three visitors wait for their start while a sweep, a map, a fit and the causes of a prompt run for four others. Ends
-with 1 where anything is lost, or a short trace did not start in time.
+stored result takes to be read meanwhile, as a ratio to the same in the idle server. Ends with 1 where anything is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -33,17 +30,8 @@ from memviz.store import Store
 
 FIRST_CONTEXT, CONTINUATION = 8, 24  # other than what the page asks by itself, which is stored before
 READS_IDLE = 15
-PATIENCE = 600.0  # seconds; a result that has not come by then is lost
-LONG: dict[str, tuple[str, str, dict[str, int], str]] = {
-    "sweep": ("sweeps", "", {"Sample": 1000}, "Run"),
-    "map": ("map", "of=suite-1.8m&beside=none&reducer=UMAP&points=2%2C000&sweep=suite", {}, "Make the UMAP"),
-    "predictor": ("predictor", "view=Train&sweep=suite", {"Rows": 400}, "Train"),
-    "occlusion": ("causes", "", {"Replacements a token": 64}, "Run"),
-}
-"""Kind of a long job -> page, query, numbers to be set, and the button."""
-IN_TIME, PAUSE = 5.0, 1.0
-"""Seconds within which a short job starts while long ones run, and between two of one visitor."""
-JOB = re.compile(r"^(\S+ \S+) INFO memviz\.jobs\.worker: job (\d+) (?:queued: (\w+)|(\w+) after ([\d.]+) s)$", re.M)
+PATIENCE = 600.0
+"""Seconds; a result that has not come by then is lost."""
 
 
 class Crowd:
@@ -75,8 +63,14 @@ class Crowd:
             visitor.until(lambda: can_run(visitor), PATIENCE)
             self.together.wait(PATIENCE)
             for turn in range(self.n_rounds):
-                seconds = ask(visitor, self.context(number, turn))
-                self.note(number, turn, seconds, visitor.parameters["run"][0])
+                visitor.set("number_input", "Context", self.context(number, turn))
+                visitor.set("number_input", "Continuation", CONTINUATION)
+                visitor.rerun()
+                visitor.until(lambda: "Not computed yet" in visitor.text, PATIENCE)
+                start = time.monotonic()
+                visitor.press("Run")
+                visitor.until(lambda: visitor.all("metric"), PATIENCE)
+                self.note(number, turn, time.monotonic() - start, visitor.parameters["run"][0])
 
     def browse(self, number: int) -> None:
         """The same in Chromium."""
@@ -97,18 +91,6 @@ class Crowd:
                 page.get_by_test_id("stMetric").first.wait_for()
                 page.wait_for_url(re.compile("run="))
                 self.note(number, turn, time.monotonic() - start, re.findall("run=([0-9a-f]+)", page.url)[0])
-
-
-def ask(visitor: Visitor, n_context: int) -> float:
-    """Trace with so much context; seconds from Run to the result on the page."""
-    visitor.set("number_input", "Context", n_context)
-    visitor.set("number_input", "Continuation", CONTINUATION)
-    visitor.rerun()
-    visitor.until(lambda: "Not computed yet" in visitor.text, PATIENCE)
-    start = time.monotonic()
-    visitor.press("Run")
-    visitor.until(lambda: visitor.all("metric"), PATIENCE)
-    return time.monotonic() - start
 
 
 def can_run(visitor: Visitor) -> bool:
@@ -214,80 +196,17 @@ def measure(server: Server, cache: Path, n_sessions: int, n_browsers: int, n_rou
     return lost(crowd, cache, (n_sessions + n_browsers) * n_rounds, errors)
 
 
-def long_run(server: Server, kind: str, is_over: Callable[[], bool]) -> None:
-    """A visitor who starts what runs long and stays."""
-    page, query, numbers, button = LONG[kind]
-    with Visitor(server.url, page, query) as visitor:
-        visitor.until(lambda: visitor.find("button", button), PATIENCE)
-        for label, value in numbers.items():
-            visitor.set("number_input", label, value)
-        visitor.rerun()
-        visitor.settle(PATIENCE)
-        visitor.until(lambda: (found := visitor.find("button", button)) and not found.disabled, PATIENCE)
-        visitor.press(button)
-        visitor.until(is_over, PATIENCE)
-
-
-def short_runs(server: Server, number: int, n_most: int, is_over: Callable[[], bool]) -> None:
-    """A visitor who asks one short trace after another."""
-    with Visitor(server.url, "trace") as visitor:
-        visitor.until(lambda: can_run(visitor), PATIENCE)
-        for turn in range(n_most):
-            ask(visitor, FIRST_CONTEXT + number * n_most + turn)
-            time.sleep(PAUSE)
-            if is_over():
-                return
-
-
-def jobs_of(log: str) -> list[tuple[str, float, float, float]]:
-    """Kind, and seconds at which it was asked, started and ended, of every job that has ended."""
-    asked: dict[str, tuple[str, float]] = {}
-    found = []
-    for said, number, kind, _, seconds in JOB.findall(log):
-        at = datetime.strptime(said, "%Y-%m-%d %H:%M:%S,%f").timestamp()
-        if kind:
-            asked[number] = kind, at
-        else:
-            found.append((*asked[number], at - float(seconds), at))
-    return found
-
-
-def mixed(server: Server) -> list[str]:
-    """Print how long short traces waited for their start beside each kind of long job; what was not in time."""
-    stored_link(server)
-    n_before = len(jobs_of(server.log.read_text()))
-    is_over = threading.Event()
-    with ThreadPoolExecutor(len(LONG) + 3) as pool:
-        futures = [pool.submit(long_run, server, kind, is_over.is_set) for kind in LONG]
-        wait_for(lambda: all(f"queued: {kind}\n" in server.log.read_text() for kind in LONG))
-        futures += [pool.submit(short_runs, server, number, 25, is_over.is_set) for number in range(3)]
-        wait_for(lambda: LONG.keys() <= {kind for kind, *_ in jobs_of(server.log.read_text())})
-        is_over.set()
-    errors = [f"a visitor gave up: {error}" for future in futures if (error := future.exception())]
-    jobs = jobs_of(server.log.read_text())[n_before:]
-    short = [job for job in jobs if job[0] == "trace"]
-    for kind, _, started, ended in (job for job in jobs if job[0] in LONG):
-        waits = [start - asked for _, asked, start, _ in short if started < asked < ended]
-        said = f"median {statistics.median(waits):.2f} s, longest {max(waits):.2f}" if waits else "-"
-        print(f"{kind}, {ended - started:.0f} s: {len(waits)} short traces asked meanwhile; until they started: {said}")
-    late = [wait for _, asked, start, _ in short if (wait := start - asked) > IN_TIME]
-    print(f"{len(short)} short traces, {len(late)} of them not started within {IN_TIME:g} s")
-    return errors + [f"a short trace waited {wait:.1f} s" for wait in late]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--browsers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each visitor, one after the other")
-    parser.add_argument("--mixed", action="store_true", help="short traces beside long jobs, instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache"
         environment = {"MEMVIZ_CACHE": str(cache), "MEMVIZ_OFFLINE": "true"}
         with start_server(ROOT / "app.py", env=environment, log=Path(folder) / "server.log") as server:
-            sizes = options.sessions, options.browsers, options.rounds
-            problems = mixed(server) if options.mixed else measure(server, cache, *sizes)
+            problems = measure(server, cache, options.sessions, options.browsers, options.rounds)
             if "Traceback" in server.log.read_text():
                 problems.append("the log has a traceback")
     for problem in problems:

@@ -30,7 +30,6 @@ from memviz.errors import InputError  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples  # noqa: E402
 from memviz.maps import DynamicsTask, MapTask, PairedTask, Scope, SimilarityTask  # noqa: E402
 from memviz.measures import compute_all  # noqa: E402
-from memviz.measures.causes import Heads, prefix  # noqa: E402
 from memviz.population.counterfactual import earlier, first_steps  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
@@ -230,57 +229,26 @@ def compare_examples(maker: Maker) -> list[Example]:
     ]  # fmt: skip
 
 
-def causes_examples(maker: Maker, row: int, unread: int) -> list[Example]:
-    """What the recitation of a row hangs on under the largest model, and which heads carry it; those of another row.
-
-    The page's other views of the first row ship too.
-    """
-    tasks = causes_of(maker, row)
-    for task in tasks.values():
-        maker.shipped.put_request(task.hash, task.request())
-        maker.keep(task)
-    shown, heads = tasks["occlusion"], tasks["heads"]
-    kept = answer(shown, maker.context).result.kept
-    found: Heads = answer(heads, maker.context).result
-    left = prefix(found.strongest_match)
-    few = int(np.flatnonzero(left <= left.max() / 2)[0])
-    others = prefix(found.random_match)[few].mean()
-    other = causes_of(maker, unread)["heads"]
-    maker.shipped.put_request(other.hash, other.request())
-    maker.keep(other)
-    alone: Heads = answer(other, maker.context).result
-    n, h = int(found.n_silenced[few]), len(found.layer)
-    made = (
-        (
-            "hangs", "What it hangs on", row, shown,
-            f"Of {K} context tokens {kept.sum()} are enough for it to go on reciting; each other one can be dropped.",
-        ),
-        (
-            "heads", "Few heads carry it", row, heads,
-            f"Silencing {n} of {h} heads, the costliest first, leaves {left[few]} of {prefix(found.whole_match)} "
-            f"leading matches; as many heads at random leave {others:.0f}.",
-        ),
-        (
-            "unread-heads", "Heads of a text it never read", unread, other,
-            f"Nothing is recited here: the costliest head takes {alone.drop('zero').max():.2f} nats a token, where the "
-            f"recited row loses {found.drop('zero').max():.2f}.",
-        ),
-    )  # fmt: skip
-    return [
-        Example(name, title, note, "causes", {"run": task.hash[:16]}, LARGEST, maker.words(of), 0)
-        for name, title, of, task, note in made
-    ]
-
-
-def causes_of(maker: Maker, row: int) -> dict[str, Task[Any]]:
-    """The views of a row's causes."""
+def causes_examples(maker: Maker, row: int) -> list[Example]:
+    """What the recitation of a row hangs on under the largest model; the page's other views ship too."""
     samples, context = maker.samples, maker.context
     card, trace = ready(LARGEST, context), maker.task(LARGEST, row)
     own = tokenizer_of(card, context.settings)
     counts = seen_counts(card, own, context.settings, samples)
     fields = {"occlusion": {"n_drawn": 4, "seed": 0}, "heads": {"seed": 0}, "contributions": {}}
     fields["noise_recovery"] = {"sigma": 3.0, "n_draws": 2, "seed": 0}
-    return {view: cause_of(trace, view, card, own, counts, **numbers) for view, numbers in fields.items()}
+    tasks = {view: cause_of(trace, view, card, own, counts, **numbers) for view, numbers in fields.items()}
+    for task in tasks.values():
+        maker.shipped.put_request(task.hash, task.request())
+        maker.keep(task)
+    shown = tasks["occlusion"]
+    found = answer(shown, context).result
+    note = (
+        f"Of {K} context tokens {found.kept.sum()} are enough for it to go on reciting; each other one can be dropped."
+    )
+    return [
+        Example("hangs", "What it hangs on", note, "causes", {"run": shown.hash[:16]}, LARGEST, maker.words(row), 0)
+    ]
 
 
 def space_examples(maker: Maker) -> list[Example]:
@@ -381,7 +349,7 @@ def main() -> None:
     shipped = Store(GALLERY / "store", 10**9)
     maker = Maker(context, shipped, samples)
     traced = trace_examples(maker)
-    made = [*traced, *compare_examples(maker), *causes_examples(maker, row_of(traced[0]), row_of(traced[3]))]
+    made = [*traced, *compare_examples(maker), *causes_examples(maker, row_of(traced[0]))]
     made += [*space_examples(maker), *population_examples()]
     made = [pinned(each) for each in made]
     shipped.close()

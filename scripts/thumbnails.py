@@ -20,7 +20,6 @@ sys.path.insert(0, str(ROOT))
 from memviz.figures.palette import Palette, palette  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples, open_store  # noqa: E402
 from memviz.maps import GROUPS, PAIRS, DynamicsTask, MapTask, Scope, register  # noqa: E402
-from memviz.measures.causes import Heads  # noqa: E402
 from memviz.measures.score import LEVELS  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.predictor.known import SHIPPED as PREDICTORS  # noqa: E402
@@ -28,7 +27,7 @@ from memviz.settings import load_settings  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
 from memviz.sweeps.kept import SHIPPED  # noqa: E402
 from memviz.tasks.base import Context, stored, task_from  # noqa: E402
-from memviz.tasks.causes import CauseTask  # noqa: E402
+from memviz.tasks.causes import OcclusionTask  # noqa: E402
 from memviz.tasks.ladder import LadderTask  # noqa: E402
 from memviz.tasks.lens import lens_of  # noqa: E402
 from memviz.tasks.trace import TraceTask  # noqa: E402
@@ -124,12 +123,10 @@ def of_layers(example: Example, context: Context, colours: Palette) -> list[str]
 
 
 def of_causes(example: Example, context: Context, colours: Palette) -> list[str]:
-    task = task_from(context.store.get_request(str(example.query["run"])) or {}, CauseTask)
+    task = task_from(context.store.get_request(str(example.query["run"])) or {}, OcclusionTask)
     found = stored(task, context)
-    if isinstance(found, Heads):
-        fall = found.drop("zero").reshape(int(found.layer.max()), -1)[::-1]  # (layers, heads), the last layer on top
-    else:
-        fall = np.nan_to_num(found.drop("replaced"))  # (k, m)
+    assert found is not None
+    fall = np.nan_to_num(found.drop("replaced"))  # (k, m)
     shade = np.clip(9 * np.sqrt(np.clip(fall, 0, None) / fall.max()), 0, 9).round().astype(int)
     height, width = (HEIGHT - 2 * EDGE) / len(fall), (WIDTH - 2 * EDGE) / fall.shape[1]
     return [

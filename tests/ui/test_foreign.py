@@ -32,8 +32,8 @@ FAULTS = """() => {
   visit(document);
   return { found, isShown: words.some((text) => text.includes("zq")) };
 }"""
-SAMPLE = ("trace", "population", "compare")
 PAGES = (
+    "trace", "population", "compare",
     "overview", "layers", "causes", "map", "dynamics", "transitions", "boundary", "membership", "precision",
     "predictor", "sweeps", "gallery", "glossary",
 )  # fmt: skip
@@ -51,7 +51,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
         yield server, links
 
 
-@pytest.mark.parametrize("name", [*SAMPLE, *(pytest.param(name, marks=pytest.mark.wide) for name in PAGES)])
+@pytest.mark.wide
+@pytest.mark.parametrize("name", PAGES)
 def test_foreign_words_stay_words(
     name: str, hostile: tuple[Server, dict[str, str]], page: Page, tmp_path: Path
 ) -> None:
