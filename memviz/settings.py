@@ -34,6 +34,8 @@ class Settings(BaseSettings):
 
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("localhost", "127.0.0.1", "[::1]")
     """Host names that this server answers to, beside the address it is bound to; "*.example.org", or "*" for any."""
+    autorun: bool = True
+    """Whether a changed text or split on the Trace page runs by itself where the last run took less than a second."""
     cache: Path = ROOT / "cache"
     """Folder for results, converted models and locks."""
     cache_limit: ByteSize = ByteSize(10 * 1024**3)

@@ -17,6 +17,7 @@ from memviz.ui.boundary.curves import (
     PERMILLE,
     curves_of,
     differences_of,
+    groups_drawn,
     has_positions,
     moved_of,
     null_note,
@@ -27,15 +28,17 @@ from memviz.ui.boundary.curves import (
 )
 from memviz.ui.boundary.survival import show_survival
 from memviz.ui.common import frames
+from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown
-from memviz.ui.population.view import choose_view, words_of
+from memviz.ui.population.answers import boundary_answer
+from memviz.ui.population.view import choose_view
+from memviz.ui.population.words import words_of
 
 ENTROPIES = {"entropy_free_running": "free-running", "entropy_teacher_forced": "teacher-forced"}
 ORDERS = ("1", "2", "3")
 
-st.title("Boundary")
-st.markdown("What do entropy and n-gram frequency do where a memorized continuation begins?")
-view, line = choose_view()
+show_head("boundary")
+view, line, beside = choose_view("boundary")
 sizes = sizes_of(view)
 if not sizes:
     st.info("This sweep has no context longer than one token, so nothing stands before the boundary.")
@@ -43,16 +46,18 @@ if not sizes:
 forget_unknown("k", sizes)
 usual = sizes.index(view.task.context_at) if view.task.context_at in sizes else len(sizes) - 1
 always: dict[str, Any] = {"required": True, **BOUND}
+entropy = beside.segmented_control(
+    "Entropy",
+    list(ENTROPIES),
+    format_func=lambda name: ENTROPIES[name],
+    default="entropy_free_running",
+    key="entropy",
+    width="content",
+    label_visibility="collapsed",
+    **always,
+)
 with line:
     k = st.selectbox("Context k", sizes, usual, key="k", width=110, **BOUND)
-    entropy = st.segmented_control(
-        "Entropy",
-        list(ENTROPIES),
-        format_func=lambda name: ENTROPIES[name],
-        default="entropy_free_running",
-        key="entropy",
-        **always,
-    )
     order = st.segmented_control("n of the n-gram", ORDERS, default=ORDERS[0], key="n", **always)
 with line.popover("n-gram counts", icon=":material/tune:"):
     tokens = st.segmented_control(
@@ -63,21 +68,14 @@ with line.popover("n-gram counts", icon=":material/tune:"):
         "counted in", list(KINDS), format_func=lambda name: KINDS[name], default="other", key="count",
         help=explain("count_kinds"), **always,
     )  # fmt: skip
-with st.container(horizontal=True):
+with line:
     null = st.toggle("Selection alone", True, key="null", help=explain("selection_alone"), **BOUND)
     moved = st.toggle("Edge moved", key="moved", help=explain("moved_edge"), **BOUND)
     minus = st.toggle("Less all rows", key="minus", help=explain("less_all_rows"), **BOUND)
     pooled = len(sizes) > 1 and st.toggle(
         "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **BOUND
     )
-digits = view.sweep.manifest.get("packed", {}).get("digits")
-st.caption(
-    f"{words_of(view)} · k = {k}, groups by the score at m = {view.m} · "
-    + (f"{digits} · " if digits else "")
-    + "bands: 95 %, over groups of near-duplicates"
-    + ("; grey bands and dots: selection alone" if null else "")
-    + ("; long dashes: groups chosen with the edge moved to the dashed rule" if moved else "")
-)
+answer, pictures = st.container(), st.container()  # above what offers to count
 counting = Counting(kind_of_count, k if tokens == "generated" else None)
 found = counted(view, counting)
 if not has_positions(view, k):
@@ -96,7 +94,7 @@ for i, (model, kind) in enumerate((model, kind) for model in reversed(view.model
     if i == 2:
         ui.draw_so_far("boundary")
     if i % 2 == 0:
-        places = st.columns(2)
+        places = pictures.columns(2)
     quantity, title, scale = kinds[kind]
     try:
         aligned = source_of(view, model, k, found, quantity)
@@ -107,19 +105,31 @@ for i, (model, kind) in enumerate((model, kind) for model in reversed(view.model
     with places[i % 2]:
         curves = curves_of(view, aligned, quantity, found)
         edge = moved_of(aligned, quantity) if moved else None
+        drawn_of, left_out = groups_drawn(view, curves)
         frames.show_figure(
-            boundary_figure(curves, title, GROUPS, null, minus, edge, scale=scale),
+            boundary_figure(drawn_of, title, GROUPS, null, minus, edge, scale=scale),
             curves,
             f"{view.names[model]}: {heads[kind]}",
             f"boundary-{kind}-{model}",
             view.task,
-            notes[kind],
+            frames.joined(notes[kind], left_out),
         )
         try:
             differences[kind].append(differences_of(view, every, quantity, found))
         except InputError as error:
             st.caption(ui.told(error))
+    if i == 0:
+        with answer:
+            show_answer(boundary_answer(differences[kind], view.names[model], ENTROPIES[entropy], view.least))
 
+digits = view.sweep.manifest.get("packed", {}).get("digits")
+st.caption(
+    f"{words_of(view)} · k = {k}, groups by the score at m = {view.m} · "
+    + (f"{digits} · " if digits else "")
+    + "bands: 95 %, over groups of near-duplicates"
+    + ("; grey bands and dots: selection alone" if null else "")
+    + ("; long dashes: groups chosen with the edge moved to the dashed rule" if moved else "")
+)
 st.subheader("Differences at the boundary: index k minus index k − 1", anchor=False)
 for kind, tables in differences.items():
     if tables:

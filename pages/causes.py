@@ -9,6 +9,7 @@ from memviz.tasks.trace import task_of_ids, task_of_text
 from memviz.ui.causes.form import LINK, NUMBERS, PAGE, choose_numbers, choose_view, fill, task_of
 from memviz.ui.common.answers import stored
 from memviz.ui.common.doors import PAGES
+from memviz.ui.common.frames import frame
 from memviz.ui.common.links import link_to, pinned_token
 from memviz.ui.common.opening import fold_settings, show_head, widget_row
 from memviz.ui.common.process import session, worker
@@ -69,7 +70,8 @@ if found is None:
 
 from memviz.ui.causes.views import show  # noqa: E402 - half a second of imports, only where something is drawn
 
-show(task, found, tokenizer, task.hash[:12], controls)
+with frame("causes", border=False):
+    show(task, found, tokenizer, task.hash[:12], controls)
 with st.container(horizontal=True):
     if ui.clicked(st, "Open in Trace", "causes_to_trace", icon=":material/timeline:"):
         st.switch_page(PAGES / "trace.py", query_params=link_to(task.whole) | pinned_token())

@@ -10,10 +10,12 @@ from memviz.figures.dynamics import MEASURES, dynamics_figure, pair_name
 from memviz.maps import PAIRS, STATES, VARIANTS, PairedStates, paired_tables
 from memviz.measures.glossary import explain
 from memviz.ui.common import frames
+from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.progress import offer_jobs
 from memviz.ui.common.widgets import BOUND
 from memviz.ui.dynamics.paired import show_paired
-from memviz.ui.dynamics.tables import found_of, joined, n_words, sampled_words, tables_of, tasks_of
+from memviz.ui.dynamics.tables import found_of, groups_drawn, joined, n_words, sampled_words, tables_of, tasks_of
+from memviz.ui.population.answers import dynamics_answer
 from memviz.ui.population.view import choose_view
 
 MEASURE_HELP = f"Cosine: {explain('cosine')} Distance: {explain('distance')}"
@@ -26,17 +28,22 @@ READING = (
     "the step's mean state away."
 )
 
-st.title("Dynamics")
-st.markdown("How far do memorized and other sequences lie apart inside a model while it decodes, step by step?")
-view, _ = choose_view()
-line = st.columns([1.8, 1.5, 1.2, 4], vertical_alignment="bottom")
-measure = line[0].selectbox(
-    "Measure", list(MEASURES), format_func=lambda n: MEASURES[n], key="measure", help=MEASURE_HELP, **BOUND
+show_head("dynamics")
+view, line, beside = choose_view("dynamics")
+measure = beside.selectbox(
+    "Measure",
+    list(MEASURES),
+    format_func=lambda n: MEASURES[n],
+    key="measure",
+    width=330,
+    label_visibility="collapsed",
+    **BOUND,
 )
-state = line[1].selectbox("States", STATES, key="state", **BOUND)
-variant = line[2].selectbox("Generations", VARIANTS, key="variant", help=explain("loop"), **BOUND)
-labels = {pair_name(*pair): pair for pair in PAIRS}
-chosen = line[3].multiselect("Pairs", list(labels), [pair_name(*pair) for pair in USUAL], key="pairs", **BOUND)
+with line:
+    state = st.selectbox("States", STATES, key="state", width=200, help=MEASURE_HELP, **BOUND)
+    variant = st.selectbox("Generations", VARIANTS, key="variant", width=180, help=explain("loop"), **BOUND)
+    labels = {pair_name(*pair): pair for pair in PAIRS}
+    chosen = st.multiselect("Pairs", list(labels), [pair_name(*pair) for pair in USUAL], key="pairs", **BOUND)
 tasks = tasks_of(view)
 try:
     found = found_of(tasks)
@@ -53,8 +60,11 @@ if not found:
 tables = tables_of(view, found)
 pairs = [labels[name] for name in chosen]
 shown = [pair for pair in pairs if pair[0] == pair[1]] if measure == "norm" else pairs
+large, left_out = groups_drawn(view, tables, variant)
+largest = next(reversed(tables))
+show_answer(dynamics_answer(tables[largest], largest, measure, state, variant, view.least))
 frames.show_figure(
-    dynamics_figure(tables, measure, state, variant, shown) if shown else None,
+    dynamics_figure(large, measure, state, variant, shown) if shown else None,
     joined(tables),
     f"{frames.sentence(MEASURES[measure])}, {state}",
     "dynamics",
@@ -62,7 +72,8 @@ frames.show_figure(
     f"Reading states of the last layer, free-running, k = {view.task.context_at}, m = {view.m}; "
     f"{sampled_words(found)}. {variant.capitalize()}: "
     f"{n_words(found, view, VARIANTS.index(variant))}. Bands: middle 95 % over resampled rows (whole "
-    "groups of near-duplicates, never pairs); t = -1 is the last context token.",
+    "groups of near-duplicates, never pairs); t = -1 is the last context token."
+    + (f" Not drawn, of fewer than {view.least} rows: {left_out}." if left_out else ""),
     missing="Norms have no pairs between groups: choose a group or all rows." if pairs else "Choose a pair.",
 )
 st.caption(READING)

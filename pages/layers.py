@@ -4,10 +4,11 @@ import streamlit as st
 
 from memviz import ui
 from memviz.errors import InputError
+from memviz.measures.glossary import explain
 from memviz.settings import settings
 from memviz.tasks.ladder import LadderTask, share_tokens, tasks_of
 from memviz.ui import several
-from memviz.ui.common.frames import draw, offer_table, picture
+from memviz.ui.common.frames import draw, frame, offer_picture, offer_table, picture, title_line
 from memviz.ui.common.models import readers_of
 from memviz.ui.common.opening import show_answer, widget_row
 from memviz.ui.common.widgets import BOUND
@@ -66,6 +67,7 @@ choose = widget_row()
 shown = choose.selectbox(
     "Model drawn", names, len(names) - 1, key="shown", width=220, label_visibility="collapsed", **BOUND
 )
+choose.markdown("Reads", width="content", help=f"{explain('teacher_forced')} {explain('free_running')}")
 mode = choose.segmented_control(
     "Reading",
     list(MODES),
@@ -90,7 +92,7 @@ quantity = choose.segmented_control(
 )
 row = by_name.get(shown, done[-1])
 if row.model.name != shown:
-    st.info(f"{shown} has no reading yet; this is {row.model.name}.")
+    st.info(f"{ui.escaped(shown)} has no reading yet; this is {ui.escaped(row.model.name)}.")
 show_answer(said_of(row, mode))
 key = f"lens-{row.task.hash[:12]}-{mode}-{quantity}"
 st.session_state[f"{key}_context"] = row.n_context
@@ -99,7 +101,9 @@ st.session_state[f"{key}_context"] = row.n_context
 @st.fragment
 def drawn() -> None:
     cell = cells.chosen_cell(row, mode)
-    picked, detail = st.columns([3.4, 1.2]) if cell else (st.container(), None)
+    place, detail = st.columns([3.4, 1.2]) if cell else (st.container(), None)
+    with place:
+        picked = frame("lens", border=False)
     scores, truth = row.scores(mode), row.words(row.task.continuation_ids)
     tops = row.words(scores.top_ids[..., 0].ravel())
     figure = lens_figure(scores, quantity, truth, row.n_context, cell, tops=tops)
@@ -116,7 +120,7 @@ def drawn() -> None:
     picked.caption(
         f"{MODES[mode].capitalize()}: {READS[mode]}. One prompt, {row.n_context} context tokens, "
         f"{len(row.task.continuation_ids)} positions; each column is the token being predicted. Line: commit layer. "
-        "A cell is written with its likeliest token, cut to five letters; click it to see more."
+        "A cell is written with its likeliest token, cut to three letters; click it to see more."
     )
     if cell and detail:
         with detail:
@@ -127,8 +131,9 @@ drawn()
 if len({len(one.scores(mode).rank) for one in done}) > 1:
     st.caption("The models differ in depth, so below they are compared at the same share of it.")
 left, right = st.columns(2)
-with left.container(border=True):
-    st.markdown("**Commit layer by position**")
+with left, frame("commit"):
+    with title_line("**Commit layer by position**").popover("Save as", icon=":material/download:"):
+        offer_picture("commit")
     if aligned:
         commits = {one.model.name: (one.scores(mode).commit, len(one.scores(mode).rank) - 1) for one in done}
         figure = commit_figure(commits, row.words(row.task.continuation_ids), row.n_context)
@@ -139,8 +144,9 @@ with left.container(border=True):
         )
     else:
         st.info("These models split the text into different tokens, so positions are not the same question for them.")
-with right.container(border=True):
-    st.markdown("**The true token on its way up**")
+with right, frame("depth"):
+    with title_line("**The true token on its way up**").popover("Save as", icon=":material/download:"):
+        offer_picture("depth")
     figure = depth_figure({one.model.name: one.scores(mode) for one in done})
     draw(figure, key=f"depth-{task.hash[:12]}-{mode}", config=picture("depth"))
     st.caption(
@@ -149,6 +155,7 @@ with right.container(border=True):
     )
 with st.container(horizontal=True):
     offer_other_pages(task, row)
-    with st.popover("Data", icon=":material/download:"):
+    with st.popover("Save as", icon=":material/download:"):
+        offer_picture("lens")
         offer_table(table_of(done), f"layers-{task.hash[:12]}")
 st.caption(WHAT)

@@ -8,13 +8,15 @@ from memviz import ui
 from memviz.errors import InputError
 from memviz.figures.maps import COLOURS, Pane
 from memviz.ui.common.answers import keys_of
-from memviz.ui.common.frames import offer_table
+from memviz.ui.common.frames import frame, offer_picture, offer_table
+from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.progress import offer_jobs
 from memviz.ui.common.widgets import BOUND
 from memviz.ui.dynamics.paired import show_paired
 from memviz.ui.map import component, form, report
 from memviz.ui.map.frame import framed, stored_maps
 from memviz.ui.map.trail import keep_prompt, trail_of
+from memviz.ui.population.answers import map_answer
 from memviz.ui.population.sequences import show_sequences
 from memviz.ui.population.view import choose_view
 
@@ -24,14 +26,12 @@ WHY = (
     "that imposes agreement. So maps illustrate, and the numbers below, taken in the full space, decide."
 )
 
-st.title("Map")
-st.markdown("Where do memorized and other sequences lie among a model's hidden states, and how do they move?")
-view, _ = choose_view()
-with st.container(horizontal=True, vertical_alignment="center"):
-    change = st.popover(form.settings_line(view), icon=":material/tune:")
-    trail_on = st.toggle("Show the Trace page's prompt as a path", value="prompt" in st.query_params, key="map_trail")
+show_head("map")
+view, _, beside = choose_view("map")
+change = beside.popover(form.settings_line(view), icon=":material/tune:")
 with change:
     line = [*st.columns(2), *st.columns(3), *st.columns(2)]
+    trail_on = st.toggle("Show the Trace page's prompt as a path", value="prompt" in st.query_params, key="map_trail")
 try:
     asked = form.choose(view, line)
     tasks = {reducer: asked.tasks(reducer) for reducer in form.REDUCERS}
@@ -62,6 +62,7 @@ try:
     frames = framed(view, maps, keys)
 except InputError as error:
     ui.refuse(error)
+show_answer(map_answer(frames[0].found.silhouettes, view.names[asked.models[0]]))
 trail = trail_of(asked, frames) if trail_on else None
 keep_prompt(trail_on)
 if isinstance(trail, str):
@@ -76,15 +77,17 @@ def drawn() -> None:
     panes = [
         Pane(
             view.names[model],
-            frame.points,
+            each.points,
             trail[1] if isinstance(trail, tuple) and trail[0] == model else None,
-            component.texts_of(view, frame.points["row"].to_numpy()[: frame.found.n_rows], asked.models[0]),
+            component.texts_of(view, each.points["row"].to_numpy()[: each.found.n_rows], asked.models[0]),
         )
-        for model, frame in zip(asked.models, frames, strict=True)
+        for model, each in zip(asked.models, frames, strict=True)
     ]
-    component.map_component(panes, colour, view, f"map-{'-'.join(name[:10] for name in keys)}")
-    for model, frame in zip(asked.models, frames, strict=True):
-        st.caption(report.caption(asked, frame, model))
+    with frame("map", border=False):
+        with st.container(key="pair" if len(panes) > 1 else "single"):  # two need the room of the sidebar
+            component.map_component(panes, colour, view, f"map-{'-'.join(name[:10] for name in keys)}")
+        for model, each in zip(asked.models, frames, strict=True):
+            st.caption(report.caption(asked, each, model))
     if component.selected_rows(view) is None:
         st.caption("Draw a lasso around points, or click one, to list their sequences here; Shift adds to them.")
     else:
@@ -106,6 +109,7 @@ st.subheader("What the full space says", anchor=False)
 st.caption(WHY)
 report.show_numbers(view, asked, frames)
 show_paired(view, "The last step, now and before", "map", report.before)
-with st.popover("Data", icon=":material/download:"):
+with st.popover("Save as", icon=":material/download:"):
+    offer_picture("map")
     offer_table(report.exported(frames, asked), f"map-{keys[0][:12]}")
     report.show_command(tasks[reducer])

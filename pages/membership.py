@@ -9,51 +9,39 @@ from memviz.figures.population import lines_figure
 from memviz.measures.glossary import explain
 from memviz.population.membership import EVERY, FALSE_POSITIVES, SCORES, roc
 from memviz.ui.common import frames
+from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.answers import membership_answer
 from memviz.ui.population.membership import choose_classes, judged_of, older_words, points_of, readable
-from memviz.ui.population.view import choose_view, words_of
+from memviz.ui.population.view import choose_view
+from memviz.ui.population.words import words_of
 
 JUDGED = {"auroc": "AUROC", "tpr": "True positives at 1 %"}
 
-st.title("Membership")
-st.markdown("Do likelihood statistics tell rows that were trained on from rows that were not?")
-view, line = choose_view()
+show_head("membership")
+view, line, beside = choose_view("membership")
 with line:
     column, members = choose_classes(view)
     judged_by = st.segmented_control(
         "Judged by", list(JUDGED), format_func=lambda name: JUDGED[name], default="auroc", required=True, key="by",
         help=explain("membership_auroc") + " " + explain("membership_tpr"), **BOUND,
     )  # fmt: skip
-    forget_unknown("score", list(SCORES))
-    score = st.segmented_control(
-        "Statistic", list(SCORES), format_func=lambda name: SCORES[name], default="min_k_plus_plus", required=True,
-        key="score", help=explain("membership_statistics"), **BOUND,
-    )  # fmt: skip
+forget_unknown("score", list(SCORES))
+score = beside.segmented_control(
+    "Statistic", list(SCORES), format_func=lambda name: SCORES[name], default="min_k_plus_plus", required=True,
+    key="score", width="content", label_visibility="collapsed", **BOUND,
+)  # fmt: skip
 try:
     points, table = points_of(view, column, members), judged_of(view, column, members)
 except InputError as error:
     ui.refuse(error)
-if score not in set(table["score"]):
-    st.info(older_words(view, SCORES[score]))
-    score = table["score"].iloc[0]
+older = "" if score in set(table["score"]) else older_words(view, SCORES[score])
+score = table["score"].iloc[0] if older else score
 k, largest = view.task.context_at, view.models[-1]
 every = table[(table["members"] == EVERY) & (table["model"] == largest)]
-for place, (_, each) in zip(st.container(key="cards").columns(len(every)), every.iterrows(), strict=True):
-    place.metric(
-        f"AUROC, {SCORES[each['score']]}",
-        f"{each['auroc']:.3f}",
-        f"{each['tpr']:.1%} found at {FALSE_POSITIVES:.0%} false",
-        delta_color="off",
-        delta_arrow="off",
-        help=explain("membership_auroc"),
-        border=True,
-    )
+of_score = every[every["score"] == score].iloc[0]
+show_answer(membership_answer(of_score, SCORES[score], view.names[largest], view.least))
 n_members, n_others = (int(every[name].iloc[0]) for name in ("n_members", "n_others"))
-st.caption(
-    f"{words_of(view)} · of them {n_members:,} members; {n_others:,} others · {view.names[largest]} above · the m = "
-    f"{view.m} true tokens after k = {k}, teacher-forced · whiskers: 95 %, over groups of near-duplicates within "
-    "domains and exposures"
-)
 
 left, right = st.columns(2)
 with left:
@@ -74,15 +62,35 @@ with right:
         figure, sizes, f"{JUDGED[judged_by]} by size", "membership-size", view.task, frames.n_words(sizes, "size")
     )
 
-steps = table[(table["members"] != EVERY) & (table["score"] == score)]
+if older:
+    st.info(older)
+for place, (_, each) in zip(st.container(key="cards").columns(len(every)), every.iterrows(), strict=True):
+    place.metric(
+        f"AUROC, {SCORES[each['score']]}",
+        f"{each['auroc']:.3f}",
+        f"{each['tpr']:.1%} found at {FALSE_POSITIVES:.0%} false",
+        delta_color="off",
+        delta_arrow="off",
+        help=explain("membership_auroc") + " " + explain("membership_statistics"),
+        border=True,
+    )
+st.caption(
+    f"{words_of(view)} · of them {n_members:,} members; {n_others:,} others · {view.words[largest]} above · the m = "
+    f"{view.m} true tokens after k = {k}, teacher-forced · whiskers: 95 %, over groups of near-duplicates within "
+    "domains and exposures"
+)
+
+by_kind = table[(table["members"] != EVERY) & (table["score"] == score)]
+steps, left_out = view.large(by_kind, "n_members", "n_others")
 title = f"{JUDGED[judged_by]} of {SCORES[score]} by {'exposures' if column == 'bucket' else 'label'}"
 figure = lines_figure(
     steps, "members", "planned exposures of the members" if column == "bucket" else "label of the members", judged_by,
     view.models, view.names, category=True,
-) if len(steps) else None  # fmt: skip
+) if steps is not None else None  # fmt: skip
 frames.show_figure(
-    figure, steps, title, "membership-exposures", view.task,
-    f"each against the same others; {frames.n_words(steps, 'point')}", "All members are of one kind here.",
+    figure, by_kind, title, "membership-exposures", view.task,
+    frames.joined(f"each against the same others; {frames.n_words(steps, 'point')}", left_out),
+    left_out or "All members are of one kind here.",
 )  # fmt: skip
 with st.container(border=True):
     files = frames.title_line("**All of it**")

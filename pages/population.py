@@ -8,10 +8,13 @@ from memviz.figures.population import QUANTITIES, levels_figure, lines_figure, s
 from memviz.measures.glossary import explain
 from memviz.population import POPULATIONS
 from memviz.ui.common import frames
+from memviz.ui.common.opening import show_answer, show_head
+from memviz.ui.population.answers import size_answer
 from memviz.ui.population.heads import show_heads
 from memviz.ui.population.likeness import show_likeness
 from memviz.ui.population.tables import fit_of, floor_of, table_of, with_held_out
-from memviz.ui.population.view import WEIGHTINGS, choose_view, words_of
+from memviz.ui.population.view import WEIGHTINGS, choose_view
+from memviz.ui.population.words import words_of
 
 CURVES = {
     "continuation": ("Against continuation size", "m", "continuation tokens m"),
@@ -19,44 +22,37 @@ CURVES = {
     "anchored": ("Against context size, anchored", "k", "context tokens k (the target stays)"),
 }
 
-st.title("Population")
-st.markdown("How does memorization of many sequences change with model size, context, continuation and exposures?")
-view, line = choose_view(with_weights=True)
+show_head("population")
+view, _, beside = choose_view("population", with_weights=True)
 names, largest = view.names, view.models[-1]
 modes = [mode for mode in ("sliding", "anchored") if mode in view.task.context_modes and view.task.contexts]
 mode = modes[0] if modes else "sliding"
-with line:
-    quantity = st.segmented_control(
-        "Drawn",
-        list(QUANTITIES),
-        format_func=lambda name: frames.sentence(QUANTITIES[name]),
-        default="mean",
+quantity = beside.segmented_control(
+    "Drawn",
+    list(QUANTITIES),
+    format_func=lambda name: frames.sentence(QUANTITIES[name]),
+    default="mean",
+    required=True,
+    key="quantity",
+    width="content",
+    label_visibility="collapsed",
+    bind="query-params",
+)
+if len(modes) > 1:
+    mode = beside.segmented_control(
+        "Context grows",
+        modes,
+        default=mode,
         required=True,
-        key="quantity",
+        key="mode",
+        width="content",
+        label_visibility="collapsed",
         bind="query-params",
     )
-    if len(modes) > 1:
-        mode = st.segmented_control(
-            "Context grows", modes, default=mode, required=True, key="mode", bind="query-params"
-        )
 k, m, at = view.task.context_at, view.m, view.task.continuation_at
 sizes, floor = table_of(view, "size", "model"), floor_of(view, "size", "model")
-
-if sizes is not None and len(sizes):
-    top = sizes.iloc[-1]
-    cards = st.container(key="cards").columns(4)
-    cards[0].metric("Rows", f"{int(top['n']):,}", help=words_of(view), border=True)
-    cards[1].metric(f"Mean score M, {names[largest]}", f"{top['mean']:.3f}", help=explain("mean_score"), border=True)
-    cards[2].metric(
-        f"Memorized (M = 1), {names[largest]}", f"{top['full']:.1%}", help=explain("share_memorized"), border=True
-    )
-    held = "none swept" if floor is None or not len(floor) else f"{floor.iloc[-1]['mean']:.3f}"
-    cards[3].metric("Held-out floor, mean M", held, help=explain("held_out"), border=True)
-st.caption(
-    f"{words_of(view)} · k = {k}, m = {m} unless an axis says otherwise · "
-    f"{WEIGHTINGS[view.population].lower()}: {POPULATIONS[view.population]} · "
-    "whiskers: 95 %, over groups of near-duplicates; another training run would differ by more"
-)
+fit = fit_of(view, quantity)
+show_answer(size_answer(fit, quantity))
 
 left, right = st.columns(2)
 with left:
@@ -64,7 +60,6 @@ with left:
     note = f"{frames.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8"
     frames.show_figure(figure, sizes, "Share at each score level", "levels", view.task, note)
 with right:
-    fit = fit_of(view, quantity)
     drawn = None
     if fit is not None:
         ends = sorted(view.n_parameters.values())
@@ -77,6 +72,24 @@ with right:
     frames.show_figure(
         figure, sizes, f"{frames.sentence(QUANTITIES[quantity])} against model size", "size", view.task, note
     )
+
+if sizes is not None and len(sizes):
+    top = sizes.iloc[-1]
+    cards = st.container(key="cards").columns(4)
+    cards[0].metric("Rows", f"{int(top['n']):,}", help=words_of(view), border=True)
+    cards[1].metric(
+        f"Mean score M, {view.words[largest]}", f"{top['mean']:.3f}", help=explain("mean_score"), border=True
+    )
+    cards[2].metric(
+        f"Memorized (M = 1), {view.words[largest]}", f"{top['full']:.1%}", help=explain("share_memorized"), border=True
+    )
+    held = "none swept" if floor is None or not len(floor) else f"{floor.iloc[-1]['mean']:.3f}"
+    cards[3].metric("Held-out floor, mean M", held, help=explain("held_out"), border=True)
+st.caption(
+    f"{words_of(view)} · k = {k}, m = {m} unless an axis says otherwise · "
+    f"{WEIGHTINGS[view.population].lower()}: {POPULATIONS[view.population]} · "
+    "whiskers: 95 %, over groups of near-duplicates; another training run would differ by more"
+)
 
 ui.draw_so_far("population")
 continuation, context = st.columns(2)
@@ -104,9 +117,10 @@ with context:
 exposures, domains = st.columns(2)
 with exposures:
     table = table_of(with_held_out(view), "size", "model", "bucket")
+    drawn_of, left_out = view.large(table)
     figure = None
-    if table is not None and len(table):
-        steps = table.assign(bucket=["held out" if not bucket else f"{bucket:g}" for bucket in table["bucket"]])
+    if drawn_of is not None:
+        steps = drawn_of.assign(bucket=["held out" if not bucket else f"{bucket:g}" for bucket in drawn_of["bucket"]])
         figure = lines_figure(
             steps, "bucket", "planned exposures in training", quantity, view.models, names, category=True
         )
@@ -116,18 +130,22 @@ with exposures:
         "Against exposures",
         "exposures",
         view.task,
-        f"{frames.n_words(table, 'bucket and model')}; rows of a bucket count once each",
-        "How often these rows were seen in training is not known.",
+        frames.joined(f"{frames.n_words(drawn_of, 'bucket and model')}; rows of a bucket count once each", left_out),
+        left_out or "How often these rows were seen in training is not known.",
     )
 with domains:
     table = table_of(view, "size", "model", "domain")
+    drawn_of, left_out = view.large(table)
     figure = None
-    if table is not None and len(table):
-        below = floor_of(view, "size", "model", "domain")
-        figure = lines_figure(table, "domain", "domain", quantity, view.models, names, below, category=True, join=False)
+    if drawn_of is not None:
+        below, _ = view.large(floor_of(view, "size", "model", "domain"))
+        figure = lines_figure(
+            drawn_of, "domain", "domain", quantity, view.models, names, below, category=True, join=False
+        )
     frames.show_figure(
-        figure, table, "By domain", "domains", view.task, frames.n_words(table, "domain and model"),
-        "The domains of these rows are not known.",
+        figure, table, "By domain", "domains", view.task,
+        frames.joined(frames.n_words(drawn_of, "domain and model"), left_out),
+        left_out or "The domains of these rows are not known.",
     )  # fmt: skip
 show_likeness(view)
 show_heads(view)

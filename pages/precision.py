@@ -11,10 +11,13 @@ from memviz.population.precision import ALL, HALVES
 from memviz.ui.common import frames
 from memviz.ui.common.answers import stored
 from memviz.ui.common.links import keep_request, linked_task
+from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.process import session
 from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.common.rows import choose_models, choose_rows
 from memviz.ui.common.widgets import KEEP
+from memviz.ui.population.answers import precision_answer
+from memviz.ui.population.view import LEAST
 
 
 def start(task: PrecisionTask) -> None:
@@ -28,13 +31,13 @@ def table_of(_task: PrecisionTask, _sweeps: tuple, made: tuple):
     return precision_table(_task, _sweeps)
 
 
-st.title("Precision")
-st.markdown(
-    "What does a half precision do to the score M? The same rows are asked in float32 and below it: "
-    "near-ties fall otherwise, and behind the first one the text is another."
-)
+show_head("precision")
 task = linked_task(PrecisionTask, "comparison")
 if task is None:
+    st.caption(
+        "The same rows are asked in float32 and below it: near-ties fall otherwise, and behind the first one the text "
+        "is another."
+    )
     with st.container(border=True):
         try:
             models, rows = choose_models("precision"), choose_rows("precision")
@@ -71,35 +74,41 @@ except InputError as error:
     ui.refuse(error)
 models = [name for name in parameters_of(exact) if name in task.models]
 names, whole = labels_of(exact), table[table["level"] == ALL].set_index("model")
-cards = st.container(key="cards").columns(4)
+said = ui.escaped(names[models[-1]])
 last, device = whole.loc[models[-1]], low.manifest["provenance"]["device"]
+drawn_of = table[table["n"] >= LEAST]
+show_answer(precision_answer(last, task.half, names[models[-1]], LEAST))
+columns = ("level", "level of M in float32", "moved", models, names)
+frames.show_figure(
+    lines_figure(drawn_of, *columns, category=True, join=False) if len(drawn_of) else None,
+    table,
+    f"Rows whose M is another one in {task.half}",
+    "precision",
+    task.sweeps[1],
+    f"{frames.n_words(drawn_of)}; groups of fewer than {LEAST} rows are not drawn; whiskers: 95 % (Wilson, by design "
+    f"over groups of near-duplicates). {task.half} on "
+    f"{device}, read verified: another device may move other rows.",
+    f"Every group has fewer than {LEAST} rows.",
+)
+cards = st.container(key="cards").columns(4)
 cards[0].metric("Rows", f"{int(last['n']):,}", border=True)
 cards[1].metric(
-    f"M is another one, {names[models[-1]]}",
+    f"M is another one, {said}",
     f"{last['moved']:.1%}",
     help=f"{explain('moved_by_precision')} 95 %: {last['moved_low']:.1%} to {last['moved_high']:.1%}.",
     border=True,
 )
 cards[2].metric(
-    f"Mean change of M, {names[models[-1]]}",
+    f"Mean change of M, {said}",
     f"{last['change']:+.4f}",
     help=f"95 %: {last['change_low']:+.4f} to {last['change_high']:+.4f}.",
     border=True,
 )
 cards[3].metric(
-    f"M = 1 lost / gained, {names[models[-1]]}",
+    f"M = 1 lost / gained, {said}",
     f"{int(last['lost'])} / {int(last['gained'])}",
     help="Rows that are memorized in float32 alone, and in the half precision alone.",
     border=True,
-)
-frames.show_figure(
-    lines_figure(table, "level", "level of M in float32", "moved", models, names, category=True, join=False),
-    table,
-    f"Rows whose M is another one in {task.half}",
-    "precision",
-    task.sweeps[1],
-    f"{frames.n_words(table)}; whiskers: 95 % (Wilson, by design over groups of near-duplicates). {task.half} on "
-    f"{device}, read verified: another device may move other rows.",
 )
 shown = table.drop(columns=["n_units"])
 st.dataframe(shown, hide_index=True)

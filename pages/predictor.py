@@ -7,6 +7,7 @@ import streamlit as st
 from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
 from memviz.ui.common.frames import draw, offer_table, picture
+from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.predictor import evaluation, results
 from memviz.ui.predictor.fit import LOSS_NOTE, show_training
@@ -14,13 +15,9 @@ from memviz.ui.predictor.known import is_nothing_fitted
 
 VIEWS = {"results": "Results", "train": "Train"}
 
-st.title("Predictor")
-st.markdown(
-    "Can it be told, token by token, which part of a continuation is memorized? A small Transformer reads hidden "
-    "states and per-token statistics of a model, never the true text."
-)
+head = show_head("predictor")
 nothing = is_nothing_fitted()
-view_name = st.segmented_control(
+view_name = head.segmented_control(
     "Show",
     list(VIEWS),
     format_func=lambda name: VIEWS[name],
@@ -28,6 +25,7 @@ view_name = st.segmented_control(
     required=True,
     label_visibility="collapsed",
     key="view",
+    width="content",
     **BOUND,
 )
 
@@ -43,20 +41,28 @@ if nothing:
 from memviz.figures import predictor as figures  # noqa: E402
 from memviz.figures import thresholds  # noqa: E402
 
-bar = st.columns([3, 4.6, 1.5, 1.5], vertical_alignment="bottom")
-view = evaluation.choose_evaluation(bar)
-st.caption(results.words_of(view))
-results.show_cards(view)
+view, beside = evaluation.choose_evaluation()
+folded: dict[str, Any] = {"label_visibility": "collapsed", "width": 230, **BOUND}
+metric = beside.selectbox(
+    "Measure",
+    list(figures.METRIC_WORDS),
+    format_func=lambda name: figures.METRIC_WORDS[name],
+    key="metric",
+    **folded,
+)
+forget_unknown("beside", list(BASELINES))
+baseline = beside.selectbox(
+    "Baseline beside each size",
+    list(BASELINES),
+    7,
+    format_func=lambda name: METHOD_WORDS[name],
+    key="beside",
+    **folded,
+)
+show_answer(results.answer_of(view))
 
 left, right = st.columns(2)
 with left:
-    metric = st.selectbox(
-        "Measure",
-        list(figures.METRIC_WORDS),
-        format_func=lambda name: figures.METRIC_WORDS[name],
-        key="metric",
-        **BOUND,
-    )
     own = view.metrics[view.metrics["metric"] == metric]
     results.show(
         lambda: figures.methods_figure(own, metric),
@@ -67,15 +73,6 @@ with left:
         "the same training rows. The oracle (hollow) reads the true token: right up to the first miss, not after.",
     )
 with right:
-    forget_unknown("beside", list(BASELINES))
-    baseline = st.selectbox(
-        "Baseline beside each size",
-        list(BASELINES),
-        7,
-        format_func=lambda name: METHOD_WORDS[name],
-        key="beside",
-        **BOUND,
-    )
     lines = view.sizes[view.sizes["metric"] == metric]
     results.show(
         lambda: figures.sizes_figure(lines, metric, view.models, baseline),
@@ -86,6 +83,11 @@ with right:
         "A larger model has another share of hits, so compare each line with its own dotted one.",
     )
 
+results.show_cards(view)
+st.caption(
+    "A small Transformer reads hidden states and per-token statistics of a model, never the true text · "
+    + results.words_of(view)
+)
 ui.draw_so_far("predictor")
 chosen = results.choose_methods()
 roc, precision = st.columns(2)

@@ -13,6 +13,7 @@ from memviz.measures import MEASURES, compute_all
 from memviz.measures.display import format_value
 from memviz.measures.glossary import explain
 from memviz.passages import PASSAGES
+from memviz.rows.cells import safe_csv
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import look_up
@@ -20,13 +21,14 @@ from memviz.ui.common.opening import fold_settings, show_answer, show_head, widg
 from memviz.ui.common.strip import linked_component, selection
 from memviz.ui.common.widgets import KEEP
 from memviz.ui.compare.elsewhere import offer_others
-from memviz.ui.prompt import begin, choose_prompt
+from memviz.ui.prompt import OWN_TEXT, begin, choose_prompt
 from memviz.ui.trace import predictions
 from memviz.ui.trace.aligned import show_aligned
 from memviz.ui.trace.answer import answer_of
+from memviz.ui.trace.autorun import hear_typing, note_edit, note_run, run_edited
 from memviz.ui.trace.border import draw_border
 from memviz.ui.trace.forecast import show_forecast
-from memviz.ui.trace.forks import show_forks
+from memviz.ui.trace.forks import fork_tracks, show_forks
 from memviz.ui.trace.form import (
     LINK,
     NEUTRAL,
@@ -52,13 +54,15 @@ ready = ready_models()
 box, beside = fold_settings(PAGE, said_settings())
 with box, widget_row():
     model = st.selectbox("Model", offered_models(linked, ready), key="trace_model", width=220, **KEEP)
-    form = choose_prompt(PAGE)
+    form = choose_prompt(PAGE, note_edit)
     with st.popover("Decoding"):
         decoding = choose_decoding()
 form.offer_others(beside)
 ui.offer(beside, "Run", "trace_run", type="primary", disabled=model not in ready)
 with box:
     form.show([model])
+if form.source == OWN_TEXT:
+    hear_typing()
 card = ui.card_of(model)
 if model not in ready and model in ready_models():  # it became so while this page was drawn
     st.rerun()
@@ -79,7 +83,7 @@ if split and prompt and not decoding.decode_only:
     ids = tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
     with split:
         data = split_data(tokenizer.pieces(ids[:N_SHOWN]), len(ids), form.n_context or 0, form.n_steps or 0)
-        draw_border(data, "trace_context")
+        draw_border(data, "trace_context", note_edit)
 if form.source in PASSAGES:
     with box:
         passages = ui.open_expander(f"What {ui.escaped(model)} does with each of the passages", "trace_open_passages")
@@ -99,10 +103,13 @@ except InputError as error:
 ui.name_tab_after(task.model)
 if ui.pressed("trace_run"):
     ui.run(task, card, LINK)
+elif linked is None:
+    run_edited(task, card)
 
 other_runs(task.hash)
 show_forecast(task, card)
 key, run = ui.result_of(task, card)
+note_run(task, run)
 
 
 @st.fragment
@@ -113,7 +120,8 @@ def results() -> None:
     show_answer(answer_of(run, task, values))
     lookup, picture = look_up(run, task.model, tokenizer), st.container()
     tracks = predictions.choose_tracks(run, key, task, card)
-    view = linked_view(run, tokenizer, [*tracks, *(lookup.tracks() if lookup else ())])
+    forks = fork_tracks(run, task, card, tokenizer)
+    view = linked_view(run, tokenizer, [*tracks, *forks, *(lookup.tracks() if lookup else ())])
     with picture:
         linked_component({**view, **selection()}, key=f"linked-{key[:16]}")
     st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
@@ -146,7 +154,7 @@ def results() -> None:
         name = f"memviz-{key[:12]}"
         files = {
             "JSON": (lambda: json.dumps(document(run, tokenizer, counts(), said), allow_nan=False), f"{name}.json"),
-            "CSV": (lambda: table(run, tokenizer, counts(), said).to_csv(index=False), f"{name}.csv"),
+            "CSV": (lambda: safe_csv(table(run, tokenizer, counts(), said)), f"{name}.csv"),
             "Parquet": (lambda: table(run, tokenizer, counts(), said).to_parquet(index=False), f"{name}.parquet"),
             "HTML": (lambda: TRACE.page({**view, **selection()}, title), f"{name}.html"),
             "Token ids": (lambda: ids_file(task), f"{name}.ids.json"),

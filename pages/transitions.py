@@ -2,6 +2,7 @@
 
 import itertools
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -11,21 +12,21 @@ from memviz.figures.transitions import transition_figure
 from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.ui.common import frames
+from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.answers import transition_answer
 from memviz.ui.population.sequences import show_sequences
 from memviz.ui.population.tables import points as points_of
 from memviz.ui.population.tables import rows_of_transition as rows_of
 from memviz.ui.population.tables import table_of_transition, transition_of
-from memviz.ui.population.view import choose_view, words_of
+from memviz.ui.population.view import LEAST, choose_view
+from memviz.ui.population.words import words_of
 
-MIN_N = 20
-"""Sequences of a level below which its percentages are not shown."""
 ANY = "choose a level"
 CELL, LOST, GAINED = "One cell", "Memorized by the first alone", "Memorized by the second alone"
 
-st.title("Transitions")
-st.markdown("Which sequences change their score level from one model to another?")
-view, _ = choose_view()
+show_head("transitions")
+view, _, beside = choose_view("transitions")
 if len(view.models) < 2:
     st.info("A transition needs two models: choose another one under **Rows and models**, or sweep several.")
     st.stop()
@@ -51,29 +52,33 @@ def take_cell(key: str, smaller: str, larger: str) -> None:
 
 for key in ("smaller", "larger"):
     forget_unknown(key, view.models)
-pair = st.columns(4, vertical_alignment="bottom")
 last = len(view.models) - 1
-smaller = pair[0].selectbox("From", view.models, last - 1, format_func=lambda n: names[n], key="smaller", **BOUND)
-larger = pair[1].selectbox("To", view.models, last, format_func=lambda n: names[n], key="larger", **BOUND)
-level = pair[2].selectbox(f"Level under {names[smaller]}", LEVELS, None, placeholder=ANY, key="level", **BOUND)
-to = pair[3].selectbox(f"Level under {names[larger]}", LEVELS, None, placeholder=ANY, key="to", **BOUND)
+folded: dict[str, Any] = {"format_func": lambda name: names[name], "label_visibility": "collapsed", "width": 150}
+smaller = beside.selectbox("From", view.models, last - 1, key="smaller", **folded, **BOUND)
+beside.markdown("→", width="content")
+larger = beside.selectbox("To", view.models, last, key="larger", **folded, **BOUND)
 if smaller == larger:
     st.info("Choose two different models.")
     st.stop()
 found = transition_of(view, smaller, larger)
-chosen = (LEVELS.index(level), LEVELS.index(to)) if level and to else None
+show_answer(transition_answer(found, names, view.least))
 
 left, right = st.columns([1.25, 1])
+with right:
+    pair = st.columns(2, vertical_alignment="bottom")
+    level = pair[0].selectbox(f"Level under {view.words[smaller]}", LEVELS, None, placeholder=ANY, key="level", **BOUND)
+    to = pair[1].selectbox(f"Level under {view.words[larger]}", LEVELS, None, placeholder=ANY, key="to", **BOUND)
+chosen = (LEVELS.index(level), LEVELS.index(to)) if level and to else None
 with left:
     key = f"matrix-{smaller}-{larger}-{hash(view.asked)}"
     frames.show_figure(
-        transition_figure(found.counts, found.shares, names[smaller], names[larger], MIN_N, chosen=chosen),
+        transition_figure(found.counts, found.shares, names[smaller], names[larger], LEAST, chosen=chosen),
         table_of_transition(found),
         f"From {names[smaller]} to {names[larger]}",
         "transition",
         view.task,
         f"n = {found.n:,} sequences, k = {view.task.context_at}, m = {view.m}. A row adds up to 100 %; its percentages "
-        f"are hidden below n = {MIN_N}. Click a cell to list its sequences.",
+        f"are hidden below n = {LEAST}. Click a cell to list its sequences.",
         on_select=partial(take_cell, key, smaller, larger),
         key=key,
     )
@@ -97,13 +102,13 @@ with right:
     gained, lost = (rows_of(view, view.asked, *ends, None) for ends in ((larger, smaller), (smaller, larger)))
     lists = {
         CELL: f"{level or '…'} → {to or '…'}",
-        LOST: f"{len(lost):,} by {names[smaller]}, not by {names[larger]}",
-        GAINED: f"{len(gained):,} by {names[larger]}, not by {names[smaller]}",
+        LOST: f"{len(lost):,} by {view.words[smaller]}, not by {view.words[larger]}",
+        GAINED: f"{len(gained):,} by {view.words[larger]}, not by {view.words[smaller]}",
     }
     which = st.radio("Listed below", list(lists), captions=list(lists.values()), key="listed", **BOUND)
 
 if which == CELL and chosen is None:
-    st.info("Click a cell of the matrix, or choose both levels above it, to list its sequences.")
+    st.info("Click a cell of the matrix, or choose both levels beside it, to list its sequences.")
 elif which == CELL and chosen:
     rows = rows_of(view, view.asked, smaller, larger, chosen)
     title = f"{level} under {names[smaller]}, {to} under {names[larger]}"
@@ -125,7 +130,7 @@ if len(view.models) > 2:
         key = f"step-{one}-{hash(view.asked)}"
         with columns[i % len(columns)]:
             frames.show_figure(
-                transition_figure(each.counts, each.shares, names[one], names[next_one], MIN_N, compact=True),
+                transition_figure(each.counts, each.shares, names[one], names[next_one], LEAST, compact=True),
                 table_of_transition(each),
                 f"{names[one]} → {names[next_one]}",
                 f"transition-{i}",

@@ -148,7 +148,7 @@ def of_map(example: Example, context: Context, colours: Palette) -> list[str]:
         level = np.minimum(4, 5 * found.hits[found.step == found.step.max()] // int(found.m))
         x = scaled(xy[:, 0], xy[:, 0].min(), xy[:, 0].max(), place * width + EDGE, (place + 1) * width - EDGE / 2)
         y = scaled(xy[:, 1], xy[:, 1].min(), xy[:, 1].max(), HEIGHT - EDGE, EDGE)
-        hues = [colours.sequential[(3, 4, 5, 7, 9)[each]] for each in level]
+        hues = [colours.levels[each] for each in level]
         parts += [
             f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{hue}"/>' for a, b, hue in zip(x, y, hues, strict=True)
         ]

@@ -16,6 +16,7 @@ from support.serving import ROOT, Server, start_server
 
 pytest_plugins = ["support.made_sweeps", "support.swept"]
 expect.set_options(timeout=MINUTES)  # what is waited for comes late where other tests take the processor
+os.environ.setdefault("MEMVIZ_AUTORUN", "false")  # most tests count what was asked for by its button
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests, servers and browsers share few cores; torch's threads spin
 
 

@@ -8,8 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from support.chromium import open_window
+from playwright.sync_api import Page, expect
 from support.pages import FIRST_EXAMPLES, open_example
 from support.serving import ROOT, Server, free_port, start_server
 from support.visitor import Visitor
@@ -147,14 +146,11 @@ def test_a_card_leads_to_its_page(server: Server, page: Page) -> None:
     expect(page.locator("[role=option][aria-label^=index]").first).to_be_visible(timeout=30 * SECONDS)
 
 
-def test_what_draws_figures_is_fetched_while_the_gallery_is_read(server: Server, browser: Browser) -> None:
-    window = open_window(browser)  # which has fetched nothing yet
-    page = window.new_page()
+def test_what_draws_figures_is_fetched_while_the_gallery_is_read(server: Server, page: Page) -> None:
     with page.expect_request(re.compile("/static/js/PlotlyChart")):
         page.goto(f"{server.url}/gallery")
     expect(page.locator(".st-key-unseen .js-plotly-plot")).to_be_attached()
     expect(page.get_by_test_id("stSelectbox")).to_be_hidden()
-    window.close()
 
 
 @pytest.mark.slow

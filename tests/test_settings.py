@@ -25,7 +25,7 @@ def test_defaults() -> None:
     assert found.cache == ROOT / "cache"
     assert found.cache_limit == 10_737_418_240
     assert (found.device, found.dtype, found.model_roots) == ("auto", "float32", ())
-    assert (found.offline, found.resident_models, found.warm_up) == (False, 1, True)
+    assert (found.offline, found.resident_models, found.warm_up, found.autorun) == (False, 1, True, True)
     assert found.allowed_hosts == ("localhost", "127.0.0.1", "[::1]")
 
 

@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import band, layout, with_room
+from memviz.figures.frame import MONOSPACE, band, layout, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.causes import Contributions, Heads
 
 FALL, MEAN_FALL, LOGITS = 6.0, 1.5, 6.0
 FLAT = {"showgrid": False, "showline": False, "ticks": ""}
-MONOSPACE = {"family": "monospace", "size": 12}
 _FALLS, _RISES = "235,110,40", "60,130,230"
 """Red, green, blue: seen on a light ground and on a dark one."""
 
@@ -63,10 +62,10 @@ def heat_figure(
     shape = layout(
         colours,
         {"title": titles[0], "tickvals": list(shown_x), "ticktext": [escape(columns[i], quote=False) for i in shown_x]}
-        | {"tickangle": -90, "tickfont": MONOSPACE, "range": [-0.5, n_columns - 0.5]}
+        | {"tickangle": -90, "tickfont": MONOSPACE | {"color": colours.text}, "range": [-0.5, n_columns - 0.5]}
         | FLAT,
         {"title": titles[1], "tickvals": list(shown_y), "ticktext": [escape(rows[i], quote=False) for i in shown_y]}
-        | {"tickfont": MONOSPACE, "range": [n_rows - 0.5, -0.5], "rangemode": "normal"}
+        | {"tickfont": MONOSPACE | {"color": colours.text}, "range": [n_rows - 0.5, -0.5], "rangemode": "normal"}
         | FLAT,
         height=max(240, min(800, 80 + 8 * max(map(len, columns)) + row_height * n_rows)),
         showlegend=False,

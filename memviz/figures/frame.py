@@ -12,14 +12,15 @@ import plotly.graph_objects as go
 from memviz.figures.palette import Palette
 
 HEIGHT = 340
+MONOSPACE = {"family": "monospace", "size": 13}
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "pentagon", "star")
 """Of the lines of a figure in turn, so that colour is never the only sign."""
 _HALF = 400
 """Pixels between the axes of a figure that takes half of a page; a legend is thought to be as wide."""
-_TICKS = {"l": 45, "b": 38}
+_TICKS = {"l": 48, "b": 40}
 _PERCENT, _TITLE = 14, {"l": 32, "b": 31}
-_LEGEND, _LEGEND_LINE = 29, 19
-_LETTER, _KEY = 6.4, 40
+_LEGEND, _LEGEND_LINE = 30, 20
+_LETTER, _KEY = 7.0, 40
 _FOREIGN = re.compile(r"<(?!/?(?:br|b|i|sup|sub|extra)\s*/?>)")
 """Pixels, measured in Chromium: tick labels, what a percent sign and a title add, a legend's lines, a letter, a key."""
 
@@ -50,6 +51,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def percent(share: float) -> str:
+    """A share to write on a mark; what is there is never 0 %, what is not all never 100 %."""
+    return "<1%" if 0 < share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
 def quiet_axis(colours: Palette) -> dict[str, Any]:
     """What all axes share."""
     return {
@@ -59,6 +65,8 @@ def quiet_axis(colours: Palette) -> dict[str, Any]:
         "ticks": "outside",
         "ticklen": 4,
         "ticklabeloverflow": "allow",
+        "tickfont": {"size": 13, "color": colours.text},
+        "title_font": {"size": 13, "color": colours.text},
     }
 
 
@@ -73,7 +81,8 @@ def layout(
         font={"size": 13, "color": colours.text},
         xaxis=axis | {"showgrid": False} | dict(x),
         yaxis=axis | {"rangemode": "tozero"} | dict(y),
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "title": None},
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "title": None}
+        | {"font": {"size": 13, "color": colours.text}},
         hovermode="closest",
         dragmode=False,
         uirevision="kept",

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from memviz.figures.frame import SYMBOLS, layout, with_room
+from memviz.figures.frame import MONOSPACE, SYMBOLS, layout, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.lens import NEVER, LensScores
 
@@ -22,8 +22,8 @@ LAST_RANK = 10_000
 """Ranks from here on share a shade."""
 ROW_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT, MARGINS = 28, 300, 640, 160
 """Pixels."""
-MOST_WRITTEN, N_LETTERS = 36, 5
-"""Columns up to which cells are wide enough for a word, and how much of it."""
+MOST_WRITTEN, N_LETTERS = 36, 3
+"""Columns up to which cells are wide enough for the start of a word, and how much of it."""
 
 
 def lens_figure(
@@ -56,19 +56,18 @@ def lens_figure(
         ygap=1,
     )
     if tops is not None and m <= MOST_WRITTEN:
-        cut = [top if len(top) <= N_LETTERS else f"{top[: N_LETTERS - 1]}…" for top in tops]
-        heat.text = np.array([escape(top) for top in cut], object).reshape(n_layers, m)
-        heat.texttemplate, heat.textfont = "%{text}", {"family": "monospace", "size": 9}
+        heat.text = np.array([escape(top[:N_LETTERS]) for top in tops], object).reshape(n_layers, m)
+        heat.texttemplate, heat.textfont = "%{text}", MONOSPACE
     figure = go.Figure([heat, *_commit_lines(scores, colours), _marks(scores, words, n_context)])
     names = ["embedding", *(str(layer) for layer in range(1, n_layers))]
     shown = [*range(0, n_layers, 1 + n_layers // 16)]
     flat = {"showgrid": False, "showline": False, "ticks": ""}
-    positions = [f"{escape(word, quote=False)}  {n_context + t}" for t, word in enumerate(words)]
-    monospace = {"family": "monospace", "size": 11 if m <= 64 else 9}
+    named = range(0, m, 1 + m // 66)
+    positions = [f"{escape(words[t], quote=False)}  {n_context + t}" for t in named]
     figure.layout = layout(
         colours,
-        {"title": "true token, and its index", "tickvals": list(range(m)), "ticktext": positions, "tickangle": -90}
-        | {"tickfont": monospace, "range": [-0.5, m - 0.5]}
+        {"title": "true token, and its index", "tickvals": list(named), "ticktext": positions, "tickangle": -90}
+        | {"tickfont": MONOSPACE | {"color": colours.text}, "range": [-0.5, m - 0.5]}
         | flat,
         {"title": "layer", "tickvals": shown, "ticktext": [names[layer] for layer in shown], "rangemode": "normal"}
         | {"range": [-0.5, n_layers - 0.5]}

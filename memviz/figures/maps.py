@@ -195,7 +195,7 @@ def categories(values: pd.Series, colour: Colour) -> list[tuple[Any, list[Any]]]
     """Values of a column with [palette, place in it]: ordered ones from light to dark, held out in a hue of its own."""
     present = set(values.dropna().unique())
     if colour == "level":
-        return [(level, ["sequential", i]) for level, i in zip(LEVELS, (3, 4, 5, 7, 9), strict=True)]
+        return [(level, ["levels", i]) for i, level in enumerate(LEVELS)]
     if colour == "loop":
         return [(False, ["categorical", 0]), (True, ["categorical", 1])]
     if colour == "exposures":
@@ -218,5 +218,8 @@ def _palettes() -> dict[str, Any]:
     found = {}
     for mode in ("light", "dark"):
         own = palette(mode)
-        found[mode] = {"categorical": own.categorical, "sequential": own.sequential, "muted": own.muted}
+        found[mode] = {"categorical": own.categorical, "sequential": own.sequential} | {
+            "levels": own.levels,
+            "muted": own.muted,
+        }
     return found

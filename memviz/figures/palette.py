@@ -17,19 +17,22 @@ class Palette:
     """Told apart by colour-blind readers in this order."""
     sequential: tuple[str, ...]
     """Ten, from that of the ground to that of most contrast."""
+    levels: tuple[str, ...]
+    """Five, of score levels from very low to very high; `text` is read on the first three, `ground` on the others."""
     text: str
     muted: str
     """Of rules, floors and notes."""
     ground: str
 
     def ladder(self, n: int) -> list[str]:
-        """n colours of one hue for ascending sizes; all have a contrast of 3 to the ground, so beyond 5 some repeat."""
-        return [self.sequential[5 + round(4 * i / max(1, n - 1))] if n > 1 else self.sequential[8] for i in range(n)]
+        """n colours of one hue for ascending sizes; words in them have a contrast of 4.5, so beyond 4 some repeat."""
+        return [self.sequential[6 + round(3 * i / max(1, n - 1))] if n > 1 else self.sequential[8] for i in range(n)]
 
 
 THEMED = Palette(
     categorical=tuple(f"#{i:06d}" for i in range(1, 7)),
     sequential=tuple(f"#{i:06d}" for i in range(11, 21)),
+    levels=tuple(f"#{i:06d}" for i in range(26, 31)),
     text="#000037",
     muted="#000036",
     ground="#000038",
@@ -46,6 +49,7 @@ def palette(mode: Literal["light", "dark"]) -> Palette:
     return Palette(
         categorical=tuple(theme["chartCategoricalColors"]),
         sequential=tuple(theme["chartSequentialColors"]),
+        levels=tuple(theme["chartDivergingColors"][5:]),
         text=theme["textColor"],
         muted=theme["grayColor"],
         ground=theme["backgroundColor"],

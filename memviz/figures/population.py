@@ -55,7 +55,7 @@ def levels_figure(table: pd.DataFrame, by: str, names: Mapping[Any, str], colour
                 insidetextanchor="middle",
                 textangle=0,
                 textfont={"color": colours.ground if i >= 3 else colours.text, "size": 13},
-                marker={"color": colours.sequential[(1, 3, 4, 7, 9)[i]], "line": {"color": colours.ground, "width": 1}},
+                marker={"color": colours.levels[i], "line": {"color": colours.ground, "width": 1}},
                 hovertemplate=f"%{{x}}, {level}<br>%{{y:.1%}} [%{{customdata[0]:.1%}}, %{{customdata[1]:.1%}}]"
                 "<br>n = %{customdata[2]:,}<extra></extra>",
             )
@@ -66,6 +66,7 @@ def levels_figure(table: pd.DataFrame, by: str, names: Mapping[Any, str], colour
         {"title": "share of sequences", "tickformat": ".0%", "range": [0, 1]},
         barmode="stack",
         bargap=0.25,
+        uniformtext={"minsize": 13, "mode": "hide"},  # Plotly would make it small where it does not fit
     )
     return with_room(bars, shape)
 
@@ -153,33 +154,39 @@ def lines_figure(
         _AXES[quantity],
         scattermode="overlay" if join else "group",
         showlegend=not join,
-        annotations=_end_labels(traces, colours) if join else [],
+        annotations=_end_labels(traces) if join else [],
     )
     if join:
-        shape.margin.r = 16 + 7 * max((len(trace.name) for trace in traces), default=0)
+        shape.margin.r = 24 + 7.5 * max((len(trace.name) for trace in traces), default=0)
     return with_room(traces, shape)
 
 
-def _end_labels(traces: Sequence[go.Scatter], colours: Palette) -> list[dict[str, Any]]:
-    """Names at the ends of lines, pushed apart where the lines end close together."""
+def _end_labels(traces: Sequence[go.Scatter]) -> list[dict[str, Any]]:
+    """Names at the ends of lines in their colours, pushed apart where lines end close together, and led back there."""
     ended = [trace for trace in traces if len(trace.y)]
     ends = {trace.name: float(trace.y[-1]) for trace in ended}
     top = max((float(np.nanmax(trace.y + trace.error_y.array)) for trace in ended), default=1.0)
     step, below = 0.075 * max(top, 1e-9), -np.inf
     labels = []
     for trace in sorted(ended, key=lambda trace: ends[trace.name]):
-        below = max(ends[trace.name], below + step)
+        end = ends[trace.name]
+        below = max(end, below + step)
+        is_moved = below > end + step / 4
         labels.append(
             {
-                "x": 1,
+                "x": 1,  # of the figure: a place among the values would widen their axis
                 "xref": "paper",
-                "xanchor": "left",
-                "xshift": 4,
-                "y": below,
-                "yref": "y",
+                "y": end,
                 "text": trace.name,
-                "showarrow": False,
-                "font": {"size": 13, "color": trace.line.color if trace.line.dash == "dash" else colours.text},
+                "font": {"size": 13, "color": trace.line.color},
+                "xanchor": "left",
+                "showarrow": True,
+                "ax": 16 if is_moved else 6,
+                "ayref": "y",
+                "ay": below,
+                "arrowhead": 0,
+                "arrowwidth": 1,
+                "arrowcolor": trace.line.color if is_moved else "rgba(0,0,0,0)",
             }
         )
     return labels

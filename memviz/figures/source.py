@@ -78,4 +78,6 @@ def _in_script(value: object) -> str:
 
 TOUR = Source("tour/tour", ())
 SHARE = Source("share/share", ("share/share",))
-"""Components that draw no figure: the keys of a tour, and the ways to hand a view on."""
+PICTURE = Source("share/picture", ("share/share",))
+TYPING = Source("typing/typing", ())
+"""Components that draw no figure: keys of a tour, ways to hand on a view, or one figure of it, and what is typed."""

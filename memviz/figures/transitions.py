@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from memviz.figures.frame import layout, with_room
+from memviz.figures.frame import layout, percent, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.score import LEVELS
 
@@ -78,7 +78,7 @@ def _squares(
         textposition="middle center",
         textfont={
             "color": [colours.ground if known[c] >= HIGH_SHARES[0] else colours.text for c in cells],
-            "size": 10 if compact else 13,
+            "size": 13,
         },
         marker={"symbol": "square", "size": 26 if compact else 54, "color": colours.text, "opacity": 0.01},
         customdata=[[*cell, int(counts[cell]), int(n[cell[0]])] for cell in cells],
@@ -96,9 +96,9 @@ def _cell_words(count: int, share: float, compact: bool) -> str:
     """What stands in a cell: row percent above the count; an empty cell stays empty."""
     if not count:
         return ""
-    if compact:
-        return f"{count:,}" if np.isnan(share) else f"{share:.0%}"
-    return f"{count:,}" if np.isnan(share) else f"<b>{share:.0%}</b><br>{count:,}"
+    if np.isnan(share):
+        return f"{count:,}"
+    return percent(share) if compact else f"<b>{percent(share)}</b><br>{count:,}"
 
 
 def _box(row: int, column: int, colour: str, width: int) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class PromptForm:
     source: str
     n_context: int | None
     n_steps: int | None
+    on_edit: Callable[[], None] | None = None
+    """Called when a visitor changes the text or how it is divided."""
 
     def show(self, models: Sequence[str]) -> None:
         """Below the form: the training row and the way to others, or the text area with its upload.
@@ -47,7 +49,9 @@ class PromptForm:
             most = MAX_TEXT_BYTES // 1_000_000
             given = st.file_uploader("A .txt file", type="txt", max_upload_size=most, key=f"{self.page}_upload")
             _take_upload(given, key)
-            st.text_area("Text", key=key, height=140, placeholder="Paste or type a passage.", **KEEP)
+            st.text_area(
+                "Text", key=key, height=140, placeholder="Paste or type a passage.", on_change=self.on_edit, **KEEP
+            )
 
     def offer_others(self, where: DeltaGenerator) -> None:
         """Beside the settings: the button for another training row, where it is one."""
@@ -92,12 +96,13 @@ def begin(link: PageLink[T], name: str, fill: Callable[[T], None], **others: Any
             st.session_state[key] = value
 
 
-def choose_prompt(page: str) -> PromptForm:
+def choose_prompt(page: str, on_edit: Callable[[], None] | None = None) -> PromptForm:
     """The widgets of a page's form: where the text comes from, and how it is divided."""
-    source = st.selectbox("Text", _sources(), key=f"{page}_source", width=260, **KEEP)
-    n_context = st.number_input("Context", step=1, key=f"{page}_context", width=130, **KEEP)
-    n_steps = st.number_input("Continuation", step=1, key=f"{page}_continuation", width=130, **KEEP)
-    return PromptForm(page, source, n_context, n_steps)
+    heard: dict[str, Any] = {"on_change": on_edit, **KEEP}
+    source = st.selectbox("Text", _sources(), key=f"{page}_source", width=260, **heard)
+    n_context = st.number_input("Context", step=1, key=f"{page}_context", width=130, **heard)
+    n_steps = st.number_input("Continuation", step=1, key=f"{page}_continuation", width=130, **heard)
+    return PromptForm(page, source, n_context, n_steps, on_edit)
 
 
 def prompt_words(page: str) -> str:

@@ -98,7 +98,7 @@ def one_by_one(loaded: Loaded, ids: np.ndarray) -> np.ndarray:
     return torch.stack(logits).double().log_softmax(-1).numpy()
 
 
-@pytest.mark.parametrize("compute", [whole_pass, one_by_one])
+@pytest.mark.parametrize("compute", [whole_pass, pytest.param(one_by_one, marks=pytest.mark.wide)])
 def test_numbers_are_those_of_a_plain_loop(loaded: Loaded, traced: Trace, compute: object) -> None:
     assert callable(compute) and traced.teacher_forced is not None and traced.continuation_ids is not None
     for scores, continuation in (

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page
 
 from memviz.figures.linked import TRACE
+from memviz.figures.source import TYPING
 
 pytestmark = pytest.mark.browser
 
@@ -93,3 +94,21 @@ def test_words(module: Any) -> None:
         "<b>",
     ]
     assert module("[m.number(-0.5, 1), m.reading(1234.5678)]") == ["−0.5", "1,234.568"]
+
+
+def test_what_is_typed_is_told_once_after_the_last_key(page: Page) -> None:
+    page.set_content("<textarea></textarea><textarea class=heard></textarea>")
+    page.evaluate(LOAD, TYPING.js())
+    page.evaluate("""() => {
+      window.told = [];
+      document.addEventListener("keydown", ({key, ctrlKey, target}) => told.push(`${key} ${ctrlKey} ${target.value}`));
+      window.module.default({data: {fields: ".heard"}});
+      for (const field of document.querySelectorAll("textarea")) {
+        for (const text of ["a", "ab", "abc"]) {
+          field.value = text;
+          field.dispatchEvent(new InputEvent("input", {bubbles: true}));
+        }
+      }
+    }""")
+    page.wait_for_function("told.length")
+    assert page.evaluate("told") == ["Enter true abc"]

@@ -12,10 +12,11 @@ import pytest
 from memviz.figures.ladder import LADDER
 from memviz.figures.linked import TRACE
 from memviz.figures.maps import MAP
-from memviz.figures.source import FOLDER, SHARE, TOUR, Source
+from memviz.figures.source import FOLDER, PICTURE, SHARE, TOUR, TYPING, Source
 from memviz.figures.splitting import SPLIT
 
 ALL = {"trace": TRACE, "ladder": LADDER, "map": MAP, "split": SPLIT, "tour": TOUR, "share": SHARE}
+ALL |= {"picture": PICTURE, "typing": TYPING}
 FORBIDDEN = (
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser|createContextualFragment"
     r"|setHTML|srcdoc|setAttribute\(\"on|\bfetch\b|XMLHttpRequest|WebSocket|localStorage|import\("

@@ -18,12 +18,12 @@ MEASURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map((each) 
 @pytest.mark.parametrize(
     ("names", "group", "x", "y", "left", "bottom"),
     [
-        (["one"], None, {}, {}, 45, 38),
-        (["one"], None, {"title": "x"}, {"title": "y"}, 77, 69),
-        (["one", "two"], None, {"title": "x"}, {"title": "y", "tickformat": ".0%"}, 91, 98),
-        (["a" * 20] * 5, None, {"title": "x"}, {}, 45, 69 + 29 + 2 * 19),  # 168 pixels each: two in a line of 400
-        (["a" * 20, "b" * 24, "c"], "g", {"title": "x"}, {}, 45, 69 + 2 * 29),  # 168 + 194, then 46
-        (["one"], None, {}, {"type": "category"}, 12, 38),
+        (["one"], None, {}, {}, 48, 40),
+        (["one"], None, {"title": "x"}, {"title": "y"}, 80, 71),
+        (["one", "two"], None, {"title": "x"}, {"title": "y", "tickformat": ".0%"}, 94, 101),
+        (["a" * 20] * 5, None, {"title": "x"}, {}, 48, 71 + 30 + 2 * 20),  # 180 pixels each: two in a line of 400
+        (["a" * 20, "b" * 24, "c"], "g", {"title": "x"}, {}, 48, 71 + 2 * 30),  # 180 + 208, then 47
+        (["one"], None, {}, {"type": "category"}, 12, 40),
     ],
 )
 def test_margins_by_hand(

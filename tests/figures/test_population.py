@@ -8,6 +8,7 @@ import pytest
 from support.colours import contrast, rgb
 
 from memviz.figures.boundary import boundary_figure
+from memviz.figures.frame import percent
 from memviz.figures.palette import THEMED, palette
 from memviz.figures.population import levels_figure, lines_figure, size_figure
 from memviz.figures.transitions import transition_figure
@@ -61,7 +62,9 @@ def test_lines_of_models_end_in_names_that_do_not_touch() -> None:
     assert figure.data[0].marker.symbol != figure.data[1].marker.symbol, "not by colour alone"
     one, other = figure.layout.annotations
     assert {one.text, other.text} == {"1m", "8m"}
-    assert abs(one.y - other.y) > 0.02
+    assert (abs(one.y - other.y), abs(one.ay - other.ay)) == (pytest.approx(0.001), pytest.approx(0.075 * 0.42))
+    assert {one.font.color, other.font.color} == {trace.line.color for trace in figure.data}
+    assert (one.arrowcolor, other.arrowcolor) == ("rgba(0,0,0,0)", other.font.color), "only what was moved is led back"
 
 
 def test_categories_without_order_are_not_joined_and_the_floor_is_of_the_largest() -> None:
@@ -101,7 +104,20 @@ def test_numbers_on_cells_and_bars_are_readable(mode: str) -> None:
     for bar in bars:
         assert contrast(rgb(bar.textfont.color), rgb(bar.marker.color)) >= 4, bar.name
     for colour in colours.ladder(6):
-        assert contrast(rgb(colour), rgb(colours.ground)) >= 3
+        assert contrast(rgb(colour), rgb(colours.ground)) >= 4.5, "names of lines are written in them"
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0, "0%"), (1e-4, "<1%"), (0.004, "<1%"), (0.006, "1%"), (0.996, ">99%"), (1, "100%")]
+)
+def test_what_is_there_is_never_nothing(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_levels_and_sizes_have_ramps_of_their_own(mode: str) -> None:
+    colours = palette(mode)  # type: ignore[arg-type]
+    assert len(colours.levels) == len(LEVELS) and not set(colours.levels) & set(colours.sequential)
 
 
 def curves() -> pd.DataFrame:
@@ -148,5 +164,6 @@ def test_the_page_theme_is_put_in_where_streamlits_client_looks_for_it() -> None
     from streamlit.elements.lib import streamlit_plotly_theme as theirs
 
     assert THEMED.categorical == tuple(getattr(theirs, f"CATEGORY_{i}") for i in range(6))
+    assert THEMED.levels == tuple(getattr(theirs, f"DIVERGING_{i}") for i in range(5, 10))
     assert THEMED.sequential == tuple(getattr(theirs, f"SEQUENTIAL_{i}") for i in range(10))
     assert (THEMED.muted, THEMED.text, THEMED.ground) == (theirs.GRAY_70, theirs.GRAY_90, theirs.BG_COLOR)

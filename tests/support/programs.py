@@ -12,7 +12,7 @@ from pathlib import Path
 PATIENCE = 300
 """Seconds that a program may take."""
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch", "streamlit.testing.v1"])
+CONTEXT.set_forkserver_preload(["memviz.engine.backend", "memviz.api", "streamlit.testing.v1"])
 
 
 def _run(script: Path, environment: Mapping[str, str], said: Path) -> None:

@@ -7,16 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.model_folders import write_model
 from support.serving import ROOT
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from memviz import ui  # noqa: E402
+from memviz.catalog import find_model  # noqa: E402
+from memviz.engine.preparing import prepare  # noqa: E402
 from memviz.jobs import Worker  # noqa: E402
+from memviz.passages import PASSAGES  # noqa: E402
 from memviz.predictor import known  # noqa: E402
+from memviz.records import Run  # noqa: E402
 from memviz.settings import settings  # noqa: E402
 from memviz.sweeps import kept  # noqa: E402
+from memviz.tasks.base import Context, answer  # noqa: E402
+from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of  # noqa: E402
 from memviz.ui.common import every_page  # noqa: E402
 from memviz.ui.predictor import known as known_here  # noqa: E402
 
@@ -47,3 +54,15 @@ def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No sweep and no predictor of the suite."""
     for module in (kept, known, known_here):
         monkeypatch.setattr(module, "SHIPPED", tmp_path / "none")
+
+
+@pytest.fixture
+def traced(app: AppTest, tmp_path: Path) -> tuple[AppTest, TraceTask, Run]:
+    """The same with a tiny model that is ready, one stored run of it, and the run's link."""
+    write_model(tmp_path / "models" / "tiny")
+    card = prepare(find_model("tiny", settings()), settings())
+    text = PASSAGES["MIT licence"]
+    task = task_of_text(text, card, tokenizer_of(card, settings()), 9, 12)
+    _, run, _ = answer(task, Context(settings(), ui.store()))
+    ui.store().put_request(task.hash, task.request())
+    return app, task, run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from playwright.sync_api import Page, expect
-from support.pages import MINUTES, settle
+from support.pages import MINUTES, open_settings, settle
 from support.serving import Server
 
 
@@ -22,6 +22,7 @@ def test_back_undoes_one_page_and_parameters_belong_to_theirs(server: Server, pa
     to_page(page, "Transitions")
     expect(page).to_have_url(f"{server.url}/transitions?sweep=suite")
     expect(page).to_have_title("Transitions · 4 models · memviz")
+    open_settings(page)
     box = page.get_by_role("combobox", name=re.compile("Continuation m"))
     box.click()
     page.get_by_role("option", name="64").click()

@@ -85,6 +85,15 @@ def _key(quantity: str, found: Counted | None) -> str:
     return found.key if found and quantity.startswith("frequency") else ""
 
 
+def groups_drawn(view: SweepView, curves: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The curves of all rows and of the groups that are large enough to draw, and what to say of the others."""
+    n = curves.groupby("group")["n"].max().drop("all", errors="ignore")
+    small = n[(n > 0) & (n < view.least)]
+    said = ", ".join(f"{GROUPS[group]} (n = {size})" for group, size in small.items())
+    left_out = f"not drawn, of fewer than {view.least} rows: {said}" if said else ""
+    return curves[~curves["group"].isin(small.index)], left_out
+
+
 def moved_of(aligned: Aligned | Summed, quantity: str) -> tuple[int, dict[str, np.ndarray]] | None:
     """Each group's (k + M,) means as chosen with the edge moved; None where too few positions were decoded for it."""
     if isinstance(aligned, Summed):

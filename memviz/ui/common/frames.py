@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -12,10 +13,29 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from memviz import __version__
 from memviz.figures.frame import without_links
+from memviz.figures.source import PICTURE
 from memviz.population import SizeFit
 from memviz.rows.cells import safe_csv
 from memviz.sweeps.task import SweepRequest, sweep_command
+from memviz.ui.common.components import Component
+from memviz.ui.common.texts import escaped
+
+SAVE = Component("memviz_picture", PICTURE.css, PICTURE.js)
+MOST_COLUMNS = 34
+"""Columns with a word each, up to which a figure fits a tablet."""
+
+
+def frame(name: str, border: bool = True) -> DeltaGenerator:
+    """The place of a figure with its title and caption, which `offer_picture` of the same name saves."""
+    return st.container(border=border, key=f"frame-{name}")
+
+
+def offer_picture(name: str) -> None:
+    """Buttons for a figure with its title and caption as PNG and as SVG, made by the browser from what stands there."""
+    of = ".st-key-" + re.sub("[^a-zA-Z0-9_-]", "-", f"frame-{name}")
+    SAVE.draw({"name": f"memviz-{name}", "about": f"memviz {__version__}", "of": of}, f"picture-{name}")
 
 
 def picture(name: str) -> dict[str, Any]:
@@ -30,7 +50,13 @@ def picture(name: str) -> dict[str, Any]:
 
 
 def draw(figure: go.Figure, where: Any = st, **options: Any) -> None:
-    """Every figure comes to a page through here: foreign words in it stay words."""
+    """Every figure comes to a page through here: foreign words in it stay words.
+
+    One with a word a column is not squeezed where the window is narrow, but scrolled.
+    """
+    if figure.layout.xaxis.tickangle == -90:
+        size = "wide" if len(figure.layout.xaxis.ticktext or ()) <= MOST_COLUMNS else "wider"
+        where = where.container(key=f"{size}-{options['key']}")
     where.plotly_chart(without_links(figure), **options)
 
 
@@ -58,16 +84,20 @@ def show_figure(
     on_select: Callable[[], None] | None = None,
     key: str | None = None,
 ) -> None:
-    """A figure in its frame with title, note, and the data and the sweep behind it; `missing` where there is none."""
-    with st.container(border=True):
-        files = title_line(f"**{title}**")
+    """A figure in its frame with title, note, and the data and the sweep behind it; `missing` where there is none.
+
+    The title is text, which may name what is not ours; the note is Markdown.
+    """
+    with frame(name):
+        files = title_line(f"**{escaped(title)}**")
         if figure is None or table is None:
             st.info(missing)
             return
         options: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
         draw(figure, config=picture(name), key=key or f"figure-{name}", alt=f"{title}. {note}", **options)
         st.caption(note)
-        with files.popover("Data", icon=":material/download:"):
+        with files.popover("Save as", icon=":material/download:"):
+            offer_picture(name)
             offer_table(table, name)
             if sweep:
                 st.caption("The sweep behind it, from the command line:")
@@ -120,6 +150,11 @@ def slope_words(fit: SizeFit) -> str:
         return f"power law: exponent {fit.slope:.2f} [{fit.low:.2f}, {fit.high:.2f}]"
     doubling = [0.6931471805599453 * value for value in (fit.slope, fit.low, fit.high)]
     return "line: {:+.3f} [{:+.3f}, {:+.3f}] a doubling".format(*doubling)
+
+
+def joined(*notes: str) -> str:
+    """Notes that say something, as one."""
+    return "; ".join(filter(None, notes))
 
 
 def n_words(table: pd.DataFrame | None, by: str = "point") -> str:

@@ -8,12 +8,13 @@ from streamlit.delta_generator import DeltaGenerator
 from memviz.ui.common.doors import DOORS
 
 
-def show_head(name: str) -> None:
-    """Title and question of the page of a file in pages/."""
+def show_head(name: str) -> DeltaGenerator:
+    """Title and question of the page of a file in pages/; the line they stand in."""
     door = next(door for door in DOORS if door.name == name)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="head"):
-        st.title(door.title, width="content")
-        st.markdown(door.question)
+    line = st.container(horizontal=True, vertical_alignment="bottom", key="head")
+    line.title(door.title, width="content")
+    line.markdown(door.question)
+    return line
 
 
 def fold_settings(page: str, line: str) -> tuple[DeltaGenerator, DeltaGenerator]:

@@ -43,6 +43,20 @@ def _table(_found: Dynamics, key: str) -> pd.DataFrame:
     return dynamics_table(_found)
 
 
+def groups_drawn(
+    view: SweepView, tables: Mapping[str, pd.DataFrame], variant: str
+) -> tuple[dict[str, pd.DataFrame], str]:
+    """The tables without pairs of a group that is too small to draw, and which groups those are, by model."""
+    kept, said = {}, []
+    for name, table in tables.items():
+        is_small = (table[["n_a", "n_b"]] < view.least).any(axis=1)
+        kept[name] = table[~is_small]
+        of = table[is_small & (table["variant"] == variant) & (table["a"] == table["b"]) & (table["n_a"] > 0)]
+        groups = of.drop_duplicates("a")[["a", "n_a"]].itertuples(index=False)
+        said += [f"{name}, {group} (n = {n})" for group, n in groups]
+    return kept, "; ".join(said)
+
+
 def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """All models' tables as one, the model in front."""
     parts = []

@@ -66,8 +66,8 @@ def judged_of(view: SweepView, column: str, members: tuple[str, ...]) -> pd.Data
 def older_words(view: SweepView, score: str) -> str:
     """That a sweep is older than a statistic, and what to do."""
     return (
-        f"This sweep was made before memviz kept {score}: `memviz sweep`, with the command under **Data** and its own "
-        f"folder as --out ({view.sweep.folder.name}), writes its tables anew. Perplexity is judged meanwhile."
+        f"This sweep was made before memviz kept {score}: `memviz sweep`, with the command under **Save as** and its "
+        f"own folder as --out ({view.sweep.folder.name}), writes its tables anew. Perplexity is judged meanwhile."
     )
 
 

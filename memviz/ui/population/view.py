@@ -39,11 +39,16 @@ from memviz.sweeps.task import SweepRequest
 from memviz.ui.common import frames
 from memviz.ui.common.every_page import name_tab_after
 from memviz.ui.common.keeping import offer_keeping, rows_among
-from memviz.ui.common.sweep import choose_sweep
-from memviz.ui.common.texts import told
+from memviz.ui.common.opening import fold_settings, widget_row
+from memviz.ui.common.sweep import offer_sweeps, said_sweep, short_title_of, sweeps_here
+from memviz.ui.common.texts import as_option, escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.words import which
 
 HELD_OUT, *TRAINED = PARTS
+LEAST = 20
+"""Rows of a group below which it is not drawn, unless that is asked for."""
+_SMALL = f"Groups of fewer than {LEAST} rows are not drawn without this: so few say little."
 WEIGHTINGS: dict[Population, str] = {"swept": "As swept", "rows": "Unique rows", "exposures": "Stream exposures"}
 
 
@@ -57,6 +62,8 @@ class SweepView:
     """Ascending by parameters."""
     population: Population
     m: int
+    least: int = LEAST
+    """Rows of a group below which it is not drawn."""
 
     @cached_property
     def key(self) -> str:
@@ -76,6 +83,11 @@ class SweepView:
     @cached_property
     def names(self) -> dict[str, str]:
         return labels_of(self.sweep)
+
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """The models' names as Markdown."""
+        return {model: escaped(name) for model, name in self.names.items()}
 
     @cached_property
     def n_parameters(self) -> dict[str, int]:
@@ -135,6 +147,18 @@ class SweepView:
         held_out = replace(self.filters, parts=(HELD_OUT,), buckets=(), classes=())
         return replace(self, filters=held_out, population="swept")
 
+    def large(self, table: pd.DataFrame | None, *counts: str) -> tuple[pd.DataFrame | None, str]:
+        """The lines of a table whose groups have enough rows, by its columns of `counts`; None where none is left.
+
+        Also what to say of those left out.
+        """
+        if table is None or not len(table):
+            return None, ""
+        kept = table[(table[list(counts or ("n",))] >= self.least).all(axis=1)]
+        n = len(table) - len(kept)
+        said = f"{n} of {len(table)} points are of fewer than {self.least} rows and not drawn" if n else ""
+        return (kept if len(kept) else None), said
+
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the sweep")
 def _sequences(_sweep: Sweep, key: str, weighted: bool) -> pd.DataFrame:
@@ -170,42 +194,46 @@ def _choices(_view: SweepView, key: str) -> Choices:
     return choices(_view.rows if _view.pool is None else _view.pool.lines)
 
 
-def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
-    """The widgets above a population page, all of them in the address; also the line below, for the page's own."""
-    bar = st.columns([3.4, 2.7, 1.7, 2.0], vertical_alignment="bottom")
-    sweep = choose_sweep(bar[0])
+def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, DeltaGenerator, DeltaGenerator]:
+    """The settings of a population page, folded into one line and all of them in the address.
+
+    Also where the page's own settings go, and the place beside the line.
+    """
+    here = sweeps_here()
+    sweep = said_sweep(here)
     start = SweepView(sweep, Filters(), tuple(parameters_of(sweep)), "swept", 0)
-    lengths = lengths_of(sweep.task)
-    forget_unknown("m", lengths)
+    known = _choices(start, start.key)
+    lengths, models = lengths_of(sweep.task), list(start.models)
     usual = sweep.task.continuation_at if sweep.task.continuation_at in lengths else lengths[-1]
-    chooser = bar[1].popover("Rows and models", width="stretch", icon=":material/filter_list:")
+    box, beside = fold_settings(page, _settings_line(sweep, known, usual))
+    with box:
+        row, own = widget_row(), widget_row()
+    offer_sweeps(row, here)
+    chooser = row.popover("Rows and models", icon=":material/filter_list:")
     with chooser:
-        filters = _choose_filters(_choices(start, start.key))
-        models = list(start.models)
+        filters = _choose_filters(known)
         forget_unknown("models", models)
         said = st.multiselect("Models", models, models, key="models", **BOUND)
-    m = bar[2].selectbox("Continuation m", lengths, lengths.index(usual), key="m", **BOUND)
-    with bar[3]:
+    forget_unknown("m", lengths)
+    m = row.selectbox("Continuation m", lengths, lengths.index(usual), key="m", width=150, **BOUND)
+    with row:
         frames.choose_picture()
-    line = st.container(horizontal=True, vertical_alignment="bottom")
-    population: Population = "swept"
-    if with_weights and sweep.task.rows.source == SUITE:
-        said_of = " ".join(f"{WEIGHTINGS[name]}: {POPULATIONS[name]}." for name in WEIGHTINGS)
-        population = line.segmented_control(
-            "Weighting",
-            list(WEIGHTINGS),
-            format_func=lambda name: WEIGHTINGS[name],
-            default="swept",
-            required=True,
-            key="weight",
-            help=f"{explain('weighting')} {said_of}",
-            **BOUND,
-        )
-    view = SweepView(sweep, filters, tuple(model for model in models if model in said), population, m)
+    population: Population = _choose_weighting(own) if with_weights and sweep.task.rows.source == SUITE else "swept"
+    least = 0 if own.toggle("Small groups", key="small", help=_SMALL, **BOUND) else LEAST
+    view = SweepView(sweep, filters, tuple(model for model in models if model in said), population, m, least)
+    name_tab_after(f"{len(view.models)} models")
+    if _n_passing(view) <= MOST_UNITS:
+        passing = view.passing.apply(view.rows)["row"]
+        with chooser:
+            offer_keeping(rows_among(sweep.task.rows, passing), which(view), "view")
+    return view, own, beside
+
+
+def _n_passing(view: SweepView) -> int:
+    """How many rows pass; stops the page with a sentence where there is nothing to look at."""
     if not view.models:
         st.info("Choose at least one model under **Rows and models**.")
         st.stop()
-    name_tab_after(f"{len(view.models)} models")
     try:
         view.weights()
     except InputError as error:
@@ -215,16 +243,41 @@ def choose_view(with_weights: bool = False) -> tuple[SweepView, DeltaGenerator]:
     if not n_passing:
         st.info("No row passes these filters: take some away under **Rows and models**.")
         st.stop()
-    with chooser:
-        if n_passing <= MOST_UNITS:
-            passing = view.passing.apply(view.rows)["row"]
-            offer_keeping(rows_among(sweep.task.rows, passing), words_of(view), "view")
-    return view, line
+    return n_passing
+
+
+def _choose_weighting(where: DeltaGenerator) -> Population:
+    said_of = " ".join(f"{WEIGHTINGS[name]}: {POPULATIONS[name]}." for name in WEIGHTINGS)
+    chosen: Population = where.segmented_control(
+        "Weighting", list(WEIGHTINGS), format_func=lambda name: WEIGHTINGS[name], default="swept", required=True,
+        key="weight", help=f"{explain('weighting')} {said_of}", **BOUND,
+    )  # fmt: skip
+    return chosen
+
+
+def _said(key: str, usual: Sequence[Any] = ()) -> list[str]:
+    """What a widget of the address says, before it is drawn too."""
+    said = st.session_state.get(key, st.query_params.get_all(key) or usual)
+    return list(map(str, said if isinstance(said, list | tuple) else [said]))
+
+
+def _settings_line(sweep: Sweep, known: Choices, m: int) -> str:
+    """What the widgets say, in a line of Markdown."""
+    rows = [*_said("parts", _trained(known)), *_said("domains"), *_said("classes"), *_said("templates")]
+    rows += [f"{seen} exposures" for seen in _said("buckets")]
+    weights: list[str] = [WEIGHTINGS.get(name, name) for name in _said("weight")]  # type: ignore[call-overload]
+    others = [name for name in weights if name != WEIGHTINGS["swept"]]
+    parts = " · ".join([", ".join(rows) or "all rows", f"m = {_said('m', [m])[0]}", *others])
+    return f"**{escaped(short_title_of(sweep))}** · {escaped(parts)}"
+
+
+def _trained(known: Choices) -> list[str]:
+    return [part for part in known.parts if part != HELD_OUT]
 
 
 def _choose_filters(known: Choices) -> Filters:
     shown: dict[str, tuple[str, Sequence[Any], list[Any], str | None]] = {
-        "parts": ("Part of the corpus", known.parts, [part for part in known.parts if part != HELD_OUT], None),
+        "parts": ("Part of the corpus", known.parts, _trained(known), None),
         "domains": ("Domain", known.domains, [], None),
         "buckets": ("Planned exposures", [str(bucket) for bucket in known.buckets], [], None),
         "classes": ("Recite, reconstruct, recollect", known.classes, [], explain("class")),
@@ -235,18 +288,9 @@ def _choose_filters(known: Choices) -> Filters:
         if len(options) > 1:
             forget_unknown(name, options)
             chosen = st.pills(
-                label, options, selection_mode="multi", wrap=True, default=default, help=help_, key=name, **BOUND
-            )
+                label, options, selection_mode="multi", format_func=as_option, wrap=True, default=default, help=help_,
+                key=name, **BOUND,
+            )  # fmt: skip
             said[name] = tuple(int(value) for value in chosen) if name == "buckets" else tuple(chosen)
     st.caption("Nothing chosen in a line: everything passes.")
     return Filters(**said)
-
-
-def words_of(view: SweepView) -> str:
-    """How many rows are looked at, of how many, and which."""
-    filters = view.passing
-    passing = view.n_passing(filters)
-    said = [*filters.parts, *filters.domains, *filters.classes]
-    said += [f"template: {', '.join(filters.templates)}"] if filters.templates else []
-    said += [f"{', '.join(map(str, filters.buckets))} exposures"] if filters.buckets else []
-    return f"{passing:,} of {view.n_rows:,} rows" + (f" ({', '.join(said)})" if said else "")

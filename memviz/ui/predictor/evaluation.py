@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from memviz.catalog import known_models
 from memviz.errors import InputError
@@ -21,6 +22,8 @@ from memviz.predictor.tables import Tables
 from memviz.settings import settings
 from memviz.ui.common.frames import choose_picture
 from memviz.ui.common.links import CHOSEN_LENGTH, keep_chosen, newly_chosen
+from memviz.ui.common.opening import fold_settings, widget_row
+from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import BOUND, forget_unknown, refuse
 from memviz.ui.predictor.fit_form import PRESET_WORDS, SETTING_NAMES
 from memviz.ui.predictor.known import known_now
@@ -100,8 +103,8 @@ def name_of(known: Known) -> str:
     return " · ".join(said + (["n-grams"] if request["ngrams"] else []))
 
 
-def choose_evaluation(bar: Sequence[Any]) -> Evaluation:
-    """The widgets above the results, all of them in the address; bar: places for setting, predictor, m and pictures.
+def choose_evaluation() -> tuple[Evaluation, DeltaGenerator]:
+    """The settings of the results, folded into one line and all of them in the address; and the place beside it.
 
     Stops the page with a sentence where no predictor can be read.
     """
@@ -113,35 +116,41 @@ def choose_evaluation(bar: Sequence[Any]) -> Evaluation:
     here = [setting for setting in SETTINGS if any(each.setting == setting for each in found)]
     forget_unknown("setting", here)
     st.session_state.setdefault("setting", here[0])
-    setting = bar[0].segmented_control(
+    among = {name: each for name, each in known.items() if each.setting == st.session_state["setting"]}
+    chosen = among[_said_predictor(among)]
+    said, m_said = f"{SETTING_NAMES[chosen.setting]}: {chosen.name or chosen.model}", st.query_params.get("m", chosen.m)
+    line = f"**{escaped(said)}** · m = {escaped(str(st.session_state.get('m') or m_said))}"
+    box, beside = fold_settings("predictor", line)
+    with box:
+        row = widget_row()
+    row.segmented_control(
         "What it sees", here, format_func=lambda name: SETTING_NAMES[name], required=True,
         help=explain("setting"), key="setting",
     )  # fmt: skip
-    among = {name: each for name, each in known.items() if each.setting == setting}
-    chosen = _choose_predictor(among, bar[1])
+    names = {name: name_of(each) for name, each in among.items()}
+    row.selectbox("Predictor", list(among), format_func=lambda name: names[name], key="predictor", width=420)
+    keep_chosen("predictor", chosen.id[:CHOSEN_LENGTH])
     try:
         lengths = sorted(_tables(chosen, _identity(chosen)).metrics["m"].unique().tolist())
     except InputError as error:
         refuse(error)
     forget_unknown("m", lengths)
-    m = bar[2].selectbox("Continuation m", lengths, len(lengths) - 1, key="m", **BOUND)
-    with bar[3]:
+    m = row.selectbox("Continuation m", lengths, len(lengths) - 1, key="m", width=150, **BOUND)
+    with row:
         choose_picture()
-    return Evaluation(chosen, _family(chosen, found), m)
+    return Evaluation(chosen, _family(chosen, found), m), beside
 
 
-def _choose_predictor(among: dict[str, Known], where: Any) -> Known:
+def _said_predictor(among: Mapping[str, Known]) -> str:
     """Of one setting; after a change of setting, that of the same model and preset where there is one."""
     if st.session_state.get("predictor") not in among:
         model = st.session_state.get("predictor_model")
         alike = [name for name, each in among.items() if each.model == model]
         sizes = _parameters()
         st.session_state["predictor"] = (alike or sorted(among, key=lambda name: -sizes.get(among[name].model, 0)))[0]
-    names = {name: name_of(each) for name, each in among.items()}
-    chosen = where.selectbox("Predictor", list(among), format_func=lambda name: names[name], key="predictor")
-    keep_chosen("predictor", chosen)
-    st.session_state["predictor_model"] = among[chosen].model
-    return among[chosen]
+    name: str = st.session_state["predictor"]
+    st.session_state["predictor_model"] = among[name].model
+    return name
 
 
 def _parameters() -> dict[str, int]:

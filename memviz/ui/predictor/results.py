@@ -18,8 +18,9 @@ from memviz.sweeps.progress import duration
 from memviz.tasks.base import task_from
 from memviz.ui.common.frames import offer_table, show_figure, title_line
 from memviz.ui.common.links import CHOSEN_LENGTH
-from memviz.ui.common.texts import told
+from memviz.ui.common.texts import escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.view import LEAST
 from memviz.ui.predictor.evaluation import Evaluation
 from memviz.ui.predictor.fit_form import fit_command
 
@@ -38,6 +39,20 @@ def words_of(view: Evaluation) -> str:
         f"**{line['prevalence']:.1%} of the test positions are hits** · greedy, free-running, k = {known.k}, "
         f"m = {view.m} · intervals: 95 %, over groups; another fit or training run would differ by more"
     )
+
+
+def answer_of(view: Evaluation) -> str:
+    """How often the predictor is right about a token, and how that stands to the best simpler guess."""
+    line, best = view.value("token_accuracy"), view.best_baseline("token_accuracy")
+    if line is None or line["n"] < LEAST:
+        return f"Not answerable: the evaluation has fewer than {LEAST} test rows."
+    right = f"{line['value']:.1%} \\[{line['low']:.1%}, {line['high']:.1%}\\]"
+    start = f"The predictor of {escaped(view.known.model)} is right about {right} of the tokens of {line['n']:,} rows"
+    if best is None:
+        return f"{start}; no simpler guess was judged beside it."
+    gap = 100 * (line["value"] - best[1])
+    verdict = "not told from it" if line["low"] <= best[1] <= line["high"] else f"{gap:+.1f} points"
+    return f"{start}, the best simpler guess ({METHOD_WORDS[best[0]]}) about {best[1]:.1%}: {verdict}."
 
 
 def show_cards(view: Evaluation) -> None:

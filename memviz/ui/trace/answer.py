@@ -26,6 +26,10 @@ def answer_of(run: Run, task: TraceTask, values: Mapping[str, float]) -> str:
         return f"{name} recites none of the {m} tokens of the text: {score}."
     fragile = trace.free_running.margin[0, prefix] < 2 * float(trace.logit_noise)
     hedge = ", so near a tie that another machine may write it otherwise" if fragile else ""
-    start = f"recites {prefix} tokens and leaves the text" if prefix else "leaves the text at once"
+    start = (
+        f"recites {prefix} token{'s' if prefix > 1 else ''} and leaves the text"
+        if prefix
+        else "leaves the text at once"
+    )
     behind = f"{n - prefix} later token{'s match' if n - prefix > 1 else ' matches'}" if n > prefix else "none matches"
     return f"{name} {start} at index {trace.n_context + prefix}{hedge}; {behind} after that: {score}."

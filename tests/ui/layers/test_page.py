@@ -53,7 +53,7 @@ DRAWN = """() => {
 
 
 def table(page: Page) -> pd.DataFrame:
-    page.get_by_role("button", name="Data", exact=True).click()
+    page.get_by_role("button", name="Save as", exact=True).last.click()
     return pd.read_csv(io.BytesIO(download(page, "CSV")), keep_default_na=False, na_values=[""])
 
 

@@ -174,6 +174,7 @@ def test_a_lasso_lists_its_sequences_keeps_them_and_comes_back(drawn: Page, serv
     drawn.get_by_test_id("stSidebarNavLink").filter(has_text="Map").click()
     expect(drawing(drawn)).to_be_visible(timeout=2 * MINUTES)
     expect(drawn.locator(".map .count")).to_have_text(f"{n} sequences selected", timeout=MINUTES)
+    drawn.get_by_role("button", name=re.compile("layer: last")).click()
     drawn.get_by_text("Show the Trace page's prompt as a path").click()
     expect(drawn).to_have_url(re.compile("prompt=[0-9a-f]{16}"), timeout=MINUTES)
     drawn.screenshot(path=screenshots / "path.png", full_page=True)
@@ -198,7 +199,7 @@ def test_a_link_shows_the_same_map_and_starts_nothing(drawn: Page, server: Serve
 def test_the_data_are_the_points_and_the_command_makes_them_again(
     drawn: Page, mapped: Swept, server: Server, tmp_path: Path
 ) -> None:
-    drawn.get_by_role("button", name="Data", exact=True).click()
+    drawn.get_by_role("button", name="Save as", exact=True).click()
     got = pd.read_csv(io.BytesIO(download(drawn, "CSV")))
     assert got.groupby("model")["row"].nunique().to_dict() == dict.fromkeys(mapped.models, 80)
     command = drawn.get_by_test_id("stCode").inner_text().strip().splitlines()[0]
@@ -222,6 +223,6 @@ def test_the_dynamics_page_draws_every_model(mapped: Swept, server: Server, page
     titles = page.locator(".js-plotly-plot .annotation-text").all_inner_texts()
     assert len(titles) == len(mapped.models)
     page.screenshot(path=screenshots / "dynamics.png", full_page=True)
-    page.get_by_role("button", name="Data").first.click()
+    page.get_by_role("button", name="Save as").first.click()
     got = pd.read_csv(io.BytesIO(download(page, "CSV")))
     assert got["model"].nunique() == 2 and set(got["variant"]) == {"all", "without loops", "loops"}

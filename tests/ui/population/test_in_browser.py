@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from support.pages import MINUTES, download, memviz, n_jobs, settle
+from support.pages import MINUTES, download, memviz, n_jobs, open_settings, settle
 from support.serving import Server
 
 from memviz.catalog import known_models
@@ -118,6 +118,7 @@ def test_a_click_on_a_cell_lists_its_sequences_and_one_opens(visit: Any, swept: 
 def test_what_is_drawn_is_in_the_address_and_comes_back(visit: Any, swept: Swept) -> None:
     page = visit("population", "&quantity=Share%20with%20M%20%3D%201&parts=held-out&m=16")
     expect(page.get_by_role("radio", name="Share with M = 1")).to_be_checked(timeout=MINUTES)
+    open_settings(page)
     page.get_by_role("button", name="Rows and models").click()
     chosen = page.get_by_role("button", name="held-out", exact=True)
     expect(chosen).to_have_attribute("aria-pressed", "true", timeout=MINUTES)
@@ -134,7 +135,7 @@ def test_what_is_drawn_is_in_the_address_and_comes_back(visit: Any, swept: Swept
 
 def test_a_figures_data_are_those_of_the_library(visit: Any, swept: Swept) -> None:
     page = visit("population")
-    page.get_by_role("button", name="Data").first.click()
+    page.get_by_role("button", name="Save as").first.click()
     got = pd.read_csv(io.BytesIO(download(page, "CSV")))
     points = size_points(TRAINED.apply(swept.sweep.sequences))
     expected = summary(points, ["model"]).set_index("model").loc[got["model"]].reset_index()

@@ -135,6 +135,8 @@ def test_membership_and_what_stands_beside_m_are_the_librarys(app: AppTest) -> N
     sweep = read_sweep(task.folder(settings()))
     app.run()
     app.switch_page("../pages/membership.py").run()
+    assert "are of fewer than 20 rows and not drawn" in app.info[0].value
+    app.toggle(key="small").set_value(True).run()
     assert not app.exception and not app.info and not app.error
     expected = judged(membership_points(sweep.sequences))
     assert app.dataframe[0].value["AUROC"].str.split(" ").str[0].tolist() == [f"{a:.3f}" for a in expected["auroc"]]

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
-from support.model_folders import write_model
 
 from memviz import ui
 from memviz.catalog import find_model, read_card
 from memviz.demo.index import SUITE, build_suite_index
 from memviz.engine.preparing import prepare
-from memviz.passages import PASSAGES
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks.base import Context, answer
 from memviz.tasks.preparing import IndexTask
-from memviz.tasks.trace import TraceTask, task_of_ids, task_of_text, tokenizer_of
+from memviz.tasks.trace import TraceTask, task_of_ids, tokenizer_of
 from memviz.ui.common import process, training_rows
-
-
-@pytest.fixture
-def traced(app: AppTest, tmp_path: Path) -> tuple[AppTest, TraceTask, Run]:
-    """The same with a tiny model that is ready, and one stored run of it."""
-    write_model(tmp_path / "models" / "tiny")
-    card = prepare(find_model("tiny", settings()), settings())
-    text = PASSAGES["MIT licence"]
-    task = task_of_text(text, card, tokenizer_of(card, settings()), 9, 12)
-    _, run, _ = answer(task, Context(settings(), ui.store()))
-    ui.store().put_request(task.hash, task.request())
-    return app, task, run
 
 
 def open_link(app: AppTest, name: str) -> AppTest:

@@ -1,19 +1,10 @@
 // Ways to hand a view on: its address, a picture, one page that stands alone, a stop of a tour.
 
 import { node } from "../shared/nodes.js";
-import { asPage, asPicture, asVector } from "./snapshot.js";
+import { actionButton, savePicture, saveText, saveVector } from "./files.js";
+import { asPage } from "./snapshot.js";
 
 const MOST_CHARACTERS = 3000000; // of a picture; the server takes no more than 4 MB in one message
-
-function save(name, address) {
-  node("a", { download: name, href: address }).click();
-}
-
-function saveText(name, text, type) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
-  save(name, address);
-  setTimeout(() => URL.revokeObjectURL(address), 10000);
-}
 
 class Share {
   constructor(parent) {
@@ -21,7 +12,7 @@ class Share {
     this.title = node("input", { "aria-label": "Title of the stop", placeholder: "Title" });
     this.note = node("textarea", { "aria-label": "What to see there", placeholder: "One sentence: what is to be seen?", rows: 2 });
     const files = node("div", { class: "row" });
-    const ways = { "Copy link": () => this.copyLink(), PNG: () => this.png(), SVG: () => saveText(`${this.data.name}.svg`, asVector(this.data).text, "image/svg+xml"), "Offline HTML": () => saveText(`${this.data.name}.html`, asPage(this.data), "text/html") };
+    const ways = { "Copy link": () => this.copyLink(), PNG: () => savePicture(this.data), SVG: () => saveVector(this.data), "Offline HTML": () => saveText(`${this.data.name}.html`, asPage(this.data), "text/html") };
     for (const [label, act] of Object.entries(ways)) files.append(this.button(label, act));
     const stop = node("div", { class: "stop" }, this.title, this.note, this.button("Add to tour", () => this.add()));
     this.root = node("section", { class: "share", "aria-label": "Share this view" }, files, stop, this.said);
@@ -29,15 +20,7 @@ class Share {
   }
 
   button(label, act) {
-    const made = node("button", { type: "button" }, label);
-    made.addEventListener("click", async () => {
-      try {
-        this.said.textContent = (await act()) ?? "";
-      } catch (error) {
-        this.said.textContent = `${label} did not work: ${error.message ?? error}`;
-      }
-    });
-    return made;
+    return actionButton(label, act, this.said);
   }
 
   receive(data) {
@@ -52,10 +35,6 @@ class Share {
     if (!navigator.clipboard) return url.href; // without HTTPS a browser gives no clipboard
     await navigator.clipboard.writeText(url.href);
     return "Copied.";
-  }
-
-  async png() {
-    save(`${this.data.name}.png`, await asPicture(this.data));
   }
 
   add() {

@@ -3,7 +3,7 @@
 import { node } from "../shared/nodes.js";
 
 const BLOCK = "[data-testid=stMainBlockContainer]";
-const LEFT_OUT = "script, style, noscript, iframe, link, .modebar, [data-testid=stElementToolbar], [data-testid=stIconMaterial], [data-testid=stTooltipIcon], .st-key-share, .st-key-unseen, .st-key-tour, .unseen";
+const LEFT_OUT = "script, style, noscript, iframe, link, .modebar, [data-testid=stElementToolbar], [data-testid=stIconMaterial], [data-testid=stTooltipIcon], .st-key-share, .st-key-unseen, .st-key-tour, .unseen, [class*=st-key-frame-] .stPopover";
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 function pictureOf(source, [width, height] = []) {
@@ -54,9 +54,9 @@ function rulesOf(sheet) {
   }
 }
 
-// A section with the page, its size in pixels, and the styles it needs.
-export function snapshot({ title, about }) {
-  const block = document.querySelector(BLOCK);
+// A section with the page, or with what a selector finds first on it, its size in pixels, and the styles it needs.
+export function snapshot({ title, about, of }) {
+  const block = document.querySelector(of ?? BLOCK);
   const app = getComputedStyle(document.querySelector("[data-testid=stApp]"));
   const styles = [...document.styleSheets, ...document.adoptedStyleSheets].map(rulesOf);
   const made = copy(block, styles);

@@ -1,0 +1,35 @@
+// A view as files, and the buttons that make them.
+
+import { node } from "../shared/nodes.js";
+import { asPicture, asVector } from "./snapshot.js";
+
+function save(name, address) {
+  node("a", { download: name, href: address }).click();
+}
+
+export function saveText(name, text, type) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  save(name, address);
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+export function saveVector(data) {
+  saveText(`${data.name}.svg`, asVector(data).text, "image/svg+xml");
+}
+
+export async function savePicture(data) {
+  save(`${data.name}.png`, await asPicture(data));
+}
+
+// A button that acts; what comes of it, or why it did not work, is said in another node.
+export function actionButton(label, act, said) {
+  const made = node("button", { type: "button" }, label);
+  made.addEventListener("click", async () => {
+    try {
+      said.textContent = (await act()) ?? "";
+    } catch (error) {
+      said.textContent = `${label} did not work: ${error.message ?? error}`;
+    }
+  });
+  return made;
+}
