@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from memviz.population import align, boundary_curves, boundary_differences
-from memviz.population.aligned import EDGE
 from memviz.population.first_view import CURVES, DIFFERENCES, ENTROPIES, FIRST_VIEW
 from memviz.sweeps import read_sweep
 from memviz.sweeps.beside import beside_columns
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.results import MANIFEST, write_manifest
+from memviz.sweeps.sums import EDGE
 from memviz.sweeps.task import AT, SLIDING
 
 ENTROPY_STEP = 1 / 32

@@ -1,6 +1,6 @@
 """Hidden states of the same rows under weights that had read them and under weights that had not yet.
 
-measures.md, rule 1: what selects a row, or makes its tokens easy, is the same on both sides, so no null is needed.
+What makes a row's tokens easy is the same on both sides; that the later weights' hits make the groups is not.
 """
 
 from __future__ import annotations

@@ -46,9 +46,10 @@ def show_counterfactual(view: SweepView, k: int) -> None:
             frames.offer_table(table, "counterfactual")
         st.dataframe(_readable(table), hide_index=True)
         st.caption(
-            "Rows are chosen by the hits of the later weights and are the same on both sides, so selection does not "
-            "come in. What training did besides is in both: rows that neither had read show it, and the last column is "
-            "without it. n-gram frequencies of true tokens are those of the rows, whatever the weights."
+            "Rows are chosen by the hits of the later weights and are the same on both sides, so what makes them easy "
+            "is in both. What training did besides shows in rows that neither had read, and the last column is without "
+            "it; what choosing by one's own hits does to the later entropy shows in those of them with M = 0. n-gram "
+            "frequencies of true tokens are those of the rows, whatever the weights."
         )
 
 
