@@ -22,8 +22,15 @@ def environment(name: str, *requirements: str, beside: bool = False) -> Path:
             if beside:
                 inside = next((folder / "lib").glob("python*/site-packages"))
                 (inside / "beside.pth").write_text(sysconfig.get_path("purelib"))
-            locked = ["-c", ROOT / "constraints.txt"] if beside else []
+            locked = ["-c", _versions(folder / "versions.txt")] if beside else []
             command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements, *locked]
             subprocess.run(command, check=True, cwd=ROOT)
             stamp.write_text(" ".join(requirements))
     return python
+
+
+def _versions(path: Path) -> Path:
+    """The lock without its hashes, with which pip asks for one in every requirement."""
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    path.write_text("\n".join(line.removesuffix(" \\") for line in lines if line[:1].isalnum()) + "\n", "utf-8")
+    return path
