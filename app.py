@@ -25,6 +25,7 @@ from memviz import __version__, disk
 from memviz.errors import InputError, MemvizError
 from memviz.settings import Settings, quiet_libraries, settings
 from memviz.ui.server import early
+from memviz.ui.server.connections import keep_bounded
 from memviz.ui.server.gate import READ, Gate
 from memviz.ui.server.logs import Bounded
 
@@ -154,6 +155,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, object]]:
     for name in ("", "uvicorn", "streamlit"):
         for handler in logging.getLogger(name).handlers:
             handler.addFilter(Bounded())
+    keep_bounded()
     yield {}
 
 

@@ -49,4 +49,6 @@ def sentence(error: BaseException) -> str | None:
         return "no space left on a disk: free space and start again; what was finished before is kept"
     if isinstance(error, OSError) and number and error.filename is not None:
         return f"{error.filename} cannot be used ({os.strerror(number)}): if it was removed, start again"
+    if isinstance(error, FileNotFoundError):  # pyarrow's has its path in its text alone
+        return f"{(str(error).splitlines() or ['a file is gone'])[0]}: if it was removed, start again"
     return None

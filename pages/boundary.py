@@ -31,7 +31,8 @@ from memviz.ui.common import frames
 from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.answers import boundary_answer
-from memviz.ui.population.view import choose_view, words_of
+from memviz.ui.population.view import choose_view
+from memviz.ui.population.words import words_of
 
 ENTROPIES = {"entropy_free_running": "free-running", "entropy_teacher_forced": "teacher-forced"}
 ORDERS = ("1", "2", "3")

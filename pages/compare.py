@@ -5,6 +5,7 @@ import streamlit as st
 from memviz import ui
 from memviz.errors import InputError
 from memviz.figures.ladder import LADDER, ladder_data
+from memviz.rows.cells import safe_csv
 from memviz.settings import settings
 from memviz.tasks.ladder import LadderTask, share_tokens, tasks_of
 from memviz.ui import several
@@ -89,7 +90,7 @@ def rest() -> None:
         title = f"{len(done)} models, {len(task.tasks[0].context_ids)} + {task.tasks[0].n_steps} tokens"
         makers = {
             "JSON": (lambda: files.ladder_document(task, done), f"{name}.json"),
-            "CSV": (lambda: files.ladder_table(done).to_csv(index=False), f"{name}.csv"),
+            "CSV": (lambda: safe_csv(files.ladder_table(done)), f"{name}.csv"),
             "Parquet": (lambda: files.ladder_table(done).to_parquet(index=False), f"{name}.parquet"),
             "HTML": (lambda: LADDER.page({**view, **state()}, title), f"{name}.html"),
             "Token ids": files.packed(ids, name),

@@ -92,7 +92,7 @@ quantity = choose.segmented_control(
 )
 row = by_name.get(shown, done[-1])
 if row.model.name != shown:
-    st.info(f"{shown} has no reading yet; this is {row.model.name}.")
+    st.info(f"{ui.escaped(shown)} has no reading yet; this is {ui.escaped(row.model.name)}.")
 show_answer(said_of(row, mode))
 key = f"lens-{row.task.hash[:12]}-{mode}-{quantity}"
 st.session_state[f"{key}_context"] = row.n_context

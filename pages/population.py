@@ -13,7 +13,8 @@ from memviz.ui.population.answers import size_answer
 from memviz.ui.population.heads import show_heads
 from memviz.ui.population.likeness import show_likeness
 from memviz.ui.population.tables import fit_of, floor_of, table_of, with_held_out
-from memviz.ui.population.view import WEIGHTINGS, choose_view, words_of
+from memviz.ui.population.view import WEIGHTINGS, choose_view
+from memviz.ui.population.words import words_of
 
 CURVES = {
     "continuation": ("Against continuation size", "m", "continuation tokens m"),
@@ -76,9 +77,11 @@ if sizes is not None and len(sizes):
     top = sizes.iloc[-1]
     cards = st.container(key="cards").columns(4)
     cards[0].metric("Rows", f"{int(top['n']):,}", help=words_of(view), border=True)
-    cards[1].metric(f"Mean score M, {names[largest]}", f"{top['mean']:.3f}", help=explain("mean_score"), border=True)
+    cards[1].metric(
+        f"Mean score M, {view.words[largest]}", f"{top['mean']:.3f}", help=explain("mean_score"), border=True
+    )
     cards[2].metric(
-        f"Memorized (M = 1), {names[largest]}", f"{top['full']:.1%}", help=explain("share_memorized"), border=True
+        f"Memorized (M = 1), {view.words[largest]}", f"{top['full']:.1%}", help=explain("share_memorized"), border=True
     )
     held = "none swept" if floor is None or not len(floor) else f"{floor.iloc[-1]['mean']:.3f}"
     cards[3].metric("Held-out floor, mean M", held, help=explain("held_out"), border=True)

@@ -74,6 +74,7 @@ except InputError as error:
     ui.refuse(error)
 models = [name for name in parameters_of(exact) if name in task.models]
 names, whole = labels_of(exact), table[table["level"] == ALL].set_index("model")
+said = ui.escaped(names[models[-1]])
 last, device = whole.loc[models[-1]], low.manifest["provenance"]["device"]
 drawn_of = table[table["n"] >= LEAST]
 show_answer(precision_answer(last, task.half, names[models[-1]], LEAST))
@@ -92,19 +93,19 @@ frames.show_figure(
 cards = st.container(key="cards").columns(4)
 cards[0].metric("Rows", f"{int(last['n']):,}", border=True)
 cards[1].metric(
-    f"M is another one, {names[models[-1]]}",
+    f"M is another one, {said}",
     f"{last['moved']:.1%}",
     help=f"{explain('moved_by_precision')} 95 %: {last['moved_low']:.1%} to {last['moved_high']:.1%}.",
     border=True,
 )
 cards[2].metric(
-    f"Mean change of M, {names[models[-1]]}",
+    f"Mean change of M, {said}",
     f"{last['change']:+.4f}",
     help=f"95 %: {last['change_low']:+.4f} to {last['change_high']:+.4f}.",
     border=True,
 )
 cards[3].metric(
-    f"M = 1 lost / gained, {names[models[-1]]}",
+    f"M = 1 lost / gained, {said}",
     f"{int(last['lost'])} / {int(last['gained'])}",
     help="Rows that are memorized in float32 alone, and in the half precision alone.",
     border=True,

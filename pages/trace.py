@@ -13,6 +13,7 @@ from memviz.measures import MEASURES, compute_all
 from memviz.measures.display import format_value
 from memviz.measures.glossary import explain
 from memviz.passages import PASSAGES
+from memviz.rows.cells import safe_csv
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import look_up
@@ -27,7 +28,7 @@ from memviz.ui.trace.answer import answer_of
 from memviz.ui.trace.autorun import hear_typing, note_edit, note_run, run_edited
 from memviz.ui.trace.border import draw_border
 from memviz.ui.trace.forecast import show_forecast
-from memviz.ui.trace.forks import show_forks
+from memviz.ui.trace.forks import fork_tracks, show_forks
 from memviz.ui.trace.form import (
     LINK,
     NEUTRAL,
@@ -119,7 +120,8 @@ def results() -> None:
     show_answer(answer_of(run, task, values))
     lookup, picture = look_up(run, task.model, tokenizer), st.container()
     tracks = predictions.choose_tracks(run, key, task, card)
-    view = linked_view(run, tokenizer, [*tracks, *(lookup.tracks() if lookup else ())])
+    forks = fork_tracks(run, task, card, tokenizer)
+    view = linked_view(run, tokenizer, [*tracks, *forks, *(lookup.tracks() if lookup else ())])
     with picture:
         linked_component({**view, **selection()}, key=f"linked-{key[:16]}")
     st.caption(ui.note(task, run.provenance) + f" · fragile below a margin of {2 * float(run.trace.logit_noise):.1e}")
@@ -152,7 +154,7 @@ def results() -> None:
         name = f"memviz-{key[:12]}"
         files = {
             "JSON": (lambda: json.dumps(document(run, tokenizer, counts(), said), allow_nan=False), f"{name}.json"),
-            "CSV": (lambda: table(run, tokenizer, counts(), said).to_csv(index=False), f"{name}.csv"),
+            "CSV": (lambda: safe_csv(table(run, tokenizer, counts(), said)), f"{name}.csv"),
             "Parquet": (lambda: table(run, tokenizer, counts(), said).to_parquet(index=False), f"{name}.parquet"),
             "HTML": (lambda: TRACE.page({**view, **selection()}, title), f"{name}.html"),
             "Token ids": (lambda: ids_file(task), f"{name}.ids.json"),

@@ -19,7 +19,8 @@ from memviz.ui.population.sequences import show_sequences
 from memviz.ui.population.tables import points as points_of
 from memviz.ui.population.tables import rows_of_transition as rows_of
 from memviz.ui.population.tables import table_of_transition, transition_of
-from memviz.ui.population.view import LEAST, choose_view, words_of
+from memviz.ui.population.view import LEAST, choose_view
+from memviz.ui.population.words import words_of
 
 ANY = "choose a level"
 CELL, LOST, GAINED = "One cell", "Memorized by the first alone", "Memorized by the second alone"
@@ -65,8 +66,8 @@ show_answer(transition_answer(found, names, view.least))
 left, right = st.columns([1.25, 1])
 with right:
     pair = st.columns(2, vertical_alignment="bottom")
-    level = pair[0].selectbox(f"Level under {names[smaller]}", LEVELS, None, placeholder=ANY, key="level", **BOUND)
-    to = pair[1].selectbox(f"Level under {names[larger]}", LEVELS, None, placeholder=ANY, key="to", **BOUND)
+    level = pair[0].selectbox(f"Level under {view.words[smaller]}", LEVELS, None, placeholder=ANY, key="level", **BOUND)
+    to = pair[1].selectbox(f"Level under {view.words[larger]}", LEVELS, None, placeholder=ANY, key="to", **BOUND)
 chosen = (LEVELS.index(level), LEVELS.index(to)) if level and to else None
 with left:
     key = f"matrix-{smaller}-{larger}-{hash(view.asked)}"
@@ -101,8 +102,8 @@ with right:
     gained, lost = (rows_of(view, view.asked, *ends, None) for ends in ((larger, smaller), (smaller, larger)))
     lists = {
         CELL: f"{level or '…'} → {to or '…'}",
-        LOST: f"{len(lost):,} by {names[smaller]}, not by {names[larger]}",
-        GAINED: f"{len(gained):,} by {names[larger]}, not by {names[smaller]}",
+        LOST: f"{len(lost):,} by {view.words[smaller]}, not by {view.words[larger]}",
+        GAINED: f"{len(gained):,} by {view.words[larger]}, not by {view.words[smaller]}",
     }
     which = st.radio("Listed below", list(lists), captions=list(lists.values()), key="listed", **BOUND)
 

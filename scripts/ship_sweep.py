@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from memviz.population import align, boundary_curves, boundary_differences
-from memviz.population.aligned import EDGE
 from memviz.population.first_view import CURVES, DIFFERENCES, ENTROPIES, FIRST_VIEW
 from memviz.sweeps import read_sweep
 from memviz.sweeps.beside import beside_columns
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.results import MANIFEST, write_manifest
+from memviz.sweeps.sums import EDGE
 from memviz.sweeps.task import AT, SLIDING
 
 ENTROPY_STEP = 1 / 32
@@ -62,6 +62,14 @@ def stepped(values: np.ndarray) -> np.ndarray:
 def exchanged(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     place = table.schema.get_field_index(name)
     return table.set_column(place, table.schema.field(place), values)
+
+
+def without(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    """Columns that begin so are null."""
+    for field in table.schema:
+        if field.name.startswith(names):
+            table = exchanged(table, field.name, pa.nulls(len(table), field.type))
+    return table
 
 
 def sequences(table: pa.Table) -> pa.Table:
@@ -121,11 +129,16 @@ def main() -> None:
     options = parser.parse_args()
     found = read_sweep(options.sweep)
     options.out.mkdir(parents=True, exist_ok=True)
-    write(pq.read_table(found.folder / "rows.parquet"), options.out / "rows.parquet")
-    whole = pq.read_table(found.folder / "sequences.parquet")
-    write(sequences(whole), options.out / "sequences.parquet")
+    rows, whole = (pq.read_table(found.folder / f"{name}.parquet") for name in ("rows", "sequences"))
+    packed, beside = sequences(whole), options.out.parent == SHIPPED
     manifest = json.loads((found.folder / MANIFEST).read_text("utf-8"))
     manifest["packed"] = {name: said for name, said in PACKED.items() if name in ("digits", *manifest["tables"])}
+    if beside:
+        rows, packed = without(rows, ("ids",)), without(packed, ("generated_ids", "matches", "log_p", *BESIDE))
+        manifest["packed"]["sequences"] = "numbers of hits and entropies; no ids, no hit by itself, nothing beside them"
+        manifest["packed"]["rows"] = "no token ids: they are those of the sweep that it lies beside"
+    write(rows, options.out / "rows.parquet")
+    write(packed, options.out / "sequences.parquet")
     manifest["command"] = manifest["command"].replace(str(found.folder), options.out.name)
     if "positions" in manifest["tables"]:
         near = [("k", "==", AT), ("mode", "==", SLIDING), ("index", "<", LAST)]
@@ -133,7 +146,7 @@ def main() -> None:
         write(kept, options.out / "positions.parquet")
         manifest["tables"]["positions"]["n_rows"] = len(kept)
     write_manifest(options.out, manifest)
-    if "positions" in manifest["tables"] and options.out.parent != SHIPPED:
+    if "positions" in manifest["tables"] and not beside:
         boundary_tables(options.out)
     for path in sorted(path for path in options.out.iterdir() if path.is_file()):
         print(f"{path.name}: {path.stat().st_size:,} bytes")

@@ -231,6 +231,7 @@ def test_nobody_else_writes_and_renames() -> None:
         (Failure("the device is gone: try again"), "the device is gone: try again"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "no space left on a disk: free space and start again; what was"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "no space left on a disk: free space"),
+        (FileNotFoundError("Failed to open '/a/b'\nmore"), "Failed to open '/a/b': if it was removed, start again"),
         (FileNotFoundError(2, "gone", "/a/b"), "/a/b cannot be used (No such file or directory): if it was removed"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), None),
         (ZeroDivisionError("division by zero"), None),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -171,6 +173,55 @@ def test_every_locked_package_has_hashes() -> None:
     pinned = [line.split(";")[0].strip() for name in PINS[:2] for line in (ROOT / name).read_text().splitlines()]
     lock = (ROOT / "constraints.txt").read_text()
     assert [pin for pin in pinned if "==" in pin and f"\n{pin.split()[0].lower()}" not in lock] == []
+
+
+UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+MAKES = f"""#!/bin/sh
+# Python, but environments are made with the real uv and without pip, which does nothing then.
+case "$1 $2" in "-m venv") ;; *) exec {sys.executable} "$@" ;; esac
+{sys.executable} -m venv --without-pip --clear "$4"
+ln -s "{UV}" "$4/bin/uv"
+mkdir "$("$4/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pip"
+cp {os.devnull} "$("$4/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pip/__main__.py"
+"""
+
+
+def wheel(folder: Path) -> str:
+    """A package `tiny` of one module; the sha256 of its file."""
+    path, about = folder / "tiny-1.0-py3-none-any.whl", "tiny-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("tiny.py", "")
+        file.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{about}/RECORD", f"tiny.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.skipif(UV is None, reason="`make install` brings uv; this environment was made otherwise")
+def test_a_package_with_another_hash_than_the_locks_is_refused(checkout: Checkout, tmp_path: Path) -> None:
+    """By uv as the script calls it; the same package is installed where the hash is right."""
+    right = wheel(tmp_path)
+    checkout.python.write_text(MAKES)
+    (checkout.folder / "requirements.txt").write_text("tiny==1.0\n")
+    given = {"UV_OFFLINE": "1", "UV_FIND_LINKS": str(tmp_path), "UV_CACHE_DIR": str(tmp_path / "uv")}
+    for digest, is_there in (("0" * 64, False), (right, True)):
+        (checkout.folder / "constraints.txt").write_text(f"tiny==1.0 \\\n    --hash=sha256:{digest}\n")
+        code, said, _ = checkout.install(**given)
+        assert code != 0 and ("Hash mismatch for `tiny==1.0`" in said) is not is_there, said
+        assert bool(list((checkout.folder / ".venv").rglob("tiny.py"))) is is_there
+
+
+def test_what_is_installed_first_is_refused_with_another_hash(tmp_path: Path) -> None:
+    """By pip, whose environment is not changed."""
+    right, place = wheel(tmp_path), tmp_path / "requirements-first.txt"
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--find-links", str(tmp_path)]
+    for digest, code in (("0" * 64, 1), (right, 0)):
+        place.write_text(f"tiny==1.0 \\\n    --hash=sha256:{digest}\n")
+        done = subprocess.run(
+            [*command, "--no-deps", "--require-hashes", "-r", str(place)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+        assert ("DO NOT MATCH THE HASHES" in done.stderr) is bool(code)
 
 
 @pytest.mark.parametrize("version", ["3.10.13", "3.14.0", "2.7.18"])

@@ -69,11 +69,14 @@ def build(
     from memviz.corpus.documents import SHARD_TOKENS, Origins, document_shards, input_files
     from memviz.corpus.suffixes import memory_to_build
     from memviz.rows.layout import Layout
+    from memviz.store.sizes import refuse_more
 
     if shard_tokens is not None and shard_tokens < 1:
         raise InputError(f"--shard-tokens is {shard_tokens}: give at least 1")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is no folder: name a folder")
+    settings = load_settings()
+    refuse_more(settings, out)
     layout = Layout(text_column, ids_column, dtype=dtype, separator=separator, pad_id=pad_id)
     tokenizer = tokenizer_named(model)
     left_out, n_reused = 0, 0
@@ -86,6 +89,7 @@ def build(
     def report(n_tokens: int, reused: bool) -> None:
         nonlocal n_reused
         n_reused += reused
+        refuse_more(settings, out)
         say(f"{n_tokens:,} tokens {'were indexed before' if reused else 'indexed'}")
 
     os.environ["TOKENIZERS_PARALLELISM"] = "true"  # nothing forks here

@@ -28,6 +28,7 @@ def membership(
     """How well perplexity, zlib, Min-K % and Min-K %++ tell training rows: AUROC, true positives at 1 % false ones."""
     from memviz.population.filters import Filters
     from memviz.population.membership import EXPOSURES, SCORES, judged, membership_points
+    from memviz.rows.cells import safe_csv
     from memviz.sweeps import read_sweep
 
     if out is not None:
@@ -41,10 +42,10 @@ def membership(
     column = f"label_{label}" if label else EXPOSURES
     table = judged(membership_points(rows, m, k, column, words_of(members)))
     if out is not None:
-        with disk.new_file(out) as new:
-            if out.suffix == ".csv":
-                table.to_csv(new, index=False)
-            else:
+        if out.suffix == ".csv":
+            disk.write_text(out, safe_csv(table))
+        else:
+            with disk.new_file(out) as new:
                 table.to_parquet(new, index=False)
     for line in table.itertuples():
         typer.echo(

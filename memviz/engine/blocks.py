@@ -119,17 +119,39 @@ def captured(modules: Sequence[nn.Module], into: dict[nn.Module, torch.Tensor]) 
 
 
 @contextmanager
+def gathered(blocks: Sequence[Block], into: dict[nn.Module, torch.Tensor]) -> Iterator[None]:
+    """Keep what the projections of blocks are given during passes: the heads' outputs, side by side."""
+    with ExitStack() as stack:
+        for block in blocks:
+            if block.projection is not None:
+                keep = block.projection.register_forward_pre_hook(lambda module, args: into.update({module: args[0]}))
+                stack.callback(keep.remove)
+        yield
+
+
+def adds_up(block: Block, given: torch.Tensor, dtype: str) -> bool:
+    """Whether the layer's output is the sum over its heads; given: (p, d), the heads' outputs of a row."""
+    assert block.projection is not None
+    heads = given.unflatten(-1, (block.n_heads, -1))  # (p, heads, width)
+    alone = torch.eye(block.n_heads, dtype=heads.dtype, device=heads.device)[:, None, :, None] * heads
+    nothing = block.projection(torch.zeros_like(given))
+    total = (block.projection(alone.flatten(2)) - nothing).sum(dim=0) + nothing
+    return near(total, block.projection(given), dtype)
+
+
+@contextmanager
 def silenced(blocks: Sequence[Block], chosen: torch.Tensor, values: Sequence[torch.Tensor] | None) -> Iterator[None]:
-    """Passes in which heads give nothing, or the given values.
+    """Passes in which heads give nothing, or the given values; with none chosen all go the same way, unchanged.
 
     chosen: (n, h) bool of n rows, over all heads of the blocks that have some; values: (heads, width) a such block.
     """
+    none = not bool(chosen.any())
     with ExitStack() as stack:
         start = 0
         for i, block in enumerate(each for each in blocks if each.projection is not None):
             mask = chosen[:, start : start + block.n_heads]
             start += block.n_heads
-            if bool(mask.any()):
+            if none or bool(mask.any()):
                 assert block.projection is not None
                 hook = _silence(mask, None if values is None else values[i])
                 stack.callback(block.projection.register_forward_pre_hook(hook).remove)

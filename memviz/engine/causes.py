@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from memviz.measures.causes import KINDS_RESTORED, Occlusion, Recovery, prefix
 Tick = Callable[[int], None]
 """Called with the rows that were read since the last call; raises to cancel."""
 MOST_ROWS = 64
-"""Rows read together, so that progress and cancelling are never far away."""
+"""Rows read together."""
+MOST_WORK = 2**36
+"""Parameters times tokens of a pass at most, some seconds of two cores, so that whoever waits is never far away."""
 
 
 class Row:
@@ -33,6 +36,12 @@ class Row:
         self.true_ids = torch.tensor(list(true_ids), device=loaded.device)
         self.m, self.p = len(true_ids), self.ids.shape[1]
         self.chunk = positions_at_once(vocab_size(loaded.model, loaded.card.vocab_size))
+
+    @cached_property
+    def at_once(self) -> int:
+        """Rows read together."""
+        work = self.loaded.card.n_parameters * self.p
+        return max(1, min(MOST_ROWS, MOST_WORK // work, rows_that_fit(self.loaded, self.p, 0)))
 
     @property
     def truth(self) -> np.ndarray:
@@ -59,10 +68,9 @@ class Row:
         tick: Tick = lambda n: None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `judge`, of the row read n times, each time as `changed` makes it of the rows of a slice."""
-        size = max(1, min(MOST_ROWS, rows_that_fit(self.loaded, self.p, 0)))
         logprob, match = [], []
-        for start in range(0, n, size):
-            part = slice(start, min(n, start + size))
+        for start in range(0, n, self.at_once):
+            part = slice(start, min(n, start + self.at_once))
             reader = Reader(self.loaded, with_cache=False)
             with changed(part):
                 states = reader.feed(self.ids.expand(part.stop - start, -1)).states
@@ -92,18 +100,20 @@ def read_occlusion(row: Row, n_leading: int, replacement_ids: np.ndarray, tick: 
         at = n_leading + j
         rows = row.ids.repeat(n_drawn, 1)
         rows[:, at] = others
-        replaced.append(_behind(row, whole, rows, at))
+        for part in rows.split(row.at_once):
+            replaced.append(_behind(row, whole, part, at))
+            tick(len(part))
         shorter = torch.cat([row.ids[:, :at], row.ids[:, at + 1 :]], dim=1)
         one = n_leading + k == 1  # nothing would be left to be read
         dropped.append(_nothing(row) if one else _behind(row, whole, shorter, at))
-        tick(n_drawn + 1)
+        tick(1)
     falls = (logprob - np.concatenate([each[0] for each in dropped])).mean(axis=1)
     return Occlusion(
         true_ids=row.truth,
         whole_logprob=logprob[0],
         whole_match=match[0],
-        replaced_logprob=np.stack([each[0] for each in replaced]),
-        replaced_match=np.stack([each[1] for each in replaced]),
+        replaced_logprob=np.concatenate([each[0] for each in replaced]).reshape(k, n_drawn, row.m),
+        replaced_match=np.concatenate([each[1] for each in replaced]).reshape(k, n_drawn, row.m),
         dropped_logprob=np.concatenate([each[0] for each in dropped]),
         dropped_match=np.concatenate([each[1] for each in dropped]),
         kept=_least(row, n_leading, np.argsort(falls, kind="stable"), int(prefix(match[0])), tick),

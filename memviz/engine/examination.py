@@ -9,13 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from memviz.catalog import Card
+from memviz.engine.blocks import adds_up, find_blocks, gathered, near, silenced
 from memviz.engine.loading import Loaded, first_line
 from memviz.engine.reader import Reader
 from memviz.engine.sizes import text_config
 from memviz.engine.statistics import NOT_FINITE
 from memviz.errors import Failure, InputError
+from memviz.measures.causes import ADD_UP, APART, NONE
 
 log = logging.getLogger(__name__)
 N_ROWS, N_TOKENS = 2, 32
@@ -55,6 +58,8 @@ class Finding:
     """The same after the cache was rolled back, 0 where it never is; None where that fails."""
     reread: float
     """One pass against passes over shorter rows."""
+    heads: str | None = None
+    """`ADD_UP`, `APART` or `NONE`; None of cards that were written before it was asked."""
 
     @property
     def noise(self) -> float:
@@ -109,6 +114,7 @@ def examine(loaded: Loaded) -> dict[str, Any]:
         stepwise=stepwise,
         rolled_back=rolled_back,
         reread=reread,
+        heads=_of_heads(loaded, ids[:1, : length // 4], whole[:1, : length // 4]),
     )
     if reread > limit:
         raise Refused(
@@ -118,6 +124,28 @@ def examine(loaded: Loaded) -> dict[str, Any]:
             f"{with_cache:.2g} (spread {spread:.2g})",
         )
     return asdict(finding)
+
+
+def _of_heads(loaded: Loaded, ids: torch.Tensor, logits: torch.Tensor) -> str:
+    """Whether silencing no head changes nothing, and the sum over the heads of a layer is its output.
+
+    ids: (1, p); logits: (1, p, V) of a plain pass over them. A model that cannot be looked into has no heads.
+    """
+    given: dict[nn.Module, torch.Tensor] = {}
+    try:
+        blocks = [block for block in find_blocks(loaded.model, loaded.dtype) if block.projection is not None]
+        chosen = torch.zeros(1, sum(block.n_heads for block in blocks), dtype=torch.bool, device=ids.device)
+        with gathered(blocks, given), silenced(blocks, chosen, None):
+            again = Reader(loaded, with_cache=False).read(ids).float()
+        sums = [adds_up(block, given[block.projection][0], loaded.dtype) for block in blocks if block.projection]
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever a forward makes of being watched
+        log.info("the heads of %s cannot be found: %s", loaded.card.name, first_line(error))
+        return NONE
+    if not blocks:
+        return NONE
+    return ADD_UP if all(sums) and near(again, logits, loaded.dtype) else APART
 
 
 def with_finding(card: Card, examination: dict[str, Any]) -> Card:

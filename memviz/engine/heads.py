@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from memviz.engine.blocks import Block, find_blocks, near, silenced
+from memviz.engine.blocks import Block, adds_up, find_blocks, gathered, near, silenced
 from memviz.engine.causes import Row, Tick
 from memviz.engine.reader import Reader
 from memviz.errors import InputError
-from memviz.measures.causes import Heads
+from memviz.measures.causes import APART, NONE, Heads, why_no_heads
 
 N_RANDOM = 5
 """Random orders beside the strongest heads."""
@@ -58,7 +58,7 @@ def read_heads(row: Row, seed: int, tick: Tick) -> Heads:
 def cost_of_heads(rows: Sequence[Row], tick: Tick) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Layers and numbers (h,) of the heads; log p(true) a token of n rows (n,) and its fall (n, h), heads set to zero.
 
-    Ticks once a row. Raises InputError as `read_heads`.
+    Ticks 1 once a row, and 0 between its passes. Raises InputError as `read_heads`.
     """
     blocks, layer, number = _heads(rows[0])
     _means(rows[0], blocks)  # which checks that heads add up
@@ -66,7 +66,7 @@ def cost_of_heads(rows: Sequence[Row], tick: Tick) -> tuple[np.ndarray, np.ndarr
     whole, drop = [], []
     for row in rows:
         alone = row.unchanged()[0].mean(dtype=np.float64)
-        silent = row.score(len(layer), lambda part: silenced(blocks, each[part], None))[0]
+        silent = row.score(len(layer), lambda part: silenced(blocks, each[part], None), lambda n: tick(0))[0]
         whole.append(alone)
         drop.append(alone - silent.mean(axis=1, dtype=np.float64))
         tick(1)
@@ -79,7 +79,7 @@ def _heads(row: Row) -> tuple[list[Block], np.ndarray, np.ndarray]:
     layer = np.array([i for i, block in enumerate(blocks, 1) for _ in range(block.n_heads)], np.int32)
     number = np.array([head for block in blocks for head in range(block.n_heads)], np.int32)
     if not len(layer):
-        raise InputError(f"{row.loaded.card.name} has no attention heads that memviz can find, so none can be silenced")
+        raise InputError(why_no_heads(row.loaded.card.name, NONE))
     return blocks, layer, number
 
 
@@ -96,28 +96,14 @@ def _means(row: Row, blocks: Sequence[Block]) -> list[torch.Tensor]:
     """(heads, width) a block: each head's mean over the row. Raises InputError where heads do not add up."""
     means = []
     given: dict[nn.Module, torch.Tensor] = {}
-    projections = [block.projection for block in blocks if block.projection is not None]
-    handles = [
-        each.register_forward_pre_hook(lambda module, args: given.update({module: args[0]})) for each in projections
-    ]
-    try:
+    with gathered(blocks, given):
         Reader(row.loaded, with_cache=False).feed(row.ids)
-    finally:
-        for handle in handles:
-            handle.remove()
     for block in blocks:
         if block.projection is None:
             continue
-        heads = given[block.projection].unflatten(-1, (block.n_heads, -1))[0]  # (p, heads, width)
-        alone = torch.eye(block.n_heads, dtype=heads.dtype, device=row.device)[:, None, :, None] * heads
-        nothing = block.projection(torch.zeros_like(heads).flatten(1))
-        total = (block.projection(alone.flatten(2)) - nothing).sum(dim=0) + nothing
-        if not near(total, block.projection(heads.flatten(1)), row.loaded.dtype):
-            raise InputError(
-                f"the attention heads of {row.loaded.card.name} do not add up to what their layer gives, so silencing "
-                "one would be silencing something else"
-            )
-        means.append(heads.mean(dim=0))
+        if not adds_up(block, given[block.projection][0], row.loaded.dtype):
+            raise InputError(why_no_heads(row.loaded.card.name, APART))
+        means.append(given[block.projection].unflatten(-1, (block.n_heads, -1))[0].mean(dim=0))
     return means
 
 

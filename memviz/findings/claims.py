@@ -81,6 +81,8 @@ class Verdict:
     """Why it is undecided; empty where it is decided."""
     by_seed: Mapping[int, float] = field(default_factory=dict)
     """Training seed -> the statistic; empty where there is one, or it is of one size."""
+    left_out: Mapping[int, str] = field(default_factory=dict)
+    """Training seed -> why the statistic could not be computed for it."""
 
 
 def read_claims(path: Path) -> list[Claim]:

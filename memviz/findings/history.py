@@ -28,7 +28,7 @@ class Edition:
 
     method: int
     suite: str
-    """Hash of the weights of seed 0, of those of further training seeds where there are any, and of the rows."""
+    """Hash of the weights of seed 0, of the names of all training seeds where there are more, and of the rows."""
     outcomes: Mapping[str, str]
     """Claim -> outcome."""
 
@@ -36,10 +36,10 @@ class Edition:
 def edition_of(verdicts: Sequence[Verdict], material: Material) -> Edition:
     """What comes out now."""
     sweep = material.sweeps[0]
-    weights = {each["name"]: each["weights"] for sweep in material.sweeps for each in sweep.manifest["models"]}
-    about = {"weights": [weights[name] for name in material.models], "rows": sweep.manifest["rows"]["sha256"]}
+    about = {"weights": [material.about[name]["weights"] for name in material.models]}
+    about |= {"rows": sweep.manifest["rows"]["sha256"]}
     if len(material.seeds) > len(material.models):
-        about["seeds"] = [weights[name] for name in material.seeds]
+        about["seeds"] = list(material.seeds)
     return Edition(METHOD, request_hash(about)[:12], {each.claim.id: each.outcome.value for each in verdicts})
 
 

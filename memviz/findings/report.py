@@ -152,6 +152,9 @@ def _detail(verdict: Verdict, pictures: Mapping[str, str]) -> str:
     if verdict.by_seed:
         each = ", ".join(f"{number(value)} ({seed})" for seed, value in verdict.by_seed.items())
         lines.append(f"- By training seed, a size without that seed with its seed 0: {each}.")
+    if verdict.left_out:
+        seeds, reason = ", ".join(map(str, verdict.left_out)), next(iter(verdict.left_out.values()))
+        lines.append(f"- Without training seeds {seeds}, of which scores alone are known ({reason}).")
     if claim.null is not None and verdict.null is not None:
         lines += [f"- Null, {claim.null}: {_null(verdict.null)}.", *_narrow(verdict)]
     reason = f": {verdict.reason}" if verdict.reason else ""

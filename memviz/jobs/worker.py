@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 from memviz.engine.turns import GATE
-from memviz.errors import InputError, MemvizError, sentence
+from memviz.errors import InputError, sentence
 from memviz.jobs.job import Cancelled, Job, Status
 from memviz.jobs.leftover import Notes
 from memviz.jobs.turns import in_turn
@@ -268,9 +268,9 @@ class Worker:
             status = Status.CANCELLED
         except Exception as error:
             status = Status.FAILED
-            said, expected, name = sentence(error), isinstance(error, MemvizError), type(error).__name__
+            said, name = sentence(error), type(error).__name__
             job.error = said or f"something went wrong ({name}); the server's log says where"
-            log.log(logging.INFO if expected else logging.ERROR, "job %d failed", job.id, exc_info=not expected)
+            log.log(logging.INFO if said else logging.ERROR, "job %d failed: %s", job.id, name, exc_info=said is None)
         with self._changed:
             self._end(job, status)
             lane.waits = then_waits

@@ -1,6 +1,6 @@
 """Hidden states of the same rows under weights that had read them and under weights that had not yet.
 
-measures.md, rule 1: what selects a row, or makes its tokens easy, is the same on both sides, so no null is needed.
+What makes a row's tokens easy is the same on both sides; that the later weights' hits make the groups is not.
 """
 
 from __future__ import annotations
@@ -73,23 +73,20 @@ class PairedTask(ScopedTask[PairedStates]):
 
     def _chosen(self) -> list[Chosen]:
         """The same rows under both. Raises InputError where a group has fewer than two."""
-        sweep, found = self.scope.sweep(), []
+        sweep = self.scope.sweep()
         if sweep.task.rows.source != SUITE:
             raise InputError("which rows weights had read is known of the bundled suite alone")
-        wanted = read_between(sweep, *self.models, first_steps(read_data()))
-        for model in self.models:
-            chosen = choose(self.scope, sweep.holding(model), model, len(sweep.rows))
-            if not found:
-                wanted = np.intersect1d(wanted, chosen.rows[np.isin(chosen.group, (MEMORIZED, UNMEMORIZED))])
-            kept = np.isin(chosen.rows, wanted)
-            found.append(replace(chosen, places=chosen.places[kept], units=chosen.units[kept]))
-        counts = np.bincount(found[0].group, minlength=3)[[MEMORIZED, UNMEMORIZED]]
-        if counts.min() < 2 or not np.array_equal(found[0].rows, found[1].rows):
+        chosen = choose(self.scope, sweep, self.models[0], len(sweep.rows))
+        wanted = np.isin(chosen.rows, read_between(sweep, *self.models, first_steps(read_data())))
+        wanted &= np.isin(chosen.group, (MEMORIZED, UNMEMORIZED))
+        later = replace(chosen, places=chosen.places[wanted], units=chosen.units[wanted])
+        counts = np.bincount(later.group, minlength=3)[[MEMORIZED, UNMEMORIZED]]
+        if counts.min() < 2:
             raise InputError(
                 f"of the rows that {self.models[1]} had not read, {counts[0]} are memorized and {counts[1]} "
                 "unmemorized, and two of each are needed: take more rows, or an earlier checkpoint"
             )
-        return found
+        return [later, replace(later, texts=replace(later.texts, model=self.models[1]))]
 
 
 def paired_states(

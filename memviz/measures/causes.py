@@ -15,6 +15,22 @@ KINDS_RESTORED = ("state", "attention", "mlp")
 """What noise recovery restores, in the order of its axis."""
 
 
+ADD_UP, APART, NONE = "add up", "do not add up", "none"
+"""What an examination finds of a model's attention heads."""
+
+
+def why_no_heads(model: str, said: str | None) -> str | None:
+    """Why no head of a model can be silenced, by what was found of them; None where they can, or nothing was found."""
+    if said == NONE:
+        return f"{model} has no attention heads that memviz can find, so none can be silenced"
+    if said == APART:
+        return (
+            f"the attention heads of {model} do not add up to what their layer gives, so silencing one would be "
+            "silencing something else"
+        )
+    return None
+
+
 def prefix(match: np.ndarray) -> np.ndarray:
     """Leading matches (...) int64 of (..., m)."""
     return np.logical_and.accumulate(match, axis=-1).sum(axis=-1)

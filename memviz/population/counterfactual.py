@@ -1,7 +1,8 @@
 """The same rows under weights that had read them and under weights that had not yet (measures.md, rule 1).
 
-No null is needed: what selects a row, or makes its tokens easy, is the same on both sides. What differs besides the
-reading of these rows is the training in between, which rows that neither has read show.
+What makes a row's tokens easy is the same on both sides. What differs besides the reading of these rows is the training
+in between, which rows that neither has read show, and that the later weights' own hits choose a group: those of these
+rows that the same hits choose show what that does.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ KINDS = {
     "memorized": "of them with M = 1",
     "unmemorized": "of them with M = 0",
     "neither": "rows that neither had read",
+    "neither_unmemorized": "of them with M = 0",
 }
 
 
@@ -101,7 +103,7 @@ def paired_differences(points: pd.DataFrame, n_resamples: int = N_RESAMPLES, see
     read = (points["kind"] == "read").to_numpy(bool)
     n_hits, units = points["n_hits"].to_numpy(), points["group"].to_numpy()
     chosen = {"read": read, "memorized": read & (n_hits == points["m"]), "unmemorized": read & (n_hits == 0)}
-    chosen["neither"] = ~read
+    chosen |= {"neither": ~read, "neither_unmemorized": ~read & (n_hits == 0)}
     lines: list[dict[str, Any]] = []
     for kind, mask in chosen.items():
         for quantity in QUANTITIES:
@@ -117,7 +119,9 @@ def paired_differences(points: pd.DataFrame, n_resamples: int = N_RESAMPLES, see
             with np.errstate(invalid="ignore"):
                 difference = drawn[:, 0] / drawn[:, 1]
                 beyond = (
-                    difference - drawn[:, 2] / drawn[:, 3] if kind != "neither" else np.full_like(difference, np.nan)
+                    difference - drawn[:, 2] / drawn[:, 3]
+                    if kind in ("read", "memorized", "unmemorized")
+                    else np.full_like(difference, np.nan)
                 )
             line = {"kind": kind, "quantity": quantity, "n": int(mine.sum()), "n_units": len(np.unique(units[mine]))}
             line |= {"now": now[mine].mean(), "before": then[mine].mean(), "difference": difference[0]}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from memviz.rows.kept import MANIFEST, ROWS, DataSet, folder_of
 from memviz.rows.reading import unpacked
 from memviz.rows.writing import Say, refuse_lacking, write
 from memviz.settings import Settings
+from memviz.store.sizes import refuse_more
 
 FORMATS = ("parquet", "json", "csv", "text", "arrow")
 """Builders of `datasets` that read nothing but text and numbers."""
@@ -34,6 +35,7 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CLIENTS = ("httpx", "httpx2", "httpcore", "requests")
 """Libraries that carry requests, whose errors are of no common kind."""
 _BATCH = 1000
+_LOOKS = 16 * 1024**2  # bytes written between two looks at what the cache holds
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def add_data_set(asked: Asked, settings: Settings, name: str | None = None, say:
     local = Path(asked.source).is_dir()
     if settings.offline and not local:
         raise InputError(f"{asked.source} is on the hub, and MEMVIZ_OFFLINE forbids to ask it")
+    refuse_more(settings)
     _load_library()
     commit = None if local else _commit(asked)
     with _guarded(), _told(asked):
@@ -79,7 +82,7 @@ def add_data_set(asked: Asked, settings: Settings, name: str | None = None, say:
         split = _split(asked, builder)
         n_expected = _announce(asked, builder, split, commit, folder, say)
         with disk.new_folder(folder) as new:
-            tables = _tables(asked, builder, split)
+            tables = _within(_tables(asked, builder, split), new / ROWS, settings)
             n_rows, schema = write(tables, new / ROWS, asked.source, asked.columns, n_expected, say)
             about = DataSet(
                 name=folder.name,
@@ -284,3 +287,14 @@ def _tables(asked: Asked, builder: Any, split: str) -> Iterator[pa.Table]:
     if asked.rows is not None:
         stream = stream.take(asked.rows)
     yield from stream.iter(batch_size=_BATCH)
+
+
+def _within(tables: Iterable[pa.Table], path: Path, settings: Settings) -> Iterator[pa.Table]:
+    """The tables while they are written to a file of the cache. Raises Failure once that passes the cache's limit."""
+    looked = 0
+    for table in tables:
+        yield table
+        if path.stat().st_size - looked >= _LOOKS:
+            looked = path.stat().st_size
+            refuse_more(settings)
+    refuse_more(settings)

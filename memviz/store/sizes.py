@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from memviz.errors import Failure
 from memviz.settings import Settings
 
-KEPT = ("sweeps", "corpora", "predictors", "row-sets", "data")
+KEPT = ("sweeps", "corpora", "predictors", "row-sets", "data", "tour")
 """Folders of what people made; only they delete it."""
 
 
@@ -25,10 +26,20 @@ def folder_sizes(cache: Path) -> Counter[str]:
     return n_bytes
 
 
-def refuse_more(settings: Settings) -> None:
-    """Raise Failure where what was made and is kept has reached the limit of the cache."""
+def kept_bytes(sizes: Mapping[str, int]) -> int:
+    """Of what people made, by the sizes of the cache's folders."""
+    return sum(sizes.get(name, 0) for name in KEPT)
+
+
+def refuse_more(settings: Settings, where: Path | None = None) -> None:
+    """Raise Failure where what was made and is kept has passed the limit of the cache.
+
+    where: a folder to be written to; outside of the cache there is no limit.
+    """
+    if where is not None and not where.resolve().is_relative_to(settings.cache.resolve()):
+        return
     sizes = folder_sizes(settings.cache)
-    held, limit = sum(sizes[name] for name in KEPT), int(settings.cache_limit)
+    held, limit = kept_bytes(sizes), int(settings.cache_limit)
     if held > limit:
         largest = max(KEPT, key=lambda name: sizes[name])
         raise Failure(

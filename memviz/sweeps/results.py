@@ -57,7 +57,7 @@ class Sweep:
         for path in sorted(self.folder.glob(f"*/{MANIFEST}")):
             with suppress(InputError):
                 found.append(read_sweep(path.parent))
-        return [each for each in found if each.manifest["rows"]["sha256"] == self.manifest["rows"]["sha256"]]
+        return [each for each in found if each.task.rows == self.task.rows]
 
     def holding(self, model: str) -> Sweep:
         """The one beside it that has a model; itself where it has it, or none has."""

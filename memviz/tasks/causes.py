@@ -12,7 +12,7 @@ from memviz.catalog import Card, find_model
 from memviz.demo.index import SUITE
 from memviz.demo.samples import Samples
 from memviz.errors import InputError
-from memviz.measures.causes import Contributions, Heads, Occlusion, Recovery
+from memviz.measures.causes import Contributions, Heads, Occlusion, Recovery, why_no_heads
 from memviz.settings import Settings
 from memviz.tasks.base import Context, Task
 from memviz.tasks.trace import Leading, TraceTask
@@ -130,6 +130,12 @@ class OcclusionTask(CauseTask[Occlusion]):
         return read_occlusion(row, self.n_leading, ids, tick)
 
 
+def check_heads(card: Card) -> None:
+    """Raise InputError where a model was found to have no heads that can be silenced."""
+    if why := why_no_heads(card.name, (card.examination or {}).get("heads")):
+        raise InputError(why)
+
+
 @dataclass(frozen=True)
 class HeadsTask(CauseTask[Heads]):
     """Each attention head silenced, and sets of them."""
@@ -140,6 +146,10 @@ class HeadsTask(CauseTask[Heads]):
 
     seed: int = 0
     """Of the random orders."""
+
+    def check(self, cards: Sequence[Card]) -> None:
+        super().check(cards)
+        check_heads(cards[0])
 
     def found(self, row: Row, tick: Tick) -> Heads:
         from memviz.engine.heads import read_heads

@@ -11,6 +11,7 @@ from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.measures.heads import RowHeads
 from memviz.tasks.base import Context, Task
+from memviz.tasks.causes import check_heads
 
 MOST_ROWS = 1000
 
@@ -49,6 +50,7 @@ class RowHeadsTask(Task[RowHeads]):
         bad = [each for each in self.ids if not 0 <= each < cards[0].vocab_size]
         if bad:
             raise InputError(f"id {bad[0]} is outside the vocabulary of {cards[0].name}")
+        check_heads(cards[0])
 
     def compute(self, cards: Sequence[Card], context: Context) -> RowHeads:
         from memviz.engine.causes import Row
@@ -60,9 +62,9 @@ class RowHeadsTask(Task[RowHeads]):
         rows = [Row(loaded, each[: -self.m].tolist(), each[-self.m :].tolist()) for each in table]
         done = 0
 
-        def tick(_: int) -> None:
+        def tick(n: int) -> None:
             nonlocal done
-            done += 1
+            done += n
             context.report(done, len(rows))
 
         layer, number, whole, drop = cost_of_heads(rows, tick)

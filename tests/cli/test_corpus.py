@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,16 @@ def indexed(cli: CommandLine) -> CommandLine:
 
 def ids_of(cli: CommandLine, text: str) -> list[int]:
     return AutoTokenizer.from_pretrained(cli.models / "tiny")(text, add_special_tokens=False)["input_ids"]
+
+
+def test_a_cache_that_is_full(cli: CommandLine) -> None:
+    cli.setenv(MEMVIZ_CACHE_LIMIT="1000")
+    place = cli.cache / "corpora" / "mine"
+    refused = cli.run(*BUILD[:-1], str(place))
+    assert refused.code == 1 and "(corpora most of them), more than MEMVIZ_CACHE_LIMIT of 0 MB: delete" in refused.err
+    assert not (place / "manifest.json").exists(), "it was refused when the first shard was there"
+    shutil.rmtree(place)
+    assert cli.run(*BUILD).code == 0, "elsewhere there is no limit"
 
 
 def test_building(cli: CommandLine) -> None:

@@ -153,8 +153,8 @@ def test_shipped_corpus_is_what_was_asked_for(shipped: TrainingData) -> None:
     assert shipped.documents["licence"].notna().all()
 
 
-def test_the_suite_and_its_texts_stay_within_60_mb() -> None:
+def test_the_suite_and_its_texts_stay_within_62_mb() -> None:
     """The gallery, whose results are no part of it, has a limit of its own."""
     files = [path for path in SUITE_FOLDER.parent.rglob("*") if path.is_file() and path.suffix != ".py"]
     files = [path for path in files if GALLERY not in path.parents]
-    assert sum(path.stat().st_size for path in files) <= 60_000_000
+    assert sum(path.stat().st_size for path in files) <= 62_000_000

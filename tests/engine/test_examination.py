@@ -13,15 +13,18 @@ from support.tiny_models import plain_generate, tiny
 from transformers import BambaConfig, BertConfig, BertForMaskedLM, LlamaForCausalLM, PreTrainedModel
 
 from memviz.catalog import find_model, read_card
-from memviz.engine import preparing
+from memviz.engine import examination, preparing
 from memviz.engine.backend import Backend
 from memviz.engine.examination import FORWARD_FAILS, SEES_LATER, Finding, Refused, examine, with_finding
 from memviz.engine.loading import Loaded
 from memviz.engine.preparing import prepare
 from memviz.engine.reader import Reader
 from memviz.engine.tracing import trace
+from memviz.errors import InputError
+from memviz.measures.causes import ADD_UP, APART, NONE
 from memviz.records import Decoding, Prompts
 from memviz.settings import Settings
+from memviz.tasks.causes import HeadsTask
 
 
 def spread(model: PreTrainedModel) -> PreTrainedModel:
@@ -73,8 +76,31 @@ def of_class(kind: type[LlamaForCausalLM]) -> Loaded:
 
 def test_a_healthy_model(family: Loaded) -> None:
     found = Finding(**examine(family))
-    assert found.way == "cache" and found.later == 0 and found.remark() is None
+    assert found.way == "cache" and found.later == 0 and found.remark() is None and found.heads == ADD_UP
     assert 0 < found.noise < 1e-3 * found.spread and with_finding(family.card, vars(found)).remarks == []
+
+
+class Bent(torch.nn.Linear):
+    """An output projection after which heads are no sum."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        return super().forward(given).tanh()
+
+
+def test_heads_that_do_not_add_up_are_kept_on_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    bent = of_class(LlamaForCausalLM)
+    for layer in bent.model.model.layers:
+        layer.self_attn.o_proj.__class__ = Bent
+    task = HeadsTask("tiny", (7, 8, 9), 0, (10, 11), "float32")
+    found = examine(bent)
+    card = with_finding(bent.card, found)
+    with pytest.raises(InputError, match=r"^the attention heads of .* do not add up to what"):
+        task.check([card])
+    task.check([replace(card, examination={name: value for name, value in found.items() if name != "heads"})])
+    monkeypatch.setattr(examination, "find_blocks", lambda model, dtype: [])
+    assert (found["heads"], examine(bent)["heads"]) == (APART, NONE)
+    with pytest.raises(InputError, match="has no attention heads that memviz can find, so none can be silenced"):
+        task.check([with_finding(bent.card, examine(bent))])
 
 
 def test_a_model_that_sees_later_tokens_is_refused_whatever_it_is_called() -> None:

@@ -21,8 +21,8 @@ from memviz.tasks.ladder import LadderTask
 from memviz.tasks.lens import LensTask
 from memviz.tasks.perturbation import PerturbationTask
 from memviz.tasks.trace import TraceTask
-from memviz.ui import escaped
 from memviz.ui.common.strip import selection
+from memviz.ui.common.texts import as_option, escaped
 
 KINDS: list[type[Task[Any]]] = [
     TraceTask,
@@ -100,3 +100,11 @@ def test_markdown_is_shown_as_it_stands() -> None:
     for text in (MARKDOWN, HTML, "".join(marks)):
         shown = escaped(text)
         assert all(shown[place - 1] == "\\" for place, mark in enumerate(shown) if mark in marks - {"\\"})
+        assert as_option(text) == shown
+    assert as_option("www.evil.example") == escaped("www.evil.example"), "it would be a link"
+    addresses = ("https://a.example", "HTTP://a.example", "www.a.example", "me@a.example")
+    assert all("\N{WORD JOINER}" in escaped(each) for each in addresses), (
+        "backslashes do not keep these from being links"
+    )
+    assert "\N{WORD JOINER}" not in escaped("suite-1.8m@step165. http: www") + escaped("1.8m@step165")
+    assert as_option("held-out") == "held-out", "addresses have it so"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from support.waiting import until
 
 from memviz.engine.turns import turn
@@ -114,6 +115,14 @@ def in_turn_by_trying(queued: Sequence[Job], turns: dict[str, int], least: int) 
         for session in first.sessions:
             served[session] = served.get(session, least) + 1
     return order
+
+
+def test_who_waits_for_another_process_says_so_once(tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    held, said = FileLock(tmp_path / "locks" / "cpu.lock"), list[str]()
+    held.acquire()
+    with turn(tmp_path, "cpu", held.release, said.append):
+        assert said == ["waiting for another memviz process to leave cpu"]
 
 
 def test_the_order_is_that_of_its_definition() -> None:

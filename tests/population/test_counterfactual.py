@@ -101,6 +101,9 @@ def test_what_lies_beyond_rows_that_neither_had_read() -> None:
     assert found["memorized", "jump"] == pytest.approx(-1.5 - -0.2)
     assert found["read", "score"] == pytest.approx(6 / 8 / 2 - 1 / 8)
     assert found["neither"].isna().all()
+    points.loc[points["kind"] == "neither", "n_hits"] = 0
+    chosen = paired_differences(points, 50).set_index(["kind", "quantity"])["difference"]
+    assert chosen["neither_unmemorized", "jump"] == pytest.approx(-0.2)
 
 
 def test_rows_that_both_had_read_alone_are_refused() -> None:

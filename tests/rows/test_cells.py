@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.serving import ROOT
 
 from memviz.rows.cells import as_written, safe_csv
 from memviz.rows.layout import File, Layout
@@ -24,6 +25,11 @@ def test_no_cell_begins_as_a_formula_does_and_all_come_back() -> None:
         assert not line[0].startswith(("=", "+", "-", "@", "\t", "\r"))
         assert as_written(line[0]) == word
     assert list(table.columns) == ["=name", "n", "gone"], "the table itself is left alone"
+
+
+def test_every_csv_is_written_there() -> None:
+    sources = [*(ROOT / "memviz").rglob("*.py"), *(ROOT / "pages").glob("*.py")]
+    assert [path.name for path in sources if ".to_csv(" in path.read_text("utf-8")] == ["cells.py"]
 
 
 @pytest.mark.parametrize("word", ["=HYPERLINK(1)", "-", "'+"])

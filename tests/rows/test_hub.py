@@ -20,7 +20,7 @@ from support.cli import CommandLine
 from support.hub import Hub, serving
 from support.serving import ROOT
 
-from memviz.errors import InputError
+from memviz.errors import Failure, InputError
 from memviz.rows.hub import Asked, add_data_set
 from memviz.rows.kept import ROWS, DataSet, folder_of
 from memviz.settings import Settings, load_settings
@@ -76,6 +76,21 @@ def test_a_disk_without_room(settings: Settings, tmp_path: Path, monkeypatch: py
     ):
         add(settings, tmp_path / "mine")
     assert add(settings, tmp_path / "mine", rows=1)[0].n_rows == 1  # a part may fit: the disk itself says
+
+
+def test_a_cache_that_is_full(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.jsonl").write_bytes(LINES)
+    full = settings.model_copy(update={"cache_limit": 100})
+    for name in ("mine", "again"):
+        with pytest.raises(Failure, match=r"\(data most of them\), more than MEMVIZ_CACHE_LIMIT of 0 MB: delete some"):
+            add(full, tmp_path / "mine", name)
+        assert list((settings.cache / "data").iterdir()) == [], "what was read until then is gone"
+    assert add(settings, tmp_path / "mine")[0].n_rows == 2
+    said: list[str] = []
+    with pytest.raises(Failure, match="delete some of them"):
+        add_data_set(Asked(str(tmp_path / "mine")), full, "again", said.append)
+    assert said == [], "refused before anything is read"
 
 
 FOLDERS: dict[str, tuple[str, bytes | None]] = {

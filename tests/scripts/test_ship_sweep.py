@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import runpy
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.published import bleu, levenshtein
 from support.serving import ROOT
 
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.population import Filters, align, boundary_curves, boundary_differences
+from memviz.population.counterfactual import earlier, first_steps
 from memviz.population.first_view import CURVES, DIFFERENCES, FIRST_VIEW, computed_before
 from memviz.sweeps import read_sweep
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.states import texts_of
+from memviz.tokenizer import Tokenizer
 
 
 def test_what_ships_has_the_scores_that_the_suite_was_measured_to_have() -> None:
@@ -40,6 +44,33 @@ def test_what_ships_says_what_was_left_out() -> None:
     kept = sweep.sequences["generated_ids"].notna()
     assert (kept == (sweep.sequences["k"].eq(32) & sweep.sequences["mode"].eq("sliding"))).all()
     assert sweep.sequences["matches"].notna().all()
+
+
+def test_checkpoints_of_the_same_rows_ship_beside_with_the_scores_that_were_measured() -> None:
+    sweep = read_sweep(SHIPPED)
+    (beside,) = sweep.beside
+    assert sweep.holding("suite-1.8m@step165").folder == beside.folder and sweep.holding("suite-1.8m") is sweep
+    assert earlier(sweep, "suite-1.8m", first_steps(read_data())) == list(beside.task.models)[::-1]
+    scores = pd.read_parquet(SUITE_FOLDER / "scores.parquet").query("condition == 'sliding'")
+    both = beside.sequences.merge(scores, on=["model", "row"], suffixes=("", "_scored"))
+    assert len(both) == 3 * 3_400
+    for m in (16, 32):
+        assert (both[f"n_matches_{m}"] == both[f"n_matches_{m}_scored"]).mean() > 0.999
+
+
+def test_what_stands_beside_the_hits_ships_for_the_condition_that_pages_open_on() -> None:
+    sweep = read_sweep(SHIPPED)
+    found, rows = sweep.sequences, sweep.rows.set_index("row")["ids"]
+    opened = found["k"].eq(32) & found["mode"].eq("sliding")
+    tokenizer = Tokenizer(SUITE_FOLDER / "corpus", [])
+    for name in ("common_run", "edit_distance", "bleu", "min_k", "min_k_plus_plus", "zlib_bytes"):
+        assert (found[f"{name}_96"].notna() == opened).all(), name
+    for _, line in found[opened].iloc[::1500].iterrows():
+        own, true = line["generated_ids"][:48].tolist(), rows[line["row"]][32:80].tolist()
+        assert line["edit_distance_48"] == levenshtein(own, true)
+        assert line["bleu_48"] == pytest.approx(bleu(own, true), rel=0.01)  # three digits ship
+        assert line["zlib_bytes_48"] == len(zlib.compress(tokenizer.to_bytes(np.array(true))))
+    assert (found["min_k_96"] < found["log_p_96"] / 96).loc[opened].all(), "the least likely tokens are less likely"
 
 
 def test_what_was_computed_beforehand_is_what_would_be_computed() -> None:

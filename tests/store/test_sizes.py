@@ -22,3 +22,7 @@ def test_kept_folders_count_and_results_do_not(tmp_path: Path) -> None:
         refuse_more(Settings(cache=tmp_path, cache_limit=3499))
     assert (tmp_path / "sweeps" / "a" / "rows.parquet").exists()
     refuse_more(Settings(cache=tmp_path / "not there"))
+    small = Settings(cache=tmp_path, cache_limit=1)
+    refuse_more(small, tmp_path.parent / "elsewhere")
+    with pytest.raises(Failure, match="delete some of them"):
+        refuse_more(small, tmp_path / "corpora" / "mine")

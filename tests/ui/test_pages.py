@@ -46,6 +46,7 @@ def test_overview_says_what_the_cache_holds(app: AppTest, tmp_path: Path) -> Non
     app.run()
     lines = dict(app.table[1].value.itertuples(index=False))
     assert lines["beside them in the cache"] == "models 2.3 MB, sweeps 0.4 MB"
+    assert lines["of it made and kept"] == "0.4 of at most 10,737 MB; nothing of it goes by itself"
 
 
 def test_the_sweeps_page_offers_a_data_set_that_was_added(app: AppTest, tmp_path: Path) -> None:

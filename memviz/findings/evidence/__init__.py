@@ -36,9 +36,17 @@ def judge(claims: Sequence[Claim], material: Material, statistics: Mapping[str, 
 def _decided(claim: Claim, material: Material, statistic: Statistic) -> Verdict:
     if not claim.seeds or len(material.by_seed) < 2:
         return decide(claim, *statistic(material))
-    each = {seed: statistic(of) for seed, of in material.by_seed.items()}
+    each, left_out = {}, {}
+    for seed, of in material.by_seed.items():
+        try:
+            each[seed] = statistic(of)
+        except InputError as error:
+            if of is material:
+                raise
+            left_out[seed] = str(error)
     verdict = decide(claim, *over_seeds(list(each.values())))
-    return replace(verdict, by_seed={seed: found.value for seed, (found, _) in each.items()})
+    values = {seed: found.value for seed, (found, _) in each.items()} if len(each) > 1 else {}
+    return replace(verdict, by_seed=values, left_out=left_out)
 
 
 def over_seeds(each: Sequence[Found]) -> Found:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -13,13 +13,14 @@ import pandas as pd
 from memviz.errors import InputError
 from memviz.findings.claims import Null
 from memviz.population.aligned import Aligned, align
-from memviz.population.curves import known_columns, parameters_of, size_points
+from memviz.population.curves import known_columns, size_points
 from memviz.population.filters import Filters, is_true
 from memviz.population.intervals import N_RESAMPLES, Estimate
 from memviz.population.ngrams import Frequencies
 from memviz.population.summed import ENTROPIES, Summed, has_sums, summed
 from memviz.sweeps.results import Sweep
-from memviz.sweeps.rowset import PARTS
+from memviz.sweeps.rowset import PARTS, SUITE
+from memviz.sweeps.scored import scored_seeds
 from memviz.sweeps.sums import ABOUT
 from memviz.sweeps.task import SLIDING
 
@@ -45,6 +46,8 @@ class Material:
     frequencies: Frequencies | None
     """Of the true tokens."""
     n_resamples: int = N_RESAMPLES
+    about: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Model -> what is known of it."""
 
     @property
     def models(self) -> list[str]:
@@ -118,8 +121,7 @@ class Material:
     @cached_property
     def by_seed(self) -> dict[int, Material]:
         """Training seed -> the same material with the weights of that seed in every size that has it."""
-        about = {each["name"]: each for sweep in self.sweeps for each in sweep.manifest["models"]}
-        found = {}
+        about, found = self.about, {}
         for seed in sorted({about[name]["seed"] for name in self.seeds}):
             of_seed = {size_name(about[name]): name for name in self.seeds if about[name]["seed"] == seed}
             models = {of_seed.get(size_name(about[name]), name): n for name, n in self.n_parameters.items()}
@@ -140,7 +142,12 @@ def material_of(
         if len(values) > 1:
             raise InputError(f"the claims need one of each, float32, but there are several {name}: {sorted(values)}")
     about = {each["name"]: each for sweep in sweeps for each in sweep.manifest["models"]}
-    n_parameters = {name: n for sweep in sweeps for name, n in parameters_of(sweep).items()}
+    tables = [sweep.read("sequences", _columns(sweep)) for sweep in sweeps]
+    if sweeps[0].task.rows.source == SUITE:
+        further, scored = scored_seeds(about.values())
+        about |= {each["name"]: each for each in further}
+        tables += [] if scored is None else [scored]
+    n_parameters = {name: each["n_parameters"] for name, each in about.items()}
     final = final_weights(about.values())
     ladder: dict[str, str] = {}
     for each in sorted(final, key=lambda each: (n_parameters[each["name"]], each["name"])):
@@ -152,11 +159,17 @@ def material_of(
         (each for each in final if size_name(each) in ladder),
         key=lambda each: (list(ladder).index(size_name(each)), each["seed"]),
     )
-    every = pd.concat([sweep.read("sequences", _columns(sweep)) for sweep in sweeps], ignore_index=True)
+    every = pd.concat(tables, ignore_index=True)
     longest = every.sort_values("m", ascending=False, kind="stable").drop_duplicates(_KEY).sort_index()
     names = tuple(each["name"] for each in seeds)
     return Material(
-        tuple(sweeps), {name: n_parameters[name] for name in ladder.values()}, names, longest, frequencies, n_resamples
+        tuple(sweeps),
+        {name: n_parameters[name] for name in ladder.values()},
+        names,
+        longest,
+        frequencies,
+        n_resamples,
+        about,
     )
 
 
@@ -165,14 +178,14 @@ def _columns(sweep: Sweep) -> list[str]:
     return [name for name in known_columns(sweep) if name in _LOOKED_AT or name.startswith("n_matches_")]
 
 
-def size_name(about: dict[str, Any]) -> str:
+def size_name(about: Mapping[str, Any]) -> str:
     """Name of a model's size, from what a manifest says of it."""
     return about["size"] or about["name"]
 
 
-def final_weights(about: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def final_weights(about: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The models at the end of training, of the family with the most sizes."""
-    families: dict[str, list[dict[str, Any]]] = {}
+    families: dict[str, list[Mapping[str, Any]]] = {}
     for each in about:
         if each["step"] is None or each["step"] == each["n_steps"]:
             families.setdefault(each["family"] or "", []).append(each)

@@ -11,14 +11,18 @@ from memviz.findings.evidence.material import SEED, Found, K, M, Material, Stati
 from memviz.maps.paired import PairedTask
 from memviz.maps.scope import Scope
 from memviz.population.counterfactual import earlier, first_steps, paired_differences, paired_points
+from memviz.population.curves import ABOUT
 from memviz.population.filters import is_true
 from memviz.population.intervals import Estimate, percentiles
+from memviz.sweeps.results import Sweep
 from memviz.sweeps.rowset import SUITE
+from memviz.sweeps.task import SLIDING
 from memviz.tasks.base import answer
 
 FEWEST = 100
 """Rows of a group, at least, that a checkpoint had not read, for it to be taken."""
 GROUPS = ("memorized", "unmemorized")
+_COLUMNS = ("model", "row", "group", "mode", "k", *ABOUT, "entropy_before", "entropy_at")
 
 
 def pair_of(found: Material, groups: tuple[str, ...]) -> tuple[str, str, pd.DataFrame]:
@@ -31,16 +35,23 @@ def pair_of(found: Material, groups: tuple[str, ...]) -> tuple[str, str, pd.Data
     if sweep.task.rows.source != SUITE:
         raise InputError("which rows weights had read is known of the bundled suite alone")
     first = found.once(("first",), lambda: first_steps(read_data()))
-    rows = found.every[is_true(found.every["background"].eq(False))]
     for model in reversed(found.models):
         then = found.once(("earlier", model), lambda model=model: earlier(sweep, model, first))
         for before in then:
-            points = paired_points(sweep, rows, model, before, first, M, K)
+            points = paired_points(sweep, _sequences(sweep, (model, before)), model, before, first, M, K)
             hits = points.loc[points["kind"] == "read", "n_hits"]
             n = {"memorized": int((hits == M).sum()), "unmemorized": int((hits == 0).sum())}
             if before == then[-1] or min(n[group] for group in groups) >= FEWEST:
                 return model, before, points
     raise InputError("no final weights here have a checkpoint of the same training run beside them: sweep it too")
+
+
+def _sequences(sweep: Sweep, models: tuple[str, str]) -> pd.DataFrame:
+    """Of bucketed rows under two models, from the sweeps that hold them."""
+    names, asked = [*_COLUMNS, f"n_matches_{M}"], [("mode", "==", SLIDING), ("k", "==", K)]
+    parts = [sweep.holding(model).read("sequences", names, [("model", "==", model), *asked]) for model in models]
+    found = pd.concat(parts, ignore_index=True)
+    return found[is_true(found["background"].eq(False))]
 
 
 def _beyond(group: str, quantity: str, kind: str = "") -> Statistic:

@@ -10,7 +10,7 @@ import streamlit as st
 from memviz.errors import InputError
 from memviz.population.counterfactual import KINDS, QUANTITIES, paired_differences, paired_points
 from memviz.ui.common import frames
-from memviz.ui.common.texts import told
+from memviz.ui.common.texts import escaped, told
 from memviz.ui.population.earlier import choose_weights, first_read
 from memviz.ui.population.view import SweepView
 
@@ -41,14 +41,15 @@ def show_counterfactual(view: SweepView, k: int) -> None:
         st.caption(told(error))
         return
     with st.container(border=True):
-        files = frames.title_line(f"**{chosen.names[0]} less {chosen.names[1]}**")
+        files = frames.title_line(f"**{escaped(chosen.names[0])} less {escaped(chosen.names[1])}**")
         with files.popover("Data", icon=":material/download:"):
             frames.offer_table(table, "counterfactual")
         st.dataframe(_readable(table), hide_index=True)
         st.caption(
-            "Rows are chosen by the hits of the later weights and are the same on both sides, so selection does not "
-            "come in. What training did besides is in both: rows that neither had read show it, and the last column is "
-            "without it. n-gram frequencies of true tokens are those of the rows, whatever the weights."
+            "Rows are chosen by the hits of the later weights and are the same on both sides, so what makes them easy "
+            "is in both. What training did besides shows in rows that neither had read, and the last column is without "
+            "it; what choosing by one's own hits does to the later entropy shows in those of them with M = 0. n-gram "
+            "frequencies of true tokens are those of the rows, whatever the weights."
         )
 
 

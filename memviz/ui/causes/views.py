@@ -197,7 +197,7 @@ def show_recovery(task: RecoveryTask, found: Recovery, words: Words, key: str, c
     layer, at = np.unravel_index(np.nanargmax(values), values.shape)
     st.markdown(
         f"**One state brings back at most {values[layer, at]:.0%}** of what the noise took: layer {layer + 1}, at "
-        f"“{words.context[at]}” (index {words.n_leading + at}). "
+        f"“{escaped(words.context[at])}” (index {words.n_leading + at}). "
         f"Mean log p(true): {whole:.2f} nats without noise, {noisy:.2f} with it."
     )
     rows = [str(i) for i in range(len(values), 0, -1)]
@@ -228,7 +228,7 @@ def show_contributions(
     layers = found.layer if t is None else found.layer[:, t : t + 1]
     strongest = int(layers.mean(axis=1).argmax())
     others = words.of(found.other_ids)
-    against = "the likeliest other token of each position" if t is None else f"“{others[t]}”"
+    against = "the likeliest other token of each position" if t is None else f"“{escaped(others[t])}”"
     st.markdown(
         f"**Layer {strongest + 1} adds most to the true token against {against}: {layers.mean(axis=1)[strongest]:+.2f} "
         f"logits** of a lead of {lead.mean():+.2f}. The parts miss it by at most {np.abs(found.residual).max():.1e}."

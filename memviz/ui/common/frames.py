@@ -20,6 +20,7 @@ from memviz.population import SizeFit
 from memviz.rows.cells import safe_csv
 from memviz.sweeps.task import SweepRequest, sweep_command
 from memviz.ui.common.components import Component
+from memviz.ui.common.texts import escaped
 
 SAVE = Component("memviz_picture", PICTURE.css, PICTURE.js)
 MOST_COLUMNS = 34
@@ -83,9 +84,12 @@ def show_figure(
     on_select: Callable[[], None] | None = None,
     key: str | None = None,
 ) -> None:
-    """A figure in its frame with title, note, and the data and the sweep behind it; `missing` where there is none."""
+    """A figure in its frame with title, note, and the data and the sweep behind it; `missing` where there is none.
+
+    The title is text, which may name what is not ours; the note is Markdown.
+    """
     with frame(name):
-        files = title_line(f"**{title}**")
+        files = title_line(f"**{escaped(title)}**")
         if figure is None or table is None:
             st.info(missing)
             return

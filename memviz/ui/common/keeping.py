@@ -9,6 +9,7 @@ import streamlit as st
 
 from memviz.errors import MemvizError
 from memviz.settings import settings
+from memviz.store.sizes import refuse_more
 from memviz.sweeps import RowSet, save_row_set
 from memviz.sweeps.rowset import SUITE
 from memviz.ui.common.clicks import clicked
@@ -27,6 +28,7 @@ def offer_keeping(rows: RowSet, title: str, name: str) -> None:
     wanted = st.text_input("Name of the row set", placeholder="a name", help=about, key=f"keep-{name}")
     if clicked(st, "Save", f"save-{name}", disabled=not wanted) and wanted:
         try:
+            refuse_more(settings())
             save_row_set(wanted, rows, settings(), note=title)
             st.success(f"Saved: sweep it from the Sweeps page, or with `--data {wanted!r}`.")
         except MemvizError as error:

@@ -10,6 +10,7 @@ from memviz import __version__
 from memviz.errors import MemvizError
 from memviz.figures.source import SHARE
 from memviz.settings import settings
+from memviz.store.sizes import refuse_more
 from memviz.tours import Stop, add_stop
 from memviz.ui.common.components import Component
 from memviz.ui.common.texts import told
@@ -44,6 +45,7 @@ def _offer(page: str) -> None:
         }
         try:
             stop = Stop(page, query, str(said.get("title", "")), str(said.get("note", "")))
+            refuse_more(settings())
             add_stop(stop, str(said.get("picture", "")), settings())
             st.success("Added: see **Your tour** in the Gallery.")
         except MemvizError as error:

@@ -127,7 +127,8 @@ def _browse(rows: Samples, wish: Wish, page: str) -> None:
     second[1].selectbox("Continuation of the score", SIZES, key=f"{page}_rows_m", **keep)
     second[2].text_input("Search in the text", key=f"{page}_rows_text", placeholder="any words", **keep)
     third = st.columns([1.4, 1, 1.4])
-    third[0].pills(f"Score level of {wish.model}", LEVELS, selection_mode="multi", key=f"{page}_rows_levels", **keep)
+    of = f"Score level of {escaped(wish.model)}"
+    third[0].pills(of, LEVELS, selection_mode="multi", key=f"{page}_rows_levels", **keep)
     third[1].pills("Class", CLASSES, selection_mode="multi", key=f"{page}_rows_classes", help=explain("class"), **keep)
     found = rows.find(wish)
     listed = rows.listed(found, wish)

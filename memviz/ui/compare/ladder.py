@@ -78,8 +78,8 @@ def say_counted(lookup: Lookup | None, row: RunRow) -> None:
         name = escaped(row.model.name)
         said = f"No n-gram index of {name}'s training data is here; the Trace page says how to build one."
     elif not lookup.tracks():
-        said = f"This text is not from {lookup.corpus.manifest.name}, so its n-grams are not counted."
+        said = f"This text is not from {escaped(lookup.corpus.manifest.name)}, so its n-grams are not counted."
     else:
         about = lookup.corpus.manifest
-        said = f"n-grams of the text in {about.name}: exact counts over {about.n_tokens:,} tokens."
+        said = f"n-grams of the text in {escaped(about.name)}: exact counts over {about.n_tokens:,} tokens."
     note.caption(said)

@@ -47,8 +47,8 @@ def show_paired(view: SweepView, title: str, page: str, picture: Picture) -> Non
     st.caption(
         f"{n:,} memorized and {len(found.row) - n:,} unmemorized rows, by the hits of {chosen.names[0]}, that "
         f"{chosen.names[1]} had not read; the same rows on both sides, and both models read the rows' own tokens "
-        "(teacher-forced). Selection is on both sides, so the difference needs no null; what training did besides is "
-        "in it."
+        "(teacher-forced). What makes a row easy is on both sides; what training did besides, and that the later "
+        "weights' own hits make the groups, is in the difference."
     )
 
 

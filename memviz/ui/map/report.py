@@ -51,7 +51,7 @@ def caption(asked: Asked, frame: Framed, model: str) -> str:
             f"{frame.residual:.2f} as drawn, {frame.registration.residual:.2f} at the scale of least squares."
         )
     return (
-        f"**{model}**: {reducer}, n = {len(found.row):,} points: {found.n_rows:,} rows ({which}) at "
+        f"**{escaped(model)}**: {reducer}, n = {len(found.row):,} points: {found.n_rows:,} rows ({which}) at "
         f"{len(found.steps)} steps. Reading states (after the token was read), "
         f"{'free-running' if asked.scope.free_running else 'teacher-forced'}, "
         f"{layer_words(asked.layers[place], last_layer(asked.cards[place]))}. "

@@ -13,7 +13,7 @@ from memviz.export import linked_view
 from memviz.gallery import Example
 from memviz.measures.score import longest_common_prefix, memorization_score
 from memviz.settings import settings
-from memviz.store.sizes import folder_sizes
+from memviz.store.sizes import folder_sizes, kept_bytes
 from memviz.tasks.preparing import PrepareTask
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import stored
@@ -32,6 +32,8 @@ N_FIRST = 5
 """Models in the table that is seen at once."""
 HERE = "lies here"
 """State of a model under a model root that is not ready."""
+_TINY = 50_000
+"""Bytes of a folder that is not worth a word."""
 
 
 def show_live(example: Example) -> None:
@@ -145,19 +147,20 @@ def show_machine() -> None:
         ("queue", f"{worker().n_active} under way or waiting" if worker().n_active else "empty"),
         ("stored results", f"{stats.n_results:,}, {stats.n_bytes / 1e6:,.0f} of at most {stats.limit / 1e6:,.0f} MB"),
     ]
-    lines += [("beside them in the cache", ", ".join(_others(str(settings().cache))))]
-    lines += [("what is made and kept", f"at most {stats.limit / 1e6:,.0f} MB; nothing of it goes by itself")]
+    sizes = _sizes(str(settings().cache))
+    held = f"{kept_bytes(sizes) / 1e6:,.1f} of at most {stats.limit / 1e6:,.0f} MB"
+    others = [f"{name} {n / 1e6:,.1f} MB" for name, n in sizes.items() if n > _TINY and name != "results"]
+    lines += [
+        ("beside them in the cache", ", ".join(others)),
+        ("of it made and kept", f"{held}; nothing of it goes by itself"),
+    ]
     st.table([{"": name, "value": value or "none"} for name, value in lines], border="horizontal", hide_index=True)
 
 
 @st.cache_data(ttl=60, show_spinner=False)
-def _others(cache: str) -> list[str]:
-    """Every folder of the cache but that of the results, with its size."""
-    return [
-        f"{name} {n / 1e6:,.1f} MB"
-        for name, n in folder_sizes(Path(cache)).most_common()
-        if n > 50_000 and name != "results"
-    ]
+def _sizes(cache: str) -> dict[str, int]:
+    """Bytes of every folder of the cache, the largest first."""
+    return dict(folder_sizes(Path(cache)).most_common())
 
 
 def _device_words() -> str:

@@ -18,6 +18,7 @@ from memviz.ui.common.frames import offer_table
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.links import link_to
 from memviz.ui.common.process import tokenizer
+from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import refuse
 from memviz.ui.population.tables import scores_of
 from memviz.ui.population.view import SweepView
@@ -35,7 +36,7 @@ def show_sequences(view: SweepView, rows: np.ndarray, title: str, name: str, mod
 
     The row that is ticked, if any.
     """
-    st.markdown(f"**{title}**: {len(rows):,} sequence{'' if len(rows) == 1 else 's'}")
+    st.markdown(f"**{escaped(title)}**: {len(rows):,} sequence{'' if len(rows) == 1 else 's'}")
     if not len(rows):
         return None
     table = listed(view, rows[:MOST_LISTED], models)
@@ -60,7 +61,7 @@ def show_sequences(view: SweepView, rows: np.ndarray, title: str, name: str, mod
     with st.container(horizontal=True, vertical_alignment="center"):
         for target, label, icon in (
             ("compare", "Open in Compare", ":material/stacks:"),
-            ("trace", f"Open in Trace, {view.names[models[1]]}", ":material/timeline:"),
+            ("trace", f"Open in Trace, {view.words[models[1]]}", ":material/timeline:"),
         ):
             if clicked(st, label, f"{target}-{name}", icon=icon, disabled=row is None) and row is not None:
                 _open(view, row, target, models[1])

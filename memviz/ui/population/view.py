@@ -41,8 +41,9 @@ from memviz.ui.common.every_page import name_tab_after
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.opening import fold_settings, widget_row
 from memviz.ui.common.sweep import offer_sweeps, said_sweep, short_title_of, sweeps_here
-from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.texts import as_option, escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.population.words import which
 
 HELD_OUT, *TRAINED = PARTS
 LEAST = 20
@@ -82,6 +83,11 @@ class SweepView:
     @cached_property
     def names(self) -> dict[str, str]:
         return labels_of(self.sweep)
+
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """The models' names as Markdown."""
+        return {model: escaped(name) for model, name in self.names.items()}
 
     @cached_property
     def n_parameters(self) -> dict[str, int]:
@@ -219,7 +225,7 @@ def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, Delta
     if _n_passing(view) <= MOST_UNITS:
         passing = view.passing.apply(view.rows)["row"]
         with chooser:
-            offer_keeping(rows_among(sweep.task.rows, passing), words_of(view), "view")
+            offer_keeping(rows_among(sweep.task.rows, passing), which(view), "view")
     return view, own, beside
 
 
@@ -282,18 +288,9 @@ def _choose_filters(known: Choices) -> Filters:
         if len(options) > 1:
             forget_unknown(name, options)
             chosen = st.pills(
-                label, options, selection_mode="multi", wrap=True, default=default, help=help_, key=name, **BOUND
-            )
+                label, options, selection_mode="multi", format_func=as_option, wrap=True, default=default, help=help_,
+                key=name, **BOUND,
+            )  # fmt: skip
             said[name] = tuple(int(value) for value in chosen) if name == "buckets" else tuple(chosen)
     st.caption("Nothing chosen in a line: everything passes.")
     return Filters(**said)
-
-
-def words_of(view: SweepView) -> str:
-    """How many rows are looked at, of how many, and which."""
-    filters = view.passing
-    passing = view.n_passing(filters)
-    said = [*filters.parts, *filters.domains, *filters.classes]
-    said += [f"template: {', '.join(filters.templates)}"] if filters.templates else []
-    said += [f"{', '.join(map(str, filters.buckets))} exposures"] if filters.buckets else []
-    return f"{passing:,} of {view.n_rows:,} rows" + (f" ({', '.join(said)})" if said else "")

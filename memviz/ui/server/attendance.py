@@ -13,6 +13,11 @@ _known: set[str] = set()
 """Sessions that were seen and have not left."""
 
 
+def is_there(session: str) -> bool:
+    """Whether a page of this session is open."""
+    return Runtime.instance().is_active_session(session)
+
+
 def know(session: str) -> None:
     """A session that has jobs or uploads; from now on it is noticed when its socket closes."""
     _known.add(session)
@@ -20,17 +25,15 @@ def know(session: str) -> None:
 
 def look() -> None:
     """After a socket closed: the jobs of sessions without one are left, and a while later their uploads freed."""
-    runtime = Runtime.instance()
-    for session in [each for each in tuple(_known) if not runtime.is_active_session(each)]:
+    for session in [each for each in tuple(_known) if not is_there(each)]:
         _known.discard(session)
         worker().leave(session)
         asyncio.get_running_loop().call_later(settings().grace, _free, session)
 
 
 def _free(session: str) -> None:
-    runtime = Runtime.instance()
-    if not runtime.is_active_session(session):
-        runtime.uploaded_file_mgr.remove_session_files(session)
+    if not is_there(session):
+        Runtime.instance().uploaded_file_mgr.remove_session_files(session)
 
 
 def n_uploads(session: str) -> int:

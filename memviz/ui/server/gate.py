@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import logging
@@ -41,6 +42,8 @@ MOST_UPLOADS = 6
 """Files that a session may have uploaded, or be uploading."""
 UPLOAD_BYTES = 2 * 1024 * 1024
 """Of a request that uploads, its wrapping included."""
+UPLOAD_SECONDS = 60.0
+"""Within which it must have come."""
 _STRANGER = """<!doctype html><html lang="en"><meta charset="utf-8"><title>memviz</title>
 <meta name="viewport" content="width=device-width,initial-scale=1"><style>:root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:28rem;padding:0 1rem}</style>
@@ -114,6 +117,9 @@ class Gate:
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A file for a session: read whole, within the limits, before Streamlit sees any of it."""
         session = scope["path"].partition(UPLOAD)[2].partition("/")[0]
+        if not attendance.is_there(session):
+            await _said(400, "No page of this session is open.")(scope, receive, send)
+            return
         if self._uploading[session] + attendance.n_uploads(session) >= MOST_UPLOADS:
             await _said(429, f"A page keeps at most {MOST_UPLOADS} uploaded files: remove one.")(scope, receive, send)
             return
@@ -121,7 +127,7 @@ class Gate:
         try:
             body = await _body(receive)
             if body is None:
-                await _said(413, "A text of at most 2 MB can be uploaded.")(scope, receive, send)
+                await _said(413, "A text of at most 2 MB can be uploaded, within a minute.")(scope, receive, send)
                 return
             messages = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -135,15 +141,19 @@ class Gate:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """A request's body, None where it is too long or broken off."""
+    """A request's body, None where it is too long, too slow or broken off."""
     parts, n_bytes, is_whole = [], 0, False
-    while not is_whole:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        n_bytes += len(parts[-1])
-        if n_bytes > UPLOAD_BYTES or message["type"] == "http.disconnect":
-            return None
-        is_whole = not message.get("more_body", False)
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            while not is_whole:
+                message = await receive()
+                parts.append(message.get("body", b""))
+                n_bytes += len(parts[-1])
+                if n_bytes > UPLOAD_BYTES or message["type"] == "http.disconnect":
+                    return None
+                is_whole = not message.get("more_body", False)
+    except TimeoutError:
+        return None
     return b"".join(parts)
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from memviz.catalog import Card
 from memviz.errors import InputError, MemvizError
 from memviz.figures.glyphs import visible
+from memviz.figures.tracks import Track
 from memviz.records import Run
 from memviz.tasks.fork import N_IN_A_ROW, ForkTask, back_at, fork_of
 from memviz.tasks.trace import TraceTask
@@ -20,11 +21,27 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.links import LINK_LENGTH, find_task, index_in
 from memviz.ui.common.process import session, store, worker
 from memviz.ui.common.progress import say_end, under_way
-from memviz.ui.common.texts import told
+from memviz.ui.common.texts import escaped, told
 from memviz.ui.common.widgets import open_expander
 
 PARAMETER = "fork"
 N_OFFERED, MOST_KEPT = 10, 6
+
+
+def fork_tracks(run: Run, task: TraceTask, card: Card, own: Tokenizer) -> list[Track]:
+    """The forks that the address names and that are stored, as rows of cells under the tokens."""
+    drawn = [(fork, found) for fork in _named(task) if (found := stored(fork, card)) is not None]
+    if not drawn:
+        return []
+    from memviz.figures.forks import fork_track  # half a second of imports, only where it is drawn
+
+    truth, tracks = None if run.trace.continuation_ids is None else run.trace.continuation_ids[0], []
+    for fork, found in drawn:
+        written, at = fork.written(found), len(fork.forced_ids) - 1
+        back = None if truth is None else back_at(written, truth, at)
+        entropy = found.trace.free_running.entropy[0]
+        tracks.append(fork_track(_words(written, own), written, entropy, at, truth, back, run.trace.n_context))
+    return tracks
 
 
 def show_forks(run: Run, task: TraceTask, card: Card, own: Tokenizer) -> None:
@@ -97,11 +114,11 @@ def _offer(run: Run, task: TraceTask, card: Card, own: Tokenizer, named: Sequenc
 
     def named_token(token: int) -> str:
         mark = " · true" if truth is not None and token == truth[0, t] else ""
-        return f"{_words([token], own)[0]}  {offered[token]:.3f}{mark}"
+        return f"{escaped(_words([token], own)[0])}  {offered[token]:.3f}{mark}"
 
     key = f"fork_at_{task.hash[:12]}_{t}"
     chosen = st.pills(
-        f"Index {pinned}: instead of “{_words(run.trace.generated_ids[0, t : t + 1], own)[0]}” (greedy)",
+        f"Index {pinned}: instead of “{escaped(_words(run.trace.generated_ids[0, t : t + 1], own)[0])}” (greedy)",
         list(offered),
         format_func=named_token,
         key=key,
@@ -139,7 +156,7 @@ def _words(ids: Sequence[int] | np.ndarray, own: Tokenizer) -> list[str]:
 
 def _said(fork: ForkTask, words: Sequence[str], truth: np.ndarray | None, back: int | None, n_context: int) -> str:
     at = len(fork.forced_ids) - 1
-    said = f"“{told(words[at])}” at index {n_context + at}"
+    said = f"“{escaped(words[at])}” at index {n_context + at}"
     if truth is None:
         return said
     if back is None:

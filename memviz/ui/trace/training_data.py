@@ -41,14 +41,15 @@ def show_training(lookup: Lookup | None, model: str, tokenizer: Tokenizer) -> No
         _offer_index(find_model(model, settings()), tokenizer)
         return
     about = lookup.corpus.manifest
+    index = escaped(about.name)
     _choose(lookup)
     if lookup.foreign:
         held_out = _held_out(lookup)
         st.info(
             (f"Row {held_out} is held out: no model of the suite has read it. " if held_out is not None else "")
-            + f"This text is not from {about.name}, the index of {lookup.model.name}'s training data: none of its rows "
-            f"shares 16 tokens in a row with the prompt, and none holds {SPAN_MIN} tokens in a row of it. Counts of "
-            "its n-grams say how usual its words are, not whether it was seen."
+            + f"This text is not from {index}, the index of {escaped(lookup.model.name)}'s training data: none of its "
+            f"rows shares 16 tokens in a row with the prompt, and none holds {SPAN_MIN} tokens in a row of it. Counts "
+            "of its n-grams say how usual its words are, not whether it was seen."
         )
         st.toggle("Show the counts all the same", key="trace_ngram_anyway", persist_state="session")
     if lookup.drawn:
@@ -56,7 +57,7 @@ def show_training(lookup: Lookup | None, model: str, tokenizer: Tokenizer) -> No
     if not lookup.foreign:
         _show_spans(lookup)
     st.caption(
-        f"Index {about.name}: exact counts over {about.n_tokens:,} tokens of {about.n_rows:,} rows, by token ids; "
+        f"Index {index}: exact counts over {about.n_tokens:,} tokens of {about.n_rows:,} rows, by token ids; "
         "no n-gram crosses the border of a row. Where a sequence's end cut a row inside a span, it was not seen whole."
     )
 
@@ -190,7 +191,7 @@ def _readable(places: list[dict[str, Any]], n_steps: int | None) -> list[dict[st
     lines = []
     for place in places:
         steps = place["steps"]
-        line = {name: escaped(v) if isinstance(v, str) else v for name, v in place.items() if name != "steps"}
+        line = {escaped(name): escaped(v) if isinstance(v, str) else v for name, v in place.items() if name != "steps"}
         if n_steps:
             line["first and last step"] = f"{steps[0]:,}" + (f" … {steps[-1]:,}" if len(steps) > 1 else "")
             line[f"when, steps 0 to {n_steps:,}"] = when(steps, n_steps)

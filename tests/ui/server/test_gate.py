@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +27,7 @@ from support.visitor import Visitor
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from memviz.ui.server import attendance, gate
+from memviz.ui.server import attendance, connections, gate
 
 SECRET = "a secret of this test that is long enough"
 ORIGIN = "http://127.0.0.1:{port}"
@@ -119,6 +122,23 @@ def test_who_is_signed_in_uploads_little_and_ends_nothing_of_others(shut: Server
             visitor.send(BackMsg(**{field: True}))  # type: ignore[arg-type]
         visitor.rerun()
         visitor.settle()  # it is still there
+
+
+def test_idle_connections_keep_nobody_out(shut: Server) -> None:
+    """A third more than there may be: whoever asks is answered, the log stays still, and later there is room again."""
+    most = connections.MOST * 4 // 3
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < connections.WANTED_FILES:
+        pytest.skip(f"this machine lets a process open {hard} files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most + 500), hard))
+    n_bytes, place = shut.log.stat().st_size, ("127.0.0.1", int(shut.url.rpartition(":")[2]))
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.create_connection(place, 10)) for _ in range(most)]
+        assert ask(shut.url + "/ready")[0] == 200
+        assert held[0].recv(1) == b"", "the first one went for a later one"
+        assert len(psutil.Process(shut.process.pid).net_connections("tcp")) <= connections.MOST + 10
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert ask(shut.url + "/ready")[0] == 200 and shut.log.stat().st_size - n_bytes < 1000
 
 
 def test_a_secrets_file_that_cannot_be_read_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ from support.serving import Server
 from memviz.catalog import find_model, read_card
 from memviz.measures.score import memorization_score
 from memviz.passages import PASSAGES
+from memviz.rows.cells import as_written
 from memviz.settings import load_settings
 from memviz.store import Store
 from memviz.tasks.base import Context, stored
@@ -93,7 +94,7 @@ def test_exports_hold_the_row_and_repeat_it(traced: Page, server: Server, browse
         assert list(table[f"{mode}_{name}"][32:]) == pytest.approx(document[mode][name], rel=1e-6)
     again = pd.read_parquet(io.BytesIO(parquet))
     assert list(again.columns) == list(table.columns) and len(again) == 64
-    assert list(again["generated_token"]) == list(table["generated_token"])
+    assert list(again["generated_token"]) == list(map(as_written, table["generated_token"]))
 
     (tmp_path / "trace.html").write_bytes(download(traced, "HTML"))
     context = browser.new_context(offline=True)

@@ -1,0 +1,96 @@
+"""What is not ours stays words: no link, image, formula, mark or dialog comes of it, on no page and in no export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from support.chromium import DRAWN
+from support.foreign import NAMES, SWEEP, foreign
+from support.pages import MINUTES, settle
+from support.serving import ROOT, Server, start_server
+
+FAULTS = """() => {
+  const found = [], words = [];
+  const visit = (root) => {
+    for (const each of root.querySelectorAll("*")) {
+      for (const { name, value } of each.attributes) {
+        if (/^(href|xlink:href|src|srcset|action|formaction)$/.test(name) && /^\\s*javascript:|zq\\.example(?!%)/i.test(
+          value.startsWith(location.origin) || value.startsWith("/") || value.startsWith("./") ? "" : value))
+          found.push(`${each.localName} ${name}=${value} in ${each.parentElement?.textContent.slice(0, 60)}`);
+        if (/^on/.test(name)) found.push(`${each.localName} ${name}`);
+      }
+      if (each.matches(".katex") && /zq/.test(each.textContent)) found.push(`a formula: ${each.textContent}`);
+      if (/^(em|i|strong|b|del|s|code|h[1-6])$/.test(each.localName) && /^zq[bcsi]$/.test(each.textContent.trim()))
+        found.push(`${each.localName}: ${each.textContent}`);
+      if (each.shadowRoot) visit(each.shadowRoot);
+    }
+    words.push((root.body ?? root).textContent);
+  };
+  visit(document);
+  return { found, isShown: words.some((text) => text.includes("zq")) };
+}"""
+PAGES = (
+    "trace", "population", "compare",
+    "overview", "layers", "causes", "map", "dynamics", "transitions", "boundary", "membership", "precision",
+    "predictor", "sweeps", "gallery", "glossary",
+)  # fmt: skip
+WITHOUT = ("glossary", "precision")
+"""Pages that show nothing foreign as they open."""
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
+    home = tmp_path_factory.mktemp("foreign")
+    settings, links = foreign(home)
+    links["gallery"] = "gallery?shown=Your+tour"
+    env = {"MEMVIZ_CACHE": str(settings.cache), "MEMVIZ_MODEL_ROOTS": str(home / "models"), "MEMVIZ_OFFLINE": "true"}
+    with start_server(ROOT / "app.py", env=env | {"MEMVIZ_WARM_UP": "false"}, log=home / "log") as server:
+        yield server, links
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("name", PAGES)
+def test_foreign_words_stay_words(
+    name: str, hostile: tuple[Server, dict[str, str]], page: Page, tmp_path: Path
+) -> None:
+    server, links = hostile
+    said: list[str] = []
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.goto(f"{server.url}/{links.get(name, f'{name}?sweep={SWEEP[:12]}')}")
+    expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=MINUTES)
+    settle(page)
+    if name in ("trace", "population", "compare"):
+        expect(page.locator(DRAWN).first).to_be_visible(timeout=MINUTES)
+    faults, is_shown = list[str](), False
+
+    def look(where: str) -> None:
+        nonlocal is_shown
+        found = page.evaluate(FAULTS)
+        is_shown = is_shown or found["isShown"]
+        faults.extend(f"{where}: {each}" for each in found["found"])
+
+    look("as it opens")
+    closed = page.locator("[data-testid=stMain] details:not([open]) > summary:not([inert], [inert] *)")
+    for _ in range(closed.count()):
+        if closed.count():
+            closed.first.click()
+            settle(page)
+    look("unfolded")
+    for box in page.get_by_test_id("stPopoverButton").all():
+        box.click()
+        look(box.inner_text())
+        page.keyboard.press("Escape")
+    assert faults == [] and said == []
+    assert is_shown is (name not in WITHOUT), "the attack is on the page, as words"
+    if name in ("trace", "compare"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name="HTML", exact=True).click()
+        download.value.save_as(tmp_path / "out.html")
+        page.goto((tmp_path / "out.html").as_uri())
+        expect(page.locator("[role=listbox], [role=grid]").first).to_be_visible()
+        exported = page.evaluate(FAULTS)
+        assert exported["found"] == [] and said == []
+        assert next(iter(NAMES.values()))[:16] in page.content() or exported["isShown"]
