@@ -124,7 +124,7 @@ def pooled_points(pool: Pool, models: Sequence[str], filters: Filters, curve: st
             n_units = np.bincount(code[pool.first[asked]], minlength=len(n))
             kept = np.flatnonzero(n)
             n_hits = kept % (size + 1)
-            values = {"model": model, "k": k, "m": size, "n_hits": n_hits, "score": n_hits / size}
+            values: dict[str, Any] = {"model": model, "k": k, "m": size, "n_hits": n_hits, "score": n_hits / size}
             values |= {"level": level_of(n_hits, size), "count": n[kept], "n_units": n_units[kept]}
             tables.append(pool.lines.take(kept // (size + 1)).reset_index(drop=True).assign(**values))
     found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

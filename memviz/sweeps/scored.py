@@ -53,8 +53,8 @@ def _scores(models: Sequence[str] | None = None) -> pd.DataFrame:
 def _sequences(scores: pd.DataFrame) -> pd.DataFrame:
     """Scores in the columns of a sweep."""
     data, row = read_data(), scores["row"].to_numpy(np.int64)
-    longest = max(int(name.removeprefix("n_matches_")) for name in scores if name.startswith("n_matches_"))
-    about = {"mode": SLIDING, "k": AT, "start": 0, "m": longest, "group": row}
+    longest = max(int(each[1]) for name in scores if (each := re.fullmatch(r"n_matches_(\d+)", str(name))))
+    about: dict[str, Any] = {"mode": SLIDING, "k": AT, "start": 0, "m": longest, "group": row}
     about |= {"on_context_curve": False, "on_continuation_curve": True, "template": None, "memorization_class": None}
     of_row = {"domain": data.domain, "bucket": data.bucket, "background": data.background}
     known = scores.drop(columns=["condition", "prefix"])

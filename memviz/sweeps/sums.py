@@ -140,7 +140,8 @@ class Tally:
     def __init__(self, lines: Lines, lengths: Sequence[int], n_vocabulary: int, schema: pa.Schema) -> None:
         self.lines, self.lengths, self.schema = lines, lengths, schema
         self.n_bins = int(np.log(n_vocabulary) / ENTROPY_BIN) + 1
-        self.under_way: tuple[Any, ...] = ()
+        self.under_way = ("", "", 0)
+        """Model, mode and k of the condition that comes in."""
         self.sums: dict[int, Sums] = {}
 
     def add(self, ask: Ask, survey: Survey) -> Iterator[pa.Table]:
@@ -206,7 +207,7 @@ class Sums:
         kept = np.flatnonzero(self.squares.any(axis=(1, 2)))
         n, bins = len(kept), self.bins.reshape(len(BINNED), len(about), self.m, self.n_bins)
         values: dict[str, Any] = {"model": [model] * n, "mode": [mode] * n, "k": [k] * n, "m": [self.m] * n}
-        values |= {name: about[name].to_numpy(object)[kept] for name in about}
+        values |= {str(name): about[name].to_numpy(object)[kept] for name in about}
         values |= {"sizes": [[m for m, _ in self.sets]] * n, "starts": [[start for _, start in self.sets]] * n}
         arrays = {"counts": self.counts, "values": self.values, "squares": self.squares, "jumps": self.jumps}
         values |= {name: _lists(array[kept]) for name, array in arrays.items()}

@@ -7,13 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from memviz.cli.findings import findings as command
-from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.errors import InputError
 from memviz.findings.claims import Quality, read_claims
 from memviz.findings.evidence import judge
@@ -25,8 +23,7 @@ from memviz.findings.history import METHOD, METHODS, Edition, continued, edition
 from memviz.findings.report import document
 from memviz.population import Frequencies
 from memviz.settings import ROOT
-from memviz.sweeps import Sweep, read_sweep
-from memviz.sweeps.kept import SHIPPED
+from memviz.sweeps import Sweep
 
 STATISTICS = POPULATION | BOUNDARY
 N, SIZES = 60, {"large": 9000, "small": 1000, "medium": 3000}
@@ -236,20 +233,6 @@ def test_every_training_seed_of_a_size_enters(sweep: Sweep, made_sweep, asked) -
     assert list(entropy.left_out) == [1] and not entropy.by_seed
     assert entropy.found == STATISTICS["entropy-size"](material)[0]
     assert "- Without training seeds 1, of which scores alone are known (" in document([entropy], material)
-
-
-def test_the_suites_further_seeds_are_known_by_their_scores() -> None:
-    found = material_of([read_sweep(SHIPPED)])
-    assert [name for name in found.seeds if "@" in name] == [
-        f"suite-{size}m@seed{seed}" for size in ("0.3", "0.7") for seed in (1, 2)
-    ]
-    assert found.by_seed[2].models == ["suite-0.3m@seed2", "suite-0.7m@seed2", "suite-1.8m", "suite-7.6m"]
-    scores = pd.read_parquet(SUITE_FOLDER / "scores.parquet").query("condition == 'sliding'")
-    rows = read_data().bucket > 0
-    mine = scores[(scores["model"] == "suite-0.7m@seed2") & rows[scores["row"]]]
-    mine = mine[~read_data().background[mine["row"]]]
-    points = found.by_seed[2].points.query("model == 'suite-0.7m@seed2'")
-    assert len(points) == len(mine) == 3000 and points["n_hits"].sum() == mine["n_matches_32"].sum()
 
 
 def test_what_changed_is_put_down_to_method_or_suite(material: Material) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
 from memviz.demo.suite import read_data
@@ -36,7 +38,7 @@ def pair_of(found: Material, groups: tuple[str, ...]) -> tuple[str, str, pd.Data
         raise InputError("which rows weights had read is known of the bundled suite alone")
     first = found.once(("first",), lambda: first_steps(read_data()))
     for model in reversed(found.models):
-        then = found.once(("earlier", model), lambda model=model: earlier(sweep, model, first))
+        then = found.once(("earlier", model), partial(earlier, sweep, model, first))
         for before in then:
             points = paired_points(sweep, _sequences(sweep, (model, before)), model, before, first, M, K)
             hits = points.loc[points["kind"] == "read", "n_hits"]
@@ -64,8 +66,8 @@ def _beyond(group: str, quantity: str, kind: str = "") -> Statistic:
         if line.empty:
             raise InputError("no row of the group was read in between")
         one = line.iloc[0]
-        ends = (float(one[f"beyond{end}"]) for end in ("", "_low", "_high"))
-        return Estimate(*ends, int(one["n"]), int(one["n_units"])), None
+        value, low, high = (float(one[f"beyond{end}"]) for end in ("", "_low", "_high"))
+        return Estimate(value, low, high, int(one["n"]), int(one["n_units"])), None
 
     return found_of
 

@@ -89,7 +89,7 @@ def groups_drawn(view: SweepView, curves: pd.DataFrame) -> tuple[pd.DataFrame, s
     """The curves of all rows and of the groups that are large enough to draw, and what to say of the others."""
     n = curves.groupby("group")["n"].max().drop("all", errors="ignore")
     small = n[(n > 0) & (n < view.least)]
-    said = ", ".join(f"{GROUPS[group]} (n = {size})" for group, size in small.items())
+    said = ", ".join(f"{GROUPS[str(group)]} (n = {size})" for group, size in small.items())
     left_out = f"not drawn, of fewer than {view.least} rows: {said}" if said else ""
     return curves[~curves["group"].isin(small.index)], left_out
 

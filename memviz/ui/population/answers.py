@@ -17,7 +17,9 @@ from memviz.ui.common.texts import escaped
 _GROWS = {"mean": "the mean score M", "full": "the share with M = 1"}
 
 
-def _span(value: float, low: float, high: float, form: str = ".3f") -> str:
+def _span(ends: Sequence[float], form: str = ".3f") -> str:
+    """A value with the ends of its interval."""
+    value, low, high = ends
     return f"{value:{form}} \\[{low:{form}}, {high:{form}}\\]"
 
 
@@ -37,12 +39,12 @@ def size_answer(fit: SizeFit | None, quantity: str) -> str:
     nothing = 1.0 if fit.kind == "power" else 0.0
     if low <= nothing <= high:
         effect = "times" if fit.kind == "power" else "by"
-        return f"Doubling parameters does not show in {_GROWS[quantity]}: {effect} {_span(*values)} ({about})."
+        return f"Doubling parameters does not show in {_GROWS[quantity]}: {effect} {_span(values)} ({about})."
     if fit.kind == "power":
-        return f"Doubling parameters multiplies {_GROWS[quantity]} by {_span(*values, '.2f')} ({about})."
+        return f"Doubling parameters multiplies {_GROWS[quantity]} by {_span(values, '.2f')} ({about})."
     if value > 0:
-        return f"Doubling parameters adds {_span(*values)} to {_GROWS[quantity]} ({about})."
-    return f"Doubling parameters takes {_span(-value, -high, -low)} off {_GROWS[quantity]} ({about})."
+        return f"Doubling parameters adds {_span(values)} to {_GROWS[quantity]} ({about})."
+    return f"Doubling parameters takes {_span((-value, -high, -low))} off {_GROWS[quantity]} ({about})."
 
 
 def transition_answer(found: Transition, names: Mapping[str, str], least: int) -> str:
@@ -51,10 +53,8 @@ def transition_answer(found: Transition, names: Mapping[str, str], least: int) -
         return _too_few("sequences", found.n, least)
     rise, fall = int(np.triu(found.counts, 1).sum()), int(np.tril(found.counts, -1).sum())
     ends = f"{escaped(names[found.smaller])} to {escaped(names[found.larger])}"
-    return (
-        f"From {ends} {_span(found.kept.value, found.kept.low, found.kept.high, '.0%')} of {found.n:,} sequences keep "
-        f"their level; {rise:,} rise and {fall:,} fall."
-    )
+    kept = _span((found.kept.value, found.kept.low, found.kept.high), ".0%")
+    return f"From {ends} {kept} of {found.n:,} sequences keep their level; {rise:,} rise and {fall:,} fall."
 
 
 def boundary_answer(found: Sequence[pd.DataFrame], name: str, entropy: str, least: int) -> str:
@@ -64,7 +64,7 @@ def boundary_answer(found: Sequence[pd.DataFrame], name: str, entropy: str, leas
     """
     if not found:
         return "Not answerable: the entropy is not known on both sides of the boundary."
-    line = found[0].set_index("group").loc["memorized"]
+    line: Mapping[Any, Any] = found[0].set_index("group").loc["memorized"].to_dict()
     n = int(line["n"])
     if n < max(1, least):
         return _too_few(f"memorized rows under {escaped(name)}", n, least)
@@ -79,7 +79,7 @@ def boundary_answer(found: Sequence[pd.DataFrame], name: str, entropy: str, leas
         verdict = f"no more than {band}" if inside else f"{'above' if above[0] > null[2] else 'below'} {band}"
     return (
         f"Where a memorized continuation begins, {entropy} entropy of {escaped(name)} changes by "
-        f"{_span(*jump, '+.2f')} nats (n = {n:,}), less all rows {_span(*above, '+.2f')}: {verdict}."
+        f"{_span(jump, '+.2f')} nats (n = {n:,}), less all rows {_span(above, '+.2f')}: {verdict}."
     )
 
 
@@ -92,7 +92,7 @@ def membership_answer(line: Mapping[str, Any], score: str, name: str, least: int
     verdict = "is not seen to tell" if auroc[1] <= 0.5 <= auroc[2] else "tells"
     wrong = ", the wrong way round" if auroc[2] < 0.5 else ""
     return (
-        f"{escaped(score)} {verdict} members from others under {escaped(name)}{wrong}: AUROC {_span(*auroc)}, where "
+        f"{escaped(score)} {verdict} members from others under {escaped(name)}{wrong}: AUROC {_span(auroc)}, where "
         f"0.5 is chance; {float(line['tpr']):.0%} are found at 1 % false."
     )
 
@@ -110,7 +110,7 @@ def dynamics_answer(table: pd.DataFrame, name: str, measure: str, state: str, va
         if each["n_a"] < max(2, least) or math.isnan(each["value"]):
             return _too_few(f"{each.name} rows under {escaped(name)} ({variant})", int(each["n_a"]), least)
     own, other = kinds
-    spans = [_span(each["value"], each["low"], each["high"], ".3g") for each in kinds]
+    spans = [_span((each["value"], each["low"], each["high"]), ".3g") for each in kinds]
     said = f"{MEASURES[measure]} {spans[0]} against {spans[1]} (n = {own['n_a']:,} and {other['n_a']:,})"
     start = f"At the last step, memorized rows of {escaped(name)}"
     if own["low"] <= other["high"] and other["low"] <= own["high"]:
@@ -144,4 +144,4 @@ def precision_answer(line: Mapping[str, Any], half: str, name: str, least: int) 
     if n < max(1, least):
         return _too_few(f"rows under {escaped(name)}", n, least)
     moved = [float(line[f"moved{end}"]) for end in ("", "_low", "_high")]
-    return f"In {half} M is another one for {_span(*moved, '.1%')} of {n:,} rows under {escaped(name)}."
+    return f"In {half} M is another one for {_span(moved, '.1%')} of {n:,} rows under {escaped(name)}."
