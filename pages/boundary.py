@@ -32,7 +32,6 @@ from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.answers import boundary_answer
 from memviz.ui.population.view import choose_view
-from memviz.ui.population.words import words_of
 
 ENTROPIES = {"entropy_free_running": "free-running", "entropy_teacher_forced": "teacher-forced"}
 ORDERS = ("1", "2", "3")
@@ -124,7 +123,7 @@ for i, (model, kind) in enumerate((model, kind) for model in reversed(view.model
 
 digits = view.sweep.manifest.get("packed", {}).get("digits")
 st.caption(
-    f"{words_of(view)} · k = {k}, groups by the score at m = {view.m} · "
+    f"{ui.escaped(view.which)} · k = {k}, groups by the score at m = {view.m} · "
     + (f"{digits} · " if digits else "")
     + "bands: 95 %, over groups of near-duplicates"
     + ("; grey bands and dots: selection alone" if null else "")

@@ -14,7 +14,6 @@ from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.answers import membership_answer
 from memviz.ui.population.membership import choose_classes, judged_of, older_words, points_of, readable
 from memviz.ui.population.view import choose_view
-from memviz.ui.population.words import words_of
 
 JUDGED = {"auroc": "AUROC", "tpr": "True positives at 1 %"}
 
@@ -75,9 +74,9 @@ for place, (_, each) in zip(st.container(key="cards").columns(len(every)), every
         border=True,
     )
 st.caption(
-    f"{words_of(view)} · of them {n_members:,} members; {n_others:,} others · {view.words[largest]} above · the m = "
-    f"{view.m} true tokens after k = {k}, teacher-forced · whiskers: 95 %, over groups of near-duplicates within "
-    "domains and exposures"
+    f"{ui.escaped(view.which)} · of them {n_members:,} members; {n_others:,} others · {view.words[largest]} above · "
+    f"the m = {view.m} true tokens after k = {k}, teacher-forced · whiskers: 95 %, over groups of near-duplicates "
+    "within domains and exposures"
 )
 
 by_kind = table[(table["members"] != EVERY) & (table["score"] == score)]

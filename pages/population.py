@@ -14,7 +14,6 @@ from memviz.ui.population.heads import show_heads
 from memviz.ui.population.likeness import show_likeness
 from memviz.ui.population.tables import fit_of, floor_of, table_of, with_held_out
 from memviz.ui.population.view import WEIGHTINGS, choose_view
-from memviz.ui.population.words import words_of
 
 CURVES = {
     "continuation": ("Against continuation size", "m", "continuation tokens m"),
@@ -76,7 +75,7 @@ with right:
 if sizes is not None and len(sizes):
     top = sizes.iloc[-1]
     cards = st.container(key="cards").columns(4)
-    cards[0].metric("Rows", f"{int(top['n']):,}", help=words_of(view), border=True)
+    cards[0].metric("Rows", f"{int(top['n']):,}", help=ui.escaped(view.which), border=True)
     cards[1].metric(
         f"Mean score M, {view.words[largest]}", f"{top['mean']:.3f}", help=explain("mean_score"), border=True
     )
@@ -86,7 +85,7 @@ if sizes is not None and len(sizes):
     held = "none swept" if floor is None or not len(floor) else f"{floor.iloc[-1]['mean']:.3f}"
     cards[3].metric("Held-out floor, mean M", held, help=explain("held_out"), border=True)
 st.caption(
-    f"{words_of(view)} · k = {k}, m = {m} unless an axis says otherwise · "
+    f"{ui.escaped(view.which)} · k = {k}, m = {m} unless an axis says otherwise · "
     f"{WEIGHTINGS[view.population].lower()}: {POPULATIONS[view.population]} · "
     "whiskers: 95 %, over groups of near-duplicates; another training run would differ by more"
 )

@@ -20,7 +20,6 @@ from memviz.ui.population.tables import points as points_of
 from memviz.ui.population.tables import rows_of_transition as rows_of
 from memviz.ui.population.tables import table_of_transition, transition_of
 from memviz.ui.population.view import LEAST, choose_view
-from memviz.ui.population.words import words_of
 
 ANY = "choose a level"
 CELL, LOST, GAINED = "One cell", "Memorized by the first alone", "Memorized by the second alone"
@@ -98,7 +97,7 @@ with right:
         + (f" 95 %: {found.kappa.low:.2f} to {found.kappa.high:.2f}." if known else " Here both know one level only."),
         border=True,
     )
-    st.caption(words_of(view))
+    st.caption(ui.escaped(view.which))
     gained, lost = (rows_of(view, view.asked, *ends, None) for ends in ((larger, smaller), (smaller, larger)))
     lists = {
         CELL: f"{level or '…'} → {to or '…'}",

@@ -45,7 +45,7 @@ RUN = {"sh", "python", "sql"}
 DATA = {"", "json", "toml", "text", "nginx", "caddyfile"}
 COMMANDS = r"(?:\.venv/bin/)?(?:memviz|python|make|docker|pip|git|streamlit)"
 PUNCTUATION = "|&;<>()"
-OTHERS = {"pip", "git", "cd", "export", "printf", "seq", "torchrun"}
+OTHERS = {"pip", "uv", "git", "cd", "export", "printf", "seq", "torchrun"}
 """Programs whose words are not looked at."""
 
 

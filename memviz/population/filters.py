@@ -51,6 +51,13 @@ class Filters:
         """The lines that pass."""
         return table[self.keep(table)]
 
+    def words(self, n_passing: int, n_rows: int) -> str:
+        """How many rows pass, of how many, and which, as text."""
+        said = [*self.parts, *self.domains, *self.classes]
+        said += [f"template: {', '.join(self.templates)}"] if self.templates else []
+        said += [f"{', '.join(map(str, self.buckets))} exposures"] if self.buckets else []
+        return f"{n_passing:,} of {n_rows:,} rows" + (f" ({', '.join(said)})" if said else "")
+
 
 @dataclass(frozen=True)
 class Choices:

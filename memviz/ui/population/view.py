@@ -43,7 +43,6 @@ from memviz.ui.common.opening import fold_settings, widget_row
 from memviz.ui.common.sweep import offer_sweeps, said_sweep, short_title_of, sweeps_here
 from memviz.ui.common.texts import as_option, escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
-from memviz.ui.population.words import which
 
 HELD_OUT, *TRAINED = PARTS
 LEAST = 20
@@ -124,6 +123,10 @@ class SweepView:
     def n_passing(self, filters: Filters) -> int:
         """Rows that pass some filters."""
         return int(filters.keep(self.rows).sum()) if self.pool is None else self.pool.n_passing(filters)
+
+    @property
+    def which(self) -> str:
+        return self.passing.words(self.n_passing(self.passing), self.n_rows)
 
     def ids(self, rows: np.ndarray) -> list[np.ndarray]:
         """The token ids of some rows, by their numbers."""
@@ -225,7 +228,7 @@ def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, Delta
     if _n_passing(view) <= MOST_UNITS:
         passing = view.passing.apply(view.rows)["row"]
         with chooser:
-            offer_keeping(rows_among(sweep.task.rows, passing), which(view), "view")
+            offer_keeping(rows_among(sweep.task.rows, passing), view.which, "view")
     return view, own, beside
 
 

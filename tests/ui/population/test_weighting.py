@@ -11,7 +11,6 @@ from memviz.sweeps import Sweep, read_sweep
 from memviz.sweeps.kept import SHIPPED
 from memviz.ui.population.tables import table_of
 from memviz.ui.population.view import SweepView
-from memviz.ui.population.words import words_of
 
 MODELS = ("suite-0.3m", "suite-7.6m")
 
@@ -30,7 +29,7 @@ def test_a_population_is_the_sum_of_its_strata(population: str, most: int) -> No
     expected = (mass * score.loc[strata.index]).sum() / mass.sum()
     found = table_of(view, "size", "model").set_index("model").loc["suite-7.6m", "mean"]
     assert found == pytest.approx(expected)
-    assert r"3,400 of 3,800 rows \(background, planted\)" in words_of(view)
+    assert view.which == "3,400 of 3,800 rows (background, planted)"
 
 
 def test_unique_rows_are_mostly_not_memorized() -> None:
