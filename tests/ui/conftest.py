@@ -57,7 +57,7 @@ def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def traced(app: AppTest, tmp_path: Path) -> tuple[AppTest, TraceTask, Run]:
+def app_traced(app: AppTest, tmp_path: Path) -> tuple[AppTest, TraceTask, Run]:
     """The same with a tiny model that is ready, one stored run of it, and the run's link."""
     write_model(tmp_path / "models" / "tiny")
     card = prepare(find_model("tiny", settings()), settings())

@@ -21,11 +21,11 @@ Traced = tuple[AppTest, TraceTask, Run]
 
 
 @pytest.fixture
-def opened(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+def opened(app_traced: Traced, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """The stored run by its link, on a server that is as quick as `quick` says and lets traces run by themselves."""
 
     def open_(quick: float = math.inf, allowed: str = "true") -> AppTest:
-        app, task, _ = traced
+        app, task, _ = app_traced
         monkeypatch.setenv("MEMVIZ_AUTORUN", allowed)
         settings.cache_clear()
         for name, value in {"QUICK": quick, "PAUSE": 0.0, "PATIENCE": 0.0}.items():

@@ -26,8 +26,8 @@ def open_link(app: AppTest, name: str) -> AppTest:
     return app.switch_page("../pages/trace.py").run()
 
 
-def test_a_link_refills_the_widgets_and_shows_the_result(traced: tuple[AppTest, TraceTask, Run]) -> None:
-    app, task, run = traced
+def test_a_link_refills_the_widgets_and_shows_the_result(app_traced: tuple[AppTest, TraceTask, Run]) -> None:
+    app, task, run = app_traced
     open_link(app, task.hash[:16])
     assert not app.exception and not app.error
     assert app.selectbox(key="trace_model").value == "tiny"
@@ -61,8 +61,8 @@ def test_links_that_cannot_be_followed_say_so(app: AppTest, page: str, what: str
     assert any(said.format(what=what) in warning.value for warning in app.warning)
 
 
-def test_a_changed_widget_leaves_the_link_and_asks_for_a_run(traced: tuple[AppTest, TraceTask, Run]) -> None:
-    app, task, _ = traced
+def test_a_changed_widget_leaves_the_link_and_asks_for_a_run(app_traced: tuple[AppTest, TraceTask, Run]) -> None:
+    app, task, _ = app_traced
     open_link(app, task.hash[:16])
     app.number_input(key="trace_context").set_value(10).run()
     assert not app.exception
@@ -71,9 +71,9 @@ def test_a_changed_widget_leaves_the_link_and_asks_for_a_run(traced: tuple[AppTe
 
 
 def test_a_link_to_a_result_that_is_gone_shows_the_request_and_starts_nothing(
-    traced: tuple[AppTest, TraceTask, Run],
+    app_traced: tuple[AppTest, TraceTask, Run],
 ) -> None:
-    app, task, _ = traced
+    app, task, _ = app_traced
     ui.store().clear()
     open_link(app, task.hash[:16])
     assert not app.exception
@@ -82,8 +82,8 @@ def test_a_link_to_a_result_that_is_gone_shows_the_request_and_starts_nothing(
     assert ui.worker().n_active == 0
 
 
-def test_a_text_that_is_too_short_is_one_sentence(traced: tuple[AppTest, TraceTask, Run]) -> None:
-    app, task, _ = traced
+def test_a_text_that_is_too_short_is_one_sentence(app_traced: tuple[AppTest, TraceTask, Run]) -> None:
+    app, task, _ = app_traced
     open_link(app, task.hash[:16])
     app.selectbox(key="trace_source").set_value("Text of your own").run()
     assert not app.error and "Paste or type a passage" in app.info[0].value
@@ -112,9 +112,9 @@ def test_a_text_that_is_too_short_is_one_sentence(traced: tuple[AppTest, TraceTa
     ],
 )
 def test_numbers_out_of_range_are_said_and_not_changed(
-    traced: tuple[AppTest, TraceTask, Run], key: str, value: float, sentence: str
+    app_traced: tuple[AppTest, TraceTask, Run], key: str, value: float, sentence: str
 ) -> None:
-    app, task, _ = traced
+    app, task, _ = app_traced
     open_link(app, task.hash[:16])
     app.toggle(key="trace_sampled").set_value(True).run()
     app.number_input(key=f"trace_{key}").set_value(value).run()
@@ -124,9 +124,9 @@ def test_numbers_out_of_range_are_said_and_not_changed(
 
 
 def test_a_model_of_unknown_training_data_says_which_index_it_would_need(
-    traced: tuple[AppTest, TraceTask, Run],
+    app_traced: tuple[AppTest, TraceTask, Run],
 ) -> None:
-    app, task, _ = traced
+    app, task, _ = app_traced
     open_link(app, task.hash[:16])
     assert any("What tiny was trained on is not known to memviz" in info.value for info in app.info)
     assert any(code.value.startswith("memviz corpus build --model tiny --input ") for code in app.code)
@@ -135,8 +135,8 @@ def test_a_model_of_unknown_training_data_says_which_index_it_would_need(
     assert any("Its text is split anew by this model's tokenizer" in each.value for each in app.caption)
 
 
-def test_a_run_that_was_left_stays_on_the_page(traced: tuple[AppTest, TraceTask, Run]) -> None:
-    app, task, _ = traced
+def test_a_run_that_was_left_stays_on_the_page(app_traced: tuple[AppTest, TraceTask, Run]) -> None:
+    app, task, _ = app_traced
     ui.store().clear()
     open_link(app, task.hash[:16])
     app.button(key="trace_run").click().run()
