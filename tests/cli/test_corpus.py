@@ -18,6 +18,7 @@ from transformers import AutoTokenizer
 from memviz.errors import Failure
 
 OTHER = "We the People of the Moon, in Order to form a more perfect Union"
+MEMORY = "a shard of 33,554,432 tokens takes about 1.28 GB of memory"
 BUILD = ["corpus", "build", "--model", "tiny", "--input", "docs", "--out", "index"]
 
 
@@ -73,7 +74,7 @@ def test_building(cli: CommandLine) -> None:
     )
     line = "left out: docs/b.jsonl:2: is not JSON (Expecting property name enclosed in double quotes: "
     memory, said = ended.err.splitlines()
-    assert memory == "a shard of 33,554,432 tokens takes about 1.28 GB of memory" and said.startswith(line)
+    assert memory == MEMORY and said.startswith(line)
     again = cli.run(*BUILD, "--name", "mine")
     assert again.out.startswith(f"mine: {n_tokens} tokens in 3 documents, 1 shards (1 from before); ")
     smaller = cli.run(*BUILD, "--shard-tokens", 30)
@@ -190,8 +191,8 @@ def test_what_cannot_be_used(indexed: CommandLine, words: list[str], sentence: s
 
 def test_a_corpus_without_tokens(cli: CommandLine) -> None:
     (cli.folder / "empty").mkdir()
-    sentence = "the corpus has no tokens: nothing to index"
-    assert cli.refused("corpus", "build", "--model", "tiny", "--input", "empty", "--out", "i") == sentence
+    words = ["build", "--model", "tiny", "--input", "empty", "--out", "i"]
+    assert cli.refused("corpus", *words, after=f"{MEMORY}\n") == "the corpus has no tokens: nothing to index"
 
 
 def test_no_library_is_a_failure(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +201,7 @@ def test_no_library_is_a_failure(cli: CommandLine, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("memviz.corpus.building.sorted_suffixes", unavailable)
     (cli.folder / "docs" / "b.jsonl").unlink()
-    assert cli.refused(*BUILD, code=1) == "no n-gram index can be built here"
+    assert cli.refused(*BUILD, code=1, after=f"{MEMORY}\n") == "no n-gram index can be built here"
 
 
 def test_no_torch_is_needed(indexed: CommandLine) -> None:

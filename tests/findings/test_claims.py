@@ -7,7 +7,7 @@ import pytest
 
 from memviz.errors import InputError
 from memviz.findings.claims import Claim, Null, Outcome, Quality, adjusted, decide, outcome_among, p_value, read_claims
-from memviz.findings.evidence import boundary, over_seeds, population
+from memviz.findings.evidence import boundary, over_seeds, paired, population
 from memviz.findings.evidence import geometry as maps
 from memviz.population import Estimate
 from memviz.settings import ROOT
@@ -51,8 +51,9 @@ def test_what_could_not_be_computed_is_undecided() -> None:
 
 def test_every_claim_of_the_file_has_a_statistic() -> None:
     claims = read_claims(ROOT / "docs" / "claims.toml")
-    for finding, statistics in ((1, population.STATISTICS), (2, maps.STATISTICS), (3, boundary.STATISTICS)):
-        assert sorted(each.id for each in claims if each.finding == finding) == sorted(statistics)
+    with_paired = [*paired.STATISTICS, "groups-apart-paired"]
+    statistics = [*population.STATISTICS, *maps.STATISTICS, *boundary.STATISTICS, *with_paired]
+    assert sorted(each.id for each in claims if each.finding in (1, 2, 3)) == sorted(statistics)
 
 
 @pytest.mark.parametrize(

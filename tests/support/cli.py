@@ -49,14 +49,15 @@ class CommandLine:
         assert ended == (0, "", ""), ended
         return parse(self.folder / "out.json")
 
-    def refused(self, *words: object, code: int = 2) -> str:
-        """The one line on stderr of a command that must fail and leave nothing behind."""
+    def refused(self, *words: object, code: int = 2, after: str = "") -> str:
+        """The one line on stderr, after another one if so, of a command that must fail and leave nothing behind."""
         before = self.listing()
         ended = self.run(*words)
         assert (ended.code, ended.out) == (code, ""), ended
-        assert ended.err.startswith("memviz: ") and ended.err.count("\n") == 1 and ended.err.endswith("\n"), ended.err
+        said = ended.err.removeprefix(after)
+        assert said.startswith("memviz: ") and said.count("\n") == 1 and said.endswith("\n"), ended.err
         assert self.listing() == before
-        return ended.err.removeprefix("memviz: ").removesuffix("\n")
+        return said.removeprefix("memviz: ").removesuffix("\n")
 
     def listing(self) -> dict[str, bytes]:
         return {

@@ -38,6 +38,9 @@ home, asked = sys.argv[1:]
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
+class Dies(results.TableFile):
+    finish = die
+
 @contextmanager
 def new_file_then_die(path, new_file=disk.new_file):
     with new_file(path) as new:
@@ -55,7 +58,7 @@ def sweep(folder, source, when):
             die()
 
     if when == "writing":
-        results.TableFile.finish = die
+        results.TableFile = Dies  # of the sweep's own tables, not of its prepared rows
     if when == "publishing":
         disk.new_file = new_file_then_die
     lab.sweep(small_task(source, positions=True), report=report, batch=4)
