@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1))  # the summary names what was run again
         weights[item.path] += any(item.iter_markers("browser")) + any(item.iter_markers("slow"))
     items.sort(key=lambda item: -weights[item.path])
+
+
+@pytest.fixture(autouse=True)
+def own_main() -> Iterator[None]:
+    """A script that Streamlit runs takes the place of `__main__`, which processes that are started later would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session")
