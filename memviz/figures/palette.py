@@ -39,7 +39,8 @@ THEMED = Palette(
 )
 """What Streamlit's theme of Plotly figures writes in the place of colours: its client puts the theme's own there.
 
-So a figure is right in light and dark, at the first drawing and when the reader changes the theme.
+So a figure is right in light and dark when it is drawn. Its client keeps no note of what it has put in: where the theme
+changes under a page, the text of axes and legends follows by the page's style, marks keep the colours of before.
 """
 
 
