@@ -16,7 +16,6 @@ from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.answers import transition_answer
 from memviz.ui.population.sequences import show_sequences
-from memviz.ui.population.tables import points as points_of
 from memviz.ui.population.tables import rows_of_transition as rows_of
 from memviz.ui.population.tables import table_of_transition, transition_of
 from memviz.ui.population.view import LEAST, choose_view
@@ -30,10 +29,6 @@ if len(view.models) < 2:
     st.info("A transition needs two models: choose another one under **Rows and models**, or sweep several.")
     st.stop()
 names = view.names
-try:
-    points_of(view, "size")
-except InputError as error:
-    ui.refuse(error)
 
 
 def choose_pair(smaller: str, larger: str) -> None:
@@ -59,7 +54,10 @@ larger = beside.selectbox("To", view.models, last, key="larger", **folded, **BOU
 if smaller == larger:
     st.info("Choose two different models.")
     st.stop()
-found = transition_of(view, smaller, larger)
+try:
+    found = transition_of(view, smaller, larger)
+except InputError as error:
+    ui.refuse(error)
 show_answer(transition_answer(found, names, view.least))
 
 left, right = st.columns([1.25, 1])

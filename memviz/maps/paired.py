@@ -19,7 +19,7 @@ from memviz.maps.gathering import Chosen, batches, choose, gather, last_layer
 from memviz.maps.layout import fit_basis
 from memviz.maps.pairs import N_STRATA, Pairs, apart
 from memviz.maps.records import LAST_CONTEXT, PAIRS, STATES, VARIANTS, PairedStates
-from memviz.maps.scope import Scope, ScopedTask
+from memviz.maps.scope import Scope, TwoModelsTask
 from memviz.measures.geometry import dot_sums, resampled_silhouettes, unit_vectors
 from memviz.population.counterfactual import first_steps, read_between
 from memviz.population.intervals import percentiles
@@ -35,7 +35,7 @@ _PLACES = [PAIRS.index(pair) for pair in COMPARED]
 
 
 @dataclass(frozen=True)
-class PairedTask(ScopedTask[PairedStates]):
+class PairedTask(TwoModelsTask[PairedStates]):
     """Two models' states of rows that the first had read and the second had not, at every step, at the last layer.
 
     Only of the bundled suite, whose order of training is known. Raises InputError. `report(done, total)` counts rows of
@@ -52,14 +52,6 @@ class PairedTask(ScopedTask[PairedStates]):
     def __post_init__(self) -> None:
         if self.scope.free_running:
             raise InputError("the same rows are compared as both models read the rows' own tokens: teacher-forced")
-
-    @property
-    def model(self) -> str:
-        return " and ".join(self.models)
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        return self.models
 
     def compute(self, cards: Sequence[Card], context: Context) -> PairedStates:
         with using(context.settings, Path(self.scope.folder)):

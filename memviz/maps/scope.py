@@ -106,3 +106,20 @@ class ScopedTask(Task[R]):
         weights = [sweep.holding(name).weights_of(name) for name in self.model_names]
         asked |= {"scope": self.scope.identity(sweep), "weights": weights}
         return result_key(asked, self.precision, device, projection=PROJECTION, **self.versions)
+
+
+class TwoModelsTask(ScopedTask[R]):
+    """A question about the states of the same rows under two models."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def models(self) -> tuple[str, str]: ...
+
+    @property
+    def model(self) -> str:
+        return " and ".join(self.models)
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        return self.models

@@ -12,7 +12,7 @@ from memviz.catalog import Card
 from memviz.errors import InputError
 from memviz.maps.gathering import alone, batches, checked_layer, choose, gather
 from memviz.maps.records import LAST_CONTEXT, Agreement, Similarity
-from memviz.maps.scope import Scope, ScopedTask
+from memviz.maps.scope import Scope, TwoModelsTask
 from memviz.maps.task import spread_steps
 from memviz.measures.geometry import (
     MOST_ROWS,
@@ -30,7 +30,7 @@ N_SIMILAR_STEPS = 4
 
 
 @dataclass(frozen=True)
-class SimilarityTask(ScopedTask[Similarity]):
+class SimilarityTask(TwoModelsTask[Similarity]):
     """Two models' states of the same rows at some steps. Raises InputError for fields of no use.
 
     `report(done, total)` counts the rows of one model, then of the other.
@@ -53,14 +53,6 @@ class SimilarityTask(ScopedTask[Similarity]):
             raise InputError(f"steps {steps} are asked of a continuation of {self.scope.m}: give -1 to m - 1")
         if self.scope.n_rows is not None and self.scope.n_rows > MOST_ROWS:
             raise InputError(f"{self.scope.n_rows:,} rows were asked for: at most {MOST_ROWS:,} are compared")
-
-    @property
-    def model(self) -> str:
-        return " and ".join(self.models)
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        return self.models
 
     def check(self, cards: Sequence[Card]) -> None:
         super().check(cards)

@@ -61,12 +61,7 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
             "n": table["n"],
             "before": [f"{value:.3f}" for value in table["before"]],
             "after": [f"{value:.3f}" for value in table["now"]],
-            "difference": _spans(table, "difference", "low", "high"),
-            "less rows neither had read": _spans(table, "beyond", "beyond_low", "beyond_high"),
+            "difference": frames.spans(table, "+.3f", "difference", "low", "high"),
+            "less rows neither had read": frames.spans(table, "+.3f", "beyond", "beyond_low", "beyond_high"),
         }
     )
-
-
-def _spans(table: pd.DataFrame, *names: str) -> list[str]:
-    ends = table[list(names)].to_numpy()
-    return ["" if pd.isna(line[0]) else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*line) for line in ends]

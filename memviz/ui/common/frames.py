@@ -157,6 +157,12 @@ def joined(*notes: str) -> str:
     return "; ".join(filter(None, notes))
 
 
+def spans(table: pd.DataFrame, form: str, *names: str) -> list[str]:
+    """A value and the ends of its interval, of each line of three columns; empty where it is unknown."""
+    lines = table[list(names)].to_numpy()
+    return ["" if pd.isna(line[0]) else "{:{f}} [{:{f}}, {:{f}}]".format(*line, f=form) for line in lines]
+
+
 def n_words(table: pd.DataFrame | None, by: str = "point") -> str:
     """n of a figure: one number where all points agree."""
     if table is None or not len(table):

@@ -42,20 +42,14 @@ def show_paired(view: SweepView, title: str, page: str, picture: Picture) -> Non
         return
     figure, table, note = picture(found, chosen.names)
     frames.show_figure(figure, table, title, f"{page}-before", view.task, note)
-    st.dataframe(_readable(paired_numbers(found)), hide_index=True)
+    numbers = paired_numbers(found)
+    difference = frames.spans(numbers, "+.4f", "difference", "low", "high")
+    shown = numbers[["quantity", "before", "now"]].round(4).assign(difference=difference)
+    st.dataframe(shown, hide_index=True)
     n = int(found.memorized.sum())
     st.caption(
         f"{n:,} memorized and {len(found.row) - n:,} unmemorized rows, by the hits of {chosen.names[0]}, that "
         f"{chosen.names[1]} had not read; the same rows on both sides, and both models read the rows' own tokens "
         "(teacher-forced). What makes a row easy is on both sides; what training did besides, and that the later "
         "weights' own hits make the groups, is in the difference."
-    )
-
-
-def _readable(table: pd.DataFrame) -> pd.DataFrame:
-    ends = table[["difference", "low", "high"]].to_numpy()
-    return (
-        table[["quantity", "before", "now"]]
-        .round(4)
-        .assign(difference=["{:+.4f} [{:+.4f}, {:+.4f}]".format(*line) for line in ends])
     )
