@@ -117,6 +117,16 @@ class Heads:
         """(h,) fall of mean log p(true) in nats a token; `way` is "zero" or "mean"."""
         return (self.whole_logprob - getattr(self, f"{way}_logprob")).mean(axis=1, dtype=np.float64)
 
+    @property
+    def n_for_half(self) -> int | None:
+        """Heads silenced together, the strongest first, with which half of the leading matches are gone; None: never.
+
+        One of `n_silenced`, so the first power of two that is enough.
+        """
+        whole = int(prefix(self.whole_match))
+        gone = np.flatnonzero((prefix(self.strongest_match) <= whole / 2) & (whole > 0))
+        return int(self.n_silenced[gone[0]]) if len(gone) else None
+
     def prefix_drop(self, way: str) -> np.ndarray:
         """(h,) fall of the number of leading matches."""
         return prefix(self.whole_match) - prefix(getattr(self, f"{way}_match"))
