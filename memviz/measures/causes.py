@@ -68,6 +68,12 @@ class Occlusion:
         changed = self.replaced_logprob.mean(axis=1, dtype=np.float64) if way == "replaced" else self.dropped_logprob
         return self.whole_logprob - changed
 
+    def probability(self, way: str) -> np.ndarray:
+        """(k, m) p(true) with each token changed, mean over the S tokens where `way` is "replaced"."""
+        if way == "replaced":
+            return np.exp(self.replaced_logprob, dtype=np.float64).mean(axis=1)
+        return np.exp(self.dropped_logprob, dtype=np.float64)
+
     def prefix_drop(self, way: str) -> np.ndarray:
         """(k,) fall of the number of leading matches, as `drop`."""
         changed = prefix(self.replaced_match).mean(axis=1) if way == "replaced" else prefix(self.dropped_match)

@@ -67,9 +67,11 @@ def show_occlusion(task: OcclusionTask, found: Occlusion, words: Words, key: str
     st.html(strip_html(mean, words.context, "nats a token lost", MEAN_FALL, found.kept))
     rows = words.numbered(words.context, words.n_leading)
     columns = words.numbered(words.truth, words.start)
-    hover = "%{customdata[0]} " + way + "<br>log p of %{customdata[1]} falls by %{z:.2f} nats"
+    hover = "%{customdata[0]} " + way + "<br>log p of %{customdata[1]} falls by %{z:.2f} nats<br>%{customdata[2]}"
+    before = np.exp(found.whole_logprob)
+    p = [[f"p {a:.3f} → {b:.3f}" for a, b in zip(before, after, strict=True)] for after in found.probability(way)]
     titles = ("true token of the continuation, and its index", "context token changed", "nats")
-    figure = heat_figure(fall, rows, columns, hover, titles, FALL)
+    figure = heat_figure(fall, rows, columns, hover, titles, FALL, further=p)
     draw(figure, f"occlusion-{key}-{way}", f"Fall of log p by context token {way} and continuation token")
     st.caption(
         f"“{escaped(words.context[strongest])}” {way}: log p of the true tokens falls by {mean[strongest]:.2f} nats a "
