@@ -18,6 +18,8 @@ from memviz.ui.common.doors import DOORS
 
 LINKS = {door.name: door.name for door in DOORS} | FIRST_EXAMPLES
 """Page -> address of the gallery's first example of it, its own where there is none."""
+SAMPLE = {"trace", "compare", "map", "population", "sweeps", "gallery", "glossary"}
+"""Pages of each kind: a prompt, several models, a canvas, figures of a sweep, a form, pictures, text."""
 WIDTHS = (1152, 390)
 """A window of 1440 pixels at 125 % zoom, and a phone."""
 TRACE = next(example for example in examples() if example.page == "trace")
@@ -56,7 +58,9 @@ def opened(page: Page, server: Server, name: str) -> None:
     settle(page)
 
 
-@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize(
+    "name", [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.wide) for name in LINKS]
+)
 def test_a_page_keeps_the_rules_of_axe_and_fits_its_window(name: str, server: Server, page: Page) -> None:
     missed: list[str] = []
     page.on("response", lambda answer: missed.append(answer.url) if answer.status >= 400 else None)
