@@ -155,7 +155,11 @@ FURTHER = [each for each in examples() if each.link not in FIRST_EXAMPLES.values
 """The tour's own are opened by its test."""
 
 
-@pytest.mark.parametrize("example", FURTHER, ids=lambda example: example.name)
+@pytest.mark.parametrize(
+    "example",
+    [FURTHER[0], *(pytest.param(example, marks=pytest.mark.wide) for example in FURTHER[1:])],
+    ids=lambda example: example.name,
+)
 def test_an_example_opens_without_any_work(example: Example, server: Server, page: Page) -> None:
     open_example(page, server, example.link)
 
@@ -175,6 +179,7 @@ def test_what_draws_figures_is_fetched_while_the_gallery_is_read(server: Server,
     expect(page.get_by_test_id("stSelectbox")).to_be_hidden()
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_server_opens_the_gallery_itself_once(tmp_path: Path) -> None:
     told = re.compile(r"opened the gallery's examples once in [\d.]+ s")
