@@ -283,7 +283,7 @@ def heads_examples(maker: Maker, other_than: int) -> list[Example]:
     for name, row, title, note in (
         (
             "heads", few, "A few heads carry it",
-            "Silenced alone, each of {n} of {h} heads takes at least half of the {n_matches} leading matches; the "
+            "Heads that take at least half of its {n_matches} leading matches when one is silenced: {n} of {h}. The "
             "strongest costs {most:.2f} nats a token.",
         ),
         (

@@ -101,7 +101,7 @@ def test_heads_are_there_and_the_note_says_what_they_cost(example: Example, sett
     n_matches = leading(found.whole_match)
     if n_matches:
         n = sum(2 * (n_matches - leading(each)) >= n_matches for each in found.zero_match)
-        assert numbers == [n, len(found.layer), n_matches] and 0 < n <= len(found.layer) / 8, "few"
+        assert numbers == [n_matches, n, len(found.layer)] and 0 < n <= len(found.layer) / 8, "few"
     else:
         assert numbers == [len(found.layer)] and example.prompt.endswith("never trained on")
 
