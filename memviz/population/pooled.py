@@ -78,7 +78,7 @@ class Pool:
         return [size for size in lengths_of(self.sweep.task) if f"n_matches_{size}" in names]
 
     def some_units(self, passing: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
-        """The (u,) groups of near-duplicates whose first rows pass (n,), at most so many, drawn at random; ascending."""
+        """The (u,) groups of near-duplicates whose first rows pass (n,), at most so many, at random; ascending."""
         units = self.rows[self.first & passing]
         if len(units) <= most:
             return units
