@@ -39,13 +39,12 @@ def offer_picture(name: str) -> None:
 
 
 def picture(name: str) -> dict[str, Any]:
-    """What the mode bar of a figure offers: a picture as the reader chose, and the zoom."""
-    form = st.session_state.get("picture") or "PNG"
+    """What the mode bar of a figure offers: the bare figure as PNG, and the zoom."""
     return {
         "displaylogo": False,
         "displayModeBar": "hover",
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-        "toImageButtonOptions": {"format": form.lower(), "filename": f"memviz-{name}", "scale": 2},
+        "toImageButtonOptions": {"format": "png", "filename": f"memviz-{name}", "scale": 2},
     }
 
 
@@ -58,19 +57,6 @@ def draw(figure: go.Figure, where: Any = st, **options: Any) -> None:
         size = "wide" if len(figure.layout.xaxis.ticktext or ()) <= MOST_COLUMNS else "wider"
         where = where.container(key=f"{size}-{options['key']}")
     where.plotly_chart(without_links(figure), **options)
-
-
-def choose_picture() -> None:
-    """In which format the camera on each figure saves it."""
-    st.segmented_control(
-        "Pictures as",
-        ["PNG", "SVG"],
-        default="PNG",
-        required=True,
-        key="picture",
-        help="What the camera on each figure saves.",
-        bind="query-params",
-    )
 
 
 def show_figure(
