@@ -30,6 +30,7 @@ from memviz.errors import InputError  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples  # noqa: E402
 from memviz.maps import DynamicsTask, MapTask, PairedTask, Scope, SimilarityTask  # noqa: E402
 from memviz.measures import compute_all  # noqa: E402
+from memviz.measures.causes import prefix  # noqa: E402
 from memviz.population.counterfactual import earlier, first_steps  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
@@ -41,7 +42,7 @@ from memviz.store import Store  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
 from memviz.sweeps.kept import SHIPPED  # noqa: E402
 from memviz.tasks.base import Context, Task, answer, ready  # noqa: E402
-from memviz.tasks.causes import cause_of, seen_counts  # noqa: E402
+from memviz.tasks.causes import HeadsTask, cause_of, seen_counts  # noqa: E402
 from memviz.tasks.ladder import LadderTask, choices, tasks_of  # noqa: E402
 from memviz.tasks.lens import lens_of  # noqa: E402
 from memviz.tasks.trace import TraceTask, task_of_ids, tokenizer_of  # noqa: E402
@@ -52,6 +53,8 @@ LARGEST, SMALLEST, STEPPED = "suite-7.6m", "suite-0.3m", "suite-1.8m"
 K = M = 32
 N_CANDIDATES = 60
 """Rows of a kind that are traced before one is taken."""
+N_HEADED = 12
+"""Of them, whose heads are silenced before one is taken."""
 MAP_POINTS = 2_000
 
 
@@ -251,6 +254,50 @@ def causes_examples(maker: Maker, row: int) -> list[Example]:
     ]
 
 
+def heads_examples(maker: Maker, recited: int, unread: int) -> list[Example]:
+    """The heads of the row, of those read as easily as `recited`, that hangs on the fewest; and of a held-out one."""
+    samples, context = maker.samples, maker.context
+    card = ready(LARGEST, context)
+    own = tokenizer_of(card, context.settings)
+
+    def heads_of(row: int) -> HeadsTask:
+        task = cause_of(maker.task(LARGEST, row), HeadsTask.kind, card, own, seed=0)
+        assert isinstance(task, HeadsTask)
+        return task
+
+    def concentration(row: int) -> tuple[int, float]:
+        found = answer(heads_of(row), context).result
+        return found.n_for_half or len(found.layer), -float(found.drop("zero").max())
+
+    hits = matched(samples, LARGEST)
+    known = np.flatnonzero((samples.data.bucket > 0) & (hits == M))
+    known = known[~is_template(samples, known)]
+    few = min([row for row in readable(samples, known) if row != recited][:N_HEADED], key=concentration)
+    made = []
+    for name, row, title, note in (
+        (
+            "heads", few, "A few heads carry it",
+            "Silenced together, the {n_half} strongest of {n_heads} heads take half of the {n_matches} leading "
+            "matches; the strongest alone costs {most:.2f} nats a token.",
+        ),
+        (
+            "noheads", unread, "Nothing recited, nothing to carry",
+            "A held-out row: the strongest of {n_heads} heads costs {most:.2f} nats a token, and with {n_matches} "
+            "leading matches there is no recitation to lose.",
+        ),
+    ):  # fmt: skip
+        task = heads_of(row)
+        maker.shipped.put_request(task.hash, task.request())
+        maker.keep(task)
+        found = answer(task, context).result
+        said = note.format(
+            n_half=found.n_for_half, n_heads=len(found.layer), n_matches=prefix(found.whole_match),
+            most=found.drop("zero").max(),
+        )  # fmt: skip
+        made.append(Example(name, title, said, "causes", {"run": task.hash[:16]}, LARGEST, maker.words(row), 0))
+    return made
+
+
 def space_examples(maker: Maker) -> list[Example]:
     """Maps and dynamics of the shipped sweep."""
     sweep = read_sweep(SHIPPED)
@@ -350,6 +397,7 @@ def main() -> None:
     maker = Maker(context, shipped, samples)
     traced = trace_examples(maker)
     made = [*traced, *compare_examples(maker), *causes_examples(maker, row_of(traced[0]))]
+    made += heads_examples(maker, row_of(traced[0]), row_of(next(each for each in traced if each.name == "floor")))
     made += [*space_examples(maker), *population_examples()]
     made = [pinned(each) for each in made]
     shipped.close()

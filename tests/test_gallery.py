@@ -18,6 +18,7 @@ from memviz.gallery import GALLERY, Example, examples, open_store, tour
 from memviz.measures import compute_all
 from memviz.settings import Settings, load_settings
 from memviz.tasks.base import Context, stored, task_from
+from memviz.tasks.causes import HeadsTask
 from memviz.tasks.ladder import LadderTask
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common import every_page
@@ -79,6 +80,27 @@ def test_a_comparison_is_there_and_the_note_says_its_scores(example: Example, se
     else:
         said = [float(text) for text in re.findall(r"\d\.\d\d", example.note)]
         assert list(scores.values()) == pytest.approx(said, abs=0.0051)
+
+
+HEADS = [example for example in examples() if "heads" in example.note]
+
+
+@pytest.mark.parametrize("example", HEADS, ids=lambda example: example.name)
+def test_heads_are_there_and_the_note_says_what_they_cost(example: Example, settings: Settings) -> None:
+    store = open_store(settings)
+    found = stored(task_from(store.get_request(str(example.query["run"])) or {}, HeadsTask), Context(settings, store))
+    assert found is not None
+    (most,) = re.findall(r"costs (\d+\.\d\d) nats", example.note)
+    lost = found.whole_logprob.mean() - found.zero_logprob.mean(axis=1)
+    assert lost.max() == pytest.approx(float(most), abs=0.0051)
+    numbers = [int(text) for text in re.findall(r"(?<![\d.])\d+(?![\d.])", example.note)]
+    n_matches = list(found.whole_match).index(False) if not found.whole_match.all() else len(found.whole_match)
+    if n_matches:
+        left = [list(each).index(False) if not each.all() else len(each) for each in found.strongest_match]
+        n_half = next(n for n, kept in zip(found.n_silenced, left, strict=True) if 2 * kept <= n_matches)
+        assert numbers == [n_half, len(found.layer), n_matches] and n_half <= len(found.layer) / 4, "few"
+    else:
+        assert numbers == [len(found.layer), 0] and example.prompt.endswith("never trained on")
 
 
 def test_shipped_cards_are_those_that_are_made_anew(settings: Settings, tmp_path: Path) -> None:

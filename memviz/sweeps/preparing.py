@@ -33,7 +33,7 @@ ROWS = "rows.parquet"
 LOOKED_AT = 512
 """First tokens of a row that decide its group, template and class, more where the sweep needs more."""
 _BLOCK = 1024
-_GROUP_BYTES = 2**24
+_GROUP_BYTES = 2**22
 """Of the rows that are written together."""
 _LATER = ("group", "template", "memorization_class")
 """Columns that need all rows, or the tokenizer, and are added when the rows are chosen."""

@@ -32,13 +32,15 @@ FAULTS = """() => {
   visit(document);
   return { found, isShown: words.some((text) => text.includes("zq")) };
 }"""
+SAMPLE = "trace"
 PAGES = (
-    "trace", "population", "compare",
+    "population", "compare",
     "overview", "layers", "causes", "map", "dynamics", "transitions", "boundary", "membership", "precision",
     "predictor", "sweeps", "gallery", "glossary",
 )  # fmt: skip
 WITHOUT = ("glossary", "precision")
 """Pages that show nothing foreign as they open."""
+MOST_FOLDS = 40
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +53,18 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
         yield server, links
 
 
-@pytest.mark.wide
-@pytest.mark.parametrize("name", PAGES)
+def unfold(page: Page) -> None:
+    """Open every fold, those among them that stand in another."""
+    closed = page.locator("[data-testid=stMain] details:not([open]) > summary:not([inert], [inert] *)")
+    for _ in range(MOST_FOLDS):
+        if not closed.count():
+            return
+        closed.first.click()
+        settle(page)
+    raise AssertionError(f"still folded: {closed.all_inner_texts()}")
+
+
+@pytest.mark.parametrize("name", [SAMPLE, *(pytest.param(name, marks=pytest.mark.wide) for name in PAGES)])
 def test_foreign_words_stay_words(
     name: str, hostile: tuple[Server, dict[str, str]], page: Page, tmp_path: Path
 ) -> None:
@@ -62,7 +74,7 @@ def test_foreign_words_stay_words(
     page.goto(f"{server.url}/{links.get(name, f'{name}?sweep={SWEEP[:12]}')}")
     expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=MINUTES)
     settle(page)
-    if name in ("trace", "population", "compare"):
+    if name in (SAMPLE, "population", "compare"):
         expect(page.locator(DRAWN).first).to_be_visible(timeout=MINUTES)
     faults, is_shown = list[str](), False
 
@@ -73,11 +85,7 @@ def test_foreign_words_stay_words(
         faults.extend(f"{where}: {each}" for each in found["found"])
 
     look("as it opens")
-    closed = page.locator("[data-testid=stMain] details:not([open]) > summary:not([inert], [inert] *)")
-    for _ in range(closed.count()):
-        if closed.count():
-            closed.first.click()
-            settle(page)
+    unfold(page)
     look("unfolded")
     for box in page.get_by_test_id("stPopoverButton").all():
         box.click()
@@ -85,7 +93,7 @@ def test_foreign_words_stay_words(
         page.keyboard.press("Escape")
     assert faults == [] and said == []
     assert is_shown is (name not in WITHOUT), "the attack is on the page, as words"
-    if name in ("trace", "compare"):
+    if name in (SAMPLE, "compare"):
         with page.expect_download() as download:
             page.get_by_role("button", name="HTML", exact=True).click()
         download.value.save_as(tmp_path / "out.html")
