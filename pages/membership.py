@@ -62,7 +62,7 @@ with right:
     sizes = table[table["members"] == EVERY].assign(size=lambda found: found["model"].map(view.names))
     figure = lines_figure(
         sizes.assign(model=sizes["score"]), "size", "model", judged_by, list(dict.fromkeys(sizes["score"])), SCORES,
-        category=True,
+        category=True, ordered=False,
     )  # fmt: skip
     frames.show_figure(
         figure, sizes, f"{JUDGED[judged_by]} by size", "membership-size", view.task, frames.n_words(sizes, "size")
