@@ -12,7 +12,14 @@ from memviz.ui.common import frames
 from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.answers import membership_answer
-from memviz.ui.population.membership import choose_classes, judged_of, older_words, points_of, readable
+from memviz.ui.population.membership import (
+    choose_classes,
+    drawn_words,
+    judged_of,
+    older_words,
+    points_of,
+    readable,
+)
 from memviz.ui.population.view import choose_view
 
 JUDGED = {"auroc": "AUROC", "tpr": "True positives at 1 %"}
@@ -55,7 +62,7 @@ with right:
     sizes = table[table["members"] == EVERY].assign(size=lambda found: found["model"].map(view.names))
     figure = lines_figure(
         sizes.assign(model=sizes["score"]), "size", "model", judged_by, list(dict.fromkeys(sizes["score"])), SCORES,
-        category=True,
+        category=True, ordered=False,
     )  # fmt: skip
     frames.show_figure(
         figure, sizes, f"{JUDGED[judged_by]} by size", "membership-size", view.task, frames.n_words(sizes, "size")
@@ -76,7 +83,7 @@ for place, (_, each) in zip(st.container(key="cards").columns(len(every)), every
 st.caption(
     f"{ui.escaped(view.which)} · of them {n_members:,} members; {n_others:,} others · {view.words[largest]} above · "
     f"the m = {view.m} true tokens after k = {k}, teacher-forced · whiskers: 95 %, over groups of near-duplicates "
-    "within domains and exposures"
+    f"within domains and exposures{drawn_words(view)}"
 )
 
 by_kind = table[(table["members"] != EVERY) & (table["score"] == score)]

@@ -127,18 +127,21 @@ def lines_figure(
     floor: pd.DataFrame | None = None,
     category: bool = False,
     join: bool = True,
+    ordered: bool = True,
     colours: Palette = THEMED,
 ) -> go.Figure:
     """A quantity against a column of the table, one line a model from light to dark; floor: held-out rows likewise.
 
-    Without `join` the points stand beside each other, unjoined: for values that have no order.
+    Without `join` the points stand beside each other, unjoined: for values that have no order. Without `ordered` the
+    lines are of things that have none, a hue each.
     """
     order = list(dict.fromkeys(table[x]))
     places = [str(value) for value in order] if category else order
     ticks: dict[str, Any] = {"type": "category", "categoryarray": places} if category else {"tickvals": order}
     place = dict(zip(order, places, strict=True))
     traces = []
-    for i, (model, colour) in enumerate(zip(models, colours.ladder(len(models)), strict=True)):
+    hues = colours.ladder(len(models)) if ordered else colours.categorical[: len(models)]
+    for i, (model, colour) in enumerate(zip(models, hues, strict=True)):
         mine = table[table["model"] == model]
         traces.append(_points(mine, quantity, [place[v] for v in mine[x]], names.get(model, model), colour, i))
     if floor is not None and len(floor):

@@ -18,6 +18,8 @@ from memviz.sweeps.task import SLIDING
 
 SCORES = {"perplexity": "Perplexity", "zlib": "zlib", "min_k": "Min-20 %", "min_k_plus_plus": "Min-20 %++"}
 """Statistics of the m true tokens after the context; all are turned so that higher means likelier a member."""
+KEPT = ("log_p", "zlib_bytes", "min_k", "min_k_plus_plus")
+"""Columns of the sweep that they are made of, each with its _m."""
 FALSE_POSITIVES = 0.01
 EXPOSURES = "bucket"
 """The column whose 0 is held out, and whose other values are members."""
