@@ -37,7 +37,7 @@ PATIENCE = 600.0  # seconds; what has not come by then is lost
 N_SHORT, MOST_SHORT = 3, 30  # visitors who ask short traces beside long jobs, and how many each
 LONG: dict[str, tuple[str, str, dict[str, int], str]] = {
     "sweep": ("sweeps", "", {"Sample": 100}, "Run"),
-    "map": ("map", "of=suite-1.8m&beside=none&reducer=UMAP&points=2%2C000&sweep=suite", {}, "Make the UMAP"),
+    "map": ("map", "of=suite-0.3m&beside=none&reducer=UMAP&points=2%2C000&sweep=suite", {}, "Make the UMAP"),
     "predictor": ("predictor", "view=Train&sweep=suite", {"Rows": 400}, "Train"),
     "occlusion": ("causes", "", {"Replacements a token": 64}, "Run"),
 }
@@ -206,7 +206,7 @@ def long_run(server: Server, kind: str, is_over: Callable[[], bool]) -> None:
     """A visitor who starts what runs long and stays."""
     page, query, numbers, button = LONG[kind]
     with Visitor(server.url, page, query) as visitor:
-        visitor.until(lambda: visitor.find("button", button), PATIENCE)
+        visitor.until(lambda: all(visitor.find("number_input", label) for label in numbers), PATIENCE)
         for label, value in numbers.items():
             visitor.set("number_input", label, value)
         visitor.rerun()
@@ -248,7 +248,7 @@ def mixed(server: Server, seconds: float) -> list[str]:
     with ThreadPoolExecutor(len(LONG) + N_SHORT) as pool:
         try:
             futures = [pool.submit(long_run, server, kind, over.is_set) for kind in LONG]
-            wait_for(lambda: all(f"queued: {kind}\n" in read_log() for kind in LONG))
+            wait_for(lambda: any(map(Future.done, futures)) or all(f"queued: {kind}\n" in read_log() for kind in LONG))
             asking = [pool.submit(short_runs, server, number, over.is_set) for number in range(N_SHORT)]
             while time.monotonic() < end and not LONG.keys() <= {job[0] for job in jobs_of(read_log())}:
                 time.sleep(1)

@@ -30,7 +30,7 @@ from memviz.errors import InputError  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples  # noqa: E402
 from memviz.maps import DynamicsTask, MapTask, PairedTask, Scope, SimilarityTask  # noqa: E402
 from memviz.measures import compute_all  # noqa: E402
-from memviz.measures.causes import prefix  # noqa: E402
+from memviz.measures.causes import Heads, prefix  # noqa: E402
 from memviz.population.counterfactual import earlier, first_steps  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
@@ -254,46 +254,51 @@ def causes_examples(maker: Maker, row: int) -> list[Example]:
     ]
 
 
-def heads_examples(maker: Maker, recited: int, unread: int) -> list[Example]:
-    """The heads of the row, of those read as easily as `recited`, that hangs on the fewest; and of a held-out one."""
+def heads_examples(maker: Maker, other_than: int) -> list[Example]:
+    """Of recited rows that are read easily, the one that the fewest heads alone break; and a held-out row."""
     samples, context = maker.samples, maker.context
     card = ready(LARGEST, context)
     own = tokenizer_of(card, context.settings)
+    hits, bucket = matched(samples, LARGEST), samples.data.bucket
 
-    def heads_of(row: int) -> HeadsTask:
+    def asked(row: int) -> HeadsTask:
         task = cause_of(maker.task(LARGEST, row), HeadsTask.kind, card, own, seed=0)
         assert isinstance(task, HeadsTask)
         return task
 
-    def concentration(row: int) -> tuple[int, float]:
-        found = answer(heads_of(row), context).result
-        return found.n_for_half or len(found.layer), -float(found.drop("zero").max())
+    def breaking(found: Heads) -> int:
+        """Heads whose silence alone takes half of the leading matches."""
+        return int((2 * found.prefix_drop("zero") >= prefix(found.whole_match)).sum())
 
-    hits = matched(samples, LARGEST)
-    known = np.flatnonzero((samples.data.bucket > 0) & (hits == M))
-    known = known[~is_template(samples, known)]
-    few = min([row for row in readable(samples, known) if row != recited][:N_HEADED], key=concentration)
+    def rank(row: int) -> tuple[bool, int, float]:
+        found = answer(asked(row), context).result
+        return not breaking(found), breaking(found), -float(found.drop("zero").max())
+
+    def easily(rows: np.ndarray) -> list[int]:
+        return readable(samples, rows[~is_template(samples, rows)])
+
+    recited = easily(np.flatnonzero((bucket > 0) & (hits == M)))
+    few = min([row for row in recited if row != other_than][:N_HEADED], key=rank)
     made = []
     for name, row, title, note in (
         (
             "heads", few, "A few heads carry it",
-            "Silenced together, the {n_half} strongest of {n_heads} heads take half of the {n_matches} leading "
-            "matches; the strongest alone costs {most:.2f} nats a token.",
+            "Heads that take at least half of its {n_matches} leading matches when one is silenced: {n} of {h}. The "
+            "strongest costs {most:.2f} nats a token.",
         ),
         (
-            "noheads", unread, "Nothing recited, nothing to carry",
-            "A held-out row: the strongest of {n_heads} heads costs {most:.2f} nats a token, and with {n_matches} "
-            "leading matches there is no recitation to lose.",
+            "noheads", easily(np.flatnonzero((bucket == 0) & (hits == 0)))[0], "Heads cost, nothing is recited",
+            "A held-out row, with no leading match to lose: the strongest of {h} heads costs {most:.2f} nats a token "
+            "all the same. What a head costs is not yet what it recites.",
         ),
     ):  # fmt: skip
-        task = heads_of(row)
+        task = asked(row)
         maker.shipped.put_request(task.hash, task.request())
         maker.keep(task)
         found = answer(task, context).result
         said = note.format(
-            n_half=found.n_for_half, n_heads=len(found.layer), n_matches=prefix(found.whole_match),
-            most=found.drop("zero").max(),
-        )  # fmt: skip
+            n=breaking(found), h=len(found.layer), n_matches=prefix(found.whole_match), most=found.drop("zero").max()
+        )
         made.append(Example(name, title, said, "causes", {"run": task.hash[:16]}, LARGEST, maker.words(row), 0))
     return made
 
@@ -397,7 +402,7 @@ def main() -> None:
     maker = Maker(context, shipped, samples)
     traced = trace_examples(maker)
     made = [*traced, *compare_examples(maker), *causes_examples(maker, row_of(traced[0]))]
-    made += heads_examples(maker, row_of(traced[0]), row_of(next(each for each in traced if each.name == "floor")))
+    made += heads_examples(maker, row_of(traced[0]))
     made += [*space_examples(maker), *population_examples()]
     made = [pinned(each) for each in made]
     shipped.close()
