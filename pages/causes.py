@@ -5,6 +5,7 @@ import streamlit as st
 from memviz import ui
 from memviz.errors import InputError
 from memviz.settings import settings
+from memviz.sweeps.estimate import reading_words
 from memviz.tasks.trace import task_of_ids, task_of_text
 from memviz.ui.causes.form import LINK, NUMBERS, PAGE, choose_numbers, choose_view, fill, task_of
 from memviz.ui.common.answers import stored
@@ -64,7 +65,7 @@ if found is None:
         n = task.n_rows(card)
         st.info(
             "Not computed yet: press **Run**. Opening a page or a link never starts work."
-            + (f" It reads {n:,} rows of {len(trace.context_ids) + trace.n_steps} tokens." if n else "")
+            + (" " + reading_words(n, len(trace.context_ids) + trace.n_steps, card.n_parameters) if n else "")
         )
     st.stop()
 

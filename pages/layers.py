@@ -63,7 +63,9 @@ by_name = {row.model.name: row for row in done}
 names = [row.model.name for row in rows]
 if st.session_state.get("shown") not in names:
     st.session_state.pop("shown", None)
-choose = widget_row()
+top = st.container(key="tight")  # the picture begins on the first screen's upper part
+with top:
+    choose = widget_row()
 shown = choose.selectbox(
     "Model drawn", names, len(names) - 1, key="shown", width=220, label_visibility="collapsed", **BOUND
 )
@@ -93,7 +95,8 @@ quantity = choose.segmented_control(
 row = by_name.get(shown, done[-1])
 if row.model.name != shown:
     st.info(f"{ui.escaped(shown)} has no reading yet; this is {ui.escaped(row.model.name)}.")
-show_answer(said_of(row, mode))
+with top:
+    show_answer(said_of(row, mode))
 key = f"lens-{row.task.hash[:12]}-{mode}-{quantity}"
 st.session_state[f"{key}_context"] = row.n_context
 
@@ -120,14 +123,15 @@ def drawn() -> None:
     picked.caption(
         f"{MODES[mode].capitalize()}: {READS[mode]}. One prompt, {row.n_context} context tokens, "
         f"{len(row.task.continuation_ids)} positions; each column is the token being predicted. Line: commit layer. "
-        "A cell is written with its likeliest token, cut to three letters; click it to see more."
+        "A cell is written with its likeliest token, cut to two letters; click it to see more."
     )
     if cell and detail:
         with detail:
             cells.show_cell(row, mode, cell)
 
 
-drawn()
+with top:
+    drawn()
 if len({len(one.scores(mode).rank) for one in done}) > 1:
     st.caption("The models differ in depth, so below they are compared at the same share of it.")
 left, right = st.columns(2)

@@ -103,7 +103,7 @@ def listed() -> None:
     component.mark_row(show_sequences(view, rows, "Selected on the map", "map", pair))
 
 
-known = set(view.rows["row"].tolist())
+known = set((view.rows["row"] if view.pool is None else view.pool.rows).tolist())
 drawn()
 st.subheader("What the full space says", anchor=False)
 st.caption(WHY)

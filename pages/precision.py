@@ -15,9 +15,10 @@ from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.process import session
 from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.common.rows import choose_models, choose_rows
-from memviz.ui.common.widgets import KEEP
+from memviz.ui.common.widgets import KEEP, set_defaults
 from memviz.ui.population.answers import precision_answer
 from memviz.ui.population.view import LEAST
+from memviz.ui.sweeps.state import estimate_words
 
 
 def start(task: PrecisionTask) -> None:
@@ -32,6 +33,7 @@ def table_of(_task: PrecisionTask, _sweeps: tuple, made: tuple):
 
 
 show_head("precision")
+set_defaults("precision", {"parts": ["planted"], "sample": 400})  # minutes, where all rows of all sizes are hours
 task = linked_task(PrecisionTask, "comparison")
 if task is None:
     st.caption(
@@ -40,7 +42,7 @@ if task is None:
     )
     with st.container(border=True):
         try:
-            models, rows = choose_models("precision"), choose_rows("precision")
+            models, rows = choose_models("precision", large_alone=True), choose_rows("precision")
             sizes = st.columns([2, 1, 1], vertical_alignment="bottom")
             half = sizes[0].segmented_control(
                 "Half precision", HALVES, default=HALVES[0], required=True, key="precision_half", **KEEP
@@ -48,9 +50,13 @@ if task is None:
             k = sizes[1].number_input("Context k", 1, value=32, key="precision_k", **KEEP)
             m = sizes[2].number_input("Continuation m", 1, value=32, key="precision_m", **KEEP)
             asked = PrecisionTask(models, rows, half, k, m)
+            st.markdown(estimate_words(*asked.sweeps))
             if ui.clicked(st, "Run", "precision_run", type="primary", icon=":material/play_circle:"):
                 start(asked)
-            st.caption("Two sweeps, whose batches are kept: float32 scores of the same rows are not computed again.")
+            st.caption(
+                "Two sweeps, whose batches are kept: float32 scores of the same rows are not computed again. A "
+                "processor without half-precision units takes several times as long over the second."
+            )
         except InputError as error:
             st.error(ui.told(error))
     st.stop()

@@ -2,8 +2,8 @@
 
 usage: run_dockerfile.py FOLDER [ARG=VALUE ...]
 
-COPY and RUN happen below FOLDER with PATH, HOME and PIP_* (how pip reaches its index here) as the whole environment;
-then CMD is started and the health check run against it.
+COPY and RUN happen below FOLDER with PATH, HOME, PIP_*, UV_* and SSL_* (how packages are reached here) as the whole
+environment; then CMD is started and the health check run against it.
 Not covered, and said when skipped: the base image, users, volumes.
 """
 
@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OWN_FOLDERS = ("/opt/memviz", "/var/lib/memviz")
 """What the image's paths begin with; each is moved below FOLDER."""
+REACH = ("PIP_", "UV_", "SSL_")
 HEALTH_PATIENCE = 60  # seconds, as --start-period
 
 
@@ -58,7 +59,7 @@ def main(folder: Path, arguments: dict[str, str]) -> int:
     for own in OWN_FOLDERS:
         text = text.replace(own, f"{folder}{own}")
         Path(f"{folder}{own}").mkdir(parents=True)
-    environment = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("PIP_")}
+    environment = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith(REACH)}
     environment["HOME"] = str(folder)
     here, health, command = folder, "", ""
     for word, rest in instructions(text):

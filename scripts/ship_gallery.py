@@ -30,6 +30,7 @@ from memviz.errors import InputError  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples  # noqa: E402
 from memviz.maps import DynamicsTask, MapTask, PairedTask, Scope, SimilarityTask  # noqa: E402
 from memviz.measures import compute_all  # noqa: E402
+from memviz.measures.causes import Heads, prefix  # noqa: E402
 from memviz.population.counterfactual import earlier, first_steps  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
@@ -41,7 +42,7 @@ from memviz.store import Store  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
 from memviz.sweeps.kept import SHIPPED  # noqa: E402
 from memviz.tasks.base import Context, Task, answer, ready  # noqa: E402
-from memviz.tasks.causes import cause_of, seen_counts  # noqa: E402
+from memviz.tasks.causes import HeadsTask, cause_of, seen_counts  # noqa: E402
 from memviz.tasks.ladder import LadderTask, choices, tasks_of  # noqa: E402
 from memviz.tasks.lens import lens_of  # noqa: E402
 from memviz.tasks.trace import TraceTask, task_of_ids, tokenizer_of  # noqa: E402
@@ -52,6 +53,8 @@ LARGEST, SMALLEST, STEPPED = "suite-7.6m", "suite-0.3m", "suite-1.8m"
 K = M = 32
 N_CANDIDATES = 60
 """Rows of a kind that are traced before one is taken."""
+N_HEADED = 12
+"""Of them, whose heads are silenced before one is taken."""
 MAP_POINTS = 2_000
 
 
@@ -251,6 +254,55 @@ def causes_examples(maker: Maker, row: int) -> list[Example]:
     ]
 
 
+def heads_examples(maker: Maker, other_than: int) -> list[Example]:
+    """Of recited rows that are read easily, the one that the fewest heads alone break; and a held-out row."""
+    samples, context = maker.samples, maker.context
+    card = ready(LARGEST, context)
+    own = tokenizer_of(card, context.settings)
+    hits, bucket = matched(samples, LARGEST), samples.data.bucket
+
+    def asked(row: int) -> HeadsTask:
+        task = cause_of(maker.task(LARGEST, row), HeadsTask.kind, card, own, seed=0)
+        assert isinstance(task, HeadsTask)
+        return task
+
+    def breaking(found: Heads) -> int:
+        """Heads whose silence alone takes half of the leading matches."""
+        return int((2 * found.prefix_drop("zero") >= prefix(found.whole_match)).sum())
+
+    def rank(row: int) -> tuple[bool, int, float]:
+        found = answer(asked(row), context).result
+        return not breaking(found), breaking(found), -float(found.drop("zero").max())
+
+    def easily(rows: np.ndarray) -> list[int]:
+        return readable(samples, rows[~is_template(samples, rows)])
+
+    recited = easily(np.flatnonzero((bucket > 0) & (hits == M)))
+    few = min([row for row in recited if row != other_than][:N_HEADED], key=rank)
+    made = []
+    for name, row, title, note in (
+        (
+            "heads", few, "A few heads carry it",
+            "Heads that take at least half of its {n_matches} leading matches when one is silenced: {n} of {h}. The "
+            "strongest costs {most:.2f} nats a token.",
+        ),
+        (
+            "noheads", easily(np.flatnonzero((bucket == 0) & (hits == 0)))[0], "Heads cost, nothing is recited",
+            "A held-out row, with no leading match to lose: the strongest of {h} heads costs {most:.2f} nats a token "
+            "all the same. What a head costs is not yet what it recites.",
+        ),
+    ):  # fmt: skip
+        task = asked(row)
+        maker.shipped.put_request(task.hash, task.request())
+        maker.keep(task)
+        found = answer(task, context).result
+        said = note.format(
+            n=breaking(found), h=len(found.layer), n_matches=prefix(found.whole_match), most=found.drop("zero").max()
+        )
+        made.append(Example(name, title, said, "causes", {"run": task.hash[:16]}, LARGEST, maker.words(row), 0))
+    return made
+
+
 def space_examples(maker: Maker) -> list[Example]:
     """Maps and dynamics of the shipped sweep."""
     sweep = read_sweep(SHIPPED)
@@ -350,6 +402,7 @@ def main() -> None:
     maker = Maker(context, shipped, samples)
     traced = trace_examples(maker)
     made = [*traced, *compare_examples(maker), *causes_examples(maker, row_of(traced[0]))]
+    made += heads_examples(maker, row_of(traced[0]))
     made += [*space_examples(maker), *population_examples()]
     made = [pinned(each) for each in made]
     shipped.close()

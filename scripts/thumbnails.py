@@ -17,9 +17,11 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from memviz.figures.causes import MEAN_FALL  # noqa: E402
 from memviz.figures.palette import Palette, palette  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples, open_store  # noqa: E402
 from memviz.maps import GROUPS, PAIRS, DynamicsTask, MapTask, Scope, register  # noqa: E402
+from memviz.measures.causes import Heads  # noqa: E402
 from memviz.measures.score import LEVELS  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.predictor.known import SHIPPED as PREDICTORS  # noqa: E402
@@ -27,7 +29,7 @@ from memviz.settings import load_settings  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
 from memviz.sweeps.kept import SHIPPED  # noqa: E402
 from memviz.tasks.base import Context, stored, task_from  # noqa: E402
-from memviz.tasks.causes import OcclusionTask  # noqa: E402
+from memviz.tasks.causes import CauseTask  # noqa: E402
 from memviz.tasks.ladder import LadderTask  # noqa: E402
 from memviz.tasks.lens import lens_of  # noqa: E402
 from memviz.tasks.trace import TraceTask  # noqa: E402
@@ -123,11 +125,17 @@ def of_layers(example: Example, context: Context, colours: Palette) -> list[str]
 
 
 def of_causes(example: Example, context: Context, colours: Palette) -> list[str]:
-    task = task_from(context.store.get_request(str(example.query["run"])) or {}, OcclusionTask)
-    found = stored(task, context)
-    assert found is not None
-    fall = np.nan_to_num(found.drop("replaced"))  # (k, m)
-    shade = np.clip(9 * np.sqrt(np.clip(fall, 0, None) / fall.max()), 0, 9).round().astype(int)
+    """Falls of log p, of each context token or of each head (layer 1 at the foot)."""
+    found = stored(task_from(context.store.get_request(str(example.query["run"])) or {}, CauseTask), context)
+    if isinstance(found, Heads):
+        fall = np.zeros((int(found.layer.max()), int(found.number.max()) + 1))
+        fall[found.layer.max() - found.layer, found.number] = found.drop("zero")
+        most = MEAN_FALL  # as on the page, so that two rows can be told apart
+    else:
+        assert found is not None
+        fall = np.nan_to_num(found.drop("replaced"))  # (k, m)
+        most = fall.max()
+    shade = np.clip(9 * np.sqrt(np.clip(fall, 0, None) / most), 0, 9).round().astype(int)
     height, width = (HEIGHT - 2 * EDGE) / len(fall), (WIDTH - 2 * EDGE) / fall.shape[1]
     return [
         box(EDGE + t * width, EDGE + row * height, width - 1, height - 1, colours.sequential[shade[row, t]])
@@ -244,10 +252,14 @@ def draw_all() -> None:
     folder = GALLERY / "thumbnails"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    draw(examples())
+
+
+def draw(which: Sequence[Example]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         settings = load_settings(cache=Path(scratch), offline=True)
         context = Context(settings, open_store(settings))
-        for example in examples():
+        for example in which:
             for dark in (False, True):
                 colours = palette("dark" if dark else "light")
                 ground = f'<rect width="100%" height="100%" fill="{colours.ground}"/>'

@@ -44,6 +44,8 @@ MARKS = {"hub", "gpu", "docker", "cluster", "hours"}
 RUN = {"sh", "python", "sql"}
 DATA = {"", "json", "toml", "text", "nginx", "caddyfile"}
 COMMANDS = r"(?:\.venv/bin/)?(?:memviz|python|make|docker|pip|git|streamlit)"
+LONG = {"predictor.md", "maps.md", "causes.md", "population.md", "population-pages.md", "clusters.md", "sweeps.md"}
+"""Documents whose commands take longer than the README's way through all of memviz."""
 PUNCTUATION = "|&;<>()"
 OTHERS = {"pip", "uv", "git", "cd", "export", "printf", "seq", "torchrun"}
 """Programs whose words are not looked at."""
@@ -256,7 +258,11 @@ def bash(command: list[str], folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
-    [path for path in DOCUMENTS if {block.language for block in blocks_of(path)} - {""}],
+    [
+        pytest.param(path, marks=[pytest.mark.wide] * (path.name in LONG))
+        for path in DOCUMENTS
+        if {block.language for block in blocks_of(path)} - {""}
+    ],
     ids=lambda path: path.name,
 )
 def test_what_a_document_says_can_be_done(path: Path, line: CommandLine) -> None:

@@ -18,6 +18,7 @@ from memviz.gallery import GALLERY, Example, examples, open_store, tour
 from memviz.measures import compute_all
 from memviz.settings import Settings, load_settings
 from memviz.tasks.base import Context, stored, task_from
+from memviz.tasks.causes import HeadsTask
 from memviz.tasks.ladder import LadderTask
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common import every_page
@@ -81,6 +82,30 @@ def test_a_comparison_is_there_and_the_note_says_its_scores(example: Example, se
         assert list(scores.values()) == pytest.approx(said, abs=0.0051)
 
 
+HEADS = [example for example in examples() if "heads" in example.note]
+
+
+@pytest.mark.parametrize("example", HEADS, ids=lambda example: example.name)
+def test_heads_are_there_and_the_note_says_what_they_cost(example: Example, settings: Settings) -> None:
+    store = open_store(settings)
+    found = stored(task_from(store.get_request(str(example.query["run"])) or {}, HeadsTask), Context(settings, store))
+    assert found is not None
+    (most,) = re.findall(r"costs (\d+\.\d\d) nats", example.note)
+    lost = found.whole_logprob.mean() - found.zero_logprob.mean(axis=1)
+    assert lost.max() == pytest.approx(float(most), abs=0.0051)
+    numbers = [int(text) for text in re.findall(r"(?<![\d.])\d+(?![\d.])", example.note)]
+
+    def leading(match: np.ndarray) -> int:
+        return next((t for t, right in enumerate(match) if not right), len(match))
+
+    n_matches = leading(found.whole_match)
+    if n_matches:
+        n = sum(2 * (n_matches - leading(each)) >= n_matches for each in found.zero_match)
+        assert numbers == [n_matches, n, len(found.layer)] and 0 < n <= len(found.layer) / 8, "few"
+    else:
+        assert numbers == [len(found.layer)] and example.prompt.endswith("never trained on")
+
+
 def test_shipped_cards_are_those_that_are_made_anew(settings: Settings, tmp_path: Path) -> None:
     from memviz.engine.preparing import prepare
 
@@ -129,11 +154,19 @@ def test_the_store_is_small_and_read_only_parts_stay_as_they_are(settings: Setti
     assert {path: path.stat().st_mtime_ns for path in files} == files
 
 
-FURTHER = [each for each in examples() if each.link not in FIRST_EXAMPLES.values() and each not in tour()]
-"""The tour's own are opened by its test."""
+FURTHER = [
+    each
+    for each in examples()
+    if each.link not in FIRST_EXAMPLES.values() and each not in tour() and each.name != "noheads"
+]
+"""The tour's own are opened by its test; the second example of heads opens as the first does."""
 
 
-@pytest.mark.parametrize("example", FURTHER, ids=lambda example: example.name)
+@pytest.mark.parametrize(
+    "example",
+    [FURTHER[0], *(pytest.param(example, marks=pytest.mark.wide) for example in FURTHER[1:])],
+    ids=lambda example: example.name,
+)
 def test_an_example_opens_without_any_work(example: Example, server: Server, page: Page) -> None:
     open_example(page, server, example.link)
 
@@ -153,6 +186,7 @@ def test_what_draws_figures_is_fetched_while_the_gallery_is_read(server: Server,
     expect(page.get_by_test_id("stSelectbox")).to_be_hidden()
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_server_opens_the_gallery_itself_once(tmp_path: Path) -> None:
     told = re.compile(r"opened the gallery's examples once in [\d.]+ s")

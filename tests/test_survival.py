@@ -84,6 +84,7 @@ def server(folder: Path) -> Iterator[Server]:
         assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.wide
 def test_the_cache_may_go_while_the_server_runs(server: Server, folder: Path) -> None:
     with Visitor(server.url, "trace") as visitor:
         choose(visitor, "tiny")

@@ -53,6 +53,26 @@ def test_the_same_ids_as_transformers(tokenizers: dict[str, Tokenizer], kind: st
         assert own(text)["input_ids"][:1] != [BOS] or kind != "plain"
 
 
+def test_the_last_texts_are_split_once(tokenizers: dict[str, Tokenizer], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    own = tokenizers["plain"]
+    real = own._tokenizer
+
+    class Counting:
+        def encode(self, text: str, **how: object) -> object:
+            asked.append(text)
+            return real.encode(text, **how)
+
+    monkeypatch.setattr(own, "_tokenizer", Counting())
+    first = own.encode("once upon")
+    first.append(-1)  # what one who asked does with the list is nothing to the next
+    assert own.encode("once upon") == first[:-1] and asked == ["once upon"]
+    others = [f"another {i}" for i in range(8)]
+    for text in (*others, "once upon"):
+        own.encode(text)
+    assert asked == ["once upon", *others, "once upon"], "as many texts as are kept, and no more"
+
+
 def test_pieces_that_are_not_text(tokenizers: dict[str, Tokenizer]) -> None:
     for tokenizer in tokenizers.values():
         assert tokenizer.piece(BOS) == Piece(b"<s>", True, "<s>")

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from memviz.cli.shared import check_out, context_for, read_text
+from memviz.cli.shared import check_out, context_for, read_text, say
 from memviz.cli.tracing import task_of_ids_file
 from memviz.demo.samples import suite_samples
 from memviz.disk import write_text
 from memviz.errors import InputError
 from memviz.records import to_arrays
 from memviz.settings import load_settings
+from memviz.sweeps.estimate import reading_words
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.task import AT
 from memviz.tasks.base import Task, answer, ready
@@ -76,6 +77,8 @@ def causes(
     }
     known = suite_samples() if view == "occlusion" else None  # whose counts nothing else needs
     task = cause_of(whole, view, card, own, seen_counts(card, own, settings, known), **numbers[view])
+    if n_rows := task.n_rows(card):
+        say(reading_words(n_rows, len(whole.context_ids) + whole.n_steps, card.n_parameters))
     found = answer(task, its).result
     arrays = {name: values.tolist() for name, values in to_arrays(found).items()}
     _write(out, task, arrays)

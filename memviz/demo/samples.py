@@ -148,15 +148,16 @@ class Samples:
         """One line a row, of at most `limit` rows drawn at random, the same at every call, in their order.
 
         score is the share of matches of the wish's model at its m, missing where the row was not scored; sizes lists
-        it for each of the wish's sizes, where it has some.
+        it for each of the wish's sizes, where it has some, and is None where one of them was not asked.
         """
         if len(rows) > limit:
             rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
-        along = {"sizes": self.scores_along(wish)[:, rows].T.tolist()} if wish.sizes else {}
+        along = self.scores_along(wish)[:, rows].T if wish.sizes else None
+        sizes = [] if along is None else [None if np.isnan(each).any() else each.tolist() for each in along]
         return pd.DataFrame(
             {
                 "row": rows,
-                **along,
+                **({"sizes": sizes} if wish.sizes else {}),
                 "domain": self.data.domain[rows],
                 "document": self.titles[rows],
                 "exposures": self.exposures[rows],

@@ -96,17 +96,20 @@ def read_occlusion(row: Row, n_leading: int, replacement_ids: np.ndarray, tick: 
     whole = Reader(row.loaded)
     logprob, match = row.judge(whole, whole.feed(row.ids).states)
     replaced, dropped = [], []
+    is_only = n_leading + k == 1  # nothing would be left to be read
     for j, others in enumerate(torch.from_numpy(replacement_ids).to(row.device)):
         at = n_leading + j
-        rows = row.ids.repeat(n_drawn, 1)
-        rows[:, at] = others
-        for part in rows.split(row.at_once):
-            replaced.append(_behind(row, whole, part, at))
+        rows = row.ids.repeat(n_drawn if is_only else n_drawn + 1, 1)
+        rows[:n_drawn, at] = others
+        rows[n_drawn:, at:-1] = row.ids[:, at + 1 :]  # the last token stays, where nothing that is asked sees it
+        found = []
+        for part in torch.arange(len(rows)).chunk(-(-len(rows) // row.at_once)):
+            found.append(_behind(row, whole, rows[part], at, int((part < n_drawn).sum())))
             tick(len(part))
-        shorter = torch.cat([row.ids[:, :at], row.ids[:, at + 1 :]], dim=1)
-        one = n_leading + k == 1  # nothing would be left to be read
-        dropped.append(_nothing(row) if one else _behind(row, whole, shorter, at))
-        tick(1)
+        logprobs, matches = (np.concatenate(each) for each in zip(*found, strict=True))
+        replaced.append((logprobs[:n_drawn], matches[:n_drawn]))
+        dropped.append(_nothing(row) if is_only else (logprobs[n_drawn:], matches[n_drawn:]))
+        tick(int(is_only))
     falls = (logprob - np.concatenate([each[0] for each in dropped])).mean(axis=1)
     return Occlusion(
         true_ids=row.truth,
@@ -124,14 +127,19 @@ def _nothing(row: Row) -> tuple[np.ndarray, np.ndarray]:
     return np.full((1, row.m), np.nan, np.float32), np.zeros((1, row.m), bool)
 
 
-def _behind(row: Row, whole: Reader, ids: torch.Tensor, at: int) -> tuple[np.ndarray, np.ndarray]:
-    """As `Row.judge`, of rows (n, p) that are the whole one up to index `at`."""
-    n, shared = len(ids), min(at, ids.shape[1] - row.m - 1)  # the states that are asked are read here
+def _behind(row: Row, whole: Reader, ids: torch.Tensor, at: int, n_whole: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `Row.judge`, of rows (n, p) that are the whole one up to index `at`; those behind `n_whole` lack one token.
+
+    Theirs end one token early, on one that is not asked.
+    """
+    n, shared = len(ids), min(at, row.p - row.m - 1 - (n_whole < len(ids)))  # the states that are asked are read here
     if shared and whole.can_roll_back:
         reader = whole.split(torch.zeros(n, dtype=torch.int64, device=row.device), shared)
-        return row.judge(reader, reader.feed(ids[:, shared:]).states)
-    reader = Reader(row.loaded, with_cache=False)
-    return row.judge(reader, reader.feed(ids).states)
+        states = reader.feed(ids[:, shared:]).states
+    else:
+        reader = Reader(row.loaded, with_cache=False)
+        states = reader.feed(ids).states
+    return row.judge(reader, torch.cat([states[:n_whole], states[n_whole:].roll(1, dims=1)]))
 
 
 def _least(row: Row, n_leading: int, order: np.ndarray, n_matches: int, tick: Tick) -> np.ndarray:

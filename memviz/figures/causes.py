@@ -34,12 +34,13 @@ def heat_figure(
     chosen: int | None = None,
     two_sided: bool = True,
     row_height: int = 19,
+    further: Sequence[Sequence[str]] | None = None,
     colours: Palette = THEMED,
 ) -> go.Figure:
     """(r, c) numbers as shades; titles of the horizontal axis, the vertical one and the scale; `hover` a template.
 
     Rows and columns are words, the first row at the top; a mark without colour lies on each cell to hear clicks, its
-    customdata (row, column). `chosen` frames a column.
+    customdata (row, column), and what `further` (r, c) says of it. `chosen` frames a column.
     """
     (n_rows, n_columns), lowest = values.shape, -most if two_sided else 0.0
     heat = go.Heatmap(
@@ -48,7 +49,10 @@ def heat_figure(
         zmax=most,
         colorscale=_diverging(colours) if two_sided else _rising(colours),
         colorbar={"title": {"text": titles[2]}, "thickness": 12, "outlinewidth": 0},
-        customdata=[[(escape(row), escape(column)) for column in columns] for row in rows],
+        customdata=[
+            [(escape(row), escape(column), *([further[i][j]] if further else ())) for j, column in enumerate(columns)]
+            for i, row in enumerate(rows)
+        ],
         hovertemplate=hover + "<extra></extra>",
         hoverongaps=False,
         xgap=1,

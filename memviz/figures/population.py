@@ -24,7 +24,7 @@ _AXES: dict[str, dict[str, Any]] = {
     "moved": {"title": SHARES["moved"], "tickformat": ".0%"},
     "likeness": {"title": "mean over rows"},
     "share": {"title": "share of rows", "tickformat": ".0%"},
-    "auroc": {"title": "AUROC (0.5: by chance)", "range": [0.3, 1.3], "tickvals": [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]},
+    "auroc": {"title": "AUROC (0.5: by chance)", "range": [0.3, 1.03]},
     "tpr": {"title": "true positives at 1 % false ones", "tickformat": ".0%"},
     "hazard": {"title": "hazard of the first miss", "tickformat": ".0%"},
 }
@@ -127,18 +127,21 @@ def lines_figure(
     floor: pd.DataFrame | None = None,
     category: bool = False,
     join: bool = True,
+    ordered: bool = True,
     colours: Palette = THEMED,
 ) -> go.Figure:
     """A quantity against a column of the table, one line a model from light to dark; floor: held-out rows likewise.
 
-    Without `join` the points stand beside each other, unjoined: for values that have no order.
+    Without `join` the points stand beside each other, unjoined: for values that have no order. Without `ordered` the
+    lines are of things that have none, a hue each.
     """
     order = list(dict.fromkeys(table[x]))
     places = [str(value) for value in order] if category else order
     ticks: dict[str, Any] = {"type": "category", "categoryarray": places} if category else {"tickvals": order}
     place = dict(zip(order, places, strict=True))
     traces = []
-    for i, (model, colour) in enumerate(zip(models, colours.ladder(len(models)), strict=True)):
+    hues = colours.ladder(len(models)) if ordered else colours.categorical[: len(models)]
+    for i, (model, colour) in enumerate(zip(models, hues, strict=True)):
         mine = table[table["model"] == model]
         traces.append(_points(mine, quantity, [place[v] for v in mine[x]], names.get(model, model), colour, i))
     if floor is not None and len(floor):
@@ -154,24 +157,25 @@ def lines_figure(
         _AXES[quantity],
         scattermode="overlay" if join else "group",
         showlegend=not join,
-        annotations=_end_labels(traces) if join else [],
+        annotations=_end_labels(traces, _AXES[quantity].get("range", (0, None))[1]) if join else [],
     )
     if join:
         shape.margin.r = 24 + 7.5 * max((len(trace.name) for trace in traces), default=0)
     return with_room(traces, shape)
 
 
-def _end_labels(traces: Sequence[go.Scatter]) -> list[dict[str, Any]]:
-    """Names at the ends of lines in their colours, pushed apart where lines end close together, and led back there."""
-    ended = [trace for trace in traces if len(trace.y)]
-    ends = {trace.name: float(trace.y[-1]) for trace in ended}
+def _end_labels(traces: Sequence[go.Scatter], most: float | None) -> list[dict[str, Any]]:
+    """Names at the ends of lines in their colours, pushed apart where lines end close together, and led back there.
+
+    most: the upper end of the axis, None where it follows the values.
+    """
+    ended = sorted((trace for trace in traces if len(trace.y)), key=lambda trace: trace.y[-1])
+    ends = [float(trace.y[-1]) for trace in ended]
     top = max((float(np.nanmax(trace.y + trace.error_y.array)) for trace in ended), default=1.0)
-    step, below = 0.075 * max(top, 1e-9), -np.inf
+    step = 0.075 * max(top, 1e-9)
     labels = []
-    for trace in sorted(ended, key=lambda trace: ends[trace.name]):
-        end = ends[trace.name]
-        below = max(end, below + step)
-        is_moved = below > end + step / 4
+    for trace, end, place in zip(ended, ends, _apart(ends, step, top if most is None else most), strict=True):
+        is_moved = abs(place - end) > step / 4
         labels.append(
             {
                 "x": 1,  # of the figure: a place among the values would widen their axis
@@ -183,10 +187,18 @@ def _end_labels(traces: Sequence[go.Scatter]) -> list[dict[str, Any]]:
                 "showarrow": True,
                 "ax": 16 if is_moved else 6,
                 "ayref": "y",
-                "ay": below,
+                "ay": place,
                 "arrowhead": 0,
                 "arrowwidth": 1,
                 "arrowcolor": trace.line.color if is_moved else "rgba(0,0,0,0)",
             }
         )
     return labels
+
+
+def _apart(ends: Sequence[float], step: float, most: float) -> list[float]:
+    """Places for ascending ends, a step apart at least and none above `most`: pushed up, then down where they must."""
+    places: list[float] = []
+    for end in ends:
+        places.append(max(end, places[-1] + step) if places else end)
+    return [min(place, most - step * left) for left, place in zip(range(len(places) - 1, -1, -1), places, strict=True)]

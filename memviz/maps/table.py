@@ -58,7 +58,8 @@ def table_of(found: PlacedPoints, sweep: Sweep) -> pd.DataFrame:
         }
     )
     names = ["row", "row_id", "domain", "bucket", "background", "template", "memorization_class", "group"]
-    known = sweep.rows[[name for name in names if name in sweep.rows]].rename(columns=_OF_ROW)
+    names = [name for name in names if name in sweep.manifest["tables"]["rows"]["columns"]]
+    known = sweep.read("rows", names, [("row", "in", np.unique(found.row).tolist())]).rename(columns=_OF_ROW)
     joined = points.merge(known, on="row", how="left", validate="many_to_one")
     return joined.reindex(columns=list(COLUMNS))
 

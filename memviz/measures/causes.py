@@ -68,6 +68,12 @@ class Occlusion:
         changed = self.replaced_logprob.mean(axis=1, dtype=np.float64) if way == "replaced" else self.dropped_logprob
         return self.whole_logprob - changed
 
+    def probability(self, way: str) -> np.ndarray:
+        """(k, m) p(true) with each token changed, mean over the S tokens where `way` is "replaced"."""
+        if way == "replaced":
+            return np.exp(self.replaced_logprob, dtype=np.float64).mean(axis=1)
+        return np.exp(self.dropped_logprob, dtype=np.float64)
+
     def prefix_drop(self, way: str) -> np.ndarray:
         """(k,) fall of the number of leading matches, as `drop`."""
         changed = prefix(self.replaced_match).mean(axis=1) if way == "replaced" else prefix(self.dropped_match)
@@ -116,6 +122,16 @@ class Heads:
     def drop(self, way: str) -> np.ndarray:
         """(h,) fall of mean log p(true) in nats a token; `way` is "zero" or "mean"."""
         return (self.whole_logprob - getattr(self, f"{way}_logprob")).mean(axis=1, dtype=np.float64)
+
+    @property
+    def n_for_half(self) -> int | None:
+        """Heads silenced together, the strongest first, with which half of the leading matches are gone; None: never.
+
+        One of `n_silenced`, so the first power of two that is enough.
+        """
+        whole = int(prefix(self.whole_match))
+        gone = np.flatnonzero((prefix(self.strongest_match) <= whole / 2) & (whole > 0))
+        return int(self.n_silenced[gone[0]]) if len(gone) else None
 
     def prefix_drop(self, way: str) -> np.ndarray:
         """(h,) fall of the number of leading matches."""

@@ -68,12 +68,12 @@ def size_fits(
     points, weight = weighted(points, weights)
     count = counts_of(points)
     weight = weight * count
-    models = [model for model in n_parameters if model in set(points["model"])]
+    code, names = pd.factorize(points["model"])  # strings of arrow are compared one by one
+    models = [model for model in n_parameters if model in names]
     x = np.log([n_parameters[model] for model in models])
     if len(set(x)) < 2:
         return []
-    of_model = points["model"].to_numpy(object)  # strings of arrow are compared one by one
-    is_model = [of_model == model for model in models]
+    is_model = [code == names.get_loc(model) for model in models]
     full = (points["n_hits"] == points["m"]).to_numpy()
     columns = [each * weight * points["score"].to_numpy() for each in is_model]
     columns += [each * weight * full for each in is_model] + [each * full * count for each in is_model]

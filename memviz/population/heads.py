@@ -31,7 +31,10 @@ def row_heads_of(
         _, first = np.unique(groups[places], return_index=True)
         places = places[np.sort(first)][:n_rows]
         if len(places) < 2:
-            raise InputError(f"the sweep has {len(places)} unlike rows of {model} with {name}: 2 of each are needed")
+            raise InputError(
+                f"{len(places)} rows of this sweep, near-duplicates counted once, have {name} under {model}: 2 of each "
+                "are needed, so choose another model"
+            )
         chosen.append(np.sort(places))
     places = np.concatenate(chosen)
     return RowHeadsTask(

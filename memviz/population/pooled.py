@@ -77,6 +77,13 @@ class Pool:
         names = known_columns(self.sweep)
         return [size for size in lengths_of(self.sweep.task) if f"n_matches_{size}" in names]
 
+    def some_units(self, passing: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
+        """The (u,) groups of near-duplicates whose first rows pass (n,), at most so many, at random; ascending."""
+        units = self.rows[self.first & passing]
+        if len(units) <= most:
+            return units
+        return np.sort(np.random.default_rng(seed).choice(units, most, replace=False))
+
     def columns(self, model: str, k: int, mode: str, names: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
         """Columns of one condition of a model, and the place (l,) among the rows of each line. Raises InputError."""
         known = known_columns(self.sweep)

@@ -127,7 +127,7 @@ def _separator(file: File, header: str, own: str) -> str:
 
 
 def read_parquet(file: File) -> Iterator[Record]:
-    table = pq.ParquetFile(file.path)
+    table = pq.ParquetFile(file.path, pre_buffer=False)  # what is read ahead is kept to the end
     schema = table.schema_arrow
     columns = columns_of_table(
         file,

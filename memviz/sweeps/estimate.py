@@ -13,6 +13,7 @@ from memviz.demo.suite import read_data
 from memviz.settings import Settings
 from memviz.sweeps.asks import bytes_kept, counts_of, tokens_read
 from memviz.sweeps.plan import n_needed, plan
+from memviz.sweeps.progress import duration
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.rowset import SUITE
 from memviz.sweeps.running import BATCH
@@ -52,7 +53,7 @@ def estimate(task: SweepRequest, lengths: Mapping[int, int], sweeps: Iterable[Sw
     """Of rows of given lengths; `sweeps` are earlier ones, whose seconds say how fast this machine is."""
     what = plan(task, lengths)
     n_models, rates = len(task.models), [rate for each in sweeps if (rate := _rate(each))]
-    rate = float(np.median(rates)) if rates else ROUGH_RATE * (os.cpu_count() or 1)
+    rate = float(np.median(rates)) if rates else rough_rate()
     n_parameters = sum(_n_parameters(name, settings) for name in task.models)
     return Estimate(
         sum(lengths.values()),
@@ -60,6 +61,20 @@ def estimate(task: SweepRequest, lengths: Mapping[int, int], sweeps: Iterable[Sw
         n_models * bytes_kept(what, lengths, BATCH),
         2.0 * n_parameters * tokens_read(what, lengths) / rate,
         bool(rates),
+    )
+
+
+def rough_rate() -> float:
+    """Operations a second of this machine's processor."""
+    return ROUGH_RATE * (os.cpu_count() or 1)
+
+
+def reading_words(n_rows: int, n_tokens: int, n_parameters: int) -> str:
+    """What reading rows of so many tokens amounts to, in a sentence, before it starts."""
+    seconds = 2.0 * n_parameters * n_rows * n_tokens / rough_rate()
+    return (
+        f"It reads {n_rows:,} rows of {n_tokens} tokens: about {duration(seconds)}, a rough guess for this machine's "
+        "processor."
     )
 
 

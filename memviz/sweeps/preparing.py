@@ -33,7 +33,7 @@ ROWS = "rows.parquet"
 LOOKED_AT = 512
 """First tokens of a row that decide its group, template and class, more where the sweep needs more."""
 _BLOCK = 1024
-_GROUP_BYTES = 2**24
+_GROUP_BYTES = 2**22
 """Of the rows that are written together."""
 _LATER = ("group", "template", "memorization_class")
 """Columns that need all rows, or the tokenizer, and are added when the rows are chosen."""
@@ -63,7 +63,7 @@ class PreparedRows:
 
     def batches(self, size: int) -> Iterator[pa.Table]:
         """The rows in order, `size` at a time."""
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=size):
                 yield pa.Table.from_batches([batch])
 
@@ -278,13 +278,12 @@ def _add_to(digest: Any, rows: np.ndarray, ids: np.ndarray, lengths: np.ndarray)
 def _blocks(path: Path, places: np.ndarray | None) -> Iterator[pa.Table]:
     """The rows of a file at ascending places, or all, block by block."""
     start = 0
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):  # by itself: read together, they need more and more memory
-            for batch in file.iter_batches(_BLOCK, [group]):
-                block = pa.Table.from_batches([batch])
-                if places is not None:
-                    first, last = np.searchsorted(places, [start, start + len(block)])
-                    start += len(block)
-                    block = block.take(pa.array(places[first:last] - (start - batch.num_rows)))
-                if len(block):
-                    yield block
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        for batch in file.iter_batches(_BLOCK):
+            block = pa.Table.from_batches([batch])
+            if places is not None:
+                first, last = np.searchsorted(places, [start, start + len(block)])
+                start += len(block)
+                block = block.take(pa.array(places[first:last] - (start - batch.num_rows)))
+            if len(block):
+                yield block

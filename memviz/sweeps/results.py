@@ -111,7 +111,7 @@ class Sweep:
         """Some columns of a table that the sweep has, block by block. Raises InputError where its file is damaged."""
         path = self.folder / self.manifest["tables"][table]["file"]
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 for batch in file.iter_batches(BLOCK_ROWS, columns=list(columns)):
                     yield pa.Table.from_batches([batch])
         except (OSError, pa.ArrowException) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -12,11 +13,12 @@ from memviz.catalog import Card, find_model
 from memviz.demo.index import SUITE
 from memviz.demo.samples import Samples
 from memviz.errors import InputError
-from memviz.measures.causes import Contributions, Heads, Occlusion, Recovery, why_no_heads
+from memviz.measures.causes import KINDS_RESTORED, Contributions, Heads, Occlusion, Recovery, why_no_heads
 from memviz.settings import Settings
 from memviz.tasks.base import Context, Task
 from memviz.tasks.trace import Leading, TraceTask
 from memviz.tokenizer import Tokenizer
+from memviz.weights import depth_and_width
 
 if TYPE_CHECKING:
     from memviz.engine.causes import Row, Tick
@@ -176,6 +178,12 @@ class RecoveryTask(CauseTask[Recovery]):
             raise InputError(f"the noise is {self.sigma:g} deviations: give a number above 0, at most {MOST_SIGMA:g}")
         if not 1 <= self.n_draws <= MOST_DRAWS:
             raise InputError(f"{self.n_draws} draws of noise are asked for: give 1 to {MOST_DRAWS}")
+
+    def n_rows(self, card: Card) -> int:
+        """Fewer are read where attention and MLP of a block cannot be told apart."""
+        n_layers, _ = depth_and_width(Path(card.folder))
+        n_states = len(KINDS_RESTORED) * (n_layers or 0) * len(self.text_ids)
+        return self.n_draws * (1 + n_states) if n_states else 0
 
     def found(self, row: Row, tick: Tick) -> Recovery:
         from memviz.engine.causes import read_recovery

@@ -76,6 +76,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, mon
     assert losses[0] == losses[1] and len(losses[0]) == 10
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_smoke_recipe_makes_a_whole_suite(
     texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -63,3 +63,5 @@ def test_foreign_tokens_stay_text() -> None:
     assert strip.count("border-bottom") == 1 and ",0.70)" in strip and ",0.00)" in strip
     figure = heat_figure(np.zeros((2, 2)), words, words, "%{customdata[0]}", ("x", "y", "z"), 6.0)
     assert "<img" not in str(figure.to_json())
+    further = heat_figure(np.zeros((1, 2)), ["a"], ["b", "c"], "", ("x", "y", "z"), 6.0, further=[["p", "q"]])
+    assert [list(map(tuple, row)) for row in further.data[0].customdata] == [[("a", "b", "p"), ("a", "c", "q")]]

@@ -67,6 +67,15 @@ def test_lines_of_models_end_in_names_that_do_not_touch() -> None:
     assert (one.arrowcolor, other.arrowcolor) == ("rgba(0,0,0,0)", other.font.color), "only what was moved is led back"
 
 
+def test_names_of_lines_that_end_at_the_top_of_a_fixed_axis_stay_below_it() -> None:
+    table = summary_of(model=["a", "b", "c"], m=[16] * 3)
+    table = table.assign(auroc=[0.99, 1.0, 0.98], auroc_low=0.9, auroc_high=1.0)
+    figure = lines_figure(table, "m", "m", "auroc", ["a", "b", "c"], {})
+    places = {each.text: each.ay for each in figure.layout.annotations}
+    assert list(places) == ["c", "a", "b"] and figure.layout.yaxis.range == (0.3, 1.03)
+    assert [places[name] for name in "bac"] == pytest.approx([1.03, 0.955, 0.88])
+
+
 def test_categories_without_order_are_not_joined_and_the_floor_is_of_the_largest() -> None:
     table = summary_of(model=["a", "b"], domain=["verse", "verse"])
     floor = summary_of(model=["a", "b"], domain=["verse", "verse"]).assign(mean=[0.01, 0.02])

@@ -199,6 +199,7 @@ def test_a_killed_shard_goes_on_to_the_same_bytes(lab: Lab, home: Path) -> None:
     assert not list(out.glob(".part-*"))
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_ten_times_the_rows_need_no_more_memory(lab: Lab, home: Path) -> None:
     rng = np.random.default_rng(0)

@@ -30,6 +30,8 @@ def test_a_view_is_saved_added_to_a_tour_and_presented(server: Server, page: Pag
     another.set_content(offline)
     expect(another.get_by_role("heading", name="Transitions", level=1)).to_be_visible()
     expect(another.locator(".js-plotly-plot svg").first).to_be_visible()
+    cells = another.locator(".js-plotly-plot image").first  # a heatmap is one
+    assert cells.evaluate("image => image.href.baseVal").startswith("data:image/")
     page.get_by_label("Title of the stop").fill("Who moves")
     page.get_by_label("What to see there").fill("The diagonal.")
     page.get_by_role("button", name="Add to tour").click()

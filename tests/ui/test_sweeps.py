@@ -1,4 +1,4 @@
-"""The Sweeps page: what a sweep amounts to before it runs, and kept ones named and deleted."""
+"""Sweeps and Precision: what they amount to before they run; kept sweeps named and deleted."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def test_it_says_what_a_sweep_amounts_to_before_it_runs(app: AppTest) -> None:
     app.number_input(key="sweep_sample").set_value(100).run()
     (said,) = (each.value for each in app.markdown if "sequences**" in each.value)
     assert said.startswith("**100 rows, 4,000 sequences**")  # of four models, under ten conditions
+    assert not app.exception and ui.worker().n_active == 0
+
+
+def test_precision_asks_some_rows_of_one_size_and_says_what_that_amounts_to(app: AppTest) -> None:
+    app.switch_page("../pages/precision.py").run()
+    (said,) = (each.value for each in app.markdown if "sequences**" in each.value)
+    assert said.startswith("**400 rows, 800 sequences**") and " MB kept" in said  # one model, float32 and below it
     assert not app.exception and ui.worker().n_active == 0
 
 

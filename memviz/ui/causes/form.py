@@ -60,6 +60,7 @@ def choose_view() -> str:
         required=True,
         key=f"{PAGE}_view",
         width="content",
+        wrap=True,
         label_visibility="collapsed",
         **KEEP,
     )

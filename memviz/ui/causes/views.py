@@ -67,9 +67,11 @@ def show_occlusion(task: OcclusionTask, found: Occlusion, words: Words, key: str
     st.html(strip_html(mean, words.context, "nats a token lost", MEAN_FALL, found.kept))
     rows = words.numbered(words.context, words.n_leading)
     columns = words.numbered(words.truth, words.start)
-    hover = "%{customdata[0]} " + way + "<br>log p of %{customdata[1]} falls by %{z:.2f} nats"
+    hover = "%{customdata[0]} " + way + "<br>log p of %{customdata[1]} falls by %{z:.2f} nats<br>%{customdata[2]}"
+    before = np.exp(found.whole_logprob)
+    p = [[f"p {a:.3f} → {b:.3f}" for a, b in zip(before, after, strict=True)] for after in found.probability(way)]
     titles = ("true token of the continuation, and its index", "context token changed", "nats")
-    figure = heat_figure(fall, rows, columns, hover, titles, FALL)
+    figure = heat_figure(fall, rows, columns, hover, titles, FALL, further=p)
     draw(figure, f"occlusion-{key}-{way}", f"Fall of log p by context token {way} and continuation token")
     st.caption(
         f"“{escaped(words.context[strongest])}” {way}: log p of the true tokens falls by {mean[strongest]:.2f} nats a "
@@ -116,7 +118,7 @@ def show_heads(task: CauseTask[Any], found: Heads, words: Words, key: str, contr
     head = controls.selectbox("Head", listed, format_func=named, key=f"{PAGE}_head", width=180, **KEEP)
     head = listed[0] if head is None else head
     t = choose_position(words, controls)
-    n_half = _n_for_half(found)
+    n_half = found.n_for_half
     st.markdown(
         f"**{named(listed[0]).capitalize()} costs most: {drop[listed[0]]:.2f} nats a token**, {cost[listed[0]]} of "
         f"{prefix(found.whole_match)} leading matches. {_said_half(n_half, len(drop))}"
@@ -155,13 +157,6 @@ def _show_attention(found: Heads, head: int, name: str, t: int | None, words: Wo
     titles = ("token looked at, and its index", "token being predicted", "weight")
     figure = heat_figure(weights, rows, columns, hover, titles, 1.0, two_sided=False)
     draw(figure, f"attention-{key}-{head}", f"Attention of {name}")
-
-
-def _n_for_half(found: Heads) -> int | None:
-    """Heads after which, the strongest first, half of the leading matches are gone."""
-    whole = int(prefix(found.whole_match))
-    gone = np.flatnonzero((prefix(found.strongest_match) <= whole / 2) & (whole > 0))
-    return int(found.n_silenced[gone[0]]) if len(gone) else None
 
 
 def _said_half(n: int | None, n_heads: int) -> str:

@@ -27,6 +27,10 @@ MOST_COLUMNS = 34
 """Columns with a word each, up to which a figure fits a tablet."""
 
 
+MOST_PANELS = 2
+"""Beside each other, up to which a figure fits a phone."""
+
+
 def frame(name: str, border: bool = True) -> DeltaGenerator:
     """The place of a figure with its title and caption, which `offer_picture` of the same name saves."""
     return st.container(border=border, key=f"frame-{name}")
@@ -39,38 +43,26 @@ def offer_picture(name: str) -> None:
 
 
 def picture(name: str) -> dict[str, Any]:
-    """What the mode bar of a figure offers: a picture as the reader chose, and the zoom."""
-    form = st.session_state.get("picture") or "PNG"
+    """What the mode bar of a figure offers: the bare figure as PNG, and the zoom."""
     return {
         "displaylogo": False,
         "displayModeBar": "hover",
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-        "toImageButtonOptions": {"format": form.lower(), "filename": f"memviz-{name}", "scale": 2},
+        "toImageButtonOptions": {"format": "png", "filename": f"memviz-{name}", "scale": 2},
     }
 
 
 def draw(figure: go.Figure, where: Any = st, **options: Any) -> None:
     """Every figure comes to a page through here: foreign words in it stay words.
 
-    One with a word a column is not squeezed where the window is narrow, but scrolled.
+    One with a word a column, or of many panels, is not squeezed where the window is narrow, but scrolled.
     """
     if figure.layout.xaxis.tickangle == -90:
         size = "wide" if len(figure.layout.xaxis.ticktext or ()) <= MOST_COLUMNS else "wider"
         where = where.container(key=f"{size}-{options['key']}")
+    elif sum(1 for _ in figure.select_xaxes()) > MOST_PANELS:
+        where = where.container(key=f"wide_panels-{options['key']}")
     where.plotly_chart(without_links(figure), **options)
-
-
-def choose_picture() -> None:
-    """In which format the camera on each figure saves it."""
-    st.segmented_control(
-        "Pictures as",
-        ["PNG", "SVG"],
-        default="PNG",
-        required=True,
-        key="picture",
-        help="What the camera on each figure saves.",
-        bind="query-params",
-    )
 
 
 def show_figure(

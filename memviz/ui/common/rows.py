@@ -21,13 +21,16 @@ from memviz.ui.common.widgets import KEEP, forget_unknown
 SUITE_ROWS = "Rows of the bundled corpus"
 
 
-def choose_models(page: str) -> tuple[str, ...]:
-    """Names of ready models, at first the suite's whole runs; the widget's key begins with the page's name."""
+def choose_models(page: str, large_alone: bool = False) -> tuple[str, ...]:
+    """Names of ready models, at first the suite's whole runs, or the largest of them alone.
+
+    The widget's key begins with the page's name.
+    """
     ready = [model.name for model in known_models(settings()) if read_card(model, settings())]
     bundled = [model.name for model in bundled_models()]
     whole = [model.name for model in bundled_models() if model.step == model.n_steps and not model.seed][::-1]
     options = list(dict.fromkeys([*bundled[::-1], *ready]))
-    return tuple(st.multiselect("Models", options, whole, key=f"{page}_models", **KEEP))
+    return tuple(st.multiselect("Models", options, whole[-1:] if large_alone else whole, key=f"{page}_models", **KEEP))
 
 
 @cache

@@ -117,19 +117,20 @@ def _wish(page: str) -> Wish:
 
 def _browse(rows: Samples, wish: Wish, page: str) -> None:
     keep: dict[str, Any] = {"persist_state": "session"}
+    several: dict[str, Any] = {"selection_mode": "multi", "wrap": True, **keep}
     st.session_state.setdefault(f"{page}_rows_model", wish.model)
     st.session_state.setdefault(f"{page}_rows_m", wish.m)
     st.pills("M along the sizes", list(SHAPES), key=f"{page}_rows_shape", **keep)
     first, second = st.columns([1.4, 1]), st.columns([1.4, 1, 1.4])
-    first[0].pills("Exposures", rows.exposure_labels, selection_mode="multi", key=f"{page}_rows_exposures", **keep)
-    first[1].pills("Domain", rows.domains, selection_mode="multi", key=f"{page}_rows_domains", **keep)
+    first[0].pills("Exposures", rows.exposure_labels, key=f"{page}_rows_exposures", **several)
+    first[1].pills("Domain", rows.domains, key=f"{page}_rows_domains", **several)
     second[0].selectbox("Scores of", rows.models[::-1], key=f"{page}_rows_model", **keep)
     second[1].selectbox("Continuation of the score", SIZES, key=f"{page}_rows_m", **keep)
     second[2].text_input("Search in the text", key=f"{page}_rows_text", placeholder="any words", **keep)
     third = st.columns([1.4, 1, 1.4])
     of = f"Score level of {escaped(wish.model)}"
-    third[0].pills(of, LEVELS, selection_mode="multi", key=f"{page}_rows_levels", **keep)
-    third[1].pills("Class", CLASSES, selection_mode="multi", key=f"{page}_rows_classes", help=explain("class"), **keep)
+    third[0].pills(of, LEVELS, key=f"{page}_rows_levels", **several)
+    third[1].pills("Class", CLASSES, key=f"{page}_rows_classes", help=explain("class"), **several)
     found = rows.find(wish)
     listed = rows.listed(found, wish)
 

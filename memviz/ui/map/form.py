@@ -128,6 +128,9 @@ def layer_at(said: str, of_first: int, last: int) -> int | None:
 
 def n_passing(view: SweepView, model: str) -> int:
     """Rows of a view that a map can show: those that pass and were asked for m tokens after k."""
+    if view.pool is not None:
+        asked = view.pool.hits(model, view.task.context_at, view.m) >= 0
+        return int((asked & view.pool.passing(view.filters)).sum())
     sequences = view.sequences
     condition = (sequences["model"] == model) & (sequences["mode"] == "sliding")
     condition &= (sequences["k"] == view.task.context_at) & (sequences["m"] >= view.m)

@@ -34,7 +34,7 @@ def show_heads(view: SweepView) -> None:
     forget_unknown("heads_model", models)
     model = st.selectbox(
         "Model whose heads are silenced", models, len(models) - 1, format_func=lambda name: view.names[name],
-        key="heads_model", **BOUND,
+        key="heads_model", width=240, **BOUND,
     )  # fmt: skip
     card = ui.card_of(model)
     try:

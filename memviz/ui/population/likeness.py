@@ -32,7 +32,7 @@ def show_likeness(view: SweepView) -> None:
         drawn = mine.assign(model=mine["measure"]).rename(columns=renamed)
         with place:
             frames.show_figure(
-                lines_figure(drawn, "size", "model", quantity, list(names), names, category=True),
+                lines_figure(drawn, "size", "model", quantity, list(names), names, category=True, ordered=False),
                 mine.drop(columns="size"),
                 title,
                 quantity,

@@ -8,17 +8,23 @@ import pandas as pd
 import streamlit as st
 
 from memviz.measures.glossary import explain
-from memviz.population.membership import EXPOSURES, SCORES, judged, membership_points, text_of
+from memviz.population.curves import known_columns
+from memviz.population.membership import EXPOSURES, KEPT, SCORES, judged, membership_points, text_of
+from memviz.sweeps import Sweep
+from memviz.sweeps.sums import ABOUT
+from memviz.sweeps.task import SLIDING
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.view import SweepView
 
+MOST_JUDGED = 20_000
+"""Groups of near-duplicates of a large sweep: resampling a thousand times sorts no more."""
 _MOST_VALUES = 50
 
 
 def choose_classes(view: SweepView) -> tuple[str, tuple[str, ...]]:
     """The column that tells members, and which of its values do; none: every exposure."""
-    columns = [name for name in map(str, view.rows) if name.startswith("label_")]
-    if view.rows[EXPOSURES].notna().any():
+    columns = [name for name in view.sweep.manifest["tables"]["rows"]["columns"] if name.startswith("label_")]
+    if _said(view, EXPOSURES).notna().any():
         columns.insert(0, EXPOSURES)
     if not columns:
         st.info(
@@ -31,7 +37,7 @@ def choose_classes(view: SweepView) -> tuple[str, tuple[str, ...]]:
         "Members by", columns, format_func=lambda name: "exposures" if name == EXPOSURES else name[6:],
         key="classes_by", help=explain("member_classes"), **BOUND,
     )  # fmt: skip
-    values = view.rows[column].dropna().unique()
+    values = _said(view, column).dropna().unique()
     shown = sorted({text_of(value) for value in values.tolist()})
     if column == EXPOSURES:
         shown = sorted((each for each in shown if each != "0"), key=float)
@@ -43,9 +49,41 @@ def choose_classes(view: SweepView) -> tuple[str, tuple[str, ...]]:
     return column, tuple(said)
 
 
+def _said(view: SweepView, column: str) -> pd.Series:
+    """What a column says of rows, at least once each."""
+    if view.pool is None:
+        return view.rows[column]
+    return view.pool.lines[column] if column in view.pool.lines else _labels(view.sweep, view.key, column)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the sweep")
+def _labels(_sweep: Sweep, key: str, column: str) -> pd.Series:
+    return _sweep.read("rows", [column])[column].drop_duplicates()
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the sweep")
+def _drawn(_view: SweepView, asked: tuple[Any, ...], column: str) -> pd.DataFrame:
+    """What `membership_points` asks of a large sweep, of groups drawn at random."""
+    pool, k = _view.pool, _view.task.context_at
+    assert pool is not None
+    passing = pool.passing(_view.filters)
+    if column == EXPOSURES:
+        passing |= pool.passing(_view.floor.filters)
+    units = pool.some_units(passing, MOST_JUDGED)
+    names = {"row", "group", "model", "mode", "k", column, *ABOUT, *(f"{name}_{_view.m}" for name in KEPT)}
+    condition = [("model", "in", _view.models), ("mode", "==", SLIDING), ("k", "==", k), ("group", "in", units)]
+    return _view.sweep.read("sequences", sorted(names & set(known_columns(_view.sweep))), condition)
+
+
+def drawn_words(view: SweepView) -> str:
+    """That not all rows of a large sweep are judged; empty of others."""
+    return "" if view.pool is None else f" · at most {MOST_JUDGED:,} groups of near-duplicates, drawn at random"
+
+
 def points_of(view: SweepView, column: str, members: tuple[str, ...]) -> pd.DataFrame:
     """The view's rows with the held-out ones of the same kind, where exposures tell. Raises InputError."""
-    sequences = view.sequences[view.sequences["model"].isin(view.models)]
+    every = view.sequences if view.pool is None else _drawn(view, view.asked, column)
+    sequences = every[every["model"].isin(view.models)]
     keep = view.filters.keep(sequences)
     if column == EXPOSURES:
         keep |= view.floor.filters.keep(sequences)
@@ -53,13 +91,19 @@ def points_of(view: SweepView, column: str, members: tuple[str, ...]) -> pd.Data
 
 
 @st.cache_data(max_entries=50, show_spinner="Resampling rows")
-def _judged(_view: SweepView, asked: tuple[Any, ...], column: str, members: tuple[str, ...]) -> pd.DataFrame:
-    return judged(points_of(_view, column, members))
+def _judged(
+    _view: SweepView, asked: tuple[Any, ...], column: str, members: tuple[str, ...], together: bool
+) -> pd.DataFrame:
+    return judged(points_of(_view, column, members), together=together)
 
 
-def judged_of(view: SweepView, column: str, members: tuple[str, ...]) -> pd.DataFrame:
-    """How well each statistic tells members, models ascending. Raises InputError."""
-    found = _judged(view, view.asked, column, members)
+def judged_of(view: SweepView, column: str, members: tuple[str, ...], together: bool) -> pd.DataFrame:
+    """How well each statistic tells members, all together or also those of each value, models ascending.
+
+    Raises InputError.
+    """
+    parts = [_judged(view, view.asked, column, members, each) for each in ((True,) if together else (True, False))]
+    found = pd.concat([each for each in parts if len(each)], ignore_index=True)
     return found.sort_values("model", key=lambda names: names.map(view.models.index), kind="stable", ignore_index=True)
 
 

@@ -36,7 +36,6 @@ from memviz.sweeps.scored import scored_background
 from memviz.sweeps.sums import MOST_UNITS
 from memviz.sweeps.tables import lengths_of
 from memviz.sweeps.task import SweepRequest
-from memviz.ui.common import frames
 from memviz.ui.common.every_page import name_tab_after
 from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.opening import fold_settings, widget_row
@@ -219,8 +218,6 @@ def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, Delta
         said = st.multiselect("Models", models, models, key="models", **BOUND)
     forget_unknown("m", lengths)
     m = row.selectbox("Continuation m", lengths, lengths.index(usual), key="m", width=150, **BOUND)
-    with row:
-        frames.choose_picture()
     population: Population = _choose_weighting(own) if with_weights and sweep.task.rows.source == SUITE else "swept"
     least = 0 if own.toggle("Small groups", key="small", help=_SMALL, **BOUND) else LEAST
     view = SweepView(sweep, filters, tuple(model for model in models if model in said), population, m, least)

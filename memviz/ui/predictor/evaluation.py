@@ -20,7 +20,6 @@ from memviz.predictor.known import Known
 from memviz.predictor.presets import SETTINGS
 from memviz.predictor.tables import Tables
 from memviz.settings import settings
-from memviz.ui.common.frames import choose_picture
 from memviz.ui.common.links import CHOSEN_LENGTH, keep_chosen, newly_chosen
 from memviz.ui.common.opening import fold_settings, widget_row
 from memviz.ui.common.texts import escaped
@@ -136,8 +135,6 @@ def choose_evaluation() -> tuple[Evaluation, DeltaGenerator]:
         refuse(error)
     forget_unknown("m", lengths)
     m = row.selectbox("Continuation m", lengths, len(lengths) - 1, key="m", width=150, **BOUND)
-    with row:
-        choose_picture()
     return Evaluation(chosen, _family(chosen, found), m), beside
 
 

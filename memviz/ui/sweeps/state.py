@@ -73,17 +73,23 @@ def _offer_pages(name: str) -> None:
                 st.page_link(PAGES / f"{door.name}.py", label=door.title, icon=icon, query_params={"sweep": name})
 
 
-def estimate_words(task: SweepTask) -> str:
-    """What a sweep amounts to, in a line. Raises InputError where no row or model can be asked."""
-    lengths = lengths_of_rows(task)
+def estimate_words(*tasks: SweepTask) -> str:
+    """What sweeps of the same rows amount to, in a line. Raises InputError where no row or model can be asked."""
+    lengths = lengths_of_rows(tasks[0])
     if lengths is None:
         return "How many rows the file has, and so how long it takes, is known once it is read."
-    found = estimate(task, lengths, kept_sweeps(settings()), settings())
-    how = "as fast as earlier sweeps here" if found.is_measured else "a rough guess for this machine's processor"
+    earlier = kept_sweeps(settings())
+    found = [estimate(task, lengths, earlier, settings()) for task in tasks]
+    how = "as fast as earlier sweeps here" if found[0].is_measured else "a rough guess for this machine's processor"
     return (
-        f"**{found.n_rows:,} rows, {found.n_sequences:,} sequences**, up to {found.n_bytes / 1e9:.2f} GB kept in the "
-        f"store, about **{duration(found.seconds)}** ({how})."
+        f"**{found[0].n_rows:,} rows, {sum(each.n_sequences for each in found):,} sequences**, up to "
+        f"{_size(sum(each.n_bytes for each in found))} kept in the store, about "
+        f"**{duration(sum(each.seconds for each in found))}** ({how})."
     )
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def show_kept() -> None:

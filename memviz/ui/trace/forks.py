@@ -26,6 +26,8 @@ from memviz.ui.common.widgets import open_expander
 
 PARAMETER = "fork"
 N_OFFERED, MOST_KEPT = 10, 6
+LEAST_SAID = 0.0005
+"""Probability that three decimals can say."""
 
 
 def fork_tracks(run: Run, task: TraceTask, card: Card, own: Tokenizer) -> list[Track]:
@@ -114,7 +116,9 @@ def _offer(run: Run, task: TraceTask, card: Card, own: Tokenizer, named: Sequenc
 
     def named_token(token: int) -> str:
         mark = " · true" if truth is not None and token == truth[0, t] else ""
-        return f"{escaped(_words([token], own)[0])}  {offered[token]:.3f}{mark}"
+        p = offered[token]
+        said = f"{p:.3f}" if p >= LEAST_SAID else f"{p:.0e}".replace("e-0", "e\N{MINUS SIGN}")
+        return f"{escaped(_words([token], own)[0])}  {said}{mark}"
 
     key = f"fork_at_{task.hash[:12]}_{t}"
     chosen = st.pills(
@@ -161,4 +165,5 @@ def _said(fork: ForkTask, words: Sequence[str], truth: np.ndarray | None, back: 
         return said
     if back is None:
         return f"{said}: it does not come back to the text (no {N_IN_A_ROW} true tokens in a row behind it)"
-    return f"{said}: back in the text from index {n_context + back} on, {back - at} tokens behind the fork"
+    tokens = "1 token" if back - at == 1 else f"{back - at} tokens"
+    return f"{said}: back in the text from index {n_context + back} on, {tokens} behind the fork"

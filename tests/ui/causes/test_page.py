@@ -42,14 +42,18 @@ def opened(app: AppTest, **said: Any) -> AppTest:
 
 
 def test_with_an_empty_cache_nothing_is_computed_unasked(app: AppTest) -> None:
-    page = opened(app)
+    page = opened(app, view="noise_recovery")
     assert not page.exception and page.title[0].value == "Causes"
+    assert (
+        f"It reads 37 rows of {K + M} tokens: about 1 s" in page.info[0].value
+    )  # 1 draw, 3 ways of 2 layers' 6 states
     assert all(job.task is None for job in ui.worker()._jobs.values())
 
 
 @pytest.mark.parametrize("view", KINDS)
 def test_a_view_says_what_its_record_says(app: AppTest, view: str) -> None:
-    context = Context(settings(), open_store(settings()))
+    told = [(0, 0)]
+    context = Context(settings(), open_store(settings()), report=lambda done, total: told.append((done, total)))
     card = ready(MODEL, context)
     own, known = tokenizer_of(card, settings()), suite_samples()
     assert known is not None
@@ -58,6 +62,8 @@ def test_a_view_says_what_its_record_says(app: AppTest, view: str) -> None:
     counts = seen_counts(card, own, settings(), known)
     task = cause_of(whole, view, card, own, counts, **NUMBERS[view])
     found = answer(task, context).result
+    if view == "noise_recovery":
+        assert told[-1] == (task.n_rows(card),) * 2, "as many rows as were said before"
     page = opened(app, view=view, row=row)
     assert not page.exception and not page.error, [each.value for each in page.error]
     said = " ".join(each.value for each in page.markdown)

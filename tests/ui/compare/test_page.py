@@ -136,6 +136,7 @@ def test_to_trace_and_back_with_the_same_prompt(compared: Page) -> None:
     assert scores(compared).all_inner_texts() == shown
 
 
+@pytest.mark.wide
 def test_training_steps_say_when_it_was_memorized(
     first_visit: dict[str, object], server: Server, page: Page, screenshots: Path
 ) -> None:

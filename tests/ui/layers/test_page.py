@@ -83,6 +83,7 @@ def test_what_is_drawn_is_what_is_exported_and_what_the_trace_says(read: Page, s
 
 
 @pytest.mark.browser
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_clicked_cell_says_what_that_layer_would_say_and_its_link_too(
     read: Page, server: Server, another: Page, screenshots: Path

@@ -217,6 +217,7 @@ def test_the_data_are_the_points_and_the_command_makes_them_again(
 
 
 @pytest.mark.browser
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_dynamics_page_draws_every_model(mapped: Swept, server: Server, page: Page, screenshots: Path) -> None:
     page.set_default_timeout(3 * MINUTES)

@@ -115,6 +115,7 @@ def test_a_click_on_a_cell_lists_its_sequences_and_one_opens(visit: Any, swept: 
     assert n_jobs(server) == before, "opening starts nothing"
 
 
+@pytest.mark.wide
 def test_what_is_drawn_is_in_the_address_and_comes_back(visit: Any, swept: Swept) -> None:
     page = visit("population", "&quantity=Share%20with%20M%20%3D%201&parts=held-out&m=16")
     expect(page.get_by_role("radio", name="Share with M = 1")).to_be_checked(timeout=MINUTES)
@@ -133,6 +134,7 @@ def test_what_is_drawn_is_in_the_address_and_comes_back(visit: Any, swept: Swept
     assert "m=16" in page.url
 
 
+@pytest.mark.wide
 def test_a_figures_data_are_those_of_the_library(visit: Any, swept: Swept) -> None:
     page = visit("population")
     page.get_by_role("button", name="Save as").first.click()
@@ -145,6 +147,7 @@ def test_a_figures_data_are_those_of_the_library(visit: Any, swept: Swept) -> No
     assert "memviz sweep" in page.get_by_test_id("stCode").first.inner_text()
 
 
+@pytest.mark.wide
 def test_the_boundary_page_draws_entropy_and_its_differences(visit: Any, swept: Swept, screenshots: Path) -> None:
     page = visit("boundary", "&moved=true&minus=true&pooled=true")
     expect(page.get_by_text("Differences at the boundary")).to_be_visible(timeout=2 * MINUTES)

@@ -12,6 +12,7 @@ from support.serving import ROOT
 
 from memviz.settings import settings
 from memviz.sweeps import Sweep
+from memviz.ui.population.membership import MOST_JUDGED
 
 pytestmark = pytest.mark.usefixtures("nothing_shipped")
 N = 1500
@@ -32,7 +33,7 @@ def test_pages_of_a_large_sweep(app: AppTest, monkeypatch: pytest.MonkeyPatch) -
     read = Sweep.read
 
     def columns(self: Sweep, table: str, columns: list[str] | None = None, filters: object = None) -> object:
-        assert table == "sums" or (columns is not None and len(columns) < 12 and "matches" not in columns)
+        assert table == "sums" or (columns is not None and len(columns) < 16 and "matches" not in columns)
         return read(self, table, columns, filters)
 
     monkeypatch.setattr(Sweep, "read", columns)
@@ -47,5 +48,8 @@ def test_pages_of_a_large_sweep(app: AppTest, monkeypatch: pytest.MonkeyPatch) -
     app.selectbox(key="to").select("very low").run()
     (listed,) = app.dataframe
     assert not app.exception and len(listed.value) == 300 and listed.value["text"].str.len().min() > 40
+    app.switch_page("../pages/membership.py").run()
+    assert not app.exception and not app.error and len(app.get("plotly_chart")) == 3
+    assert any(f"at most {MOST_JUDGED:,} groups" in each.value for each in app.caption)
     app.switch_page("../pages/boundary.py").run()
     assert not app.exception and len(app.get("plotly_chart")) == 4

@@ -216,6 +216,7 @@ def fitted(server: Server) -> str:
 
 
 @pytest.mark.browser
+@pytest.mark.wide
 @pytest.mark.slow
 def test_from_training_to_results(fitted: str, server: Server, page: Page, screenshots: Path) -> None:
     page.set_default_timeout(3 * MINUTES)
@@ -235,6 +236,7 @@ def test_from_training_to_results(fitted: str, server: Server, page: Page, scree
 
 
 @pytest.mark.browser
+@pytest.mark.wide
 @pytest.mark.slow
 def test_what_the_context_tells_is_shown_before_the_run_and_beside_the_truth(
     fitted: str, server: Server, page: Page, screenshots: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Page, expect
 from support.serving import ROOT, Server
 
 from memviz.gallery import examples
+from memviz.ui.server import early
 
 OWN = '[class*="st-key-linked-"] .trace .token'
 
@@ -72,3 +74,23 @@ def test_a_stored_trace_is_drawn_early_and_replaced_by_the_pages_own(server: Ser
     assert len(data["pieces"]["ids"]) >= n_tokens > 0
     assert int(page.evaluate("window.early")) == n_tokens
     assert page.locator(f'{OWN}[aria-selected="true"]').get_attribute("data-j") == "3"
+
+
+def test_an_answer_is_made_once_for_all_who_open_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def data(query: dict[str, str]) -> str | None:
+        asked.append(f"{query['run']} {query.get('tok')}")
+        return None if query["run"] == "gone" else f"picture {len(asked)}"
+
+    monkeypatch.setattr(early, "_data", data)
+    monkeypatch.setattr(early, "_drawn", OrderedDict())
+    first = early._drawn_once({"run": "a", "tok": "3"})
+    assert early._drawn_once({"run": "a", "tok": "3", "fits": "shipped"}) == first == "picture 1"
+    assert early._drawn_once({"run": "a", "tok": "4"}) == "picture 2"
+    assert early._drawn_once({"run": "gone"}) is None and early._drawn_once({"run": "gone"}) is None
+    assert asked == ["a 3", "a 4", "gone None", "gone None"], "what is not stored yet is looked for again"
+    for i in range(early.MOST_DRAWN):
+        early._drawn_once({"run": f"further {i}"})
+    assert len(early._drawn) == early.MOST_DRAWN
+    assert early._drawn_once({"run": "a", "tok": "3"}) != first, "the oldest made room"

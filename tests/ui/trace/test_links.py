@@ -17,6 +17,7 @@ from memviz.settings import settings
 from memviz.tasks.base import Context, answer
 from memviz.tasks.preparing import IndexTask
 from memviz.tasks.trace import TraceTask, task_of_ids, tokenizer_of
+from memviz.tokenizer import _encoded
 from memviz.ui.common import process, training_rows
 
 
@@ -68,6 +69,15 @@ def test_a_changed_widget_leaves_the_link_and_asks_for_a_run(app_traced: tuple[A
     assert not app.exception
     assert "Not computed yet" in app.info[0].value
     assert "run" not in app.query_params
+
+
+def test_a_rerun_splits_no_text_again(app_traced: tuple[AppTest, TraceTask, Run]) -> None:
+    app, task, _ = app_traced
+    open_link(app, task.hash[:16])
+    before = _encoded.cache_info()
+    app.run()
+    after = _encoded.cache_info()
+    assert not app.exception and after.misses == before.misses and after.hits > before.hits
 
 
 def test_a_link_to_a_result_that_is_gone_shows_the_request_and_starts_nothing(

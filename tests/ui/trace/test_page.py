@@ -204,6 +204,7 @@ def test_dark_and_narrow(trace_link: str, page: Page, screenshots: Path) -> None
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "nothing sticks out sideways"
 
 
+@pytest.mark.wide
 def test_passages_are_measured_and_not_assumed(
     first_visit: dict[str, object], server: Server, page: Page, screenshots: Path
 ) -> None:

@@ -126,6 +126,7 @@ def test_a_row_is_found_chosen_and_scored_as_the_suite_says(
     expect(strip(page)).to_have_count(64, timeout=MINUTES)
 
 
+@pytest.mark.wide
 def test_counts_are_those_of_every_exposure(traced: Page, samples: Samples, first_row: int) -> None:
     when_indexed(traced)
     row = first_row

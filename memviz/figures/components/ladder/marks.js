@@ -35,9 +35,9 @@ export function isApart(row, name, t) {
   return name === "free_running" && row.divergence !== null && row.n_context + t > row.divergence;
 }
 
-// One hue from light to dark (dark to bright, on a dark page) for rows from first to last.
+// One hue from light to dark (dark to bright, on a dark page) for rows from first to last; names are written in it.
 export function rowColours(n, colours) {
-  const [from, to] = [mix(colours.background, colours.main, 0.58), mix(colours.main, colours.text, 0.5)];
+  const [from, to] = [mix(colours.background, colours.main, 0.85), mix(colours.main, colours.text, 0.7)];
   return Array.from({ length: n }, (_, i) => mix(from, to, n > 1 ? i / (n - 1) : 0.5));
 }
 

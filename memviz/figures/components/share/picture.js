@@ -8,5 +8,6 @@ export default function show({ data, parentElement }) {
   const asked = () => ({ ...data, title: document.title.replace(/ . memviz$/, "") });
   const ways = { PNG: () => savePicture(asked()), SVG: () => saveVector(asked()) };
   const buttons = Object.entries(ways).map(([label, act]) => actionButton(label, act, said));
-  parentElement.replaceChildren(node("section", { class: "share", "aria-label": "Save this figure" }, node("div", { class: "row" }, ...buttons), said));
+  parentElement.querySelector(".share")?.remove(); // and not all of it: the style stands there too
+  parentElement.append(node("section", { class: "share", "aria-label": "Save this figure" }, node("div", { class: "row" }, ...buttons), said));
 }

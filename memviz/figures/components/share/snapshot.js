@@ -28,7 +28,10 @@ function copy(source, styles) {
   if (source instanceof HTMLCanvasElement) return pictureOf(source);
   if (source instanceof HTMLImageElement) return pictureOf(source, [source.naturalWidth, source.naturalHeight]);
   const made = source.cloneNode(false);
-  for (const name of made.getAttributeNames()) if (name.startsWith("on") || name === "href") made.removeAttribute(name);
+  for (const name of made.getAttributeNames()) {
+    const leadsOut = /^(xlink:)?href$/.test(name) && !made.getAttribute(name).startsWith("data:image/"); // as heatmaps are drawn
+    if (name.startsWith("on") || leadsOut) made.removeAttribute(name);
+  }
   if (source instanceof HTMLInputElement) made.setAttribute("value", source.value);
   if (source instanceof HTMLInputElement) made.toggleAttribute("checked", source.checked);
   if (source instanceof HTMLOptionElement) made.toggleAttribute("selected", source.selected);
@@ -36,7 +39,9 @@ function copy(source, styles) {
   if (source.shadowRoot) {
     const host = `shadow-${styles.length}`;
     made.classList.add(host);
-    for (const sheet of [...source.shadowRoot.styleSheets, ...source.shadowRoot.adoptedStyleSheets]) styles.push(rulesOf(sheet).replaceAll(":host", `.${host}`));
+    Object.assign(made.style, { width: `${source.offsetWidth}px`, maxWidth: "none", flex: "none" }); // what is drawn on it was measured so
+    const sheets = [...source.shadowRoot.styleSheets, ...source.shadowRoot.adoptedStyleSheets];
+    styles.push(`.${host} {\n${sheets.map(rulesOf).join("\n").replaceAll(":host", "&")}\n}`); // as it holds for that tree alone
   }
   const children = source.shadowRoot ? [...source.shadowRoot.childNodes].filter((each) => each.nodeName !== "STYLE") : source.childNodes;
   for (const child of children) {
@@ -46,12 +51,23 @@ function copy(source, styles) {
   return made;
 }
 
+// As written where that is there: a browser's own words for `background: var(--x)` lose it where a part is set after it.
 function rulesOf(sheet) {
+  if (sheet.ownerNode instanceof HTMLStyleElement && sheet.ownerNode.textContent) return sheet.ownerNode.textContent;
   try {
     return [...sheet.cssRules].filter((rule) => !(rule instanceof CSSFontFaceRule) && !(rule instanceof CSSImportRule)).map((rule) => rule.cssText).join("\n");
   } catch {
     return ""; // a sheet of another place
   }
+}
+
+// Pixels that a node takes in a width, in the type of the page.
+function heightOf(made, width, type) {
+  const place = node("div", { style: `${type};position:fixed;visibility:hidden;width:${width}px` }, made.cloneNode(true));
+  document.body.append(place);
+  const height = place.offsetHeight;
+  place.remove();
+  return height;
 }
 
 // A section with the page, or with what a selector finds first on it, its size in pixels, and the styles it needs.
@@ -64,8 +80,10 @@ export function snapshot({ title, about, of }) {
   said.textContent = [title, location.href, new Date().toISOString().slice(0, 16).replace("T", " ") + " UTC", about].join(" · ");
   said.setAttribute("style", "margin:0;padding:.6rem 1rem;font-size:.8rem;overflow-wrap:anywhere;border-bottom:1px solid #8888");
   const whole = document.createElement("div");
-  const [width, height] = [block.clientWidth, block.scrollHeight + 60];
-  whole.setAttribute("style", `color-scheme:${app.colorScheme};color:${app.color};background:${app.backgroundColor};font-family:${app.fontFamily};font-size:${app.fontSize};line-height:${app.lineHeight};min-height:100%;width:100%`);
+  const type = `font-family:${app.fontFamily};font-size:${app.fontSize};line-height:${app.lineHeight}`;
+  const width = block.offsetWidth;
+  const height = heightOf(said, width, type) + block.scrollHeight + 24; // a line may wrap here that just fits there
+  whole.setAttribute("style", `color-scheme:${app.colorScheme};color:${app.color};background:${app.backgroundColor};${type};min-height:100%;width:100%`);
   whole.append(said, made);
   return { whole, width, height, styles: `${styles.join("\n")}\nbody{margin:0}` };
 }
@@ -85,7 +103,8 @@ export function asVector(about) {
   style.textContent = styles;
   whole.prepend(style);
   const inside = new XMLSerializer().serializeToString(whole); // which names the namespace of HTML
-  const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><foreignObject width="100%" height="100%">${inside}</foreignObject></svg>`;
+  const rem = getComputedStyle(document.documentElement).fontSize; // here the root is the drawing itself
+  const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" style="font-size:${rem}"><foreignObject width="100%" height="100%">${inside}</foreignObject></svg>`;
   return { text: text.replace(/(?![\t\n\r])\p{Cc}/gu, ""), width, height };
 }
 
