@@ -151,5 +151,6 @@ show_survival(view, k, found, counting.quantity(order) if of_true else None)
 show_counterfactual(view, k)
 st.caption(
     "A group chosen by its hits is also chosen by what makes hits easy, so a jump counts as memorization only beyond "
-    "selection alone, beyond all rows, and where it does not move with the edge. “Reported”: Chen, Han and Miyao 2024."
+    "selection alone and beyond all rows; the moved edge is shown and decides nothing, for far from the start missing "
+    "selects almost nothing. “Reported”: Chen, Han and Miyao 2024."
 )

@@ -123,7 +123,7 @@ def drawn() -> None:
     picked.caption(
         f"{MODES[mode].capitalize()}: {READS[mode]}. One prompt, {row.n_context} context tokens, "
         f"{len(row.task.continuation_ids)} positions; each column is the token being predicted. Line: commit layer. "
-        "A cell is written with its likeliest token, cut to three letters; click it to see more."
+        "A cell is written with its likeliest token, cut to two letters; click it to see more."
     )
     if cell and detail:
         with detail:

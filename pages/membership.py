@@ -38,13 +38,13 @@ score = beside.segmented_control(
     key="score", width="content", label_visibility="collapsed", **BOUND,
 )  # fmt: skip
 try:
-    points, table = points_of(view, column, members), judged_of(view, column, members)
+    points, table = points_of(view, column, members), judged_of(view, column, members, together=True)
 except InputError as error:
     ui.refuse(error)
 older = "" if score in set(table["score"]) else older_words(view, SCORES[score])
 score = table["score"].iloc[0] if older else score
 k, largest = view.task.context_at, view.models[-1]
-every = table[(table["members"] == EVERY) & (table["model"] == largest)]
+every = table[table["model"] == largest]
 of_score = every[every["score"] == score].iloc[0]
 show_answer(membership_answer(of_score, SCORES[score], view.names[largest], view.least))
 n_members, n_others = (int(every[name].iloc[0]) for name in ("n_members", "n_others"))
@@ -59,7 +59,7 @@ with left:
         roc_figure(curves, SCORES, FALSE_POSITIVES), curves, f"ROC, {view.names[largest]}", "roc", view.task, note
     )
 with right:
-    sizes = table[table["members"] == EVERY].assign(size=lambda found: found["model"].map(view.names))
+    sizes = table.assign(size=table["model"].map(view.names))
     figure = lines_figure(
         sizes.assign(model=sizes["score"]), "size", "model", judged_by, list(dict.fromkeys(sizes["score"])), SCORES,
         category=True, ordered=False,
@@ -86,6 +86,8 @@ st.caption(
     f"within domains and exposures{drawn_words(view)}"
 )
 
+ui.draw_so_far("membership")
+table = judged_of(view, column, members, together=False)  # more classes, and more time, than the first screen needs
 by_kind = table[(table["members"] != EVERY) & (table["score"] == score)]
 steps, left_out = view.large(by_kind, "n_members", "n_others")
 title = f"{JUDGED[judged_by]} of {SCORES[score]} by {'exposures' if column == 'bucket' else 'label'}"

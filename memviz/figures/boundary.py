@@ -47,7 +47,7 @@ def boundary_figure(
         rules.append(_rule(moved[0] - 0.5, colours.muted, "dash"))
     shape = layout(
         colours,
-        {"title": "position t (0: first token of the continuation)", "range": [span[0] - 0.5, span[1] + 0.5]},
+        {"title": "position t (0: continuation begins)", "range": [span[0] - 0.5, span[1] + 0.5]},
         {"title": f"{title}, less all rows" if minus_all else title, "rangemode": "normal"},
         height=380,
         shapes=rules,

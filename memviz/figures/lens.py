@@ -13,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from memviz.figures.frame import MONOSPACE, SYMBOLS, layout, with_room
+from memviz.figures.glyphs import SPACE
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.lens import NEVER, LensScores
 
@@ -22,8 +23,8 @@ LAST_RANK = 10_000
 """Ranks from here on share a shade."""
 ROW_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT, MARGINS = 28, 300, 640, 160
 """Pixels."""
-MOST_WRITTEN, N_LETTERS = 36, 3
-"""Columns up to which cells are wide enough for the start of a word, and how much of it."""
+MOST_WRITTEN, N_LETTERS = 36, 2
+"""Columns up to which cells are wide enough for the start of a word, and how much of it, without a leading space."""
 
 
 def lens_figure(
@@ -56,7 +57,7 @@ def lens_figure(
         ygap=1,
     )
     if tops is not None and m <= MOST_WRITTEN:
-        heat.text = np.array([escape(top[:N_LETTERS]) for top in tops], object).reshape(n_layers, m)
+        heat.text = np.array([escape(_start(top)) for top in tops], object).reshape(n_layers, m)
         heat.texttemplate, heat.textfont = "%{text}", MONOSPACE
     figure = go.Figure([heat, *_commit_lines(scores, colours), _marks(scores, words, n_context)])
     names = ["embedding", *(str(layer) for layer in range(1, n_layers))]
@@ -79,6 +80,11 @@ def lens_figure(
         shapes=[_frame(*chosen, colours)] if chosen else [],
     )
     return figure
+
+
+def _start(top: str) -> str:
+    """The first letters of a token's word; of one that is all space, its glyphs."""
+    return (top.lstrip(SPACE) or top)[:N_LETTERS]
 
 
 def _scale(shades: Sequence[str]) -> list[tuple[float, str]]:

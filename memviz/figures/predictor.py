@@ -102,6 +102,7 @@ def methods_figure(lines: pd.DataFrame, metric: str, colours: Palette = THEMED) 
                 mode="markers+text",
                 text=[f"{line['value']:.3f}"],
                 textposition="top center",
+                cliponaxis=False,
                 textfont={"size": 13, "color": colours.text},
                 error_x={"array": [high - line["value"]], "arrayminus": [line["value"] - low], "color": colour},
                 marker={"color": colour, "size": 11 if name == "predictor" else 8, "symbol": symbol},

@@ -17,6 +17,7 @@ METHODS = {
     1: "a null of hits pooled over positions, rows drawn from all alike",
     2: "a null that knows positions, rows drawn within strata, `context-steep` with the study's sign",
     3: "every training seed that was swept, in claims that compare sizes",
+    4: "training seeds known from the suite's scores too, and the same rows under weights that had not read them",
 }
 """What each does otherwise than the one before; a new one where outcomes may change though weights and rows do not."""
 METHOD = max(METHODS)
@@ -28,7 +29,7 @@ class Edition:
 
     method: int
     suite: str
-    """Hash of the weights of seed 0, of the names of all training seeds where there are more, and of the rows."""
+    """Hash of the weights of seed 0, of the names of all training seeds swept if there are more, and of the rows."""
     outcomes: Mapping[str, str]
     """Claim -> outcome."""
 
@@ -38,8 +39,10 @@ def edition_of(verdicts: Sequence[Verdict], material: Material) -> Edition:
     sweep = material.sweeps[0]
     about = {"weights": [material.about[name]["weights"] for name in material.models]}
     about |= {"rows": sweep.manifest["rows"]["sha256"]}
-    if len(material.seeds) > len(material.models):
-        about["seeds"] = list(material.seeds)
+    swept = {each["name"] for every in material.sweeps for each in every.manifest["models"]}
+    seeds = [name for name in material.seeds if name in swept]
+    if len(seeds) > len(material.models):
+        about["seeds"] = seeds
     return Edition(METHOD, request_hash(about)[:12], {each.claim.id: each.outcome.value for each in verdicts})
 
 

@@ -48,17 +48,22 @@ def _head(material: Material, verdicts: Sequence[Verdict]) -> str:
         (name, f"{n:,}", about[name]["step"], f"`{about[name]['weights'].rpartition(':')[2][:12]}`")
         for name, n in material.n_parameters.items()
     ]
-    rows = [sweep.manifest["rows"] for sweep in material.sweeps]
+    folders = [sweep.folder for sweep in material.sweeps]
+    beside = [sweep.folder.parent in folders for sweep in material.sweeps]  # of the same rows
+    rows = [sweep.manifest["rows"] for sweep, same in zip(material.sweeps, beside, strict=True) if not same]
     asked = "; ".join(dict.fromkeys(f"{each['n']:,} rows (sha256 `{each['sha256'][:12]}`)" for each in rows))
-    commands = "\n".join(sweep_command(sweep.task) for sweep in material.sweeps)
+    commands = "\n".join(
+        sweep_command(sweep.task, f"sweep/{sweep.folder.name}" if same else "sweep")
+        for sweep, same in zip(material.sweeps, beside, strict=True)
+    )
     index = f" n-grams are counted in the index `{material.frequencies.index}`." if material.frequencies else ""
     *others, last = sorted({verdict.claim.finding for verdict in verdicts}) or [0]
     named = f"Findings {', '.join(map(str, others))} and {last}" if others else f"Finding {last}"
     return f"""# {named} of the study, on models whose training data are known
 
 Written by `memviz findings`: make it anew with that command, do not edit it. The claims, their statistics and the rule
-that decides them were written down in [claims.toml](claims.toml) before the final run, those of its second list when
-the outcomes of the first were known and before any number of their own;
+that decides them were written down in [claims.toml](claims.toml) before the final run, those of its second and third
+lists when outcomes of the lists before were known, and before any number of their own;
 [population.md](population.md) and, for hidden states, [maps.md](maps.md) say how each number is computed. The study is
 Chen, Han and Miyao 2024 (arXiv 2405.11577).
 
@@ -153,7 +158,7 @@ def _detail(verdict: Verdict, pictures: Mapping[str, str]) -> str:
         each = ", ".join(f"{number(value)} ({seed})" for seed, value in verdict.by_seed.items())
         lines.append(f"- By training seed, a size without that seed with its seed 0: {each}.")
     if verdict.left_out:
-        seeds, reason = ", ".join(map(str, verdict.left_out)), next(iter(verdict.left_out.values()))
+        seeds, reason = ", ".join(map(str, verdict.left_out)), next(iter(verdict.left_out.values())).split(": ")[0]
         lines.append(f"- Without training seeds {seeds}, of which scores alone are known ({reason}).")
     if claim.null is not None and verdict.null is not None:
         lines += [f"- Null, {claim.null}: {_null(verdict.null)}.", *_narrow(verdict)]

@@ -71,19 +71,24 @@ def membership_points(
     return about.assign(**scores).reset_index(drop=True)
 
 
-def judged(points: pd.DataFrame, n_resamples: int = N_RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def judged(
+    points: pd.DataFrame, n_resamples: int = N_RESAMPLES, seed: int = 0, together: bool | None = None
+) -> pd.DataFrame:
     """One line a model, score and class of members ("all", and each value where there are several).
+
+    together: of all members alone, or of each value alone, which takes longer; both for None.
 
     Columns: model, score, members, n_members, n_others, n, n_units, auroc, tpr (share of members above the score that
     at most 1 % of others reach), each with _low and _high. Scores that the sweep does not have are left out.
     """
-    return pd.DataFrame(list(_lines(points, n_resamples, seed)))
-
-
-def _lines(points: pd.DataFrame, n_resamples: int, seed: int) -> Iterator[dict[str, Any]]:
     values = sorted(points.loc[points["member"], "of"].unique(), key=_order)
+    apart = values if len(values) > 1 and together is not True else []
+    return pd.DataFrame(list(_lines(points, [*([] if together is False else [EVERY]), *apart], n_resamples, seed)))
+
+
+def _lines(points: pd.DataFrame, values: Sequence[str], n_resamples: int, seed: int) -> Iterator[dict[str, Any]]:
     for model, mine in points.groupby("model", sort=False):
-        for value in (EVERY, *(values if len(values) > 1 else ())):
+        for value in values:
             some = mine if value == EVERY else mine[~mine["member"] | (mine["of"] == value)]
             member, units = some["member"].to_numpy(bool), some["group"].to_numpy()
             if not member.any():

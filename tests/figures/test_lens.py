@@ -42,9 +42,9 @@ def test_tokens_stand_on_the_axis_as_text_never_as_markup() -> None:
 
 
 def test_cells_are_written_with_what_they_say_where_there_is_room() -> None:
-    tops = ["a", "<b>", "longer word", "d", *["x"] * (L * M - 4)]
+    tops = ["a", "<b>", "·longer word", "d", *["x"] * (L * M - 4)]
     heat = lens_figure(scores(), "rank", list("abcd"), K, tops=tops).data[0]
-    assert list(heat.text[0]) == ["a", "&lt;b&gt;", "lon", "d"]
+    assert list(heat.text[0]) == ["a", "&lt;b", "lo", "d"]
     assert lens_figure(scores(), "rank", list("abcd"), K).data[0].text is None
 
 

@@ -28,7 +28,10 @@ def table(n: int = 300, seed: int = 0, **given: object) -> pd.DataFrame:
 
 def test_auroc_and_true_positives_against_scikit_learn() -> None:
     points = membership_points(table(), m=16)
-    found = judged(points, n_resamples=20).set_index(["members", "score"])
+    both = judged(points, n_resamples=20)
+    parts = [judged(points, n_resamples=20, together=together) for together in (True, False)]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), both)
+    found = both.set_index(["members", "score"])
     for members in ("all", "1", "4"):
         some = points if members == "all" else points[~points["member"] | (points["of"] == members)]
         for score in SCORES:

@@ -25,7 +25,7 @@ def test_it_says_what_a_sweep_amounts_to_before_it_runs(app: AppTest) -> None:
 def test_precision_asks_some_rows_of_one_size_and_says_what_that_amounts_to(app: AppTest) -> None:
     app.switch_page("../pages/precision.py").run()
     (said,) = (each.value for each in app.markdown if "sequences**" in each.value)
-    assert said.startswith("**400 rows, 800 sequences**")  # one model, float32 and below it
+    assert said.startswith("**400 rows, 800 sequences**") and " MB kept" in said  # one model, float32 and below it
     assert not app.exception and ui.worker().n_active == 0
 
 

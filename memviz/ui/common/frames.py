@@ -27,6 +27,10 @@ MOST_COLUMNS = 34
 """Columns with a word each, up to which a figure fits a tablet."""
 
 
+MOST_PANELS = 2
+"""Beside each other, up to which a figure fits a phone."""
+
+
 def frame(name: str, border: bool = True) -> DeltaGenerator:
     """The place of a figure with its title and caption, which `offer_picture` of the same name saves."""
     return st.container(border=border, key=f"frame-{name}")
@@ -51,11 +55,13 @@ def picture(name: str) -> dict[str, Any]:
 def draw(figure: go.Figure, where: Any = st, **options: Any) -> None:
     """Every figure comes to a page through here: foreign words in it stay words.
 
-    One with a word a column is not squeezed where the window is narrow, but scrolled.
+    One with a word a column, or of many panels, is not squeezed where the window is narrow, but scrolled.
     """
     if figure.layout.xaxis.tickangle == -90:
         size = "wide" if len(figure.layout.xaxis.ticktext or ()) <= MOST_COLUMNS else "wider"
         where = where.container(key=f"{size}-{options['key']}")
+    elif sum(1 for _ in figure.select_xaxes()) > MOST_PANELS:
+        where = where.container(key=f"wide_panels-{options['key']}")
     where.plotly_chart(without_links(figure), **options)
 
 

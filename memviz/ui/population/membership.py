@@ -91,13 +91,19 @@ def points_of(view: SweepView, column: str, members: tuple[str, ...]) -> pd.Data
 
 
 @st.cache_data(max_entries=50, show_spinner="Resampling rows")
-def _judged(_view: SweepView, asked: tuple[Any, ...], column: str, members: tuple[str, ...]) -> pd.DataFrame:
-    return judged(points_of(_view, column, members))
+def _judged(
+    _view: SweepView, asked: tuple[Any, ...], column: str, members: tuple[str, ...], together: bool
+) -> pd.DataFrame:
+    return judged(points_of(_view, column, members), together=together)
 
 
-def judged_of(view: SweepView, column: str, members: tuple[str, ...]) -> pd.DataFrame:
-    """How well each statistic tells members, models ascending. Raises InputError."""
-    found = _judged(view, view.asked, column, members)
+def judged_of(view: SweepView, column: str, members: tuple[str, ...], together: bool) -> pd.DataFrame:
+    """How well each statistic tells members, all together or also those of each value, models ascending.
+
+    Raises InputError.
+    """
+    parts = [_judged(view, view.asked, column, members, each) for each in ((True,) if together else (True, False))]
+    found = pd.concat([each for each in parts if len(each)], ignore_index=True)
     return found.sort_values("model", key=lambda names: names.map(view.models.index), kind="stable", ignore_index=True)
 
 

@@ -83,9 +83,13 @@ def estimate_words(*tasks: SweepTask) -> str:
     how = "as fast as earlier sweeps here" if found[0].is_measured else "a rough guess for this machine's processor"
     return (
         f"**{found[0].n_rows:,} rows, {sum(each.n_sequences for each in found):,} sequences**, up to "
-        f"{sum(each.n_bytes for each in found) / 1e9:.2f} GB kept in the store, about "
+        f"{_size(sum(each.n_bytes for each in found))} kept in the store, about "
         f"**{duration(sum(each.seconds for each in found))}** ({how})."
     )
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def show_kept() -> None:

@@ -39,6 +39,7 @@ function copy(source, styles) {
   if (source.shadowRoot) {
     const host = `shadow-${styles.length}`;
     made.classList.add(host);
+    Object.assign(made.style, { width: `${source.offsetWidth}px`, maxWidth: "none", flex: "none" }); // what is drawn on it was measured so
     const sheets = [...source.shadowRoot.styleSheets, ...source.shadowRoot.adoptedStyleSheets];
     styles.push(`.${host} {\n${sheets.map(rulesOf).join("\n").replaceAll(":host", "&")}\n}`); // as it holds for that tree alone
   }
