@@ -17,7 +17,9 @@ _GROUPS = {"memorized": 2, "unmemorized": 1}
 
 def paired_figure(places: Mapping[str, np.ndarray], memorized: np.ndarray, colours: Palette = THEMED) -> go.Figure:
     """A panel a model; places: its name -> (n, 2), of the same n rows, (n,) bool memorized or not."""
-    figure = make_subplots(rows=1, cols=len(places), subplot_titles=list(places), horizontal_spacing=0.06)
+    figure = make_subplots(
+        rows=1, cols=len(places), subplot_titles=list(places), horizontal_spacing=0.06, shared_yaxes=True
+    )
     for column, xy in enumerate(places.values(), 1):
         for i, (group, hue) in reversed(list(enumerate(_GROUPS.items()))):  # memorized rows, the fewer, on top
             of = xy[memorized == (group == "memorized")]
