@@ -24,7 +24,7 @@ from memviz.gallery import examples  # noqa: E402
 PICTURES = ROOT / "docs" / "images"
 WIDTH = 1382
 """Of the window, pixels; the sidebar takes 282 of them and is not shown."""
-HEADER = 80
+HEADER = 68
 """Pixels at the top under which pages scroll."""
 SECONDS = 1_000
 

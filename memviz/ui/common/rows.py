@@ -59,7 +59,7 @@ def choose_rows(page: str) -> RowSet:
         return RowSet(str(rows_of(source, settings())), sample=_choose_sample(st, page))
     if source != SUITE_ROWS or data is None:
         return saved[source]
-    filters = st.columns([2, 2.4, 2.4, 1.2])
+    filters = st.columns([2, 2.2, 2.4, 1.8])
     parts = filters[0].pills("Part", PARTS, selection_mode="multi", wrap=True, key=f"{page}_parts", **KEEP)
     domains = filters[1].pills(
         "Domain", sorted(set(data.domain.tolist())), selection_mode="multi", wrap=True, key=f"{page}_domains", **KEEP

@@ -18,8 +18,12 @@ export class Lanes {
     this.view = view;
     const { columns, node } = this.strip;
     if (!view || !node.clientWidth) return;
-    const places = columns.map(({ node: { offsetLeft, offsetTop, offsetWidth, offsetHeight } }) => ({
-      x: offsetLeft + offsetWidth / 2, bottom: offsetTop + offsetHeight - 3,
+    const bottoms = new Map(); // of each line by its top: some glyphs make their token higher
+    columns.forEach(({ node: { offsetTop, offsetHeight } }) => {
+      bottoms.set(offsetTop, Math.max(bottoms.get(offsetTop) ?? 0, offsetTop + offsetHeight - 3));
+    });
+    const places = columns.map(({ node: { offsetLeft, offsetTop, offsetWidth } }) => ({
+      x: offsetLeft + offsetWidth / 2, bottom: bottoms.get(offsetTop),
     }));
     const dots = [];
     let [path, line] = ["", null];
