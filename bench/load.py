@@ -100,15 +100,15 @@ class Crowd:
                 self.note(number, turn, time.monotonic() - start, re.findall("run=([0-9a-f]+)", page.url)[0])
 
 
-def ask(visitor: Visitor, n_context: int) -> float:
+def ask(visitor: Visitor, n_context: int, patience: float = PATIENCE) -> float:
     """Trace with so much context; seconds from Run to the result on the page."""
     visitor.set("number_input", "Context", n_context)
     visitor.set("number_input", "Continuation", CONTINUATION)
     visitor.rerun()
-    visitor.until(lambda: "Not computed yet" in visitor.text, PATIENCE)
+    visitor.until(lambda: "Not computed yet" in visitor.text, patience)
     start = time.monotonic()
     visitor.press("Run")
-    visitor.until(lambda: visitor.all("metric"), PATIENCE)
+    visitor.until(lambda: visitor.all("metric"), patience)
     return time.monotonic() - start
 
 
@@ -222,7 +222,7 @@ def short_runs(server: Server, number: int, is_over: Callable[[], bool]) -> list
     with Visitor(server.url, "trace") as visitor:
         visitor.until(lambda: can_run(visitor), PATIENCE)
         while not is_over() and len(found) < MOST_SHORT:
-            found.append(ask(visitor, FIRST_CONTEXT + number * MOST_SHORT + len(found)))
+            found.append(ask(visitor, FIRST_CONTEXT + number * MOST_SHORT + len(found), 60))
             time.sleep(PAUSE)
     return found
 
@@ -284,7 +284,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache"
-        environment = {"MEMVIZ_CACHE": str(cache), "MEMVIZ_OFFLINE": "true"}
+        environment = {"MEMVIZ_CACHE": str(cache), "MEMVIZ_OFFLINE": "true", "MEMVIZ_AUTORUN": "false"}
         with start_server(ROOT / "app.py", env=environment, log=Path(folder) / "server.log") as server:
             sizes = options.sessions, options.browsers, options.rounds
             problems = mixed(server, options.mixed) if options.mixed else measure(server, cache, *sizes)

@@ -255,7 +255,10 @@ def causes_examples(maker: Maker, row: int) -> list[Example]:
 
 
 def heads_examples(maker: Maker, other_than: int) -> list[Example]:
-    """Of recited rows that are read easily, the one that the fewest heads alone break; and a held-out row."""
+    """Of recited rows that are read easily, the one that the fewest heads alone break; and a held-out row.
+
+    The strongest head is to be among those that break it.
+    """
     samples, context = maker.samples, maker.context
     card = ready(LARGEST, context)
     own = tokenizer_of(card, context.settings)
@@ -272,7 +275,8 @@ def heads_examples(maker: Maker, other_than: int) -> list[Example]:
 
     def rank(row: int) -> tuple[bool, int, float]:
         found = answer(asked(row), context).result
-        return not breaking(found), breaking(found), -float(found.drop("zero").max())
+        drop, lost = found.drop("zero"), found.prefix_drop("zero")
+        return bool(2 * lost[drop.argmax()] < prefix(found.whole_match)), breaking(found), -float(drop.max())
 
     def easily(rows: np.ndarray) -> list[int]:
         return readable(samples, rows[~is_template(samples, rows)])

@@ -17,7 +17,6 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from memviz.figures.causes import MEAN_FALL  # noqa: E402
 from memviz.figures.palette import Palette, palette  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples, open_store  # noqa: E402
 from memviz.maps import GROUPS, PAIRS, DynamicsTask, MapTask, Scope, register  # noqa: E402
@@ -125,12 +124,12 @@ def of_layers(example: Example, context: Context, colours: Palette) -> list[str]
 
 
 def of_causes(example: Example, context: Context, colours: Palette) -> list[str]:
-    """Falls of log p, of each context token or of each head (layer 1 at the foot)."""
+    """Falls of log p of each context token, or the leading matches that each head takes (layer 1 at the foot)."""
     found = stored(task_from(context.store.get_request(str(example.query["run"])) or {}, CauseTask), context)
     if isinstance(found, Heads):
         fall = np.zeros((int(found.layer.max()), int(found.number.max()) + 1))
-        fall[found.layer.max() - found.layer, found.number] = found.drop("zero")
-        most = MEAN_FALL  # as on the page, so that two rows can be told apart
+        fall[found.layer.max() - found.layer, found.number] = found.prefix_drop("zero")
+        most = len(found.true_ids)  # of all rows the same, so that two can be told apart
     else:
         assert found is not None
         fall = np.nan_to_num(found.drop("replaced"))  # (k, m)

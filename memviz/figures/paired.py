@@ -17,9 +17,11 @@ _GROUPS = {"memorized": 2, "unmemorized": 1}
 
 def paired_figure(places: Mapping[str, np.ndarray], memorized: np.ndarray, colours: Palette = THEMED) -> go.Figure:
     """A panel a model; places: its name -> (n, 2), of the same n rows, (n,) bool memorized or not."""
-    figure = make_subplots(rows=1, cols=len(places), subplot_titles=list(places), horizontal_spacing=0.06)
+    figure = make_subplots(
+        rows=1, cols=len(places), subplot_titles=list(places), horizontal_spacing=0.06, shared_yaxes=True
+    )
     for column, xy in enumerate(places.values(), 1):
-        for i, (group, hue) in enumerate(_GROUPS.items()):
+        for i, (group, hue) in reversed(list(enumerate(_GROUPS.items()))):  # memorized rows, the fewer, on top
             of = xy[memorized == (group == "memorized")]
             colour = colours.categorical[hue]
             marker = {"color": colour, "size": 6, "opacity": 0.7, "symbol": SYMBOLS[i]}
@@ -31,7 +33,7 @@ def paired_figure(places: Mapping[str, np.ndarray], memorized: np.ndarray, colou
             figure.add_trace(trace, 1, column)
     shape = layout(colours, {}, {}, height=420).to_plotly_json()
     figure.update_layout(**{key: value for key, value in shape.items() if key not in ("xaxis", "yaxis")})
-    figure.update_layout(showlegend=True, margin={"l": 60, "r": 12, "t": 40, "b": 90})
+    figure.update_layout(showlegend=True, legend_traceorder="reversed", margin={"l": 60, "r": 12, "t": 40, "b": 90})
     figure.update_annotations(font_size=13)
     figure.update_xaxes(showgrid=False, title="first component", **quiet_axis(colours))
     figure.update_yaxes(title="second", col=1)

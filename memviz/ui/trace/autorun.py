@@ -15,7 +15,7 @@ from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import stored
 from memviz.ui.common.components import Component
 from memviz.ui.common.process import session, worker
-from memviz.ui.common.runs import run
+from memviz.ui.common.runs import run, seen
 from memviz.ui.trace.form import LINK, PAGE
 
 QUICK = 1.0
@@ -56,6 +56,7 @@ def run_edited(task: TraceTask, card: Card) -> None:
     older = worker().job(st.session_state.pop(_ASKED, ""))
     if older and older.active and older.key != task.hash:
         worker().cancel(older, session())
+        seen().add(older.key)  # nobody asked for it by a button, so its end is no news
     model, seconds = st.session_state.get(_TOOK, ("", math.inf))
     if settings().autorun and model == task.model and seconds < QUICK and stored(task, card) is None:
         time.sleep(PAUSE)

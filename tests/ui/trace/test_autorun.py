@@ -56,6 +56,7 @@ def test_an_edit_runs_by_itself_and_a_newer_one_ends_it(opened: Callable[..., Ap
     app.number_input(key="trace_continuation").set_value(13).run()
     second = asked_of(10, 13)
     assert first.status == Status.CANCELLED and second is not None and second.status == Status.QUEUED
+    assert not any("Ended" in each.value for each in app.markdown)
     app.number_input(key="trace_continuation").set_value(12)
     app.number_input(key="trace_context").set_value(9).run()
     assert not app.exception and second.status == Status.CANCELLED, "what is stored is shown, and nothing else asked"
