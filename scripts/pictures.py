@@ -44,7 +44,7 @@ class Shot(NamedTuple):
 
 SHOTS = {
     "trace": Shot("returns", {"tok": "44"}, "[role=option]", ".st-key-answer", 1130),
-    "population": Shot("population", {}, ".js-plotly-plot .main-svg", "text=Share at each score level", 545),
+    "population": Shot("population", {}, ".js-plotly-plot .main-svg", ".st-key-answer", 590),
     "compare": Shot("sizes", {"tok": "45"}, ".read .words", ".st-key-answer", 605),
 }
 

@@ -13,6 +13,7 @@ WHOLES = {
     "theme": ".streamlit/config.toml",
     "documents": "docs",
     "readme": "README.md",
+    "promises": "docs/sharing.md",
     "install": "scripts/install.sh",
     "tree": "tests",
     "sizes": "memviz",

@@ -78,8 +78,6 @@ def _sizes(found: Material, colours: Palette) -> str:
 
 def _boundary(quantity: str, y_title: str, scale: float) -> Callable[[Material, Palette], str]:
     def make(found: Material, colours: Palette) -> str:
-        if quantity.startswith("frequency") and found.frequencies is None:
-            raise InputError("n-gram frequencies need the index of the training stream")
         table = boundary_curves(found.source(found.models[-1], quantity), quantity, found.n_resamples, SEED)
         near = table[table["t"].between(-AROUND, min(AROUND, M) - 1)]
         lines = []

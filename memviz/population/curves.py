@@ -157,7 +157,7 @@ def summary(
     with np.errstate(divide="ignore", invalid="ignore"):
         low, high = percentiles(sums[:, :n_lines] / sums[:, n_lines:])
         # Kish: n where all units weigh the same
-        effective = n_units.astype(float) if pooled else total**2 / (in_unit**2).sum(axis=0)
+        effective = n_units.astype(float) if pooled else total**2 / np.einsum("ul,ul->l", in_unit, in_unit)
         mean = of_unit[:, :n_lines].sum(axis=0) / total
     full = (points["n_hits"] == points["m"]).to_numpy()
     indices = [np.flatnonzero(line == place) for place in range(n_lines)]

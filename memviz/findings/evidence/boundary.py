@@ -22,19 +22,13 @@ PerRow = Callable[[Aligned], np.ndarray]
 """(n,) one number a row."""
 
 
-def _known(found: Material, quantity: str) -> None:
-    if quantity.startswith("frequency") and found.frequencies is None:
-        raise InputError("n-gram frequencies need the index of the training stream: build it, then ask again")
-
-
 def _aligned(found: Material, quantity: str, model: str | None = None) -> Aligned:
-    _known(found, quantity)
+    found.check_known(quantity)
     return found.aligned(model or found.models[-1], entropy=quantity.startswith("entropy"))
 
 
 def boundary_line(found: Material, quantity: str, group: str, model: str | None = None) -> dict[str, Any]:
     """A group's line of the table of boundary differences, of the largest size by default. Raises InputError."""
-    _known(found, quantity)
     model = model or found.models[-1]
     table = found.once(
         ("boundary", model, quantity),
@@ -69,7 +63,6 @@ def by_size(group: str, fewest: int) -> Statistic:
     quantity = "frequency_1"
 
     def found_of(found: Material) -> Found:
-        _known(found, quantity)
         enough = [name for name in found.models if boundary_line(found, quantity, group, name)["n"] >= fewest]
         if len(enough) < 2 or enough[-1] != found.models[-1]:
             raise InputError(f"fewer than two sizes have {fewest} rows of the group, or the largest has not")

@@ -28,6 +28,7 @@ K = M = 32
 T = TypeVar("T")
 SEED = 0
 _KEY = ["model", "row", "mode", "k"]
+_TEXTS = ("model", "mode", "domain", "template", "memorization_class")
 _TRAINED = Filters(parts=(PARTS[1],))
 _LOOKED_AT = {*_KEY, *ABOUT, "group", "start", "m", "on_context_curve", "on_continuation_curve"}
 
@@ -56,7 +57,8 @@ class Material:
     @cached_property
     def sequences(self) -> pd.DataFrame:
         """Of the models of `n_parameters`."""
-        return self.every[self.every["model"].isin(self.n_parameters)]
+        ours = self.every["model"].isin(self.n_parameters)
+        return self.every if ours.all() else self.every[ours]
 
     @property
     def sliding_contexts(self) -> list[int]:
@@ -101,8 +103,17 @@ class Material:
             return found.where(np.isin(found.rows, self.trained["row"].unique()))
         raise InputError("; ".join(dict.fromkeys(reasons)))
 
+    def check_known(self, quantity: str) -> None:
+        """Raise InputError where n-grams were not counted and are needed."""
+        if quantity.startswith("frequency") and self.frequencies is None:
+            raise InputError("n-gram frequencies need the index of the training stream: build it, then ask again")
+
     def source(self, model: str, quantity: str, k: int = K) -> Aligned | Summed:
-        """What boundaries are drawn from: the sums of a large sweep that has this model, else its rows."""
+        """What boundaries are drawn from: the sums of a large sweep that has this model, else its rows.
+
+        Raises InputError.
+        """
+        self.check_known(quantity)
         sweep = next((each for each in self.sweeps if has_sums(each) and model in each.task.models), None)
         if sweep is not None and quantity in ENTROPIES:
             return self.once(("sums", model, k), lambda: summed(sweep, _TRAINED, model, k, M, SLIDING))
@@ -160,13 +171,16 @@ def material_of(
         key=lambda each: (list(ladder).index(size_name(each)), each["seed"]),
     )
     every = pd.concat(tables, ignore_index=True)
-    longest = every.sort_values("m", ascending=False, kind="stable").drop_duplicates(_KEY).sort_index()
+    if any(map(has_sums, sweeps)):
+        every = every.astype(dict.fromkeys(_TEXTS, "category"))  # a text a line is most of a large table
+    if every.duplicated(_KEY).any():
+        every = every.sort_values("m", ascending=False, kind="stable").drop_duplicates(_KEY).sort_index()
     names = tuple(each["name"] for each in seeds)
     return Material(
         tuple(sweeps),
         {name: n_parameters[name] for name in ladder.values()},
         names,
-        longest,
+        every,
         frequencies,
         n_resamples,
         about,
