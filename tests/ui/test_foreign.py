@@ -38,7 +38,7 @@ PAGES = (
     "overview", "layers", "causes", "map", "dynamics", "transitions", "boundary", "membership", "precision",
     "predictor", "sweeps", "gallery", "glossary",
 )  # fmt: skip
-WITHOUT = ("glossary", "precision")
+WITHOUT = ("glossary", "precision", "predictor")
 """Pages that show nothing foreign as they open."""
 MOST_FOLDS = 40
 
