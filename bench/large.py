@@ -38,7 +38,7 @@ K = M = 32
 VOCABULARY = 50_304
 DOMAINS = [f"domain {letter}" for letter in "abcdefgh"]
 BUCKETS = np.array([0, 1, 4, 16, 64])
-VIEWS = ("population", "transitions", "boundary", "membership", "map", "findings")
+VIEWS = ("population", "transitions", "boundary", "membership", "findings")
 FIRST, AGAIN, GIGABYTES = 5.0, 1.0, 2.0
 """Aims."""
 

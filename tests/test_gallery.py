@@ -179,6 +179,7 @@ def test_a_card_leads_to_its_page(server: Server, page: Page) -> None:
     expect(page.locator("[role=option][aria-label^=index]").first).to_be_visible(timeout=30 * SECONDS)
 
 
+@pytest.mark.wide
 def test_what_draws_figures_is_fetched_while_the_gallery_is_read(server: Server, page: Page) -> None:
     with page.expect_request(re.compile("/static/js/PlotlyChart")):
         page.goto(f"{server.url}/gallery")

@@ -122,6 +122,7 @@ def test_pages_of_the_cache_without_it(server: Server, folder: Path, page: str) 
         assert not visitor.all("exception") and "not kept here" not in visitor.text
 
 
+@pytest.mark.wide
 def test_a_model_may_go_while_the_server_runs(server: Server, folder: Path) -> None:
     with Visitor(server.url, "trace") as visitor:
         choose(visitor, "going")

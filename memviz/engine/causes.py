@@ -13,7 +13,7 @@ from torch import nn
 
 from memviz.engine.blocks import captured, find_blocks, noise_on, restored
 from memviz.engine.loading import Loaded
-from memviz.engine.reader import Reader
+from memviz.engine.reader import MOST_WORK, Reader
 from memviz.engine.sizes import vocab_size
 from memviz.engine.statistics import most_likely, require_finite
 from memviz.engine.tracing import positions_at_once, rows_that_fit
@@ -23,8 +23,6 @@ Tick = Callable[[int], None]
 """Called with the rows that were read since the last call; raises to cancel."""
 MOST_ROWS = 64
 """Rows read together."""
-MOST_WORK = 2**36
-"""Parameters times tokens of a pass at most, some seconds of two cores, so that whoever waits is never far away."""
 
 
 class Row:

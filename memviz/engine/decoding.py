@@ -72,13 +72,8 @@ class Work:
 
 
 def read_rows(work: Work, reader: Reader, ids: torch.Tensor, into: Stretch, mode: str) -> None:
-    """Read context and truth, or the context alone, in one pass; index k + t is recorded in `into` at t.
-
-    A model that makes its logits in its own way is read in blocks whose logits fit, where its cache allows it.
-    """
-    k, size = work.k, ids.shape[1]
-    if not reader.reads_at_once and reader.can_roll_back:
-        size = max(1, work.chunk // len(ids))
+    """Read context and truth, or the context alone, in as few blocks as may be; index k + t goes to t of `into`."""
+    k, size = work.k, reader.block(*ids.shape, work.chunk)
     for start in range(0, ids.shape[1], size):
         fed = reader.feed(ids[:, start : start + size])
         stop = reader.length

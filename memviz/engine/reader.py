@@ -67,6 +67,9 @@ def _inputs_of(module: nn.Module | None, into: list[torch.Tensor]) -> Iterator[N
         hook.remove()
 
 
+MOST_WORK = 2**36
+"""Parameters times tokens of a pass on a processor at most, some seconds of two cores, so that whoever waits is never
+far away."""
 _ROOM = 64  # tokens
 _ROLL_BACK = (RoomyLayer, DynamicSlidingWindowLayer)
 
@@ -94,6 +97,8 @@ class Reader:
         self.layers = layers
         self._last = n_layers(model)
         self._widens = needs_widening(loaded.dtype, loaded.device)
+        is_bounded = loaded.device.type == "cpu" and loaded.dtype == "float32"  # below it, numbers depend on the block
+        self._most_tokens = MOST_WORK // max(1, loaded.card.n_parameters) if is_bounded else None
         self._tokens: torch.Tensor | None = None
         self.length = 0
         """Tokens read so far."""
@@ -121,6 +126,18 @@ class Reader:
     def reads_at_once(self) -> bool:
         """Whether any number of tokens can be read without all their logits in memory."""
         return self._head is not None
+
+    def block(self, n_rows: int, n_positions: int, n_logits: int) -> int:
+        """How many of n positions of rows to read together: all, or as many as have logits that fit and are read soon.
+
+        Fewer than all only where the cache allows it; `n_logits` is how many logits are in memory together.
+        """
+        most = n_positions
+        if self.can_roll_back and not self.reads_at_once:
+            most = min(most, n_logits // n_rows)
+        if self.can_roll_back and self._cache is not None and self._most_tokens is not None:
+            most = min(most, self._most_tokens // n_rows)
+        return max(1, most)
 
     def feed(self, token_ids: torch.Tensor) -> Fed:
         """Read (n, q) tokens."""

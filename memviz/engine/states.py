@@ -85,10 +85,10 @@ def _read_points(
     with_entropy: bool,
     tick: Callable[[int], None],
 ) -> Points:
-    (n, p), size = ids.shape, ids.shape[1]
-    reader = Reader(loaded, layers, with_cache=loaded.head is None)
-    if not reader.reads_at_once and reader.can_roll_back:
-        size = max(1, positions_at_once(vocab_size(loaded.model, loaded.card.vocab_size)) // n)
+    (n, p), reader = ids.shape, Reader(loaded, layers)
+    size = reader.block(n, p, positions_at_once(vocab_size(loaded.model, loaded.card.vocab_size)))
+    if size == p:  # nothing is read after it
+        reader = Reader(loaded, layers, with_cache=False)
     parts, entropy = [], [torch.full((n, int((index == 0).sum())), torch.nan, device=ids.device)]
     for start in range(0, p, size):
         fed = reader.feed(ids[:, start : start + size])
@@ -115,7 +115,7 @@ def _read_batch(loaded: Loaded, ids: torch.Tensor, layers: tuple[int, ...], tick
     (n, p), n_ids = ids.shape, vocab_size(loaded.model, loaded.card.vocab_size)
     reader, stretch = Reader(loaded, layers), Stretch(n, p, n_ids, ids.device, essential=True)
     chunk = positions_at_once(n_ids)
-    size = max(1, chunk // n) if reader.can_roll_back and not reader.reads_at_once else p
+    size = reader.block(n, p, chunk)
     parts = []
     for start in range(0, p, size):
         fed = reader.feed(ids[:, start : start + size])

@@ -242,6 +242,18 @@ def test_long_rows_are_read_in_chunks_with_the_same_numbers(family: Loaded, monk
             np.testing.assert_allclose(chunked[name], values, atol=CLOSE, err_msg=name)
 
 
+def test_a_pass_on_a_processor_is_read_in_blocks_that_end_soon(family: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts, ticks = prompts_for(family, 2, 40, 30, seed=8), []
+    whole = to_arrays(trace(family, prompts, 30, GREEDY, 0.0))
+    monkeypatch.setattr("memviz.engine.reader.MOST_WORK", 2 * 7 * max(1, family.card.n_parameters))
+    parts = to_arrays(trace(family, prompts, 30, GREEDY, 0.0, report=lambda done, total: ticks.append(done)))
+    reader = Reader(family)
+    assert ticks[0] == 2 * (7 if reader.can_roll_back and reader.cache_layers else 70)
+    for name, values in whole.items():
+        if "top_" not in name:
+            np.testing.assert_allclose(parts[name], values, atol=CLOSE, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("k", "m", "bad", "message"),
     [

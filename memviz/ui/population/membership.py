@@ -16,8 +16,8 @@ from memviz.sweeps.task import SLIDING
 from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.population.view import SweepView
 
-MOST_JUDGED = 20_000
-"""Groups of near-duplicates of a large sweep: resampling a thousand times sorts no more."""
+MOST_JUDGED = 5_000
+"""Groups of near-duplicates of a large sweep: each is resampled a thousand times, by model, statistic and exposures."""
 _MOST_VALUES = 50
 
 

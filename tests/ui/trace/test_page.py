@@ -175,6 +175,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.wide
 def test_hostile_text_is_shown_as_text(
     first_visit: dict[str, object], server: Server, page: Page, screenshots: Path
 ) -> None:
@@ -257,6 +258,7 @@ def test_reduced_motion_is_respected(trace_link: str, page: Page) -> None:
     assert page.evaluate(MOVING) == []
 
 
+@pytest.mark.wide
 def test_a_link_to_a_run_that_is_gone_offers_to_run_it(trace_link: str, server: Server, page: Page) -> None:
     page.goto(trace_link)
     set_number(page, "Context", 33)

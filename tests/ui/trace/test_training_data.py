@@ -171,6 +171,7 @@ def test_a_pinned_token_leads_to_the_rows_that_hold_it(traced: Page, first_row: 
     expect(traced).not_to_have_url(re.compile("tok="))
 
 
+@pytest.mark.wide
 def test_a_checkpoint_counts_what_it_has_seen(
     first_visit: dict[str, object], server: Server, page: Page, samples: Samples
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_checkpoint_counts_what_it_has_seen(
     assert page.get_by_text(f"Only what was seen up to step {early.step:,}").count() == 1
 
 
+@pytest.mark.wide
 def test_a_text_from_elsewhere_is_said_to_be_from_elsewhere(
     first_visit: dict[str, object], server: Server, page: Page, screenshots: Path
 ) -> None:
