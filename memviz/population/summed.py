@@ -253,6 +253,8 @@ def _arrays(found: pd.DataFrame, k: int, m: int, shortest: int) -> dict[str, np.
         parts["squares"].append(flat["squares"].reshape(n, 2, p)[..., : k + shortest])
         parts["bins"].append(flat["bins"].reshape(n, int(decoded), -1, len(BINNED))[:, :m])
         parts["jumps"].append(flat["jumps"].reshape(n, -1, 4))
+    if len(order) == 1:
+        return {name: each[0] for name, each in parts.items()}
     back = np.argsort(np.concatenate(order))
     return {name: np.concatenate(each)[back] for name, each in parts.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -61,14 +62,16 @@ def _curves(
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the sweep")
-def _summed(_view: SweepView, asked: tuple[Any, ...], model: str, k: int) -> Summed:
-    return summed(_view.sweep, _view.filters, model, k, _view.m)
+def _summed(_view: SweepView, asked: tuple[Any, ...], k: int) -> dict[str, Future[Summed]]:
+    """Of every model of the view: each is read beside the others, for most of it waits for no Python."""
+    with ThreadPoolExecutor() as pool:
+        return {model: pool.submit(summed, _view.sweep, _view.filters, model, k, _view.m) for model in _view.models}
 
 
 def source_of(view: SweepView, model: str, k: int, found: Counted | None, quantity: str) -> Aligned | Summed:
     """What a quantity is drawn from: sums of a large sweep, or rows. Raises InputError where the sweep lacks them."""
     if has_sums(view.sweep) and quantity in ENTROPIES:
-        return _summed(view, view.asked, model, k)
+        return _summed(view, view.asked, k)[model].result()
     return aligned_of(view, model, k, found)
 
 
