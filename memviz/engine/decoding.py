@@ -73,7 +73,7 @@ class Work:
 
 def read_rows(work: Work, reader: Reader, ids: torch.Tensor, into: Stretch, mode: str) -> None:
     """Read context and truth, or the context alone, in as few blocks as may be; index k + t goes to t of `into`."""
-    k, size = work.k, reader.block(*ids.shape, work.chunk)
+    k, size = work.k, reader.block(len(ids), ids.shape[1], work.chunk)
     for start in range(0, ids.shape[1], size):
         fed = reader.feed(ids[:, start : start + size])
         stop = reader.length
