@@ -77,9 +77,9 @@ class Material:
         """One line a size and bucketed row that was trained on, at K and M."""
         return size_points(self.trained, M, K)
 
-    @cached_property
+    @property
     def points_with_held_out(self) -> pd.DataFrame:
-        """The same of all bucketed rows, those of bucket 0 among them."""
+        """The same of all bucketed rows, those of bucket 0 among them; made anew each time, for they are many."""
         points = size_points(self.sequences, M, K)
         return points[is_true(points["background"].eq(False))]
 
