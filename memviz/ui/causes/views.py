@@ -162,7 +162,8 @@ def _show_attention(found: Heads, head: int, name: str, t: int | None, words: Wo
 def _said_half(n: int | None, n_heads: int) -> str:
     if n is None:
         return f"The model has {n_heads} heads."
-    return f"With the {n} strongest of {n_heads} heads silenced together, half of the leading matches are gone."
+    which, how = ("the strongest", "silenced") if n == 1 else (f"the {n} strongest", "silenced together")
+    return f"With {which} of {n_heads} heads {how}, half of the leading matches are gone."
 
 
 def show_recovery(task: RecoveryTask, found: Recovery, words: Words, key: str, controls: DeltaGenerator) -> None:
