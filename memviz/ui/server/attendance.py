@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from streamlit.runtime import Runtime
 
@@ -11,6 +12,18 @@ from memviz.ui.common.process import worker
 
 _known: set[str] = set()
 """Sessions that were seen and have not left."""
+_last_stir = 0.0
+
+
+def stir() -> None:
+    """A visitor asked for something, or is being answered."""
+    global _last_stir
+    _last_stir = time.monotonic()
+
+
+def calm() -> float:
+    """Seconds since a visitor last asked for or was sent something."""
+    return time.monotonic() - _last_stir
 
 
 def is_there(session: str) -> bool:
