@@ -11,7 +11,6 @@ from typing import Any
 
 import streamlit as st
 from google.protobuf.message import DecodeError
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,8 +31,6 @@ USED = ("/_stcore/health", "/_stcore/host-config", "/_stcore/stream", UPLOAD, "/
 """What pages use of Streamlit's own routes; its metrics and its agents' routes are closed."""
 OPEN = ("/ready", "/auth/login", "/auth/logout", "/oauth2callback")
 """What is answered to those who have not signed in."""
-REHEARSAL = "x-memviz-rehearsal"
-"""Header of the sockets that the server itself opens, which give way to all others."""
 READ = ("GET", "HEAD", "OPTIONS")
 MESSAGES = ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "backend_operation_request")
 OPERATIONS = ("deferred_file", "dataframe_chunk")
@@ -90,7 +87,7 @@ class Gate:
             log.warning("%d pages are open, as many as there may be: another was refused", self._sockets.total())
             await _shut(scope, receive, send)
             return
-        is_shut, is_visitor = False, REHEARSAL not in Headers(scope=scope)
+        is_shut = False
 
         async def used() -> Message:
             nonlocal is_shut
@@ -100,8 +97,6 @@ class Gate:
                     return message
                 use = is_used(message.get("bytes"))
                 if use:
-                    if is_visitor:
-                        attendance.stir()
                     return message
                 if use is None:
                     is_shut = True
@@ -109,8 +104,6 @@ class Gate:
                     return {"type": "websocket.disconnect", "code": 1003}
 
         async def send_on(message: Message) -> None:
-            if is_visitor:
-                attendance.stir()
             if not is_shut:
                 await send(message)
 

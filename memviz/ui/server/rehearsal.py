@@ -14,8 +14,7 @@ from websockets.sync.client import connect
 
 from memviz.gallery import Example, examples
 from memviz.ui.common.sign_in import is_wanted
-from memviz.ui.server.attendance import calm
-from memviz.ui.server.gate import REHEARSAL
+from memviz.ui.server.attendance import REHEARSAL, calm
 
 log = logging.getLogger(__name__)
 _PATIENCE = 60

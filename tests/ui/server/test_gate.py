@@ -27,8 +27,7 @@ from support.visitor import Visitor
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from memviz.gallery import Example, examples
-from memviz.ui.server import attendance, connections, gate, rehearsal
+from memviz.ui.server import attendance, connections, gate
 
 SECRET = "a secret of this test that is long enough"
 ORIGIN = "http://127.0.0.1:{port}"
@@ -237,46 +236,6 @@ def test_sockets_are_bounded_for_an_address_and_for_all(monkeypatch: pytest.Monk
         await again
 
     run_apart(run())
-
-
-def test_the_server_opens_the_gallery_only_where_no_visitor_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "is_wanted", lambda: False)
-    monkeypatch.setattr(rehearsal, "is_wanted", lambda: False)
-    monkeypatch.setattr(attendance, "look", lambda: None)
-    monkeypatch.setattr(rehearsal, "_address", lambda: "")
-    monkeypatch.setattr(rehearsal, "_CALM", 30.0)
-    monkeypatch.setattr(attendance, "_last_stir", -1000.0)
-    asked = BackMsg()
-    asked.rerun_script.query_string = ""
-
-    def visit(*headers: tuple[bytes, bytes]) -> None:
-        messages = [{"type": "websocket.receive", "bytes": asked.SerializeToString()}]
-
-        async def receive() -> Message:
-            return messages.pop() if messages else {"type": "websocket.disconnect"}
-
-        async def send(message: Message) -> None:
-            raise AssertionError(message)
-
-        scope = {"type": "websocket", "path": "/_stcore/stream", "client": ("127.0.0.1", 1), "headers": list(headers)}
-        run_apart(gate.Gate(Streamlit())(scope, receive, send))
-
-    visit((gate.REHEARSAL.encode(), b"yes"))
-    opened = list[str]()
-
-    def wait(_: float) -> None:
-        assert len(opened) == 1, "none but the first is opened before the visitor came"
-        monkeypatch.setattr(attendance, "_last_stir", -1000.0)  # some time later
-
-    def open_one(_: str, example: Example) -> None:
-        opened.append(example.link)
-        if len(opened) == 1:
-            visit()
-
-    monkeypatch.setattr(rehearsal, "_open", open_one)
-    monkeypatch.setattr(rehearsal.time, "sleep", wait)
-    rehearsal.open_examples()
-    assert opened == [example.link for example in examples()]
 
 
 def test_a_session_without_a_socket_leaves_and_its_uploads_are_freed(monkeypatch: pytest.MonkeyPatch) -> None:
