@@ -2,8 +2,9 @@
 
 First sights: a server with an empty cache, each page opened by a new visitor when the page before is done, seconds to
 its first picture. Of Trace, served beside the empty page, medians of alternating pairs: server start to first page
-(torch must not be there yet); link to the drawn strip of a stored trace, by a new visitor and by one who comes again, first as it is drawn early, then
-as the page's own, which answers to clicks; click on a token to its alternatives and to the new link.
+(torch must not be there yet); link to the drawn strip of a stored trace, by a new visitor and by one who comes again,
+first as it is drawn early, then as the page's own, which answers to clicks; click on a token to its alternatives and to
+the new link.
 """
 
 from __future__ import annotations
