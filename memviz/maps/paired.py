@@ -62,7 +62,9 @@ class PairedTask(TwoModelsTask[PairedStates]):
                 states.append(gather(batches(each, (layer,), steps, context), len(each.places), layer))
         context.say("comparing sequences step by step")
         rows = chosen[0]
-        return context.meanwhile(lambda: paired_states(*states, rows.group == MEMORIZED, rows.units, rows.rows))
+        return context.meanwhile(
+            lambda: paired_states(states[0], states[1], rows.group == MEMORIZED, rows.units, rows.rows)
+        )
 
     def _chosen(self) -> list[Chosen]:
         """The same rows under both. Raises InputError where a group has fewer than two."""

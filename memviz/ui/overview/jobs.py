@@ -17,6 +17,7 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.progress import end, may_end
 from memviz.ui.common.texts import escaped
+from memviz.ui.common.widgets import saying
 
 POLL_SECONDS = 2.0
 MOST = 12
@@ -47,6 +48,7 @@ def show_jobs() -> None:
                 st.rerun()
 
 
+@saying()
 def _lines() -> None:
     jobs = worker().jobs()
     for job in jobs if st.session_state.get("all_jobs") else jobs[:MOST]:
