@@ -5,14 +5,13 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from memviz.errors import sentence
 from memviz.settings import ROOT
 from memviz.ui.common import every_page
 from memviz.ui.common.clicks import hearing
 from memviz.ui.common.doors import DOORS, PAGES
 from memviz.ui.common.share import offer_share
 from memviz.ui.common.sign_in import guard_sign_in
-from memviz.ui.common.texts import told
+from memviz.ui.common.widgets import saying
 from memviz.ui.gallery.tour import show_bar
 from memviz.ui.server.attendance import answering
 
@@ -33,14 +32,9 @@ every_page.name_tab(page.title)
 every_page.attend()
 every_page.show_state()
 try:
-    with answering(), hearing(page.url_path):
+    with answering(), saying(), hearing(page.url_path):
         show_bar()
         offer_share(page.url_path or DOORS[0].name)
         page.run()
-except Exception as error:
-    said = sentence(error)
-    if said is None:
-        raise
-    st.error(told(said))
 finally:  # a page that stops early is a first page too
     every_page.warm_up()

@@ -13,6 +13,7 @@ from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import ensure_index, look_up
 from memviz.ui.common.models import readers_of
 from memviz.ui.common.opening import show_answer
+from memviz.ui.common.widgets import saying
 from memviz.ui.compare import files, ladder
 from memviz.ui.compare.answer import answer_of
 from memviz.ui.compare.elsewhere import offer_trace
@@ -75,12 +76,14 @@ def state() -> dict[str, object]:
 
 
 @st.fragment
+@saying()
 def drawn() -> None:
     show_answer(answer_of(rungs, task.axis))
     ladder.ladder_component({**view, **state()}, f"ladder-{task.hash[:16]}")
 
 
 @st.fragment
+@saying()
 def rest() -> None:
     offer_trace(task, [rung.label for rung in rungs])
     export = ui.open_expander("Export", "compare_open_export")

@@ -11,7 +11,7 @@ from memviz.ui import several
 from memviz.ui.common.frames import draw, frame, offer_picture, offer_table, picture, title_line
 from memviz.ui.common.models import readers_of
 from memviz.ui.common.opening import show_answer, widget_row
-from memviz.ui.common.widgets import BOUND
+from memviz.ui.common.widgets import BOUND, saying
 from memviz.ui.layers import cells
 from memviz.ui.layers.elsewhere import offer_other_pages
 from memviz.ui.layers.files import table_of
@@ -102,6 +102,7 @@ st.session_state[f"{key}_context"] = row.n_context
 
 
 @st.fragment
+@saying()
 def drawn() -> None:
     cell = cells.chosen_cell(row, mode)
     place, detail = st.columns([3.4, 1.2]) if cell else (st.container(), None)

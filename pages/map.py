@@ -11,7 +11,7 @@ from memviz.ui.common.answers import keys_of
 from memviz.ui.common.frames import frame, offer_picture, offer_table
 from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.progress import offer_jobs
-from memviz.ui.common.widgets import BOUND
+from memviz.ui.common.widgets import BOUND, saying
 from memviz.ui.dynamics.paired import show_paired
 from memviz.ui.map import component, form, report
 from memviz.ui.map.frame import framed, stored_maps
@@ -73,6 +73,7 @@ elif trail:
 
 
 @st.fragment
+@saying()
 def drawn() -> None:
     panes = [
         Pane(
@@ -94,6 +95,7 @@ def drawn() -> None:
         st.fragment(listed)()
 
 
+@saying()
 def listed() -> None:
     rows = component.selected_rows(view)
     if rows is None:

@@ -8,7 +8,7 @@ from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
 from memviz.ui.common.frames import draw, offer_table, picture
 from memviz.ui.common.opening import show_answer, show_head
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import BOUND, forget_unknown, saying
 from memviz.ui.predictor import evaluation, results
 from memviz.ui.predictor.fit import LOSS_NOTE, show_training
 from memviz.ui.predictor.known import is_nothing_fitted
@@ -125,6 +125,7 @@ with confusion:
     forget_unknown("threshold", steps)
 
     @st.fragment
+    @saying()
     def by_threshold() -> None:
         threshold = st.select_slider("Called memorized from P =", steps, 0.5, key="threshold", **BOUND)
         at = counts[counts["threshold"] == threshold].iloc[0]

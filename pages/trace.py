@@ -19,7 +19,7 @@ from memviz.ui.common.frames import offer_files
 from memviz.ui.common.lookup import look_up
 from memviz.ui.common.opening import fold_settings, show_answer, show_head, widget_row
 from memviz.ui.common.strip import linked_component, selection
-from memviz.ui.common.widgets import KEEP
+from memviz.ui.common.widgets import KEEP, saying
 from memviz.ui.compare.elsewhere import offer_others
 from memviz.ui.prompt import OWN_TEXT, begin, choose_prompt
 from memviz.ui.trace import predictions
@@ -113,6 +113,7 @@ note_run(task, run)
 
 
 @st.fragment
+@saying()
 def results() -> None:
     truth = run.trace.continuation_ids
     texts = None if truth is None else [tokenizer.to_bytes(truth[0])]

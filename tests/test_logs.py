@@ -6,12 +6,17 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
 from support.model_folders import ready_model
 from support.serving import ROOT, start_server
 from support.visitor import Visitor
 
+from memviz.ui.common.doors import DOORS
+
 SECRET = "xylographomaniac quixotry"
 TEXT = f"We the People {SECRET} of the United States, in Order to form a more perfect Union {SECRET}, establish Justice"
+HEAVY = ("population", "transitions", "boundary", "dynamics", "membership", "predictor")
+"""Pages that read whole sweeps as they open."""
 BROKEN = """
 from memviz.ui.common import every_page
 
@@ -54,6 +59,27 @@ def test_no_prompt_is_logged(tmp_path: Path) -> None:
         log = server.log.read_text()
     assert re.search(r"job \d+ queued: trace\n.*job \d+ done after", log, re.DOTALL)  # something is logged
     assert not [word for word in SECRET.split() if word in log]
+
+
+@pytest.mark.parametrize("heavy", [False, pytest.param(True, marks=pytest.mark.wide)])
+def test_opening_a_page_and_pressing_its_button_warns_of_nothing(heavy: bool, tmp_path: Path) -> None:
+    """Each page with an empty cache; and one with a choice in its address that runs again as its button is pressed."""
+    environment = {"MEMVIZ_CACHE": str(tmp_path / "cache"), "MEMVIZ_WARM_UP": "false", "MEMVIZ_AUTORUN": "false"}
+    with start_server(ROOT / "app.py", env=environment, log=tmp_path / "log") as server:
+        for door in DOORS[1:]:
+            if heavy == (door.name in HEAVY):
+                with Visitor(server.url, door.name) as visitor:
+                    visitor.settle()
+                    assert not visitor.all("exception")
+        if not heavy:
+            with Visitor(server.url, "predictor", "view=Train") as visitor:
+                visitor.until(lambda: (found := visitor.find("button", "Train")) and not found.disabled)
+                visitor.press("Train")
+                visitor.until(lambda: visitor.find("button", "Cancel"))
+        log = server.log.read_text()
+    assert [
+        line for line in log.splitlines() if line and not re.match(r"  (You can now|URL:)|\S+ \S+ INFO ", line)
+    ] == []
 
 
 def test_an_unexpected_error_is_one_sentence_for_the_visitor_and_a_traceback_for_the_log(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 
 from memviz.engine.blocks import captured, find_blocks, noise_on, restored
 from memviz.engine.loading import Loaded
-from memviz.engine.reader import MOST_WORK, Reader
+from memviz.engine.reader import Reader, tokens_at_once
 from memviz.engine.sizes import vocab_size
 from memviz.engine.statistics import most_likely, require_finite
 from memviz.engine.tracing import positions_at_once, rows_that_fit
@@ -38,8 +38,7 @@ class Row:
     @cached_property
     def at_once(self) -> int:
         """Rows read together."""
-        work = self.loaded.card.n_parameters * self.p
-        return max(1, min(MOST_ROWS, MOST_WORK // work, rows_that_fit(self.loaded, self.p, 0)))
+        return max(1, min(MOST_ROWS, tokens_at_once(self.loaded) // self.p, rows_that_fit(self.loaded, self.p, 0)))
 
     @property
     def truth(self) -> np.ndarray:

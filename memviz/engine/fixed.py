@@ -6,6 +6,7 @@ Rows and lengths come in buckets, for each of which a step is made once; places 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -153,6 +154,7 @@ class Room:
     """The steps of one model, made at the first need; None where one does not agree with a cache that grows."""
 
     def __init__(self) -> None:
+        self.owner = threading.current_thread()
         self.steps: dict[tuple[int, int, bool], Step | None] = {}
         self._storage: list[Storage] = []
         self._n_places = 0
@@ -255,15 +257,24 @@ def fixed_for(loaded: Loaded, reader: Reader, n_rows: int, length: int, steps: S
     ):
         return None
     n_places = next((n for n in ROWS if n >= n_rows), -(-n_rows // ROWS[-1]) * ROWS[-1])
-    room = loaded.made.setdefault(_ROOM, Room())
-    step = room.step(loaded, reader, n_places, -(-length // LENGTH) * LENGTH, steps == "compiled")
+    step = _room(loaded).step(loaded, reader, n_places, -(-length // LENGTH) * LENGTH, steps == "compiled")
     return None if step is None else Fixed(step, bool(reader.layers))
+
+
+def _room(loaded: Loaded) -> Room:
+    """This thread's room; who runs in the break of another decoding has one beside it, and leaves it to the next."""
+    rooms, me = loaded.made.setdefault(_ROOM, []), threading.current_thread()
+    free = [room for room in rooms if room.owner is me] or [room for room in rooms if not room.owner.is_alive()]
+    if not free:
+        free = [Room()]
+        rooms += free
+    free[0].owner = me
+    return free[0]
 
 
 def room_bytes(loaded: Loaded) -> int:
     """What the steps of a model hold, which the next batch takes again."""
-    room = loaded.made.get(_ROOM)
-    return 0 if room is None else room.n_bytes
+    return sum(room.n_bytes for room in loaded.made.get(_ROOM, ()))
 
 
 def leave_room(loaded: Loaded) -> None:

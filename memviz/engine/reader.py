@@ -67,11 +67,18 @@ def _inputs_of(module: nn.Module | None, into: list[torch.Tensor]) -> Iterator[N
         hook.remove()
 
 
-MOST_WORK = 2**36
-"""Parameters times tokens of a pass on a processor at most, some seconds of two cores, so that whoever waits is never
-far away."""
+MOST_WORK, LEAST_TOKENS = 2**33, 64
+"""Multiplications of a pass on a processor, about half a second of one core, so that whoever waits is never far; and
+tokens below which a pass takes hardly less."""
+LOGIT_WORK = 256
+"""Multiplications that take as long as what is worked out of one logit."""
 _ROOM = 64  # tokens
 _ROLL_BACK = (RoomyLayer, DynamicSlidingWindowLayer)
+
+
+def tokens_at_once(loaded: Loaded) -> int:
+    """How many tokens of all rows a processor reads in a pass."""
+    return max(LEAST_TOKENS, MOST_WORK // (loaded.card.n_parameters + LOGIT_WORK * loaded.card.vocab_size))
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class Reader:
         self._last = n_layers(model)
         self._widens = needs_widening(loaded.dtype, loaded.device)
         is_bounded = loaded.device.type == "cpu" and loaded.dtype == "float32"  # below it, numbers depend on the block
-        self._most_tokens = MOST_WORK // max(1, loaded.card.n_parameters) if is_bounded else None
+        self._most_tokens = tokens_at_once(loaded) if is_bounded else None
         self._tokens: torch.Tensor | None = None
         self.length = 0
         """Tokens read so far."""

@@ -61,7 +61,10 @@ class PairedTask(TwoModelsTask[PairedStates]):
                 layer, steps = last_layer(card), np.arange(LAST_CONTEXT, self.scope.m)
                 states.append(gather(batches(each, (layer,), steps, context), len(each.places), layer))
         context.say("comparing sequences step by step")
-        return paired_states(states[0], states[1], chosen[0].group == MEMORIZED, chosen[0].units, chosen[0].rows)
+        rows = chosen[0]
+        return context.meanwhile(
+            lambda: paired_states(states[0], states[1], rows.group == MEMORIZED, rows.units, rows.rows)
+        )
 
     def _chosen(self) -> list[Chosen]:
         """The same rows under both. Raises InputError where a group has fewer than two."""

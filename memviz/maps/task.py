@@ -20,7 +20,6 @@ from memviz.measures.geometry import silhouette
 from memviz.records import BEFORE_NORM
 from memviz.sweeps.using import using
 from memviz.tasks.base import Context
-from memviz.tasks.context import Say
 
 REDUCERS = ("pca", "umap")
 N_POINTS, MOST_POINTS = 10_000, 50_000
@@ -106,6 +105,8 @@ class MapTask(ScopedTask[EmbeddingMap]):
         states, entropy = _read(chosen, steps, layer, context)
         points = states.reshape(-1, states.shape[2])
         basis, reduced, xy, judged = _laid_out(points, self, context)
+        context.say("comparing groups in full space")
+        apart = context.meanwhile(lambda: silhouettes(states, steps, chosen.group, chosen.units))
         return EmbeddingMap(
             **_placed(chosen, np.arange(len(chosen.places)), steps, xy, entropy),
             layer=np.array(layer, np.int32),
@@ -113,7 +114,7 @@ class MapTask(ScopedTask[EmbeddingMap]):
             basis=basis,
             reduced=reduced if self.reducer == "umap" else None,
             quality=judged,
-            silhouettes=silhouettes(states, steps, chosen.group, chosen.units, context.say),
+            silhouettes=apart,
         )
 
 
@@ -174,17 +175,16 @@ def _laid_out(points: np.ndarray, task: MapTask, context: Context) -> tuple[Any,
             context.say("laying out with UMAP")
             xy = umap_layout(neighbours.first(task.n_neighbours - 1), xy, task.seed, report=context.report)
         context.say("judging the map")
-        return basis, reduced, xy, quality(points, xy, neighbours)
+        return basis, reduced, xy, context.meanwhile(lambda: quality(points, xy, neighbours))
     except InputError as error:
         raise InputError(str(error)) from None
 
 
-def silhouettes(states: np.ndarray, steps: np.ndarray, group: np.ndarray, units: np.ndarray, say: Say) -> Silhouettes:
+def silhouettes(states: np.ndarray, steps: np.ndarray, group: np.ndarray, units: np.ndarray) -> Silhouettes:
     """Of memorized, half-memorized and unmemorized rows at each of s steps, from (s, n, d) states in full space.
 
     One row of each group of near-duplicates: shuffled labels would tear these apart.
     """
-    say("comparing groups in full space")
     inside = alone(units) & (group < 3)
     found = [silhouette(each[inside], group[inside]) for each in states]
     names = ("value", "null_mean", "null_low", "null_high")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,22 +22,18 @@ if TYPE_CHECKING:
     from memviz.predictor.network.artifact import Predictor
 
 
-def evaluate_predictor(
-    predictor: Predictor, train: PredictorData, test: PredictorData, tick: Callable[[], None] = lambda: None
-) -> Tables:
+def evaluate_predictor(predictor: Predictor, train: PredictorData, test: PredictorData, context: Context) -> Tables:
     """The tables of a predictor and its baselines, which are fitted on the training part."""
-    about = predictor.about
-    baselines = fit_baselines(train, predictor.setting, about["request"]["seed"])
+    about, tick = predictor.about, partial(context.report, 0, 0)
+    baselines = context.meanwhile(lambda: fit_baselines(train, predictor.setting, about["request"]["seed"]))
 
     def of(guess: Any) -> Callable[[int], np.ndarray]:
-        def probabilities(m: int) -> np.ndarray:
-            tick()
-            return guess(test, m)
+        return lambda m: context.meanwhile(lambda: guess(test, m))
 
-        return probabilities
-
-    methods: dict[str, Callable[[int], np.ndarray]] = {"predictor": lambda m: predictor.probability(test.inputs, m)}
-    methods |= {UNSCALED: lambda m: 1 / (1 + np.exp(-predictor.logits(test.inputs, m).astype(np.float64)))}
+    methods: dict[str, Callable[[int], np.ndarray]] = {
+        "predictor": lambda m: predictor.probability(test.inputs, m, tick)
+    }
+    methods |= {UNSCALED: lambda m: 1 / (1 + np.exp(-predictor.logits(test.inputs, m, tick).astype(np.float64)))}
     methods |= {name: of(guess) for name, guess in baselines.items()}
     head = {"predictor": about["id"], "fitted_on": about["model"], "model": test.model}
     return evaluate(test, methods, {**head, "setting": predictor.setting, "k": predictor.k})
@@ -72,7 +69,7 @@ def evaluate_on(
     )  # fmt: skip
     context.say("evaluating")
     train, test = (data.where(data.places(name)) for name in ("train", "test"))
-    return evaluate_predictor(load(known.folder), train, test, lambda: context.report(0, 0))
+    return evaluate_predictor(load(known.folder), train, test, context)
 
 
 def _same_rows(known: Known, sweep: Sweep) -> bool:

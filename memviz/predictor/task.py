@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,8 +185,8 @@ def _fit_into(folder: Path, task: FitTask, context: Context) -> None:
     fitted_in = sum(each.seconds for each in trainer.history)
     context.say("evaluating")
     about = _about(task, sweep, data, trainer, {"reading": read_in, "fitting": fitted_in})
-    predictor = _calibrated(trainer, about, parts["validation"])
-    tables = evaluate_predictor(predictor, parts["train"], parts["test"], lambda: context.report(0, 0))
+    predictor = _calibrated(trainer, about, parts["validation"], context)
+    tables = evaluate_predictor(predictor, parts["train"], parts["test"], context)
     write_tables(tables, folder)
     predictor.about["metrics"] = headline(tables)
     save(predictor, folder)
@@ -222,13 +223,13 @@ def _write_progress(folder: Path, trainer: Trainer) -> None:
     disk.write_text(folder / PROGRESS, "".join(json.dumps(asdict(each)) + "\n" for each in trainer.history))
 
 
-def _calibrated(trainer: Trainer, about: dict[str, Any], validation: PredictorData) -> Predictor:
+def _calibrated(trainer: Trainer, about: dict[str, Any], validation: PredictorData, context: Context) -> Predictor:
     """The fitted encoder as it will be read from disk, with the temperature of the validation part."""
     from memviz.predictor.network.artifact import Predictor
     from memviz.predictor.network.fit import log_loss, temperature_of
 
     predictor = Predictor(trainer.fitted(), about)
-    logits = predictor.logits(validation.inputs)
+    logits = predictor.logits(validation.inputs, tick=partial(context.report, 0, 0))
     about["temperature"] = temperature_of(logits, validation.match)
     about["validation_loss"] = log_loss(logits / about["temperature"], validation.match)
     return predictor

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -23,6 +26,9 @@ Report = Callable[[int, int], None]
 """Called with what is done and the total, 0 for unknown; may raise to give up."""
 Say = Callable[[str], None]
 Show = Callable[[Any], None]
+T = TypeVar("T")
+BETWEEN = 0.2
+"""Seconds between two reports for what says nothing on its way."""
 
 
 class Device:
@@ -97,6 +103,25 @@ class Context:
     def telling(self, report: Report, say: Say = lambda stage: None) -> Context:
         """The same, with others to tell: for a part of a task."""
         return replace(self, report=report, say=say, start=lambda: self.backend)
+
+    def meanwhile(self, work: Callable[[], T]) -> T:
+        """What `work` gives, which touches no model and says nothing on its way: `report` is called all the while.
+
+        Raises what either raises; where it is `report`, the work goes on to its end, and nobody takes what it gives.
+        """
+        found: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                found.set_result(work())
+            except BaseException as error:
+                found.set_exception(error)
+
+        inside = contextvars.copy_context().run
+        threading.Thread(target=inside, args=(run,), name="memviz-meanwhile", daemon=True).start()
+        while not wait([found], BETWEEN).done:
+            self.report(0, 0)
+        return found.result()
 
     def loaded(self, card: Card, dtype: str) -> tuple[Loaded, float]:
         """A model in memory and its logit noise; the seconds of a result count from here. Raises Failure."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,9 +86,21 @@ class IndexTask(Errand):
         return self.name
 
     def compute(self, cards: Sequence[Card], context: Context) -> str:
-        """Raises InputError, Failure."""
+        """Raises InputError, Failure. Where it is given up, the shard under way is the last."""
         from memviz.demo.index import build_suite_index
 
+        progress, given_up = [(0, 0)], threading.Event()
+
+        def note(done: int, total: int) -> None:
+            progress.append((done, total))
+            if given_up.is_set():
+                raise InterruptedError
+
         context.say("indexing the training data")
-        build_suite_index(context.settings, context.report)
+        try:
+            told = context.telling(lambda *_: context.report(*progress[-1]))
+            told.meanwhile(lambda: build_suite_index(context.settings, note))
+        finally:
+            given_up.set()
+        context.report(*progress[-1])
         return self.name

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from support.tiny_models import VOCAB
 
+from memviz.engine.fixed import Steps
 from memviz.engine.loading import Loaded
 from memviz.engine.tracing import survey, trace
 from memviz.records import Decoding, Prompts, to_arrays
@@ -20,16 +24,20 @@ def same(one: Any, other: Any) -> None:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
-def test_a_trace_in_every_report_of_a_survey(family: Loaded) -> None:
+@pytest.mark.parametrize("steps", ["dynamic", "fixed"])
+def test_a_trace_in_every_report_of_a_survey(family: Loaded, steps: Steps) -> None:
     rng = np.random.default_rng(3)
     rows, one = (Prompts(rng.integers(0, VOCAB, (n, 9)), rng.integers(0, VOCAB, (n, 7))) for n in (5, 1))
-    alone = survey(family, rows, 1e-4), trace(family, one, 7, Decoding(), 1e-4)
+    short = partial(trace, family, one, 7, Decoding(), 1e-4, steps=steps)
+    alone = survey(family, rows, 1e-4, steps=steps), short()
     within, before = [], torch.get_rng_state()
 
     def report(done: int, total: int) -> None:
-        within.append(trace(family, one, 7, Decoding(), 1e-4))
+        thread = threading.Thread(target=lambda: within.append(short()))
+        thread.start()
+        thread.join()
 
-    same(survey(family, rows, 1e-4, report), alone[0])
+    same(survey(family, rows, 1e-4, report, steps=steps), alone[0])
     assert len(within) > 3 and torch.equal(torch.get_rng_state(), before)
     for found in within:
         same(found, alone[1])

@@ -72,7 +72,7 @@ def test_a_fixed_cache_changes_nothing(family_name: str, steps: Steps, counter: 
     for n in (30, 3, 12):
         prompts = prompts_of(loaded, n, seed=n)
         assert_same(survey(loaded, prompts, 0.0, steps="dynamic"), survey(loaded, prompts, 0.0, steps=steps))
-    made = loaded.made["room"].steps
+    made = loaded.made["room"][0].steps
     assert set(made) == {(32, 64, steps == "compiled"), (8, 64, steps == "compiled")} and None not in made.values()
     assert counter.frame_count == (2 if steps == "compiled" else 0), "one graph a bucket"
 
@@ -83,7 +83,7 @@ def test_every_step_of_every_batch_is_one_graph(counter: CompileCounter) -> None
         prompts = prompts_of(loaded, 12, seed)
         assert prompts.continuation_ids is not None
         survey(loaded, Prompts(prompts.context_ids, prompts.continuation_ids[:, :m]), 0.0, steps="compiled")
-    assert (counter.frame_count, len(loaded.made["room"].steps)) == (1, 1)
+    assert (counter.frame_count, len(loaded.made["room"][0].steps)) == (1, 1)
 
 
 @pytest.mark.parametrize("decoding", [Decoding(), Decoding(bar_eos=True)], ids=["greedy", "barred"])
@@ -99,7 +99,7 @@ def test_a_trace_with_states_and_guesses(decoding: Decoding) -> None:
             assert ours.hidden is not None and theirs.hidden is not None
             np.testing.assert_allclose(ours.hidden.free_running, theirs.hidden.free_running, atol=CLOSE)
             np.testing.assert_allclose(ours.free_running.top_logprobs, theirs.free_running.top_logprobs, atol=CLOSE)
-    assert None not in loaded.made["room"].steps.values()
+    assert None not in loaded.made["room"][0].steps.values()
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -111,7 +111,7 @@ def test_first_differences_of_half_precision_are_fragile(dtype: str) -> None:
     differs = found.generated_ids != expected
     rows = np.flatnonzero(differs.any(axis=1))
     assert (found.free_running_margin[rows, differs[rows].argmax(axis=1)] < 2 * noise).all() and len(rows) < 12
-    assert None not in loaded.made["room"].steps.values()
+    assert None not in loaded.made["room"][0].steps.values()
 
 
 @pytest.mark.parametrize("family_name", ["gemma3_text", "qwen3_next"])
@@ -138,7 +138,7 @@ def test_a_step_that_does_not_agree_is_not_used(
     loaded = fresh("gpt_neox")
     prompts = prompts_of(loaded, 3)
     assert_same(survey(loaded, prompts, 0.0, steps="fixed"), survey(loaded, prompts, 0.0, steps="dynamic"))
-    assert list(loaded.made["room"].steps.values()) == [None]
+    assert list(loaded.made["room"][0].steps.values()) == [None]
     assert ("no such cache" if fault == "fails" else "is off by") in caplog.text
 
 

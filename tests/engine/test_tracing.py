@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.tiny_models import EOS, LIMIT, VOCAB, generate, noise_of, one_pass, plain_generate, step_by_step, tiny
 
+from memviz.engine import reader as reader_module
 from memviz.engine.loading import Loaded
 from memviz.engine.reader import Reader
 from memviz.engine.tracing import trace
@@ -245,7 +246,8 @@ def test_long_rows_are_read_in_chunks_with_the_same_numbers(family: Loaded, monk
 def test_a_pass_on_a_processor_is_read_in_blocks_that_end_soon(family: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts, ticks = prompts_for(family, 2, 40, 30, seed=8), []
     whole = to_arrays(trace(family, prompts, 30, GREEDY, 0.0))
-    monkeypatch.setattr("memviz.engine.reader.MOST_WORK", 2 * 7 * max(1, family.card.n_parameters))
+    monkeypatch.setattr(reader_module, "LEAST_TOKENS", 2 * 7)
+    monkeypatch.setattr(reader_module, "MOST_WORK", 1)
     parts = to_arrays(trace(family, prompts, 30, GREEDY, 0.0, report=lambda done, total: ticks.append(done)))
     reader = Reader(family)
     assert ticks[0] == 2 * (7 if reader.can_roll_back and reader.cache_layers else 70)

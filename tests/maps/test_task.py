@@ -88,12 +88,12 @@ def test_silhouettes_leave_near_duplicates_out_and_know_when_there_are_none() ->
     states, group = rng.normal(size=(2, 40, 3)), np.repeat([0, 2], 20)
     units = np.arange(40)
     units[[5, 9, 30]] = [2, 2, 25]
-    found = silhouettes(states, np.array([0, 1]), group, units, print)
+    found = silhouettes(states, np.array([0, 1]), group, units)
     once = np.setdiff1d(np.arange(40), [5, 9, 30])
     assert found.n.tolist() == [37, 37] and found.known
     expected = [silhouette_score(each[once], group[once]) for each in states]
     np.testing.assert_allclose(found.value, expected, atol=1e-6)
-    assert not silhouettes(states, np.array([0, 1]), np.zeros(40, int), units, print).known
+    assert not silhouettes(states, np.array([0, 1]), np.zeros(40, int), units).known
 
 
 def test_loops_are_generations_that_end_in_copies() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +31,8 @@ def test_no_cell_begins_as_a_formula_does_and_all_come_back() -> None:
 def test_every_csv_is_written_there() -> None:
     sources = [*(ROOT / "memviz").rglob("*.py"), *(ROOT / "pages").glob("*.py")]
     assert [path.name for path in sources if ".to_csv(" in path.read_text("utf-8")] == ["cells.py"]
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))
+    assert config["client"]["disableDataExport"], "Streamlit's tables would write what they show as it is"
 
 
 @pytest.mark.parametrize("word", ["=HYPERLINK(1)", "-", "'+"])

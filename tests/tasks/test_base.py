@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,27 @@ def test_provenance_has_the_seconds_it_took(task: Task[Any], context: Context) -
     about = found[1]["provenance"]
     assert 0 < about["seconds"] <= took and about["model"] == "tiny" and about["device"] == "cpu"
     assert found[1]["request"] == task.request() and found[1]["engine"] == 1
+
+
+def test_what_says_nothing_on_its_way_is_told_of_meanwhile(tmp_path: Path) -> None:
+    told, may_end, never = [], threading.Event(), threading.Event()
+
+    def report(done: int, total: int) -> None:
+        told.append(threading.current_thread())
+        if len(told) == 2:
+            may_end.set()
+
+    context = Context(Settings(cache=tmp_path), Store(tmp_path / "results", 2**20), report)
+    assert context.meanwhile(lambda: may_end.wait(20)) and set(told) == {threading.current_thread()}
+    with pytest.raises(InputError, match="no points"):
+        context.meanwhile(partial(_raise, InputError("no points")))
+    with pytest.raises(KeyboardInterrupt):
+        Context(context.settings, context.store, lambda *_: _raise(KeyboardInterrupt())).meanwhile(never.wait)
+    never.set()
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def test_the_device_is_asked_for_below_float32_alone() -> None:

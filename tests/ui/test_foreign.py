@@ -47,7 +47,7 @@ MOST_FOLDS = 40
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
     home = tmp_path_factory.mktemp("foreign")
     settings, links = foreign(home)
-    links["gallery"] = "gallery?shown=Your+tour"
+    links |= {"overview": "", "gallery": "gallery?shown=Your+tour"}
     env = {"MEMVIZ_CACHE": str(settings.cache), "MEMVIZ_MODEL_ROOTS": str(home / "models"), "MEMVIZ_OFFLINE": "true"}
     with start_server(ROOT / "app.py", env=env | {"MEMVIZ_WARM_UP": "false"}, log=home / "log") as server:
         yield server, links
@@ -55,7 +55,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
 
 def unfold(page: Page) -> None:
     """Open every fold, those among them that stand in another."""
-    closed = page.locator("[data-testid=stMain] details:not([open]) > summary:not([inert], [inert] *)")
+    closed = page.locator("[data-testid=stMain] details:not([open]) > summary:visible:not([inert], [inert] *)")
     for _ in range(MOST_FOLDS):
         if not closed.count():
             return
@@ -87,7 +87,7 @@ def test_foreign_words_stay_words(
     look("as it opens")
     unfold(page)
     look("unfolded")
-    for box in page.get_by_test_id("stPopoverButton").all():
+    for box in page.locator("[data-testid=stPopoverButton]:visible").all():
         box.click()
         look(box.inner_text())
         page.keyboard.press("Escape")

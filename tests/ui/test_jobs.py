@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
@@ -13,6 +14,7 @@ from memviz.jobs import Worker
 from memviz.settings import settings
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common import progress
+from memviz.ui.common.process import is_at_server
 
 
 def labels(app: AppTest) -> list[str]:
@@ -34,6 +36,37 @@ def test_another_visitors_job_is_listed_and_ended_by_whom_it_may_be(
     assert any(each.value.endswith("nobody's now") for each in app.markdown)
     next(button for button in app.button if button.label == "Cancel").click().run()
     assert not job.active and not any("trace** of" in each.value for each in app.markdown)
+
+
+def test_every_job_is_listed_to_who_asks_for_all(app: AppTest) -> None:
+    for n in range(14):
+        ui.worker().ask(TraceTask("tiny", (n,), None, 8), f"visitor {n}")
+
+    def n_listed() -> int:
+        return sum(each.value.startswith("**trace** of") for each in app.markdown)
+
+    app.run()
+    assert n_listed() == 12
+    next(each for each in app.toggle if each.label == "List all 14").set_value(True).run()
+    assert n_listed() == 14
+
+
+@pytest.mark.parametrize(
+    ("headers", "address", "at_server"),
+    [
+        ({"Host": "localhost:8501"}, None, True),
+        ({"Host": "[::1]:8501"}, None, True),
+        ({"Host": "memviz.example.org"}, None, False),
+        ({"Host": "localhost:8501"}, "192.0.2.1", False),
+        ({"Host": "localhost:8501", "X-Forwarded-Proto": "https"}, None, False),
+        ({"Host": "localhost:8501", "Via": "1.1 proxy"}, None, False),
+    ],
+)
+def test_who_comes_through_a_proxy_does_not_sit_at_the_server(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], address: str | None, at_server: bool
+) -> None:
+    monkeypatch.setattr(st, "context", SimpleNamespace(headers=headers, ip_address=address))
+    assert is_at_server() is at_server
 
 
 def test_what_a_killed_server_was_to_go_on_with_is_offered(app: AppTest) -> None:

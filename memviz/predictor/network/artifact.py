@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,9 @@ class Predictor:
     def m(self) -> int:
         return self.about["m"]
 
-    def logits(self, inputs: Inputs, n_positions: int | None = None) -> np.ndarray:
+    def logits(
+        self, inputs: Inputs, n_positions: int | None = None, tick: Callable[[], None] = lambda: None
+    ) -> np.ndarray:
         """(n, n_positions) float32, not yet divided by the temperature; at most m positions.
 
         The published setting sees exactly the positions asked for. Raises InputError where the inputs do not fit.
@@ -50,11 +53,13 @@ class Predictor:
         n_positions = n_positions or self.m
         self._check(inputs, n_positions)
         features = inputs if self.about["features"]["hidden"] else Inputs(inputs.k, None, inputs.statistics)
-        return self.encoder.logits(tokens_of(features, self.setting, n_positions), n_positions)
+        return self.encoder.logits(tokens_of(features, self.setting, n_positions), n_positions, tick)
 
-    def probability(self, inputs: Inputs, n_positions: int | None = None) -> np.ndarray:
+    def probability(
+        self, inputs: Inputs, n_positions: int | None = None, tick: Callable[[], None] = lambda: None
+    ) -> np.ndarray:
         """(n, n_positions) float32: calibrated probability that the generated token is the true one."""
-        scaled = self.logits(inputs, n_positions).astype(np.float64) / self.about["temperature"]
+        scaled = self.logits(inputs, n_positions, tick).astype(np.float64) / self.about["temperature"]
         return (1 / (1 + np.exp(-scaled))).astype(np.float32)
 
     def _check(self, inputs: Inputs, n_positions: int) -> None:

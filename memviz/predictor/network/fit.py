@@ -21,7 +21,7 @@ from memviz.predictor.network.module import Encoder, tensors
 from memviz.predictor.presets import Preset, Setting
 
 Tick = Callable[[int, int], None]
-"""Called as tick(batches done, batches at most) after every batch; raises to stop."""
+"""Called as tick(batches done, batches at most) after every batch, as tick(0, 0) between; raises to stop."""
 LENGTHS = (16, 32, 48, 64)
 """Continuation sizes of the published setting's training batches, besides m: it is asked at each of them later."""
 _TIMED_BATCHES = 3
@@ -155,7 +155,7 @@ class Trainer:
                 self.optimizer.zero_grad()
                 losses.append(loss.item())
                 tick(done * self.n_batches + batch + 1, self.preset.n_epochs * self.n_batches)
-        loss_now, accuracy = self._validate()
+        loss_now, accuracy = self._validate(lambda: tick(0, 0))
         best = loss_now < min((each.validation_loss for each in self.history), default=math.inf)
         seconds = time.perf_counter() - start
         return Epoch(done + 1, float(np.mean(losses)), loss_now, accuracy, rate, seconds, best)
@@ -186,9 +186,9 @@ class Trainer:
         target = torch.from_numpy(labels[chosen, :m].astype(np.float32)).to(self.device)
         return binary_cross_entropy_with_logits(encoder(*tensors(tokens, chosen, self.device), m), target)
 
-    def _validate(self) -> tuple[float, float]:
+    def _validate(self, tick: Callable[[], None]) -> tuple[float, float]:
         tokens, labels = self.validation
-        logits = self.encoder.logits(tokens, self.m)
+        logits = self.encoder.logits(tokens, self.m, tick)
         return log_loss(logits, labels), float(((logits > 0) == labels).mean())
 
 

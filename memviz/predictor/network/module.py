@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
@@ -54,14 +56,15 @@ class Encoder(nn.Module):
         return self.head(states[:, -n_positions:])[..., 0]
 
     @torch.inference_mode()
-    def logits(self, tokens: Tokens, n_positions: int) -> np.ndarray:
-        """(n, n_positions) float32, in batches and without dropout."""
+    def logits(self, tokens: Tokens, n_positions: int, tick: Callable[[], None] = lambda: None) -> np.ndarray:
+        """(n, n_positions) float32, in batches and without dropout; `tick` is called after each."""
         device, was_training = self.head.weight.device, self.training
         self.eval()
         parts = [np.zeros((0, n_positions), np.float32)]
         for start in range(0, len(tokens), AT_ONCE):
             batch = tensors(tokens, slice(start, start + AT_ONCE), device)
             parts.append(self(*batch, n_positions).float().cpu().numpy())
+            tick()
         self.train(was_training)
         return np.concatenate(parts)
 

@@ -39,9 +39,14 @@ def session() -> str:
 
 
 def is_at_server() -> bool:
-    """Whether this visitor sits at the server's own machine, and reached it under one of the machine's own names."""
-    host = urlsplit("//" + st.context.headers.get("host", "")).hostname
-    return st.context.ip_address is None and host in ("localhost", "127.0.0.1", "::1")
+    """Whether this visitor sits at the server's own machine, and reached it under one of the machine's own names.
+
+    Whoever comes through a proxy does not, whatever name and address come along.
+    """
+    headers = {name.lower(): value for name, value in st.context.headers.items()}
+    host = urlsplit("//" + headers.get("host", "")).hostname
+    came_on = any(name.startswith(("x-forwarded", "forwarded", "via", "x-real-ip")) for name in headers)
+    return st.context.ip_address is None and host in ("localhost", "127.0.0.1", "::1") and not came_on
 
 
 @cache

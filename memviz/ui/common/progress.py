@@ -13,11 +13,13 @@ from memviz.tasks.base import Task
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.process import is_at_server, session, worker
 from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.widgets import saying
 
 POLL_SECONDS = 0.5
 
 
 @st.fragment(run_every=POLL_SECONDS)
+@saying()
 def watch(
     job: Job,
     title: str,
@@ -61,6 +63,7 @@ def end(job: Job) -> None:
 
 
 @st.fragment(run_every=POLL_SECONDS)
+@saying()
 def watch_several(jobs: list[Job], n: int, key: str) -> None:
     """Progress of some of n models' jobs in one line, with one button that cancels them; the page once one ends."""
     if any(not job.active for job in jobs):

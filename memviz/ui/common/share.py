@@ -14,6 +14,7 @@ from memviz.store.sizes import refuse_more
 from memviz.tours import Stop, add_stop
 from memviz.ui.common.components import Component
 from memviz.ui.common.texts import told
+from memviz.ui.common.widgets import saying
 
 DRAWN = Component("memviz_share", SHARE.css, SHARE.js)
 PRESENT = "present"
@@ -35,6 +36,7 @@ def offer_share(page: str) -> None:
 
 
 @st.fragment
+@saying()
 def _offer(page: str) -> None:
     name = f"memviz-{page}-{re.sub('[^0-9a-z]+', '-', st.query_params.get('run', '').lower())[:12]}".rstrip("-")
     about = {"name": name, "about": f"memviz {__version__}"}

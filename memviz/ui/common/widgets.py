@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from memviz.errors import sentence
 from memviz.ui.common.texts import told
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
@@ -49,6 +51,18 @@ def draw_so_far(page: str) -> None:
     if not st.session_state.get(f"{page}_drawn"):
         st.session_state[f"{page}_drawn"] = True
         time.sleep(_MOMENT)
+
+
+@contextmanager
+def saying() -> Iterator[None]:
+    """An error that has its sentence is that sentence on the page; also of a part of it that runs alone."""
+    try:
+        yield
+    except Exception as error:
+        said = sentence(error)
+        if said is None:
+            raise
+        st.error(told(said))
 
 
 def refuse(error: Exception) -> NoReturn:

@@ -17,10 +17,11 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.progress import end, may_end
 from memviz.ui.common.texts import escaped
+from memviz.ui.common.widgets import saying
 
 POLL_SECONDS = 2.0
 MOST = 12
-"""Jobs listed; the others are counted."""
+"""Jobs listed before somebody asks for all."""
 
 
 def show_jobs() -> None:
@@ -47,16 +48,17 @@ def show_jobs() -> None:
                 st.rerun()
 
 
+@saying()
 def _lines() -> None:
     jobs = worker().jobs()
-    for job in jobs[:MOST]:
+    for job in jobs if st.session_state.get("all_jobs") else jobs[:MOST]:
         columns = st.columns([5, 1.6], vertical_alignment="center")
         columns[0].markdown(words_of(job))
         if may_end(job) and clicked(columns[1], "Cancel", f"end-{job.id}", width="stretch"):
             end(job)
             st.rerun(scope="app")
     if len(jobs) > MOST:
-        st.caption(f"and {len(jobs) - MOST} more")
+        st.toggle(f"List all {len(jobs)}", key="all_jobs")
 
 
 def words_of(job: Job) -> str:

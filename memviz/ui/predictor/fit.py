@@ -19,6 +19,7 @@ from memviz.ui.common.links import CHOSEN_LENGTH, LINK_LENGTH, find_task, keep_r
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.progress import POLL_SECONDS, say_end, under_way
 from memviz.ui.common.texts import escaped, told
+from memviz.ui.common.widgets import saying
 from memviz.ui.predictor.fit_form import choose_fit, expected_words, fit_command, words_of
 
 LOSS_NOTE = (
@@ -97,6 +98,7 @@ def _offer_start(task: FitTask, folder: Path) -> None:
         st.rerun()
 
 
+@saying()
 def _live_curves(job: Job, folder: Path) -> None:
     if job.active:
         _curves(folder)

@@ -12,6 +12,7 @@ from memviz.ui.common.process import session, worker
 from memviz.ui.common.progress import POLL_SECONDS, end, may_end
 from memviz.ui.common.runs import seen
 from memviz.ui.common.texts import escaped
+from memviz.ui.common.widgets import saying
 
 N_RUNS = 3
 """Runs listed that are not on the page, the last ones."""
@@ -25,6 +26,7 @@ def other_runs(current: str | None) -> None:
         return
     active = [job for job in jobs if job.active]
 
+    @saying()
     def lines() -> None:
         if any(not job.active for job in active):
             st.rerun(scope="app")
