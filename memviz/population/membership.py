@@ -132,11 +132,24 @@ def rates(score: np.ndarray, member: np.ndarray, weights: np.ndarray) -> tuple[n
 
 
 def _both(score: np.ndarray, member: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(b,) AUROC, ties counting half, and true positive rate at `FALSE_POSITIVES`."""
-    false, true = rates(score, member, weights)
-    area = (np.diff(false, axis=1) * (true[:, 1:] + true[:, :-1]) / 2).sum(axis=1)
-    reached = np.where(false <= FALSE_POSITIVES + 1e-12, true, 0).max(axis=1)
-    return area, np.where(np.isnan(area), np.nan, reached)
+    """(b,) AUROC, ties counting half, and true positive rate at `FALSE_POSITIVES`, as `rates` would give them.
+
+    Only the thresholds at which others pass, and those just before, decide either.
+    """
+    order = np.argsort(-score, kind="stable")
+    last, is_member = np.flatnonzero(np.diff(score[order], append=np.nan) != 0), member[order]
+    shares = []
+    at = np.flatnonzero(np.diff(np.cumsum(~is_member)[last], prepend=0))
+    for mask in (~is_member, is_member):
+        passed = np.cumsum(np.take(weights, order[mask], axis=1), axis=1)
+        above = np.concatenate([[0], np.cumsum(mask)[last]])
+        with np.errstate(invalid="ignore"):
+            ends = [np.where(n, np.take(passed, n - 1, axis=1), 0) / passed[:, -1:] for n in (above[at], above[at + 1])]
+        shares.append(ends)
+    (false_before, false), (true_before, true) = shares
+    area = ((false - false_before) * (true + true_before) / 2).sum(axis=1)
+    reached = [np.where(x <= FALSE_POSITIVES + 1e-12, y, 0).max(axis=1) for x, y in zip(*shares, strict=True)]
+    return area, np.where(np.isnan(area), np.nan, np.maximum(*reached))
 
 
 def roc(points: pd.DataFrame, model: str) -> pd.DataFrame:

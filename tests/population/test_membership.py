@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from memviz.errors import InputError
-from memviz.population.membership import SCORES, judged, membership_points, rates, roc
+from memviz.population.membership import SCORES, _both, judged, membership_points, rates, roc
 
 
 def table(n: int = 300, seed: int = 0, **given: object) -> pd.DataFrame:
@@ -50,12 +50,20 @@ def test_the_drawn_curve_has_the_area_that_is_said() -> None:
         assert area == pytest.approx(roc_auc_score(points["member"], points[score]), abs=0.01)
 
 
-def test_weights_are_rows_taken_several_times() -> None:
+@pytest.mark.parametrize("n_members", [20, 350])
+def test_weights_are_rows_taken_several_times(n_members: int) -> None:
     generator = np.random.default_rng(1)
-    score, member, times = generator.normal(size=40).round(1), np.arange(40) < 20, generator.integers(0, 4, 40)
+    score, member = generator.normal(size=400).round(1), np.arange(400) < n_members
+    score[member] += 1
+    times = generator.integers(0, 4, 400)
     false, true = (each[0] for each in rates(score, member, times[None].astype(float)))
-    expected = roc_auc_score(np.repeat(member, times), np.repeat(score, times))
+    labels, scores = np.repeat(member, times), np.repeat(score, times)
+    expected = roc_auc_score(labels, scores)
     assert np.trapezoid(true, false) == pytest.approx(expected)
+    (area,), (reached,) = _both(score, member, times[None].astype(float))
+    assert area == pytest.approx(expected)
+    allowed = [cut for cut in np.unique(scores) if (scores[~labels] >= cut).mean() <= 0.01]
+    assert reached == pytest.approx(max((scores[labels] >= cut).mean() for cut in allowed))
 
 
 def test_the_interval_is_that_of_the_mann_whitney_statistic() -> None:
