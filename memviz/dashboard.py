@@ -13,6 +13,7 @@ from memviz.ui.common.share import offer_share
 from memviz.ui.common.sign_in import guard_sign_in
 from memviz.ui.common.widgets import saying
 from memviz.ui.gallery.tour import show_bar
+from memviz.ui.server.attendance import answering
 
 FIGURES = ROOT / "memviz" / "figures"
 
@@ -31,7 +32,7 @@ every_page.name_tab(page.title)
 every_page.attend()
 every_page.show_state()
 try:
-    with saying(), hearing(page.url_path):
+    with answering(), saying(), hearing(page.url_path):
         show_bar()
         offer_share(page.url_path or DOORS[0].name)
         page.run()

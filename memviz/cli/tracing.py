@@ -94,6 +94,7 @@ def trace(
     from memviz.export import document
 
     run = answer(task, its).result
+    its.store.put_request(task.hash, task.request())  # a link opens it
     write_text(out.resolve(), json.dumps(document(run, tokenizer), allow_nan=False, indent=1) + "\n")
 
 

@@ -113,39 +113,26 @@ def _separation(cosines: np.ndarray, shuffled: np.ndarray) -> Separation:
 def dynamics_table(found: Dynamics) -> pd.DataFrame:
     """One line a step, measure, state, variant and pair, with its interval and the rows behind it; norms as pairs of
     a group with itself under the measure "norm"."""
-    parts = []
-    groups = [*GROUPS, "all"]
+    groups, about, ends = [*GROUPS, "all"], list[tuple[object, ...]](), list[list[np.ndarray]]()
+
+    def add(kind: str, state: str, v: int, pair: tuple[str, str], *where: int) -> None:
+        n = [int(found.n_rows[v, groups.index(name)]) for name in pair]
+        about.append((kind, state, VARIANTS[v], *pair, *n))
+        names = ("norm", "norm_low", "norm_high") if kind == "norm" else ("value", "low", "high")
+        ends.append([getattr(found, name)[where] for name in names])
+
     for u, measure in enumerate(MEASURES):
         for a, state in enumerate(STATES):
-            for v, variant in enumerate(VARIANTS):
+            for v in range(len(VARIANTS)):
                 for q, pair in enumerate(PAIRS):
-                    ends = [getattr(found, name)[u, a, v, q] for name in ("value", "low", "high")]
-                    parts.append(_lines(found, measure, state, variant, v, pair, ends))
+                    add(measure, state, v, pair, u, a, v, q)
     for a, state in enumerate(STATES):
-        for v, variant in enumerate(VARIANTS):
+        for v in range(len(VARIANTS)):
             for g, group in enumerate(groups):
-                ends = [getattr(found, name)[a, v, g] for name in ("norm", "norm_low", "norm_high")]
-                parts.append(_lines(found, "norm", state, variant, v, (group, group), ends))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _lines(
-    found: Dynamics, measure: str, state: str, variant: str, v: int, pair: tuple[str, str], ends: list[np.ndarray]
-) -> pd.DataFrame:
-    groups = [*GROUPS, "all"]
-    a, b = (groups.index(name) for name in pair)
-    return pd.DataFrame(
-        {
-            "step": found.step,
-            "measure": measure,
-            "state": state,
-            "variant": variant,
-            "a": pair[0],
-            "b": pair[1],
-            "value": ends[0],
-            "low": ends[1],
-            "high": ends[2],
-            "n_a": int(found.n_rows[v, a]),
-            "n_b": int(found.n_rows[v, b]),
-        }
-    )
+                add("norm", state, v, (group, group), a, v, g)
+    table = pd.DataFrame(about, columns=["measure", "state", "variant", "a", "b", "n_a", "n_b"])
+    table = table.loc[np.repeat(np.arange(len(about)), len(found.step))].reset_index(drop=True)
+    table.insert(0, "step", np.tile(found.step, len(about)))
+    for place, (name, values) in enumerate(zip(("value", "low", "high"), np.concatenate(ends, axis=1), strict=True)):
+        table.insert(6 + place, name, values)
+    return table

@@ -25,7 +25,13 @@ def test_a_view_is_saved_added_to_a_tour_and_presented(server: Server, page: Pag
     assert saved(page, "PNG").startswith(b"\x89PNG")
     drawing = ElementTree.fromstring(saved(page, "SVG"))
     assert drawing.tag.endswith("}svg")
-    offline = saved(page, "Offline HTML").decode()
+    main = page.get_by_test_id("stMain")
+    main.evaluate("it => it.insertAdjacentHTML('beforeend', '<i data-testid=stSkeleton></i>')")  # as while it is drawn
+    with page.expect_download() as found:
+        page.locator(".share").get_by_role("button", name="Offline HTML").click()
+        expect(page.locator(".share")).to_contain_text("Waiting until the page is drawn")
+        page.locator("i[data-testid=stSkeleton]").evaluate("it => it.remove()")
+    offline = Path(found.value.path()).read_text("utf-8")
     assert "/transitions?sweep=suite" in offline and "<script" not in offline and 'src="http' not in offline
     another.set_content(offline)
     expect(another.get_by_role("heading", name="Transitions", level=1)).to_be_visible()

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import streamlit as st
 from streamlit.runtime import Runtime
 
 from memviz.settings import settings
@@ -11,6 +16,31 @@ from memviz.ui.common.process import worker
 
 _known: set[str] = set()
 """Sessions that were seen and have not left."""
+REHEARSAL = "x-memviz-rehearsal"
+"""Header of the sockets that the server itself opens; its pages give way to all others."""
+_last = 0.0
+_running: set[int] = set()
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """While a page runs for a visitor."""
+    global _last
+    if REHEARSAL in st.context.headers:
+        yield
+        return
+    thread = threading.get_ident()
+    _running.add(thread)
+    try:
+        yield
+    finally:
+        _running.discard(thread)
+        _last = time.monotonic()
+
+
+def calm() -> float:
+    """Seconds since a page last ran for a visitor."""
+    return 0.0 if _running else time.monotonic() - _last
 
 
 def is_there(session: str) -> bool:

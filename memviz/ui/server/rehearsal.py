@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 import streamlit as st
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -13,10 +14,13 @@ from websockets.sync.client import connect
 
 from memviz.gallery import Example, examples
 from memviz.ui.common.sign_in import is_wanted
+from memviz.ui.server.attendance import REHEARSAL, calm
 
 log = logging.getLogger(__name__)
 _PATIENCE = 60
 """Seconds that a page may take."""
+_CALM = 3.0
+"""Seconds without a visitor's page before the next is opened: it takes a processor that theirs would wait for."""
 _ANY = {None: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -31,6 +35,8 @@ def open_examples() -> None:
     try:
         address = _address()
         for example in examples():
+            while calm() < _CALM:
+                time.sleep(_CALM / 10)
             _open(address, example)
     except (OSError, WebSocketException) as error:  # other hosts are allowed, or TLS is wanted
         log.info("the gallery's examples are read when they are first opened (%s)", error)
@@ -49,7 +55,8 @@ def _address() -> str:
 def _open(address: str, example: Example) -> None:
     asked = BackMsg()
     asked.rerun_script.page_name, _, asked.rerun_script.query_string = example.link.partition("?")
-    with connect(address, subprotocols=["streamlit"], max_size=None, close_timeout=1) as socket:  # type: ignore[list-item]
+    options: dict[str, Any] = {"subprotocols": ["streamlit"], "max_size": None, "close_timeout": 1}
+    with connect(address, additional_headers={REHEARSAL: "yes"}, **options) as socket:
         socket.send(asked.SerializeToString())
         while ForwardMsg.FromString(socket.recv(timeout=_PATIENCE)).WhichOneof("type") != "script_finished":
             pass

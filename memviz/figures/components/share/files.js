@@ -21,11 +21,25 @@ export async function savePicture(data) {
   save(`${data.name}.png`, await asPicture(data));
 }
 
-// A button that acts; what comes of it, or why it did not work, is said in another node.
+const UNDRAWN = "[data-test-script-state=running], [data-testid=stSkeleton]";
+const PATIENCE = 20000; // milliseconds
+
+// A page still being drawn has grey boxes where its pictures will be.
+async function drawn(said) {
+  const end = Date.now() + PATIENCE;
+  while (document.querySelector(UNDRAWN)) {
+    if (Date.now() > end) throw new Error("the page is still being drawn; press again when it is.");
+    said.textContent = "Waiting until the page is drawn.";
+    await new Promise((again) => setTimeout(again, 200));
+  }
+}
+
+// A button that acts once the page is drawn; what comes of it, or why it did not work, is said in another node.
 export function actionButton(label, act, said) {
   const made = node("button", { type: "button" }, label);
   made.addEventListener("click", async () => {
     try {
+      await drawn(said);
       said.textContent = (await act()) ?? "";
     } catch (error) {
       said.textContent = `${label} did not work: ${error.message ?? error}`;
