@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +90,9 @@ def _compare(a: np.ndarray, b: np.ndarray, steps: np.ndarray, context: Context) 
     for number in range(len(steps)):
         for name, measure in measures.items():
             try:
-                found[name].append(measure(a[number], b[number]))
+                found[name].append(context.meanwhile(partial(measure, a[number], b[number])))
             except ValueError as error:
                 raise InputError(str(error)) from None
-            context.report(0, 0)
         context.report(number + 1, len(steps))
     values = {name: _agreement(each) for name, each in found.items()}
     numbers = (a.shape[1], N_NEIGHBOURS, N_PERMUTATIONS)

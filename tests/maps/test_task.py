@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from support.tasks import CPU
 from memviz.engine.states import read_states
 from memviz.errors import InputError
 from memviz.maps import MapTask, PlacedPoints, loops, place, spread_steps, table_of
+from memviz.maps import task as maps
 from memviz.maps.task import silhouettes
 from memviz.records import BEFORE_NORM
 from memviz.tasks.base import answer, stored, task_from
@@ -38,6 +40,26 @@ def test_points_are_the_states_of_the_very_tokens(swept) -> None:
     again = lab.answer(task)
     assert again[0] == key and again[2]
     np.testing.assert_array_equal(again[1].xy, found.xy)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"), [("quality", "judging the map"), ("silhouettes", "comparing groups in full space")]
+)
+def test_a_job_reports_while_its_map_is_judged(swept, monkeypatch: pytest.MonkeyPatch, name: str, stage: str) -> None:
+    lab, _, scope = swept
+    said, told, judged = [], threading.Event(), getattr(maps, name)
+
+    def slow(*given: object) -> object:
+        assert told.wait(20), "nobody was told meanwhile"
+        return judged(*given)
+
+    def report(done: int, total: int) -> None:
+        if said[-1] == stage:
+            told.set()
+
+    monkeypatch.setattr(maps, name, slow)
+    task = MapTask("tiny", replace(scope, n_rows=9, seed=len(name)), steps=(0, 2))
+    assert not lab.answer(task, report=report, say=said.append)[2]
 
 
 def _rows(swept) -> tuple[list[int], list[list[int]]]:
