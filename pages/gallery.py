@@ -22,4 +22,5 @@ elif shown == ALL:
     show_cards(examples())
 else:
     show_own()
+ui.draw_so_far("gallery")
 show_unseen()

@@ -24,7 +24,7 @@ from memviz.settings import settings  # noqa: E402
 from memviz.sweeps import kept  # noqa: E402
 from memviz.tasks.base import Context, answer  # noqa: E402
 from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of  # noqa: E402
-from memviz.ui.common import every_page  # noqa: E402
+from memviz.ui.common import every_page, widgets  # noqa: E402
 from memviz.ui.predictor import known as known_here  # noqa: E402
 
 
@@ -34,6 +34,7 @@ def app_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App
     monkeypatch.setenv("MEMVIZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MEMVIZ_MODEL_ROOTS", str(tmp_path / "models"))
     monkeypatch.setattr(every_page, "warm_up", lambda: None)
+    monkeypatch.setattr(widgets, "MOMENTS", {True: 0.0, False: 0.0})
     shared = (settings, ui.store, ui.worker, ui.bundled_models)
     for once in shared:
         once.cache_clear()

@@ -17,8 +17,8 @@ KEEP: dict[str, Any] = {"persist_state": "session"}
 """What the widget says stays when the visitor comes back to the page."""
 BOUND: dict[str, Any] = {"bind": "query-params"}
 """What the widget says stands in the address."""
-_MOMENT = 0.15
-"""Seconds."""
+MOMENTS = {True: 1.5, False: 0.15}
+"""Seconds that a browser takes to draw the first figures of a session, and others."""
 
 
 def set_defaults(page: str, values: Mapping[str, Any]) -> None:
@@ -46,11 +46,13 @@ def open_expander(label: str, key: str) -> DeltaGenerator | None:
 def draw_so_far(page: str) -> None:
     """Where a page opens, give the browser a moment for what is on its first screen before all the rest comes.
 
-    Figures that come together are drawn in one go, which takes a second where there are ten.
+    Figures that come together are drawn in one go, which takes seconds where there are ten; so do all those that come
+    while a new visitor's browser reads the code that draws them.
     """
-    if not st.session_state.get(f"{page}_drawn"):
-        st.session_state[f"{page}_drawn"] = True
-        time.sleep(_MOMENT)
+    drawn: set[str] = st.session_state.setdefault("drawn", set())
+    if page not in drawn:
+        time.sleep(MOMENTS[not drawn])
+        drawn.add(page)
 
 
 @contextmanager

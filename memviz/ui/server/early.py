@@ -31,6 +31,8 @@ from memviz.ui.common.sign_in import is_wanted
 
 PAGES = ("/", *(f"/{door.name}" for door in DOORS[1:]))
 """Below the first address Streamlit's client would ask the wrong place for its server first."""
+OF_FIGURES = ("layers", "causes", "population", "transitions", "boundary", "dynamics", "membership", "predictor")
+"""Pages that open on a figure of Plotly's."""
 MOVED = {"/sweep": "sweeps"}
 """Old addresses of pages -> the names of today."""
 MOST_DRAWN = 32
@@ -46,9 +48,19 @@ def _index() -> str:
     return page.replace('<script type="module"', '<script src="./early/boot.js"></script>\n<script type="module"', 1)
 
 
+@cache
+def _figures() -> str:
+    """Lets a browser have read Streamlit's code for figures when the first comes; nothing where there is none."""
+    found = sorted((Path(st.__file__).parent / "static" / "static" / "js").glob("PlotlyChart.*.js"))
+    link = [f'<link rel="modulepreload" data-figures href="./static/js/{path.name}">' for path in found[:1]]
+    return "".join(f'{each}\n<script type="module" src="./early/figures.js"></script>\n' for each in link)
+
+
 def _page(request: Request) -> Response:
-    """Streamlit's page; with a link to a run, also what draws that run's trace."""
-    page = _index()
+    """Streamlit's page; with what draws figures, or with a link to a run what draws that run's trace."""
+    page, name = _index(), request.url.path.rpartition("/")[2]
+    if name in OF_FIGURES:
+        page = page.replace("</head>", f"{_figures()}</head>", 1)
     if request.url.path.endswith("/trace") and re.fullmatch("[0-9a-f]{8,64}", request.query_params.get("run", "")):
         data = html.escape(f"./early/trace.json?{request.url.query}")
         early = f'<link rel="preload" as="fetch" crossorigin href="{data}">\n{_EARLY_SCRIPT}\n</head>'
@@ -62,8 +74,10 @@ def _moved(request: Request) -> Response:
     return Response(status_code=308, headers={"location": f"./{name}?{query}".rstrip("?")})
 
 
-def _boot(_: Request) -> Response:
-    return Response((_EARLY / "boot.js").read_text("utf-8"), media_type="text/javascript")
+def _plain(request: Request) -> Response:
+    """A script as it stands in its file."""
+    name = request.url.path.rpartition("/")[2]
+    return Response((_EARLY / name).read_text("utf-8"), media_type="text/javascript")
 
 
 @cache
@@ -133,7 +147,8 @@ async def _trace_json(request: Request) -> Response:
 ROUTES = [
     *(Route(path, _page) for path in PAGES),
     *(Route(path, _moved) for path in MOVED),
-    Route("/early/boot.js", _boot),
+    Route("/early/boot.js", _plain),
+    Route("/early/figures.js", _plain),
     Route("/early/trace.js", _trace_js),
     Route("/early/trace.json", _trace_json),
 ]

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
+from support.pages import MINUTES
 from support.serving import ROOT, Server
 
 from memviz.gallery import examples
@@ -33,7 +34,20 @@ def test_streamlit_is_told_where_its_server_is_before_it_asks(server: Server) ->
         status, html = get(server, f"/{name}")
         assert status == 200 and "early/trace" not in html
         assert html.index('src="./early/boot.js"') < html.index('<script type="module"'), name
+        link = re.search('<link rel="modulepreload" data-figures href="[.](/static/js/PlotlyChart[^"]+)">', html)
+        assert (link is not None) == (name in early.OF_FIGURES), name
+        assert link is None or "/early/figures.js" in html
     assert "BACKEND_BASE_URL" in get(server, "/early/boot.js")[1]
+
+
+def test_what_draws_figures_is_read_before_the_first_comes(server: Server, page: Page) -> None:
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{server.url}/causes")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=MINUTES)
+    of_figures = [place for place, url in enumerate(asked) if "PlotlyChart" in url]
+    assert len(of_figures) == 1, "once, for the page finds it read"
+    assert asked.index(f"{server.url}/early/figures.js") > of_figures[0]
 
 
 def test_the_old_address_of_the_sweeps_leads_to_the_new_one_with_its_parameters(server: Server, page: Page) -> None:
