@@ -20,6 +20,8 @@ from memviz.weights import BYTES_PER_PARAMETER
 DEFAULT_CONTEXT, DEFAULT_CONTINUATION = 32, 32
 MAX_TEXT_BYTES = 2_000_000
 Leading = Literal["model", "none"]
+MOST_SHORT = 256
+"""Tokens of a trace that is decoded in one go; a longer one lets others in between its tokens."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class TraceTask(Task[Run]):
             raise InputError(f"dtype {self.dtype!r} is unknown: use one of {', '.join(BYTES_PER_PARAMETER)}")
         if self.reading not in READINGS:
             raise InputError(f"reading {self.reading!r} is unknown: use one of {', '.join(READINGS)}")
+        if len(self.context_ids) + self.n_steps > MOST_SHORT:
+            object.__setattr__(self, "long", True)
 
     def n_leading(self, card: Card) -> int:
         """Tokens at the head of the context that the model's tokenizer put there."""

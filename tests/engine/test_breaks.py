@@ -25,19 +25,21 @@ def same(one: Any, other: Any) -> None:
 
 
 @pytest.mark.parametrize("steps", ["dynamic", "fixed"])
-def test_a_trace_in_every_report_of_a_survey(family: Loaded, steps: Steps) -> None:
+def test_a_trace_in_every_report_of_another_job(family: Loaded, steps: Steps) -> None:
     rng = np.random.default_rng(3)
-    rows, one = (Prompts(rng.integers(0, VOCAB, (n, 9)), rng.integers(0, VOCAB, (n, 7))) for n in (5, 1))
-    short = partial(trace, family, one, 7, Decoding(), 1e-4, steps=steps)
-    alone = survey(family, rows, 1e-4, steps=steps), short()
-    within, before = [], torch.get_rng_state()
+    rows, another, one = (Prompts(rng.integers(0, VOCAB, (n, 9)), rng.integers(0, VOCAB, (n, 7))) for n in (5, 1, 1))
+    sweep = partial(survey, family, rows, 1e-4, steps=steps)
+    long, short = (partial(trace, family, each, 7, Decoding(), 1e-4, steps=steps) for each in (another, one))
+    alone, before = short(), torch.get_rng_state()
+    for job in (sweep, long):
+        within: list[Any] = []
 
-    def report(done: int, total: int) -> None:
-        thread = threading.Thread(target=lambda: within.append(short()))
-        thread.start()
-        thread.join()
+        def report(done: int, total: int, found: list[Any] = within) -> None:
+            thread = threading.Thread(target=lambda: found.append(short()))
+            thread.start()
+            thread.join()
 
-    same(survey(family, rows, 1e-4, report, steps=steps), alone[0])
-    assert len(within) > 3 and torch.equal(torch.get_rng_state(), before)
-    for found in within:
-        same(found, alone[1])
+        same(job(report=report), job())
+        assert len(within) > 3 and torch.equal(torch.get_rng_state(), before)
+        for found in within:
+            same(found, alone)

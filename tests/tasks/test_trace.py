@@ -48,6 +48,11 @@ def test_tasks_that_cannot_be(values: dict[str, Any], sentence: str) -> None:
     assert str(raised.value) == sentence
 
 
+def test_a_trace_of_many_tokens_lets_others_in_between() -> None:
+    few, many = (TraceTask("tiny", (1,) * 200, None, n_steps) for n_steps in (56, 57))
+    assert not few.long and many.long and "long" not in many.request()
+
+
 def test_prompts_that_do_not_fit_a_model() -> None:
     TraceTask("m", (99,) * 48, (0, 99), 2).check([CARD])
     TraceTask("m", (1,) * 1000, None, 2).check([replace(CARD, n_positions=None)])
