@@ -25,13 +25,12 @@ const UNDRAWN = "[data-test-script-state=running], [data-testid=stSkeleton]";
 const PATIENCE = 20000; // milliseconds
 
 // A page still being drawn has grey boxes where its pictures will be.
-async function drawn(said) {
-  const end = Date.now() + PATIENCE;
-  while (document.querySelector(UNDRAWN)) {
-    if (Date.now() > end) throw new Error("the page is still being drawn; press again when it is.");
-    said.textContent = "Waiting until the page is drawn.";
-    await new Promise((again) => setTimeout(again, 200));
-  }
+async function drawn(said, end = Date.now() + PATIENCE) {
+  if (!document.querySelector(UNDRAWN)) return;
+  if (Date.now() > end) throw new Error("the page is still being drawn; press again when it is.");
+  said.textContent = "Waiting until the page is drawn.";
+  await new Promise((again) => setTimeout(again, 200));
+  await drawn(said, end);
 }
 
 // A button that acts once the page is drawn; what comes of it, or why it did not work, is said in another node.
