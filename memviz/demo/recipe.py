@@ -89,7 +89,7 @@ SECOND = Recipe(
     n_vocabulary=2048,
     learning_rate=6e-3,
 )
-"""The second edition, which is in training; the suite that ships is `SUITE` until it takes its place."""
+"""The second edition, whose recipe is being tuned; the suite that ships is `SUITE` until it takes its place."""
 SMOKE = Recipe(
     sizes=(Size("suite-tiny", 16, 1, 2, n_seeds=2), Size("suite-small", 32, 2, 2, checkpoints=(0.5,))),
     buckets={0: 16, 1: 16, 4: 16, 16: 16},
