@@ -159,9 +159,7 @@ def first_sights(browser: Browser, folder: Path) -> None:
                         page.wait_for_timeout(200)
                     found[door.name] = float(page.evaluate("window.sight"))
                     page.locator("[data-test-script-state=notRunning]").wait_for(state="attached")
-                    while (
-                        " done after" not in log.read_text()
-                    ):  # behind the first page a server reads what it comes with
+                    while " done after" not in log.read_text():  # the model gets ready behind the first page
                         page.wait_for_timeout(200)
                     page.wait_for_timeout(1000 * REST)
                 print(f"first sight of {door.name}: {found[door.name]:.1f} s", flush=True)

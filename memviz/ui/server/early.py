@@ -51,9 +51,11 @@ def _index() -> str:
 @cache
 def _figures() -> str:
     """Lets a browser have read Streamlit's code for figures when the first comes; nothing where there is none."""
-    found = sorted((Path(st.__file__).parent / "static" / "static" / "js").glob("PlotlyChart.*.js"))
-    link = [f'<link rel="modulepreload" data-figures href="./static/js/{path.name}">' for path in found[:1]]
-    return "".join(f'{each}\n<script type="module" src="./early/figures.js"></script>\n' for each in link)
+    code = next((Path(st.__file__).parent / "static" / "static" / "js").glob("PlotlyChart.*.js"), None)
+    if code is None:
+        return ""
+    link = f'<link rel="modulepreload" data-figures href="./static/js/{code.name}">'
+    return f'{link}\n<script type="module" src="./early/figures.js"></script>\n'
 
 
 def _page(request: Request) -> Response:
@@ -61,7 +63,7 @@ def _page(request: Request) -> Response:
     page, name = _index(), request.url.path.rpartition("/")[2]
     if name in OF_FIGURES:
         page = page.replace("</head>", f"{_figures()}</head>", 1)
-    if request.url.path.endswith("/trace") and re.fullmatch("[0-9a-f]{8,64}", request.query_params.get("run", "")):
+    if name == "trace" and re.fullmatch("[0-9a-f]{8,64}", request.query_params.get("run", "")):
         data = html.escape(f"./early/trace.json?{request.url.query}")
         early = f'<link rel="preload" as="fetch" crossorigin href="{data}">\n{_EARLY_SCRIPT}\n</head>'
         page = page.replace("</head>", early, 1)

@@ -40,7 +40,7 @@ def test_streamlit_is_told_where_its_server_is_before_it_asks(server: Server) ->
     assert "BACKEND_BASE_URL" in get(server, "/early/boot.js")[1]
 
 
-def test_what_draws_figures_is_read_before_the_first_comes(server: Server, page: Page) -> None:
+def test_what_draws_figures_is_fetched_ahead_and_once(server: Server, page: Page) -> None:
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{server.url}/causes")
