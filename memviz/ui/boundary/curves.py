@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from memviz.errors import InputError
 from memviz.population import GROUPS, Aligned, align, boundary_curves, boundary_differences, members
 from memviz.population.aligned import TABLE_GROUPS
 from memviz.population.first_view import CURVES, DIFFERENCES, computed_before
@@ -63,9 +64,16 @@ def _curves(
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the sweep")
 def _summed(_view: SweepView, asked: tuple[Any, ...], k: int) -> dict[str, Future[Summed]]:
-    """Of every model of the view: each is read beside the others, for most of it waits for no Python."""
+    """Of every model of the view: each is read beside the others, for most of it waits for no Python.
+
+    What a sweep lacks is kept as well; any other error is raised, and so asked again.
+    """
     with ThreadPoolExecutor() as pool:
-        return {model: pool.submit(summed, _view.sweep, _view.filters, model, k, _view.m) for model in _view.models}
+        found = {model: pool.submit(summed, _view.sweep, _view.filters, model, k, _view.m) for model in _view.models}
+    for each in found.values():
+        if not isinstance(error := each.exception(), InputError | None):
+            raise error
+    return found
 
 
 def source_of(view: SweepView, model: str, k: int, found: Counted | None, quantity: str) -> Aligned | Summed:
