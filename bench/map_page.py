@@ -65,7 +65,7 @@ def main() -> None:
             expect(compute.or_(drawn).first).to_be_visible(timeout=5 * MINUTES)
             if compute.count():
                 compute.click()
-            drawn.wait_for()
+            page.get_by_text("Trustworthiness").wait_for()  # the growing map is drawn before
             print(*page.get_by_text(re.compile("n = [0-9,]+ points")).all_inner_texts(), sep="\n")
             measure(browser.new_page(viewport={"width": 1440, "height": 1200}), url)
 

@@ -62,6 +62,7 @@ def _interval(mean: str, low: str, high: str, group: pd.DataFrame, pattern: str)
 
 def model_card(models: pd.DataFrame, summary: pd.DataFrame, recipe: Recipe) -> str:
     """What each model is and recites. models: one line each; summary: as `evaluation.summary` gives it."""
+    inner = f"; the matrices between embedding and output by Muon at {recipe.muon:g}" if recipe.muon else ""
     parts = [
         "# Model card of the bundled suite\n",
         "GPT-NeoX models as Pythia's (rotary positions, parallel residual, untied embeddings), trained once over the "
@@ -69,9 +70,9 @@ def model_card(models: pd.DataFrame, summary: pd.DataFrame, recipe: Recipe) -> s
         "For the study of memorization only: they know nothing but these texts.\n",
         _table(models),
         f"Learning rate {recipe.learning_rate:g} x (128 / width)^{recipe.rate_power:g}, AdamW (0.9, 0.95), weight "
-        f"decay {recipe.weight_decay:g}, {recipe.warmup} steps of warm-up, constant, then a linear cooldown over the "
-        f"last {recipe.cooldown:.0%} of the steps; gradients clipped at 1. Checkpoints of earlier steps are named "
-        "`@step`; those before the cooldown have not been cooled down.\n",
+        f"decay {recipe.weight_decay:g}{inner}, {recipe.warmup} steps of warm-up, constant, then a linear cooldown "
+        f"over the last {recipe.cooldown:.0%} of the steps; gradients clipped at 1. Checkpoints of earlier steps are "
+        "named `@step`; those before the cooldown have not been cooled down.\n",
         "Scores: greedy decoding in float32, mean memorization score M with a 95 % bootstrap interval over rows, and "
         "the share with M = 1 with its Wilson interval. The intervals leave out the randomness of training, of which "
         "the sizes with several seeds give an impression. Conditions: *sliding*, the row's first 32 tokens are the "

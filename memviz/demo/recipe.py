@@ -46,6 +46,8 @@ class Recipe:
     cooldown: float = 0.1
     """Share of the steps over which the rate falls linearly to nothing."""
     weight_decay: float = 0.0
+    muon: float = 0.0
+    """Constant rate of the matrices between embedding and output by Muon, the same at every width; 0: AdamW for all."""
 
     def rate(self, size: Size) -> float:
         """The constant learning rate of a size: one rule for all, by width."""
@@ -65,29 +67,33 @@ SUITE = Recipe(
 SECOND = Recipe(
     sizes=(
         Size("ladder-0.4m", 48, 7, 3, n_seeds=3),
-        Size("ladder-0.7m", 64, 9, 4, n_seeds=3),
+        Size("ladder-0.7m", 80, 5, 5, n_seeds=3),
         Size("ladder-1.3m", 96, 8, 6, n_seeds=3),
         Size("ladder-2.3m", 128, 9, 4, checkpoints=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)),
-        Size("ladder-4.3m", 192, 8, 6),
+        Size("ladder-4.3m", 192, 8, 3),
         Size("ladder-7.5m", 256, 8, 8, checkpoints=(1 / 8, 1 / 4, 1 / 2, 3 / 4)),
     ),
     buckets={
         0: 400,
         1: 150,
-        4: 150,
-        8: 200,
-        12: 300,
-        16: 400,
+        2: 150,
+        4: 300,
+        6: 350,
+        8: 400,
+        12: 500,
+        16: 500,
         24: 450,
-        32: 450,
-        48: 450,
-        64: 450,
-        96: 300,
-        128: 150,
+        32: 400,
+        48: 250,
+        64: 120,
+        96: 60,
+        128: 40,
     },
     assignment_seed=2,
     n_vocabulary=2048,
     learning_rate=6e-3,
+    cooldown=0.2,
+    muon=0.015,
 )
 """The second edition, whose recipe is being tuned; the suite that ships is `SUITE` until it takes its place."""
 SMOKE = Recipe(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.linalg import polar
 from transformers import AutoModelForCausalLM
 
 from memviz.catalog import Folder, local_models
@@ -18,7 +19,7 @@ from memviz.demo import evaluation, making, recipe
 from memviz.demo.recipe import SMOKE, SUITE
 from memviz.demo.stream import make
 from memviz.demo.suite import SUITE_FOLDER, read_data
-from memviz.demo.training import build, checkpoint_steps, loss_of, rate_at, train
+from memviz.demo.training import Muon, build, checkpoint_steps, loss_of, optimizers_of, orthogonal, share_at, train
 from memviz.engine.preparing import prepare
 from memviz.settings import Settings
 from memviz.tasks.trace import tokenizer_of
@@ -34,9 +35,43 @@ class Stop(Exception):
 
 def test_rate_rises_stays_and_falls_to_nothing() -> None:
     made = replace(SMOKE, learning_rate=1.0, rate_power=0.5, warmup=4, cooldown=0.2)
-    size = replace(made.sizes[0], width=512)
-    rates = [rate_at(step, 20, made, size) for step in range(20)]
-    assert rates == pytest.approx([0.125, 0.25, 0.375, *[0.5] * 14, 0.375, 0.25, 0.125])
+    assert made.rate(replace(made.sizes[0], width=512)) == pytest.approx(0.5)
+    shares = [share_at(step, 20, made) for step in range(20)]
+    assert shares == pytest.approx([0.25, 0.5, 0.75, *[1] * 14, 0.75, 0.5, 0.25])
+
+
+def test_muon_moves_each_matrix_by_its_polar_factor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against numpy's singular vectors, which stay, and scipy's polar factor where it stands for the iteration."""
+    rng = np.random.default_rng(0)
+    for shape in ((12, 5), (5, 12), (7, 7)):
+        matrix = rng.normal(size=shape)
+        left, _, right = np.linalg.svd(matrix, full_matrices=False)
+        turned = left.T @ orthogonal(torch.tensor(matrix)).numpy() @ right.T
+        values = turned.diagonal()
+        assert values.min() > 0.6 and values.max() < 1.25
+        np.testing.assert_allclose(turned, np.diag(values), atol=1e-9)
+    monkeypatch.setattr("memviz.demo.training.orthogonal", lambda m: torch.tensor(polar(m.double().numpy())[0]).float())
+    weights = torch.nn.Parameter(torch.zeros(12, 5))
+    optimizer = Muon([{"params": [weights], "lr": 0.1}])
+    means = np.zeros((12, 5))
+    expected = np.zeros((12, 5))
+    for _ in range(3):
+        gradient = rng.normal(size=(12, 5))
+        weights.grad = torch.tensor(gradient, dtype=torch.float32)
+        optimizer.step()
+        means = 0.95 * means + 0.05 * gradient
+        expected -= 0.1 * np.sqrt(12 / 5) * polar(0.05 * gradient + 0.95 * means)[0]
+    np.testing.assert_allclose(weights.detach(), expected, atol=1e-5)
+
+
+def test_only_matrices_between_embedding_and_output_are_muons() -> None:
+    model = build(SMOKE.sizes[0], SMOKE.n_vocabulary, 0)
+    adam, muon = optimizers_of(model, replace(SMOKE, muon=0.1), SMOKE.sizes[0])
+    shapes = sorted(tuple(each.shape) for each in muon.param_groups[0]["params"])
+    assert shapes == [(16, 16), (16, 64), (48, 16), (64, 16)]
+    n = sum(each.numel() for optimizer in (adam, muon) for each in optimizer.param_groups[0]["params"])
+    assert n == sum(each.numel() for each in model.parameters())
+    assert len(optimizers_of(model, SMOKE, SMOKE.sizes[0])) == 1
 
 
 def test_checkpoints_are_shares_of_the_steps_and_the_end() -> None:
@@ -52,10 +87,13 @@ def test_loss_is_the_mean_over_all_but_the_first_token() -> None:
     assert loss_of(model, ids).item() == pytest.approx(by_hand.item(), abs=1e-5)
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("muon", [0.0, 0.02])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
+    muon: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("memviz.demo.training.STATE_EVERY", 3)
     sequences = np.random.default_rng(0).integers(0, SMOKE.n_vocabulary, (20, 32)).astype(np.uint16)
-    made = replace(SMOKE, batch=2, warmup=2)
+    made = replace(SMOKE, batch=2, warmup=2, muon=muon)
     size = replace(made.sizes[0], checkpoints=(0.4,))
     train(made, size, 0, sequences, tmp_path / "whole", CPU)
 

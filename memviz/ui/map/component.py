@@ -79,14 +79,21 @@ def _texts(_view: SweepView, _rows: np.ndarray, model: str, key: tuple[str, byte
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _so_far(_found: PlacedPoints, _view: SweepView, model: str, colour: Colour, key: tuple[str, int]) -> Any:
-    return map_data([Pane(_view.names[model], table_of(_found, _view.sweep))], colour, "all")
+    return map_data([Pane(_view.names[model], table_of(_found, _view.sweep))], colour)
 
 
 def draw_so_far(view: SweepView, colour: Colour, task: MapTask, found: PlacedPoints) -> None:
-    """The points that were read so far, a random sample of those that will be."""
+    """The points that were read so far, a random sample of those that will be; a selection stays as more come."""
+    key, rows = f"map-so-far-{task.hash[:10]}", selected_rows(view)
+    start = {"step": "all", "selected": None if rows is None else rows.tolist()}
     data = _so_far(found, view, task.model, colour, (task.hash, len(found.row)))
-    DRAWN.draw(data, f"map-so-far-{task.hash[:10]}", selected=None, step=None)
+
+    def keep() -> None:  # heard also where the map is done by then, and this one is not drawn again
+        keep_selection(view, st.session_state[key]["selected"])
+
+    DRAWN.draw({**data, "start": start}, key, selected=keep, step=None)
     st.caption(
         f"**{escaped(task.model)}**: {len(found.row):,} points of {found.n_rows:,} rows so far, drawn at random, on "
-        "the axes of the first that were read. The axes settle once, when all are there."
+        "the axes of the first that were read. The axes settle once, when all are there; what is selected is listed "
+        "then."
     )

@@ -124,6 +124,7 @@ def drawn(mapped: Swept, server: Server, page: Page) -> Page:
     page.set_default_timeout(3 * MINUTES)
     page.goto(f"{server.url}/map?sweep={mapped.name}&of={mapped.models[1]}&beside={mapped.models[0]}")
     compute(page, drawing(page))
+    expect(page.get_by_text("Trustworthiness").last).to_be_visible()  # the growing map is drawn before
     settle(page)
     return page
 
