@@ -90,8 +90,8 @@ if found is not None:
 
 differences: dict[str, list[pd.DataFrame]] = {kind: [] for kind in kinds}
 for i, (model, kind) in enumerate((model, kind) for model in reversed(view.models) for kind in kinds):
-    if i == 2:
-        ui.draw_so_far("boundary")
+    if i in (1, 2):
+        ui.draw_so_far(f"boundary-{i}")
     if i % 2 == 0:
         places = pictures.columns(2)
     quantity, title, scale = kinds[kind]

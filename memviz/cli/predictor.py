@@ -38,6 +38,7 @@ def fit(
     m: Annotated[int, typer.Option(help="Continuation tokens.")] = 64,
     seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
     sample: Annotated[int | None, typer.Option(help="So many rows, drawn by a hash.")] = None,
+    windows: Annotated[int, typer.Option(help="Of each training row: further ones give it other contexts.")] = 1,
     no_hidden: Annotated[bool, typer.Option(help="Read statistics alone.")] = False,
     ngrams: Annotated[bool, typer.Option(help="Also read counts of generated 1- and 2-grams.")] = False,
     transfer: Annotated[bool, typer.Option(help="Statistics alone, and allowed for other models.")] = False,
@@ -50,7 +51,7 @@ def fit(
     from memviz.sweeps import read_sweep
 
     settings, found = load_settings(), read_sweep(sweep)
-    options: dict[str, Any] = {"k": k, "m": m, "preset": preset, "seed": seed, "n_rows": sample}
+    options: dict[str, Any] = {"k": k, "m": m, "preset": preset, "seed": seed, "n_rows": sample, "windows": windows}
     options |= {"hidden": not (no_hidden or transfer), "ngrams": ngrams, "transfer": transfer}
     tasks = [
         fit_task(found, model, name, **options)  # type: ignore[arg-type]  # checked there

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from memviz.predictor.data import PredictorData
-from memviz.predictor.features import Inputs
+from memviz.predictor.features import Inputs, tokens_of, with_course
 from memviz.predictor.presets import Setting
 
 Guess = Callable[[PredictorData, int], np.ndarray]
@@ -138,22 +138,24 @@ def own_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
 
 
 def scalar_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
-    """(n, m, f): statistics of the position, the one before, the first, means so far and of the context, position.
+    """(n, m, f): statistics of the position with their course, those before it, the first, means of the context.
 
-    In the published setting also those of the position after and the means of all m.
+    In the published setting also those of the position after; in the context setting the course up to index k stands
+    for each position. Courses are those that the predictor reads (`features.with_course`), of the same statistics.
     """
-    own = _own_statistics(inputs, setting, m)
-    first = np.repeat(inputs.statistics[:, inputs.k : inputs.k + 1], m, axis=1)
+    k = inputs.k
+    first = np.repeat(inputs.statistics[:, k : k + 1], m, axis=1)
     means = np.repeat(_context_means(inputs)[:, None], m, axis=1)
-    parts = [own, first, means, _position(len(own), m)]
-    if setting != "context":
-        before = np.concatenate([own[:, :1], own[:, :-1]], axis=1)
-        so_far = own.cumsum(axis=1) / np.arange(1, m + 1)[None, :, None]
-        parts += [before, so_far, np.minimum.accumulate(own, axis=1)]
+    course = with_course(tokens_of(Inputs(k, None, inputs.statistics), setting, m).statistics, setting, k)
+    if setting == "context":
+        own = _own_statistics(inputs, setting, m)
+        parts = [np.repeat(course[:, -1:], m, axis=1)]
+    else:
+        own = inputs.statistics[:, k : k + m]
+        parts = [course[:, -m:], first, np.concatenate([own[:, :1], own[:, :-1]], axis=1)]
     if setting == "published":
-        after = np.concatenate([own[:, 1:], own[:, -1:]], axis=1)
-        parts += [after, np.repeat(own.mean(axis=1, keepdims=True), m, axis=1)]
-    return np.concatenate(parts, axis=2).astype(np.float32)
+        parts.append(np.concatenate([own[:, 1:], own[:, -1:]], axis=1))
+    return np.concatenate([*parts, means, _position(len(own), m)], axis=2).astype(np.float32)
 
 
 def _own_statistics(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:

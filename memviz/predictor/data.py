@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from memviz.errors import InputError
 from memviz.population.ngrams import FrequencyTask
 from memviz.predictor.features import NGRAMS, STATISTICS, Inputs
 from memviz.sweeps.results import Sweep
-from memviz.sweeps.states import states_of, texts_of
+from memviz.sweeps.states import Texts, states_of, texts_of, windows_of
 from memviz.sweeps.task import SLIDING
 from memviz.tasks.base import Context, answer, ready
 from memviz.tasks.trace import tokenizer_of
@@ -35,7 +36,7 @@ class PredictorData:
     model: str
     m: int
     rows: np.ndarray
-    """(n,) int64 row numbers, ascending."""
+    """(n,) int64 row numbers, ascending; behind them, once more, those of further windows of training rows."""
     units: np.ndarray
     """(n,) int64 group of near-duplicates: all of a group are in one part."""
     part: np.ndarray
@@ -93,9 +94,11 @@ def read_data(
     ngrams: bool = False,
     n_rows: int | None = None,
     parts: tuple[str, ...] = PARTS,
+    windows: int = 1,
 ) -> PredictorData:
     """Rows of a sweep with their states from the store or the model. n_rows: so many, drawn by a hash.
 
+    windows: of each row of the training part, its own among them (`windows_of`); the others stand behind all rows.
     Raises InputError where the sweep lacks them or they would need too much memory, Failure.
     """
     texts = texts_of(sweep, model, k, m, SLIDING)
@@ -105,39 +108,59 @@ def read_data(
     wanted = np.flatnonzero(np.isin(part, [PARTS.index(name) for name in parts]))
     wanted = _drawn(wanted, texts.rows, n_rows)
     layer, width = _last_layer(model, sweep, context)
-    n_bytes = 2 * len(wanted) * (k + m) * width
+    training = wanted[part[wanted] == PARTS.index("train")]
+    n_read = len(wanted) + (windows - 1) * len(training)
+    n_bytes = 2 * n_read * (k + m) * width
     if hidden and n_bytes > MOST_BYTES:
         fit = MOST_BYTES // (n_bytes // len(wanted))
         raise InputError(
-            f"the hidden states of {len(wanted):,} rows need {n_bytes / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
+            f"the hidden states of {n_read:,} windows need {n_bytes / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
             f"allowed: ask for at most {fit:,} rows"
         )
-    kept, statistics, places = [], [], []
-    dtype = sweep.task.dtype
-    for found, states in states_of(texts, wanted, (layer,), dtype, context):
-        places.append(found)
+    if not len(wanted):
+        raise InputError(f"the sweep has no rows of {model} in the parts {', '.join(parts)}")
+    inputs = _inputs(texts, wanted, layer, hidden, sweep.task.dtype, context)
+    if ngrams:
+        counts = _ngrams(sweep, model, k, m, texts.rows[wanted], context)
+        inputs = replace(inputs, statistics=np.concatenate([inputs.statistics, counts], axis=2))
+
+    def of(places: np.ndarray, read: Inputs, match: np.ndarray, rank: np.ndarray | None) -> PredictorData:
+        names = about["domain"].fillna("").to_numpy(str)[places]
+        return PredictorData(model, m, texts.rows[places], units[places], part[places], names, read, match, rank)
+
+    found = [of(wanted, inputs, texts.match[wanted], _ranks(sweep, model, k, m, texts.rows[wanted]))]
+    for places, other, rank in windows_of(sweep, texts, training, windows, context):
+        every = np.arange(len(places))
+        read = _inputs(other, every, layer, hidden, sweep.task.dtype, context)
+        found.append(of(places, read, other.match, None if found[0].rank is None else rank))
+    return _joined(found)
+
+
+def _inputs(texts: Texts, wanted: np.ndarray, layer: int, hidden: bool, dtype: str, context: Context) -> Inputs:
+    """What a model reads at some places of its texts, ascending; states are kept where they are asked for."""
+    kept, statistics = [], []
+    for _, states in states_of(texts, wanted, (layer,), dtype, context):
         statistics.append(np.stack([getattr(states, name) for name in STATISTICS], axis=2))
         if hidden:
             exact = bool((states.scale == 1).all())
             kept.append(states.hidden[:, :, 0] if exact else states.of_layer(layer))
-    chosen = np.concatenate(places) if places else np.zeros(0, np.int64)
-    if not len(chosen):
-        raise InputError(f"the sweep has no rows of {model} in the parts {', '.join(parts)}")
-    numbers = np.concatenate(statistics).astype(np.float32)
-    if ngrams:
-        counts = _ngrams(sweep, model, k, m, texts.rows[chosen], context)
-        numbers = np.concatenate([numbers, counts], axis=2)
-    return PredictorData(
-        model=model,
-        m=m,
-        rows=texts.rows[chosen],
-        units=units[chosen],
-        part=part[chosen],
-        domain=about["domain"].fillna("").to_numpy(str)[chosen],
-        inputs=Inputs(k, np.concatenate(kept) if hidden else None, numbers),
-        match=texts.match[chosen],
-        rank=_ranks(sweep, model, k, m, texts.rows[chosen]),
+    return Inputs(texts.k, np.concatenate(kept) if kept else None, np.concatenate(statistics).astype(np.float32))
+
+
+def _joined(parts: Sequence[PredictorData]) -> PredictorData:
+    """One after the other."""
+    first, names = parts[0], ("rows", "units", "part", "domain", "match")
+    if len(parts) == 1:
+        return first
+    whole = {name: np.concatenate([getattr(each, name) for each in parts]) for name in names}
+    hidden = [each.inputs.hidden for each in parts]
+    inputs = replace(
+        first.inputs,
+        hidden=None if hidden[0] is None else np.concatenate(hidden),  # type: ignore[arg-type]  # all or none
+        statistics=np.concatenate([each.inputs.statistics for each in parts]),
     )
+    ranks = None if first.rank is None else np.concatenate([each.rank for each in parts])  # type: ignore[misc]
+    return replace(first, inputs=inputs, rank=ranks, **whole)
 
 
 def _drawn(wanted: np.ndarray, rows: np.ndarray, n_rows: int | None) -> np.ndarray:

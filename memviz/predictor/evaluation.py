@@ -18,6 +18,7 @@ from memviz.predictor.tables import TABLES, Tables
 METRICS = {
     "token_accuracy": "share of positions labelled rightly",
     "full_accuracy": "share of rows with every position labelled rightly",
+    "intact_accuracy": "share of positions labelled rightly, of those before which every position is memorized",
     "auroc": "area under the ROC curve over positions; interval from 200 bins of score",
     "average_precision": "area under precision against recall; a constant has the prevalence",
     "brier": "mean squared error of the probability",
@@ -25,6 +26,9 @@ METRICS = {
     "divergence_error": "tokens, mean absolute error of the first position that is not memorized",
 }
 """Metric -> what it is."""
+RIVALS = ("boosting", "logistic", "context_nll", "position")
+"""Baselines from which the predictor's differences are told."""
+COMPARED = ("token_accuracy", "full_accuracy", "intact_accuracy", "auroc", "brier")
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 CURVE_DIGITS = 4
 """To be drawn: more would fill the files."""
@@ -39,23 +43,43 @@ def evaluate(test: PredictorData, methods: Probabilities, about: Mapping[str, An
     lines: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     outcomes = []
     for m in lengths:
-        match = test.match[:, :m]
+        match, drawn = test.match[:, :m], {}
         for method, guess in methods.items():
             found = np.clip(np.asarray(guess(m), np.float64), 0, 1)
             head = {**about, "m": m, "method": method}
-            parts = _lines(found, match, test.units, method)
+            drawn[method] = _drawn(found, match, test.units)
+            parts = _lines(found, match, test.units, method, drawn[method])
             for name, made in parts:
                 lines[name].append(head | made)
             if method != UNSCALED:
                 outcomes.append(_outcomes(found, match, test, head))
+        lines["differences"] += [{**about, "m": m} | line for line in _differences(drawn)]
     tables = {name: pd.DataFrame(made, columns=list(TABLES[name])) for name, made in lines.items()}
     tables["outcomes"] = pd.concat(outcomes, ignore_index=True)[list(TABLES["outcomes"])]
     return Tables(**tables)
 
 
-def _lines(p: np.ndarray, match: np.ndarray, units: np.ndarray, method: str) -> Iterator[tuple[str, dict[str, Any]]]:
+Drawn = dict[str, tuple[float, np.ndarray]]
+"""Metric -> value, and (N_RESAMPLES,) values of resamples, which are the same for every method."""
+
+
+def _differences(drawn: Mapping[str, Drawn]) -> Iterator[dict[str, Any]]:
+    """The predictor's metrics less those of its rivals, with paired intervals."""
+    for rival in RIVALS:
+        if rival not in drawn or "predictor" not in drawn:
+            continue
+        for metric in COMPARED:
+            (own, samples), (other, others) = drawn["predictor"][metric], drawn[rival][metric]
+            low, high = percentiles(samples - others)
+            yield {"method": rival, "metric": metric, "value": own - other, "low": float(low), "high": float(high)}
+
+
+def _lines(
+    p: np.ndarray, match: np.ndarray, units: np.ndarray, method: str, drawn: Drawn
+) -> Iterator[tuple[str, dict[str, Any]]]:
     size = {"n": len(match), "n_units": len(np.unique(units)), "prevalence": float(match.mean())}
-    for metric, value, low, high in _metrics(p, match, units):
+    for metric, (value, samples) in drawn.items():
+        low, high = (float(end) for end in percentiles(samples))
         of_probability = metric in ("brier", "calibration_error")
         if (method == ORACLE and of_probability) or (method == UNSCALED and not of_probability):
             continue  # ranks are no probabilities; scaling changes nothing else
@@ -85,28 +109,31 @@ def _lines(p: np.ndarray, match: np.ndarray, units: np.ndarray, method: str) -> 
         )
 
 
-def _metrics(p: np.ndarray, match: np.ndarray, units: np.ndarray) -> Iterator[tuple[str, float, float, float]]:
+def _drawn(p: np.ndarray, match: np.ndarray, units: np.ndarray) -> Drawn:
     n, m = match.shape
     right = metrics.right(p, match)
+    intact = np.cumprod(np.column_stack([np.ones(n, bool), match[:, :-1]]), axis=1).astype(bool)
     gap = np.abs(metrics.divergence(p >= metrics.BORDER) - metrics.divergence(match))
-    columns = [right.sum(axis=1), right.all(axis=1), ((p - match) ** 2).sum(axis=1), gap, np.ones(n)]
+    columns = [right.sum(axis=1), right.all(axis=1), (right & intact).sum(axis=1), intact.sum(axis=1)]
+    columns += [((p - match) ** 2).sum(axis=1), gap, np.ones(n)]
     sums = drawn_sums(np.column_stack(columns).astype(np.float64), units, N_RESAMPLES, SEED)
-    rows = sums[:, 4]
-    yield "token_accuracy", *_span(sums[:, 0] / (m * rows))
-    yield "full_accuracy", *_span(sums[:, 1] / rows)
-    yield "brier", *_span(sums[:, 2] / (m * rows))
-    yield "divergence_error", *_span(sums[:, 3] / rows)
+    rows = sums[:, 6]
     by_row = np.stack([metrics.reliability(a[None], b[None]) for a, b in zip(p, match, strict=True)])
     binned = drawn_sums(by_row.reshape(n, -1), units, N_RESAMPLES, SEED).reshape(-1, metrics.N_BINS, 3)
-    yield "calibration_error", *_span(metrics.calibration_error(binned))
+    samples = {
+        "token_accuracy": sums[:, 0] / (m * rows),
+        "full_accuracy": sums[:, 1] / rows,
+        "intact_accuracy": sums[:, 2] / sums[:, 3],
+        "brier": sums[:, 4] / (m * rows),
+        "divergence_error": sums[:, 5] / rows,
+        "calibration_error": metrics.calibration_error(binned),
+    }
+    found = {name: (float(values[0]), values[1:]) for name, values in samples.items()}
     counts = drawn_sums(metrics.histograms(p, match).astype(np.float64), units, N_RESAMPLES, SEED)
-    for name, exact, of_counts in (
-        ("auroc", metrics.auroc, metrics.auroc_of_histograms),
-        ("average_precision", metrics.average_precision, metrics.precision_of_histograms),
-    ):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            low, high = percentiles(of_counts(counts[1:]))
-        yield name, exact(p, match), float(low), float(high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found["auroc"] = metrics.auroc(p, match), metrics.auroc_of_histograms(counts[1:])
+        found["average_precision"] = metrics.average_precision(p, match), metrics.precision_of_histograms(counts[1:])
+    return found
 
 
 def _span(samples: np.ndarray) -> tuple[float, float, float]:

@@ -90,6 +90,25 @@ def tokens_of(inputs: Inputs, setting: Setting, m: int | None = None) -> Tokens:
     return Tokens(setting, None if hidden is None else hidden[:, :k], seen)
 
 
+def with_course(statistics: np.ndarray, setting: Setting, k: int) -> np.ndarray:
+    """(n, p, s) -> (n, p, 7 s), context 4 s: beside each statistic its largest, smallest and mean value so far.
+
+    So far is since the first token; in the causal setting also since index k, 0 before it; in the published setting,
+    which sees them, also from the last one back.
+    """
+    found = [statistics, *_so_far(statistics)]
+    if setting == "causal":
+        found += [np.pad(each, ((0, 0), (k - 1, 0), (0, 0))) for each in _so_far(statistics[:, k - 1 :])]
+    if setting == "published":
+        found += [each[:, ::-1] for each in _so_far(statistics[:, ::-1])]
+    return np.concatenate(found, axis=-1)
+
+
+def _so_far(values: np.ndarray) -> list[np.ndarray]:
+    n = np.arange(1, values.shape[1] + 1, dtype=np.float32)[:, None]
+    return [np.maximum.accumulate(values, 1), np.minimum.accumulate(values, 1), values.cumsum(axis=1) / n]
+
+
 def scaling_of(tokens: Tokens) -> Scaling:
     """Over all tokens of the training part. Sums row by row in float64, so that memory holds no copy."""
     hidden = tokens.hidden if tokens.hidden is not None else np.zeros((len(tokens), 1, 0), np.float32)

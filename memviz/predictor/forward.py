@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from memviz.errors import InputError
-from memviz.predictor.features import Inputs, tokens_of
+from memviz.predictor.features import Inputs, Tokens, tokens_of, with_course
 from memviz.predictor.files import WEIGHTS
 from memviz.predictor.presets import Setting
 
@@ -38,26 +38,55 @@ def probability(weights: Weights, about: Mapping[str, Any], inputs: Inputs, n_po
     inputs must fit the predictor (`memviz.predictor.objection`); at most its m positions.
     """
     features = inputs if about["features"]["hidden"] else Inputs(inputs.k, None, inputs.statistics)
-    tokens, setting = tokens_of(features, about["setting"], n_positions), about["setting"]
-    states = _linear(weights, "of_statistics", _standard(weights, "statistics", tokens.statistics))
+    tokens = tokens_of(features, about["setting"], n_positions)
+    n_members = about["preset"].get("members", 1)
+    if n_members == 1:
+        logits = _logits(weights, about, tokens, inputs.k, n_positions)
+    else:
+        members = [_member(weights, f"members.{number}.") for number in range(n_members)]
+        logits = np.mean([_logits(each, about, tokens, inputs.k, n_positions) for each in members], axis=0)
+    return (1 / (1 + np.exp(-logits / about["temperature"]))).astype(np.float32)
+
+
+def _member(weights: Weights, prefix: str) -> Weights:
+    return {name.removeprefix(prefix): values for name, values in weights.items() if name.startswith(prefix)}
+
+
+def _logits(weights: Weights, about: Mapping[str, Any], tokens: Tokens, k: int, n_positions: int) -> np.ndarray:
+    preset, setting = about["preset"], about["setting"]
+    statistics = _standard(weights, "statistics", tokens.statistics)
+    course = with_course(statistics, setting, k) if preset.get("course") else statistics
+    states = _linear(weights, "of_statistics", course)
     if tokens.hidden is not None:
-        states = states + _linear(weights, "of_hidden", _standard(weights, "hidden", tokens.hidden.astype(np.float32)))
-    first = inputs.k if setting == "published" else 1
+        read = _standard(weights, "hidden", tokens.hidden.astype(np.float32))
+        read = _linear(weights, "compress", read) if preset.get("compressed") else read
+        states = states + _linear(weights, "of_hidden", read)
+    first = k if setting == "published" else 1
     states = states + weights["positions"][first : first + states.shape[1]]
     if setting == "context":
-        queries = weights["positions"][inputs.k : inputs.k + n_positions] + weights["query"]
+        queries = weights["positions"][k : k + n_positions] + weights["query"]
         states = np.concatenate([states, np.tile(queries, (len(states), 1, 1))], axis=1)
-    preset = about["preset"]
     for layer in range(preset["n_layers"]):
         name = f"layers.layers.{layer}"
-        states = states + _attended(
-            weights, name, states, preset["n_heads"], _blocked(setting, states.shape[1], inputs.k)
-        )
+        states = states + _attended(weights, name, states, preset["n_heads"], _blocked(setting, states.shape[1], k))
         inner = _linear(weights, f"{name}.linear1", _normed(weights, f"{name}.norm2", states))
         states = states + _linear(weights, f"{name}.linear2", inner * 0.5 * (1 + _erf(inner / math.sqrt(2))))
     states = _normed(weights, "layers.norm", states)
-    logits = _linear(weights, "head", states[:, -n_positions:])[..., 0].astype(np.float64)
-    return (1 / (1 + np.exp(-logits / about["temperature"]))).astype(np.float32)
+    said = _linear(weights, "head", states[:, -n_positions:]).astype(np.float64)
+    return _chained(said) if preset.get("hazard") else said[..., 0]
+
+
+def _chained(said: np.ndarray) -> np.ndarray:
+    """As `module.chained`."""
+    stays, hits = said[..., 0], said[..., 1]
+    before = np.pad(_log_sigmoid(stays).cumsum(axis=1)[:, :-1], ((0, 0), (1, 0)))
+    gone = np.log(np.maximum(-np.expm1(before), 1e-12))
+    yes = np.logaddexp(before + _log_sigmoid(stays), gone + _log_sigmoid(hits))
+    return yes - np.logaddexp(before + _log_sigmoid(-stays), gone + _log_sigmoid(-hits))
+
+
+def _log_sigmoid(values: np.ndarray) -> np.ndarray:
+    return -np.logaddexp(0, -values)
 
 
 def _attended(weights: Weights, name: str, states: np.ndarray, n_heads: int, blocked: np.ndarray | None) -> np.ndarray:

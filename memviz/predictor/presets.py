@@ -32,6 +32,16 @@ class Preset:
     """Epochs without a smaller validation loss after which it ends."""
     half: bool
     """Weights are rounded to float16 at the end, and evaluated as such."""
+    course: bool = False
+    """Beside each statistic stand its largest, smallest and mean value so far."""
+    hazard: bool = False
+    """The head says whether an intact continuation stays so, and whether one that has left the text hits it again."""
+    compressed: int = 0
+    """Numbers that a hidden state is reduced to before it is read; 0: none, it is read whole."""
+    hidden_dropout: float = 0.0
+    """Of the numbers of a hidden state."""
+    members: int = 1
+    """Encoders fitted together from other first weights; their logits are averaged."""
 
 
 PRESETS: dict[str, Preset] = {

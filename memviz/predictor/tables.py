@@ -30,6 +30,13 @@ TABLES: dict[str, dict[str, str]] = {
         "n_units": "row groups among them",
         "prevalence": "share of positions whose generated token is the true one",
     },
+    "differences": _ABOUT
+    | {
+        "metric": "a name of COMPARED",
+        "value": "the predictor's less that of the method, on the test part",
+        "low": "lower end of its 95 % percentile interval over row groups, drawn alike for both",
+        "high": "upper end",
+    },
     "calibration": _ABOUT
     | {
         "bin": "tenth of the probability axis, 0 to 9",
@@ -82,6 +89,7 @@ class Tables:
     """One evaluation of one or several predictors; columns as in `TABLES`."""
 
     metrics: pd.DataFrame
+    differences: pd.DataFrame
     calibration: pd.DataFrame
     curves: pd.DataFrame
     levels: pd.DataFrame
@@ -150,6 +158,13 @@ def _rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
 def read_tables(folder: Path) -> Tables:
     """The tables of a folder. Raises InputError where one cannot be read."""
     try:
-        return Tables(**{name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES})
+        return Tables(**{name: _read(folder, name) for name in TABLES})
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds no evaluation that can be read ({error}): fit the predictor again") from None
+
+
+def _read(folder: Path, name: str) -> pd.DataFrame:
+    path = folder / f"{name}.parquet"
+    if name == "differences" and not path.is_file():
+        return pd.DataFrame(columns=list(TABLES[name]))  # of an evaluation made before there were any
+    return pd.read_parquet(path)

@@ -27,6 +27,7 @@ from memviz.predictor.presets import PRESETS, SETTINGS, Preset, PresetName, Sett
 from memviz.predictor.tables import write_tables
 from memviz.settings import Settings
 from memviz.store import request_hash
+from memviz.store.keys import later
 from memviz.sweeps.progress import duration
 from memviz.sweeps.results import Sweep, read_sweep
 from memviz.sweeps.task import AT
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
     from memviz.predictor.network.fit import Trainer
 
 CHECKPOINT = "state.pt"
-PREDICTOR = 1
+PREDICTOR = 2
 """Raised whenever the predictor's numbers change, so that older ones are fitted anew."""
 DEFAULT_M = 64
+MOST_WINDOWS = 16
 OPERATIONS_A_SECOND = 4e10
 """Multiply-adds that two cores of an ordinary processor do while fitting, measured with the presets."""
 OPERATIONS_A_NUMBER = 2000
@@ -77,6 +79,8 @@ class FitTask(Task[Known]):
     """Statistics only, and allowed for other models of the same family than the one it was fitted on."""
     n_rows: int | None = None
     """So many rows, drawn by a hash; None is all of them."""
+    windows: int = later(1)
+    """Of each training row, its own among them: the others give it other contexts, and the model writes after them."""
 
     def __post_init__(self) -> None:
         if self.setting not in SETTINGS:
@@ -88,6 +92,10 @@ class FitTask(Task[Known]):
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
         if self.n_rows is not None and self.n_rows < 20:
             raise InputError(f"{self.n_rows} rows are too few for three parts: give at least 20")
+        if not 1 <= self.windows <= MOST_WINDOWS:
+            raise InputError(f"windows is {self.windows}: give 1 to {MOST_WINDOWS} a training row")
+        if self.ngrams and self.windows > 1:
+            raise InputError("n-grams are counted of a row's own window alone: leave out n-grams, or further windows")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}: give a whole number from 0")
         if self.transfer and (self.hidden or self.ngrams):
@@ -174,7 +182,7 @@ def _fit_into(folder: Path, task: FitTask, context: Context) -> None:
         raise InputError(f"{task.sweep} is not the sweep that was asked for: choose it again")
     data = read_data(
         sweep, task.model, task.k, task.m, context.telling(lambda *_: context.report(0, 0), context.say),
-        task.hidden, task.ngrams, task.n_rows,
+        task.hidden, task.ngrams, task.n_rows, windows=task.windows,
     )  # fmt: skip
     parts = {name: data.where(data.places(name)) for name in PARTS}
     empty = [name for name, part in parts.items() if not len(part.rows)]
@@ -242,7 +250,6 @@ def _about(
 
     width = 0 if data.inputs.hidden is None else int(data.inputs.hidden.shape[2])
     request = {name: value for name, value in task.request().items() if name != "sweep"}
-    encoder = trainer.encoder
     return {
         "format": FORMAT,
         "id": task.hash,
@@ -254,8 +261,8 @@ def _about(
         "preset": asdict(task.sizes),
         "features": {"hidden": width, "statistics": list(feature_names(task.ngrams))},
         "normalisation": {
-            "statistics_mean": encoder.statistics_mean.tolist(),
-            "statistics_std": encoder.statistics_std.tolist(),
+            "statistics_mean": trainer.scaling.statistics_mean.tolist(),
+            "statistics_std": trainer.scaling.statistics_std.tolist(),
             "hidden": "hidden_mean and hidden_std of the weights file",
         },
         "request": request,
@@ -266,7 +273,7 @@ def _about(
             "rows": {name: int((data.part == place).sum()) for place, name in enumerate(PARTS)},
             "prevalence": {name: float(data.match[data.places(name)].mean()) for name in PARTS},
         },
-        "n_parameters": sum(each.numel() for each in encoder.parameters()),
+        "n_parameters": sum(each.numel() for each in trainer.encoder.parameters()),
         "epochs": [asdict(each) for each in trainer.history],
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "device": trainer.device.type,

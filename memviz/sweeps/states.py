@@ -10,9 +10,10 @@ import numpy as np
 
 from memviz.catalog import Card
 from memviz.errors import InputError
-from memviz.records import Points, States
+from memviz.records import Points, Prompts, States
 from memviz.sweeps.batch import BatchTask, digest_of
 from memviz.sweeps.results import Sweep
+from memviz.sweeps.survey import SurveyTask
 from memviz.tasks.base import Context, Device, ready
 from memviz.tasks.engines import answers
 
@@ -35,6 +36,8 @@ class Texts:
     """(n, k + m) int64."""
     generated_ids: np.ndarray
     """(n, k + m) int64: the context, then what the model wrote."""
+    start: int = 0
+    """Token of the row at which all of this begins."""
 
     @property
     def match(self) -> np.ndarray:
@@ -52,7 +55,50 @@ def texts_of(sweep: Sweep, model: str, k: int = 32, m: int = 32, mode: str = "sl
     ids = sweep.read("rows", ["row", "ids"]).set_index("row")["ids"].loc[rows]
     true_ids = np.stack([each[start : start + k + m] for each in ids]).astype(np.int64)
     written = np.stack([each[:m] for each in found["generated_ids"]]).astype(np.int64)
-    return Texts(model, k, rows, true_ids, np.concatenate([true_ids[:, :k], written], axis=1))
+    return Texts(model, k, rows, true_ids, np.concatenate([true_ids[:, :k], written], axis=1), start)
+
+
+def windows_of(
+    sweep: Sweep, texts: Texts, places: np.ndarray, n: int, context: Context
+) -> Iterator[tuple[np.ndarray, Texts, np.ndarray]]:
+    """Other windows of the rows at some places, as long as their own, and what the model writes after each context.
+
+    n - 1 of each row, evenly spaced up to the last that fits it; a row too short for another one has none. Each time
+    the places (b,) of rows that have one, their texts, and (b, m) int32 ranks of the true tokens. Batches are kept, so
+    that they are written once. Raises InputError, Failure, and whatever `report` raises to cancel.
+    """
+    card, k, length = ready(texts.model, context), texts.k, texts.true_ids.shape[1]
+    ids = sweep.read("rows", ["row", "ids"]).set_index("row")["ids"].loc[texts.rows[places]].tolist()
+    room = np.array([len(each) for each in ids]) - texts.start - length
+    for window in range(1, n):
+        start, before = (texts.start + np.rint(each * room / (n - 1)).astype(int) for each in (window, window - 1))
+        chosen = np.flatnonzero(start > before)
+        if not len(chosen):
+            continue
+        true_ids = np.stack([ids[i][start[i] : start[i] + length] for i in chosen]).astype(np.int64)
+        parts = [slice(first, first + BATCH) for first in range(0, len(chosen), BATCH)]
+        where = f"window {window + 1} of {n} of rows"
+        asked = [
+            SurveyTask(
+                card,
+                sweep.task.dtype,
+                Prompts(with_leading(card, true_ids[part, :k]), true_ids[part, k:]),
+                sweep.task.reading,
+                where=where,
+            )
+            for part in parts
+        ]
+        context.say(f"{card.name} writes after other windows, {window} of {n - 1}")
+        found = []
+        for part, (_, record, _) in zip(
+            parts, answers(asked, context.telling(lambda *_: context.report(0, 0))), strict=True
+        ):
+            found.append(record)
+            context.report(min(part.stop, len(chosen)), len(chosen))
+        written = np.concatenate([each.generated_ids for each in found]).astype(np.int64)
+        whole = np.concatenate([true_ids[:, :k], written], axis=1)
+        ranks = np.concatenate([each.teacher_forced_rank for each in found])
+        yield places[chosen], Texts(texts.model, k, texts.rows[places[chosen]], true_ids, whole), ranks
 
 
 def states_of(

@@ -16,7 +16,7 @@ from memviz import disk
 from memviz.errors import InputError
 from memviz.predictor.features import NGRAMS, STATISTICS, Inputs, Scaling, tokens_of
 from memviz.predictor.files import ABOUT, WEIGHTS, read_about
-from memviz.predictor.network.module import Encoder
+from memviz.predictor.network.module import Network, network_of
 from memviz.predictor.presets import Preset, Setting
 
 _MAX_BYTES = 2**30
@@ -27,7 +27,7 @@ _MAX_BYTES = 2**30
 class Predictor:
     """A fitted encoder and what it was fitted on."""
 
-    encoder: Encoder
+    encoder: Network
     about: dict[str, Any]
     """As `predictor.json` has it: id, setting, k, m, preset, features, temperature, model, data, metrics, versions."""
 
@@ -92,7 +92,8 @@ def save(predictor: Predictor, folder: Path) -> None:
 
 def _check_size(preset: Preset, n_positions: int, n_weights: int) -> None:
     """Raise ValueError where sizes are said that the weights cannot have, before a module of that size is made."""
-    least = preset.n_layers * max(1, preset.width) * max(1, preset.width, preset.feed_forward)
+    of_one = preset.n_layers * max(1, preset.width) * max(1, preset.width, preset.feed_forward)
+    least = max(1, preset.members) * of_one
     if least > n_weights or n_positions > 2**16:
         raise ValueError(f"sizes for {least:,} numbers are said, the weights have {n_weights:,}")
 
@@ -105,10 +106,11 @@ def load(folder: Path) -> Predictor:
             raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
         weights = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
         names = ("hidden_mean", "hidden_std", "statistics_mean", "statistics_std")
-        scaling = Scaling(*(weights[name].numpy() for name in names))
+        first = "members.0." if "members.0.hidden_mean" in weights else ""
+        scaling = Scaling(*(weights[first + name].numpy() for name in names))
         _check_size(Preset(**about["preset"]), about["k"] + about["m"], sum(v.numel() for v in weights.values()))
         with torch.random.fork_rng():
-            encoder = Encoder(Preset(**about["preset"]), about["setting"], about["k"], about["m"], scaling)
+            encoder = network_of(Preset(**about["preset"]), about["setting"], about["k"], about["m"], scaling)
         encoder.load_state_dict(weights)
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS} cannot be read ({error}): fit the predictor again") from None

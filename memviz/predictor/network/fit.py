@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from memviz.disk import new_file
 from memviz.predictor.features import Tokens, scaling_of
-from memviz.predictor.network.module import Encoder, tensors
+from memviz.predictor.network.module import Network, network_of, tensors
 from memviz.predictor.presets import Preset, Setting
 
 Tick = Callable[[int, int], None]
@@ -65,7 +64,8 @@ class Trainer:
         self.m = train[1].shape[1]
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.encoder = Encoder(preset, setting, k, self.m, scaling_of(train[0])).to(self.device)
+            self.scaling = scaling_of(train[0])
+            self.encoder = network_of(preset, setting, k, self.m, self.scaling).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.encoder.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay
         )
@@ -124,7 +124,7 @@ class Trainer:
         self.best = state["best"]
         self.history = [Epoch(**each) for each in state["history"]]
 
-    def fitted(self) -> Encoder:
+    def fitted(self) -> Network:
         """The encoder of the best epoch on the processor, its weights rounded to float16 where the preset says so."""
         weights = {name: value.clone() for name, value in self.best.items()}
         if self.preset.half:
@@ -175,7 +175,7 @@ class Trainer:
             * (0.5 * (1 + math.cos(math.pi * step / total)) if self.preset.decays else 1.0)
         )
 
-    def _loss(self, encoder: Encoder, chosen: np.ndarray, m: int) -> torch.Tensor:
+    def _loss(self, encoder: Network, chosen: np.ndarray, m: int) -> torch.Tensor:
         tokens, labels = self.train
         if encoder.setting == "published" and m < self.m:
             tokens = Tokens(
@@ -184,7 +184,7 @@ class Trainer:
                 tokens.statistics[:, :m],
             )
         target = torch.from_numpy(labels[chosen, :m].astype(np.float32)).to(self.device)
-        return binary_cross_entropy_with_logits(encoder(*tensors(tokens, chosen, self.device), m), target)
+        return encoder.loss(*tensors(tokens, chosen, self.device), m, target)
 
     def _validate(self, tick: Callable[[], None]) -> tuple[float, float]:
         tokens, labels = self.validation

@@ -7,15 +7,61 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, pad
 
 from memviz.predictor.features import Scaling, Tokens
 from memviz.predictor.presets import Preset, Setting
 
 AT_ONCE = 128
 """Rows predicted together."""
+HAZARD_SHARE = 0.3
+"""Weight of the likelihood of the first divergence beside that of the labels; tuned on validation rows."""
+_LEAST = 1e-12
 
 
-class Encoder(nn.Module):
+class Network(nn.Module):
+    """What says of each position how likely it is memorized."""
+
+    setting: Setting
+
+    def answers(
+        self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Logits (..., n, n_positions) of a match, and with a hazard of staying intact where all before matched."""
+        raise NotImplementedError
+
+    def forward(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> torch.Tensor:
+        """Logits (n, n_positions) of tokens (n, p, d) and (n, p, s), p as `tokens_of` gives it for these positions."""
+        raise NotImplementedError
+
+    def loss(
+        self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int, match: torch.Tensor
+    ) -> torch.Tensor:
+        """Mean -log p of (n, n_positions) labels, 0 or 1; with a hazard also that of the first divergence, in part."""
+        logits, intact = self.answers(hidden, statistics, n_positions)
+        target = match.expand_as(logits)
+        found = binary_cross_entropy_with_logits(logits, target)
+        if intact is None:
+            return found
+        before = pad(match.cumprod(dim=1)[:, :-1], (1, 0), value=1.0)
+        each = binary_cross_entropy_with_logits(intact, target, reduction="none") * before
+        return found + HAZARD_SHARE * each.mean()
+
+    @torch.inference_mode()
+    def logits(self, tokens: Tokens, n_positions: int, tick: Callable[[], None] = lambda: None) -> np.ndarray:
+        """(n, n_positions) float32, in batches and without dropout; `tick` is called after each."""
+        device, was_training = next(self.parameters()).device, self.training
+        self.eval()
+        parts = [np.zeros((0, n_positions), np.float32)]
+        for start in range(0, len(tokens), AT_ONCE):
+            batch = tensors(tokens, slice(start, start + AT_ONCE), device)
+            parts.append(self(*batch, n_positions).float().cpu().numpy())
+            tick()
+        self.train(was_training)
+        return np.concatenate(parts)
+
+
+class Encoder(Network):
     """A Transformer encoder over the tokens of one setting; standardises the features itself, by kept buffers."""
 
     hidden_mean: torch.Tensor
@@ -25,12 +71,15 @@ class Encoder(nn.Module):
 
     def __init__(self, preset: Preset, setting: Setting, k: int, m: int, scaling: Scaling) -> None:
         super().__init__()
-        self.setting, self.k, self.m = setting, k, m
+        self.setting, self.k, self.m, self.course = setting, k, m, preset.course
         for name, values in vars(scaling).items():
             self.register_buffer(name, torch.from_numpy(np.array(values, np.float32)))
         width, d = preset.width, len(scaling.hidden_mean)
-        self.of_hidden = nn.Linear(d, width) if d else None
-        self.of_statistics = nn.Linear(len(scaling.statistics_mean), width)
+        self.dropped = nn.Dropout(preset.hidden_dropout)
+        self.compress = nn.Linear(d, preset.compressed) if d and preset.compressed else None
+        self.of_hidden = nn.Linear(preset.compressed or d, width) if d else None
+        n_statistics = len(scaling.statistics_mean) * (N_COURSE[setting] if preset.course else 1)
+        self.of_statistics = nn.Linear(n_statistics, width)
         self.positions = nn.Parameter(0.02 * torch.randn(k + m, width))
         self.query = nn.Parameter(0.02 * torch.randn(width)) if setting == "context" else None
         layer = nn.TransformerEncoderLayer(
@@ -38,14 +87,17 @@ class Encoder(nn.Module):
         )
         layer.self_attn.dropout = 0.0  # dropping attention weights takes as long as all the rest of a step
         self.layers = nn.TransformerEncoder(layer, preset.n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
-        self.head = nn.Linear(width, 1)
+        self.head = nn.Linear(width, 2 if preset.hazard else 1)
 
-    def forward(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> torch.Tensor:
-        """Logits (n, n_positions) of tokens (n, p, d) and (n, p, s), p as `tokens_of` gives it for these positions."""
-        states = self.of_statistics((statistics - self.statistics_mean) / self.statistics_std)
+    def answers(
+        self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        statistics = (statistics - self.statistics_mean) / self.statistics_std
+        states = self.of_statistics(with_course(statistics, self.setting, self.k) if self.course else statistics)
         if self.of_hidden is not None:
             assert hidden is not None
-            states = states + self.of_hidden((hidden.float() - self.hidden_mean) / self.hidden_std)
+            read = self.dropped((hidden.float() - self.hidden_mean) / self.hidden_std)
+            states = states + self.of_hidden(read if self.compress is None else self.compress(read))
         first = self.k if self.setting == "published" else 1
         states = states + self.positions[first : first + states.shape[1]]
         if self.query is not None:
@@ -53,20 +105,66 @@ class Encoder(nn.Module):
             states = torch.cat([states, queries.expand(len(states), -1, -1)], dim=1)
         mask = blocked(self.setting, states.shape[1], self.k)
         states = self.layers(states, mask=None if mask is None else mask.to(states.device))
-        return self.head(states[:, -n_positions:])[..., 0]
+        said = self.head(states[:, -n_positions:])
+        return (said[..., 0], None) if said.shape[-1] == 1 else (chained(said), said[..., 0])
 
-    @torch.inference_mode()
-    def logits(self, tokens: Tokens, n_positions: int, tick: Callable[[], None] = lambda: None) -> np.ndarray:
-        """(n, n_positions) float32, in batches and without dropout; `tick` is called after each."""
-        device, was_training = self.head.weight.device, self.training
-        self.eval()
-        parts = [np.zeros((0, n_positions), np.float32)]
-        for start in range(0, len(tokens), AT_ONCE):
-            batch = tensors(tokens, slice(start, start + AT_ONCE), device)
-            parts.append(self(*batch, n_positions).float().cpu().numpy())
-            tick()
-        self.train(was_training)
-        return np.concatenate(parts)
+    def forward(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> torch.Tensor:
+        return self.answers(hidden, statistics, n_positions)[0]
+
+
+class Ensemble(Network):
+    """Encoders of other first weights, fitted together; what they say is the mean of their logits."""
+
+    def __init__(self, preset: Preset, setting: Setting, k: int, m: int, scaling: Scaling) -> None:
+        super().__init__()
+        self.setting = setting
+        self.members = nn.ModuleList(Encoder(preset, setting, k, m, scaling) for _ in range(preset.members))
+
+    def answers(
+        self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        said = [each.answers(hidden, statistics, n_positions) for each in self.members]
+        intact = [each for _, each in said if each is not None]
+        return torch.stack([each for each, _ in said]), torch.stack(intact) if intact else None
+
+    def forward(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> torch.Tensor:
+        return self.answers(hidden, statistics, n_positions)[0].mean(dim=0)
+
+
+def network_of(preset: Preset, setting: Setting, k: int, m: int, scaling: Scaling) -> Network:
+    """What a preset describes, with random weights."""
+    return (Encoder if preset.members == 1 else Ensemble)(preset, setting, k, m, scaling)
+
+
+def chained(said: torch.Tensor) -> torch.Tensor:
+    """Logits (n, m) of a match at each position from (n, m, 2): of staying intact, of a hit after the divergence.
+
+    With S the probability that all positions up to one match: P(match) = S + (1 - S of the one before) P(hit).
+    """
+    stays, hits = said.unbind(dim=-1)
+    before = pad(logsigmoid(stays).cumsum(dim=1)[:, :-1], (1, 0))
+    gone = torch.log((-torch.expm1(before)).clamp(min=_LEAST))
+    yes = torch.logaddexp(before + logsigmoid(stays), gone + logsigmoid(hits))
+    return yes - torch.logaddexp(before + logsigmoid(-stays), gone + logsigmoid(-hits))
+
+
+N_COURSE: dict[Setting, int] = {"published": 7, "causal": 7, "context": 4}
+"""Numbers that stand for a statistic with its course."""
+
+
+def with_course(statistics: torch.Tensor, setting: Setting, k: int) -> torch.Tensor:
+    """As `features.with_course`."""
+    found = [statistics, *_so_far(statistics)]
+    if setting == "causal":
+        found += [pad(each, (0, 0, k - 1, 0)) for each in _so_far(statistics[:, k - 1 :])]
+    if setting == "published":
+        found += [each.flip(1) for each in _so_far(statistics.flip(1))]
+    return torch.cat(found, dim=-1)
+
+
+def _so_far(values: torch.Tensor) -> list[torch.Tensor]:
+    n = torch.arange(1, values.shape[1] + 1, device=values.device)[:, None]
+    return [values.cummax(dim=1).values, values.cummin(dim=1).values, values.cumsum(dim=1) / n]
 
 
 def tensors(
