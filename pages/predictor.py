@@ -43,9 +43,11 @@ from memviz.figures import thresholds  # noqa: E402
 
 view, beside = evaluation.choose_evaluation()
 folded: dict[str, Any] = {"label_visibility": "collapsed", "width": 230, **BOUND}
+measures = [name for name in figures.METRIC_WORDS if name in set(view.sizes["metric"])]
+forget_unknown("metric", measures)
 metric = beside.selectbox(
     "Measure",
-    list(figures.METRIC_WORDS),
+    measures,
     format_func=lambda name: figures.METRIC_WORDS[name],
     key="metric",
     **folded,
@@ -164,6 +166,16 @@ with divergence:
         f"{view.metrics.iloc[0]['n']:,} rows.",
     )
 
+against = results.differences_of(view)
+if len(against):
+    with st.container(border=True):
+        results.head("Against simpler ways of guessing", "differences", against)
+        numbers = {name: st.column_config.NumberColumn(format="%.4f") for name in ("difference", "low", "high")}
+        st.dataframe(against, hide_index=True, column_config=numbers)
+        st.caption(
+            f"Predictor less baseline on the same {view.metrics.iloc[0]['n']:,} test rows; intervals: 95 %, over "
+            "groups of near-duplicates, drawn alike for both. Even: the interval holds 0."
+        )
 loss, theirs = st.columns(2)
 with loss:
     results.show(

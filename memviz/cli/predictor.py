@@ -137,6 +137,7 @@ def _report(tables: Any) -> str:
     """Accuracy by method and m of each model and setting, then the study's own."""
     from memviz.findings.markdown import number, span, table
     from memviz.population.reported import SOURCE, reported_accuracies
+    from memviz.predictor.evaluation import compared
 
     metrics, parts = tables.metrics, []
     for (setting, model, fitted_on, which), lines in metrics.groupby(
@@ -161,6 +162,13 @@ def _report(tables: Any) -> str:
         source += f" ({str(which)[:12]})"
         parts.append(f"{model}, {setting}{source}: {first['n']:,} test rows, share of hits {shares}\n")
         parts.append(table(("method", *head, "AUROC", "AP", "Brier"), text))
+        against = tables.differences
+        against = against[(against["predictor"] == which) & (against["model"] == model) & (against["m"] == lengths[-1])]
+        if len(against):
+            cells = [span(*line) for line in against[["value", "low", "high"]].to_numpy(float)]
+            text = [*zip(against["method"], against["metric"], cells, compared(against), strict=True)]
+            parts.append(f"the predictor less a baseline at m = {lengths[-1]}, with paired intervals:\n")
+            parts.append(table(("baseline", "metric", "difference", "the predictor is"), text))
     reported = reported_accuracies().groupby("m")[["token_accuracy", "full_accuracy"]].agg(["min", "max"])
     text = [
         [

@@ -67,7 +67,7 @@ SUITE = Recipe(
 SECOND = Recipe(
     sizes=(
         Size("ladder-0.4m", 48, 7, 3, n_seeds=3),
-        Size("ladder-0.7m", 80, 5, 5, n_seeds=3),
+        Size("ladder-0.8m", 80, 6, 5, n_seeds=3),
         Size("ladder-1.3m", 96, 8, 6, n_seeds=3),
         Size("ladder-2.3m", 128, 9, 4, checkpoints=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)),
         Size("ladder-4.3m", 192, 8, 3),
@@ -75,18 +75,18 @@ SECOND = Recipe(
     ),
     buckets={
         0: 400,
-        1: 150,
-        2: 150,
-        4: 300,
-        6: 350,
-        8: 400,
-        12: 500,
-        16: 500,
+        1: 60,
+        2: 60,
+        4: 120,
+        6: 300,
+        8: 450,
+        12: 450,
+        16: 450,
         24: 450,
-        32: 400,
-        48: 250,
-        64: 120,
-        96: 60,
+        32: 450,
+        48: 450,
+        64: 380,
+        96: 50,
         128: 40,
     },
     assignment_seed=2,
@@ -95,7 +95,7 @@ SECOND = Recipe(
     cooldown=0.2,
     muon=0.015,
 )
-"""The second edition, whose recipe is being tuned; the suite that ships is `SUITE` until it takes its place."""
+"""The second edition, which is being trained; the suite that ships is `SUITE` until it takes its place."""
 SMOKE = Recipe(
     sizes=(Size("suite-tiny", 16, 1, 2, n_seeds=2), Size("suite-small", 32, 2, 2, checkpoints=(0.5,))),
     buckets={0: 16, 1: 16, 4: 16, 16: 16},

@@ -73,18 +73,27 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: torch.Tensor, n: int = 5) -> torch.Tensor:
-    """(a, b) -> (a, b) with singular values near 1 (0.7 to 1.2), by n steps of Newton-Schulz; a zero matrix stays."""
+    """(a, b) -> (a, b) with singular values near 1 (0.7 to 1.2), by n steps of Newton-Schulz; a zero matrix stays.
+
+    Each step multiplies by a polynomial in the Gram matrix, so that the longer side is multiplied twice in all.
+    """
     turned = matrix.T if len(matrix) > matrix.shape[1] else matrix
-    found = turned / turned.norm().clamp(min=1e-7)
-    for _ in range(n):
-        gram = found @ found.T
-        found = 3.4445 * found + (2.0315 * gram @ gram - 4.7750 * gram) @ found
-    return found.T if turned is not matrix else found
+    scaled = turned / turned.norm().clamp(min=1e-7)
+    gram = scaled @ scaled.T
+    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    factor = identity
+    for step in range(n):
+        polynomial = 3.4445 * identity - 4.7750 * gram + 2.0315 * gram @ gram
+        factor = polynomial @ factor
+        if step < n - 1:
+            gram = polynomial @ gram @ polynomial
+    found = factor @ scaled
+    return found if turned is matrix else found.T
 
 
 def optimizers_of(model: GPTNeoXForCausalLM, recipe: Recipe, size: Size) -> list[torch.optim.Optimizer]:
     """What updates the model, each group with its `peak` rate: AdamW, and Muon for matrices of the recipe's choice."""
-    inner, rest = [], []
+    inner, rest = list[torch.Tensor](), list[torch.Tensor]()
     for name, value in model.named_parameters():
         (inner if recipe.muon and "layers" in name and value.ndim == 2 else rest).append(value)
     groups = [{"params": rest, "peak": recipe.rate(size)}]

@@ -20,6 +20,7 @@ from memviz.measures.score import LEVELS
 METRIC_WORDS = {
     "token_accuracy": "token accuracy",
     "full_accuracy": "full accuracy",
+    "intact_accuracy": "accuracy given an intact prefix",
     "auroc": "AUROC",
     "average_precision": "average precision",
     "brier": "Brier score (lower is better)",

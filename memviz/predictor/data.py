@@ -149,18 +149,22 @@ def _inputs(texts: Texts, wanted: np.ndarray, layer: int, hidden: bool, dtype: s
 
 def _joined(parts: Sequence[PredictorData]) -> PredictorData:
     """One after the other."""
-    first, names = parts[0], ("rows", "units", "part", "domain", "match")
+    first, kept = parts[0], [each.inputs.hidden for each in parts if each.inputs.hidden is not None]
     if len(parts) == 1:
         return first
-    whole = {name: np.concatenate([getattr(each, name) for each in parts]) for name in names}
-    hidden = [each.inputs.hidden for each in parts]
-    inputs = replace(
-        first.inputs,
-        hidden=None if hidden[0] is None else np.concatenate(hidden),  # type: ignore[arg-type]  # all or none
-        statistics=np.concatenate([each.inputs.statistics for each in parts]),
+    statistics = np.concatenate([each.inputs.statistics for each in parts])
+    ranks = [each.rank for each in parts if each.rank is not None]
+    return PredictorData(
+        model=first.model,
+        m=first.m,
+        rows=np.concatenate([each.rows for each in parts]),
+        units=np.concatenate([each.units for each in parts]),
+        part=np.concatenate([each.part for each in parts]),
+        domain=np.concatenate([each.domain for each in parts]),
+        inputs=Inputs(first.k, np.concatenate(kept) if kept else None, statistics),
+        match=np.concatenate([each.match for each in parts]),
+        rank=np.concatenate(ranks) if ranks else None,
     )
-    ranks = None if first.rank is None else np.concatenate([each.rank for each in parts])  # type: ignore[misc]
-    return replace(first, inputs=inputs, rank=ranks, **whole)
 
 
 def _drawn(wanted: np.ndarray, rows: np.ndarray, n_rows: int | None) -> np.ndarray:

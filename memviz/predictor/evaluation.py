@@ -29,6 +29,7 @@ METRICS = {
 RIVALS = ("boosting", "logistic", "context_nll", "position")
 """Baselines from which the predictor's differences are told."""
 COMPARED = ("token_accuracy", "full_accuracy", "intact_accuracy", "auroc", "brier")
+LESS_IS_BETTER = ("brier", "calibration_error", "divergence_error")
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 CURVE_DIGITS = 4
 """To be drawn: more would fill the files."""
@@ -72,6 +73,14 @@ def _differences(drawn: Mapping[str, Drawn]) -> Iterator[dict[str, Any]]:
             (own, samples), (other, others) = drawn["predictor"][metric], drawn[rival][metric]
             low, high = percentiles(samples - others)
             yield {"method": rival, "metric": metric, "value": own - other, "low": float(low), "high": float(high)}
+
+
+def compared(differences: pd.DataFrame) -> list[str]:
+    """Of each difference: "ahead", "behind", or "even" where its interval holds 0."""
+    sign = np.where(differences["metric"].isin(LESS_IS_BETTER), -1, 1)
+    low, high = differences["low"].to_numpy(float), differences["high"].to_numpy(float)
+    better = np.where(low > 0, 1, np.where(high < 0, -1, 0)) * sign
+    return [{1: "ahead", -1: "behind", 0: "even"}[each] for each in better.tolist()]
 
 
 def _lines(

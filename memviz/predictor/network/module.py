@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -123,7 +124,7 @@ class Ensemble(Network):
     def answers(
         self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        said = [each.answers(hidden, statistics, n_positions) for each in self.members]
+        said = [cast(Encoder, each).answers(hidden, statistics, n_positions) for each in self.members]
         intact = [each for _, each in said if each is not None]
         return torch.stack([each for each, _ in said]), torch.stack(intact) if intact else None
 

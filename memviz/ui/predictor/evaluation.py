@@ -16,6 +16,7 @@ from memviz.catalog import known_models
 from memviz.errors import InputError
 from memviz.figures.predicted import BASELINES
 from memviz.measures.glossary import explain
+from memviz.predictor.evaluation import LESS_IS_BETTER
 from memviz.predictor.known import Known
 from memviz.predictor.presets import SETTINGS
 from memviz.predictor.tables import Tables
@@ -26,9 +27,6 @@ from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import BOUND, forget_unknown, refuse
 from memviz.ui.predictor.fit_form import PRESET_WORDS, SETTING_NAMES
 from memviz.ui.predictor.known import known_now
-
-_LESS = ("brier", "calibration_error", "divergence_error")
-"""Metrics of which less is better."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Evaluation:
         lines = lines[np.isfinite(lines["value"])]
         if not len(lines):
             return None
-        best = lines.loc[lines["value"].idxmin() if metric in _LESS else lines["value"].idxmax()]
+        best = lines.loc[lines["value"].idxmin() if metric in LESS_IS_BETTER else lines["value"].idxmax()]
         return str(best["method"]), float(best["value"])
 
 

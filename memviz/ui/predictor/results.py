@@ -10,8 +10,10 @@ import streamlit as st
 
 from memviz.errors import MemvizError
 from memviz.figures.predicted import METHOD_WORDS
+from memviz.figures.predictor import METRIC_WORDS
 from memviz.measures.glossary import GLOSSARY, explain
 from memviz.population.reported import SOURCE, reported_accuracies
+from memviz.predictor.evaluation import compared
 from memviz.predictor.known import Known, rename
 from memviz.predictor.task import FitTask
 from memviz.sweeps.progress import duration
@@ -99,6 +101,21 @@ def choose_methods() -> list[str]:
         wrap=True, key="methods", help=f"{explain('baseline')} {explain('oracle')}", **BOUND,
     )  # fmt: skip
     return [name for name in METHOD_WORDS if name in (said or ())]
+
+
+def differences_of(view: Evaluation) -> pd.DataFrame:
+    """The predictor's metrics less those of baselines at this m, each with its paired interval and what it says."""
+    found = view.of(view.tables.differences)
+    return pd.DataFrame(
+        {
+            "baseline": [METHOD_WORDS[name] for name in found["method"]],
+            "metric": [METRIC_WORDS[name] for name in found["metric"]],
+            "difference": found["value"].to_numpy(float),
+            "low": found["low"].to_numpy(float),
+            "high": found["high"].to_numpy(float),
+            "the predictor is": compared(found),
+        }
+    )
 
 
 def reported_beside(view: Evaluation) -> pd.DataFrame:
