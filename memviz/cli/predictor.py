@@ -166,7 +166,8 @@ def _report(tables: Any) -> str:
         against = against[(against["predictor"] == which) & (against["model"] == model) & (against["m"] == lengths[-1])]
         if len(against):
             cells = [span(*line) for line in against[["value", "low", "high"]].to_numpy(float)]
-            text = [*zip(against["method"], against["metric"], cells, compared(against), strict=True)]
+            columns = zip(against["method"], against["metric"], cells, compared(against), strict=True)
+            text = [list(line) for line in columns]
             parts.append(f"the predictor less a baseline at m = {lengths[-1]}, with paired intervals:\n")
             parts.append(table(("baseline", "metric", "difference", "the predictor is"), text))
     reported = reported_accuracies().groupby("m")[["token_accuracy", "full_accuracy"]].agg(["min", "max"])

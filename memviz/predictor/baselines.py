@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +32,22 @@ METHODS = {
 MOST_NUMBERS = 5 * 10**7
 """Of a training matrix; above, positions are drawn at random."""
 LENGTHS = (16, 32, 48, 64)
+BOOSTING: tuple[dict[str, float], ...] = (
+    {"max_iter": 200, "learning_rate": 0.1},
+    {"max_iter": 300, "learning_rate": 0.03, "max_leaf_nodes": 15, "min_samples_leaf": 100, "l2_regularization": 10},
+    {"max_iter": 200, "learning_rate": 0.05, "max_leaf_nodes": 63, "min_samples_leaf": 200, "l2_regularization": 10,
+     "max_features": 0.3},
+)  # fmt: skip
+"""Ways of boosting; the one with the least log loss on the validation part is taken."""
 
 
-def fit_baselines(train: PredictorData, setting: Setting, seed: int = 0) -> dict[str, Guess]:
-    """Method -> guess, fitted on the training part. `oracle_rank` only where ranks are known."""
+def fit_baselines(
+    train: PredictorData, setting: Setting, seed: int = 0, validation: PredictorData | None = None
+) -> dict[str, Guess]:
+    """Method -> guess, fitted on the training part. `oracle_rank` only where ranks are known.
+
+    Without a validation part boosting is not tuned.
+    """
     overall = float(train.match.mean())
     by_position = train.match.mean(axis=0)
     by_domain = {name: float(train.match[train.domain == name].mean()) for name in np.unique(train.domain).tolist()}
@@ -52,7 +65,7 @@ def fit_baselines(train: PredictorData, setting: Setting, seed: int = 0) -> dict
         ("logistic", own_features),
         ("boosting", scalar_features),
     ):
-        found[name] = _fitted(name, features, train, setting, seed)
+        found[name] = _fitted(name, features, train, setting, seed, validation)
     if train.rank is not None:
         found[ORACLE] = lambda rows, m: 1.0 / np.asarray(rows.rank, np.float64)[:, :m] ** 2
     return found
@@ -62,11 +75,14 @@ Features = Callable[[Inputs, Setting, int], np.ndarray]
 """Inputs, setting and m -> (n, m, f) features of each position, from what the setting may see."""
 
 
-def _fitted(name: str, features: Features, train: PredictorData, setting: Setting, seed: int) -> Guess:
+def _fitted(
+    name: str, features: Features, train: PredictorData, setting: Setting, seed: int, validation: PredictorData | None
+) -> Guess:
     # seconds of imports, and the Trace page needs none of them
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -74,18 +90,28 @@ def _fitted(name: str, features: Features, train: PredictorData, setting: Settin
     if y.all() or not y.any():
         return lambda rows, m: np.full((len(rows.rows), m), float(y.all()))
     if name == "boosting":
-        model = HistGradientBoostingClassifier(max_iter=200, early_stopping=False, random_state=seed)
+        ways = BOOSTING if validation is not None else BOOSTING[:1]
+        models = [HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **way) for way in ways]
     else:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300, tol=1e-3))
+        models = [make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300, tol=1e-3))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(x, y)
+        for each in models:
+            each.fit(x, y)
 
-    def guess(rows: PredictorData, m: int) -> np.ndarray:
-        values = features(rows.inputs, setting, m)
-        return model.predict_proba(values.reshape(-1, values.shape[2]))[:, 1].reshape(-1, m)
+    def guess_of(model: Any) -> Guess:
+        def guess(rows: PredictorData, m: int) -> np.ndarray:
+            values = features(rows.inputs, setting, m)
+            return model.predict_proba(values.reshape(-1, values.shape[2]))[:, 1].reshape(-1, m)
 
-    return guess
+        return guess
+
+    guesses = [guess_of(each) for each in models]
+    if validation is None or len(guesses) == 1:
+        return guesses[0]
+    said = [guess(validation, validation.m).ravel() for guess in guesses]
+    losses = [log_loss(validation.match.ravel(), p, labels=[False, True]) for p in said]
+    return guesses[int(np.argmin(losses))]
 
 
 def _training_matrix(

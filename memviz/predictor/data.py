@@ -114,7 +114,7 @@ def read_data(
     if hidden and n_bytes > MOST_BYTES:
         fit = MOST_BYTES // (n_bytes // len(wanted))
         raise InputError(
-            f"the hidden states of {n_read:,} windows need {n_bytes / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
+            f"the hidden states of {n_read:,} {'rows' if windows == 1 else 'windows'} need {n_bytes / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
             f"allowed: ask for at most {fit:,} rows"
         )
     if not len(wanted):
@@ -133,6 +133,11 @@ def read_data(
         every = np.arange(len(places))
         read = _inputs(other, every, layer, hidden, sweep.task.dtype, context)
         found.append(of(places, read, other.match, None if found[0].rank is None else rank))
+    if windows > 1 and len(found) == 1:
+        raise InputError(
+            f"the sweep keeps no more than k + m = {k + m} tokens of its training rows, so that there are no further "
+            "windows: ask for 1, or sweep longer contexts too"
+        )
     return _joined(found)
 
 

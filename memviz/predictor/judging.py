@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from memviz.errors import InputError
 from memviz.predictor.baselines import UNSCALED, fit_baselines
-from memviz.predictor.data import PredictorData, read_data
+from memviz.predictor.data import PARTS, PredictorData, read_data
 from memviz.predictor.evaluation import evaluate
 from memviz.predictor.known import Known
 from memviz.predictor.tables import Tables
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from memviz.predictor.network.artifact import Predictor
 
 
-def evaluate_predictor(predictor: Predictor, train: PredictorData, test: PredictorData, context: Context) -> Tables:
-    """The tables of a predictor and its baselines, which are fitted on the training part."""
-    about, tick = predictor.about, partial(context.report, 0, 0)
-    baselines = context.meanwhile(lambda: fit_baselines(train, predictor.setting, about["request"]["seed"]))
+def evaluate_predictor(predictor: Predictor, parts: Mapping[str, PredictorData], context: Context) -> Tables:
+    """The tables of a predictor and its baselines on the test part; these are fitted on the other two, as it is."""
+    about, tick, test = predictor.about, partial(context.report, 0, 0), parts["test"]
+    baselines = context.meanwhile(
+        lambda: fit_baselines(parts["train"], predictor.setting, about["request"]["seed"], parts["validation"])
+    )
 
     def of(guess: Any) -> Callable[[int], np.ndarray]:
         return lambda m: context.meanwhile(lambda: guess(test, m))
@@ -65,11 +67,10 @@ def evaluate_on(
     features = known.about["features"]
     data = read_data(
         sweep, model, known.k, known.m, context, bool(features["hidden"]), known.about["request"]["ngrams"],
-        parts=("train", "test"),
+        windows=known.about["request"].get("windows", 1),
     )  # fmt: skip
     context.say("evaluating")
-    train, test = (data.where(data.places(name)) for name in ("train", "test"))
-    return evaluate_predictor(load(known.folder), train, test, context)
+    return evaluate_predictor(load(known.folder), {name: data.where(data.places(name)) for name in PARTS}, context)
 
 
 def _same_rows(known: Known, sweep: Sweep) -> bool:

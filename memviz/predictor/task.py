@@ -170,8 +170,8 @@ def expected_seconds(task: FitTask, n_rows: int) -> float:
     sizes = task.sizes
     p = {"published": task.m, "causal": task.k + task.m - 1, "context": task.k + task.m}[task.setting]
     per_number = 4 * sizes.width + 2 * sizes.feed_forward + 2 * p + OPERATIONS_A_NUMBER
-    per_token = sizes.n_layers * sizes.width * per_number
-    return sizes.n_epochs * 0.75 * n_rows * p * per_token * 3 / OPERATIONS_A_SECOND
+    per_token = sizes.members * sizes.n_layers * sizes.width * per_number
+    return sizes.n_epochs * 0.75 * task.windows * n_rows * p * per_token * 3 / OPERATIONS_A_SECOND
 
 
 def _fit_into(folder: Path, task: FitTask, context: Context) -> None:
@@ -194,7 +194,7 @@ def _fit_into(folder: Path, task: FitTask, context: Context) -> None:
     context.say("evaluating")
     about = _about(task, sweep, data, trainer, {"reading": read_in, "fitting": fitted_in})
     predictor = _calibrated(trainer, about, parts["validation"], context)
-    tables = evaluate_predictor(predictor, parts["train"], parts["test"], context)
+    tables = evaluate_predictor(predictor, parts, context)
     write_tables(tables, folder)
     predictor.about["metrics"] = headline(tables)
     save(predictor, folder)

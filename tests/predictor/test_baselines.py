@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from support.predictor import K, M, planted, random_inputs
 
@@ -109,3 +110,20 @@ def test_one_label_alone_is_repeated() -> None:
     train = data_of(30, match=np.zeros((30, M), bool))
     guesses = fit_baselines(train, "causal")
     assert not guesses["logistic"](train, M).any() and not guesses["boosting"](train, M).any()
+
+
+def test_the_way_of_boosting_with_the_least_validation_loss_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, validation, test = data_of(120), data_of(60, seed=1), data_of(20, seed=2)
+    x, y = (
+        (baselines.scalar_features(each.inputs, "causal", M).reshape(len(each.rows) * M, -1), each.match.ravel())
+        for each in (train, validation)
+    )
+    ways = ({"max_iter": 200}, {"max_iter": 1}, {"max_iter": 20, "learning_rate": 0.1})
+    models = [HistGradientBoostingClassifier(early_stopping=False, random_state=0, **way).fit(*x) for way in ways]
+    losses = [log_loss(y[1], model.predict_proba(y[0])[:, 1]) for model in models]
+    assert np.argmin(losses) == 2, losses
+    monkeypatch.setattr(baselines, "BOOSTING", ways)
+    of_test = baselines.scalar_features(test.inputs, "causal", M).reshape(len(test.rows) * M, -1)
+    for part, best in ((validation, 2), (None, 0)):
+        found = fit_baselines(train, "causal", 0, part)["boosting"](test, M).ravel()
+        np.testing.assert_allclose(found, models[best].predict_proba(of_test)[:, 1])

@@ -10,6 +10,7 @@ import pytest
 from support.corpus import exposed
 from support.sweeps import Lab
 
+from memviz.engine.states import read_states
 from memviz.errors import InputError
 from memviz.predictor import data as prediction_data
 from memviz.predictor.data import PARTS, SHARES, part_of, parts_of, read_data
@@ -109,6 +110,43 @@ def test_ngrams_are_those_of_looking_everywhere(
                 found.inputs.statistics[place, n - 1 :, 2 + n], np.log1p(counts).astype(np.float32), rtol=1e-6
             )
         assert found.inputs.statistics[place, 0, 4] == 0, "no 2-gram ends at the first token"
+
+
+def test_further_windows_are_other_contexts_of_training_rows(lab: Lab, rows: list[list[int]]) -> None:
+    """Of rows of three lengths, each window decoded by plain transformers; the last one ends with the row."""
+    short = [row[: K + M] for row in rows]
+    long = [[*row, *other[: 2 * (i % 3)]] for i, (row, other) in enumerate(zip(short[:40], short[40:80], strict=True))]
+    source, contexts = RowSet(lab.jsonl(long, "long.jsonl")), (K, K + 4)
+    sizes = {"contexts": contexts, "continuations": (M,), "context_at": K, "continuation_at": M}
+    task = SweepTask(("tiny",), source, positions=True, **sizes)
+    with pytest.raises(InputError, match="no further windows"):
+        read(lab, lab.sweep(replace(task, contexts=()), "cut"), windows=3)
+    sweep = lab.sweep(task, "long")
+    own, found = read(lab, sweep), read(lab, sweep, windows=3)
+    n, lengths = len(own.rows), [len(row) for row in long]
+    for name in ("rows", "units", "part", "match"):
+        np.testing.assert_array_equal(getattr(found, name)[:n], getattr(own, name))
+    expected = []
+    for window in (1, 2):
+        for row in own.rows[own.places("train")].tolist():
+            room = lengths[row] - K - M
+            start, before = (int(np.rint(each * room / 2)) for each in (window, window - 1))
+            if start > before:
+                expected.append((row, start))
+    assert found.rows[n:].tolist() == [row for row, _ in expected] and expected
+    assert {PARTS[place] for place in found.part[n:].tolist()} == {"train"}
+    loaded = lab.backend.load(ready("tiny", lab.context()), "float32")
+    for place, (row, start) in enumerate(expected[:8], n):
+        true = long[row][start : start + K + M]
+        written = lab.generate("tiny", true[:K], M)
+        assert found.match[place].tolist() == [a == b for a, b in zip(true[K:], written, strict=True)]
+        assert found.inputs.hidden is not None
+        alone = read_states(loaded, np.array([[*true[:K], *written]]), (2,))
+        np.testing.assert_allclose(found.inputs.hidden[place], alone.hidden[0, :, 0], atol=2e-3)
+        np.testing.assert_allclose(found.inputs.statistics[place, 1:, 0], alone.entropy[0, 1:], atol=1e-4)
+    assert found.rank is not None
+    until_miss = np.cumprod(found.match, axis=1).astype(bool)
+    assert (found.rank[until_miss] == 1).all()
 
 
 def test_no_model_is_loaded_for_states_that_are_kept(lab: Lab, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

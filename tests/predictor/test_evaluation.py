@@ -15,7 +15,7 @@ from memviz.measures.score import level_of
 from memviz.predictor import METRICS, TABLES
 from memviz.predictor.baselines import ORACLE, UNSCALED
 from memviz.predictor.data import PredictorData
-from memviz.predictor.evaluation import evaluate
+from memviz.predictor.evaluation import COMPARED, compared, evaluate
 from memviz.predictor.tables import SLIM_POINTS, Tables, joined, read_tables, slim, write_tables
 
 N = 60
@@ -44,6 +44,7 @@ def tables(test_rows: tuple[PredictorData, np.ndarray]) -> Tables:
         UNSCALED: lambda m: probability[:, :m] ** 2,
         ORACLE: lambda m: data.match[:, :m].astype(float),
         "all_miss": lambda m: np.zeros((N, m)),
+        "boosting": lambda m: np.clip(probability[:, :m] + 0.2 * np.cos(np.arange(m)), 0, 1),
     }
     head = {"predictor": "p", "fitted_on": "tiny", "model": "tiny", "setting": "causal", "k": K}
     return evaluate(data, methods, head)
@@ -75,6 +76,35 @@ def test_numbers_are_scikit_learns(test_rows, tables: Tables) -> None:
         assert found["low"] <= found["value"] <= found["high"]
         assert (found["n"], found["n_units"], found["prevalence"]) == (N, N // 2, pytest.approx(y.mean()))
     assert set(tables.metrics["metric"]) == set(METRICS)
+
+
+def test_accuracy_given_an_intact_prefix_counts_up_to_the_first_divergence(test_rows, tables: Tables) -> None:
+    data, probability = test_rows
+    right = [
+        (p[t] >= 0.5) == y[t] for p, y in zip(probability, data.match, strict=True) for t in range(M) if all(y[:t])
+    ]
+    found = line(tables.metrics, method="predictor", metric="intact_accuracy", m=M)
+    assert found["value"] == pytest.approx(np.mean(right))
+
+
+def test_differences_are_paired(test_rows, tables: Tables) -> None:
+    """Against resamples of groups drawn by hand, the same for both; told as ahead, behind or even."""
+    data, probability = test_rows
+    rival = np.clip(probability + 0.2 * np.cos(np.arange(M)), 0, 1)
+    own, other = (((p >= 0.5) == data.match).mean(axis=1) for p in (probability, rival))
+    each = own - other
+    of_units = each.reshape(N // 2, 2).mean(axis=1)
+    drawn = np.random.default_rng(7).choice(of_units, (4000, N // 2)).mean(axis=1)
+    found = line(tables.differences, method="boosting", metric="token_accuracy", m=M)
+    assert found["value"] == pytest.approx(each.mean())
+    np.testing.assert_allclose([found["low"], found["high"]], np.quantile(drawn, [0.025, 0.975]), atol=0.01)
+    brier = ((probability - data.match) ** 2).mean() - ((rival - data.match) ** 2).mean()
+    assert line(tables.differences, method="boosting", metric="brier", m=M)["value"] == pytest.approx(brier)
+    assert set(tables.differences["method"]) == {"boosting"} and set(tables.differences["metric"]) == set(COMPARED)
+    told = pd.DataFrame(
+        {"metric": ["auroc", "auroc", "auroc", "brier"], "low": [0.1, -0.2, -0.1, -0.2], "high": [0.2, -0.1, 0.1, -0.1]}
+    )
+    assert compared(told) == ["ahead", "behind", "even", "ahead"]
 
 
 def test_first_divergence_by_brute_force(test_rows, tables: Tables) -> None:
@@ -156,7 +186,7 @@ def test_tables_come_back_from_disk(tables: Tables, tmp_path) -> None:
 def test_slim_tables_say_the_same_in_fewer_digits(tables: Tables, tmp_path) -> None:
     small = slim(tables)
     pd.testing.assert_frame_equal(small.metrics, tables.metrics, check_dtype=False, atol=1e-4)
-    assert set(small.outcomes["method"]) == {"predictor", ORACLE} and len(small.outcomes) == 2 * N
+    assert set(small.outcomes["method"]) == {"predictor", "boosting", ORACLE} and len(small.outcomes) == 3 * N
     assert small.confusion["threshold"].nunique() == 9
     assert "all_miss" not in set(small.curves["method"])
     for _, curve in small.curves.groupby(["method", "curve"]):

@@ -9,7 +9,7 @@ import streamlit as st
 
 from memviz.measures.glossary import explain
 from memviz.predictor.presets import PRESETS, SETTINGS
-from memviz.predictor.task import DEFAULT_M, FitTask, expected_seconds, fit_task
+from memviz.predictor.task import DEFAULT_M, MOST_WINDOWS, FitTask, expected_seconds, fit_task
 from memviz.sweeps import Sweep
 from memviz.sweeps.progress import duration
 from memviz.sweeps.tables import lengths_of
@@ -17,8 +17,13 @@ from memviz.ui.common.sweep import choose_sweep
 from memviz.ui.common.widgets import KEEP, forget_unknown
 
 SETTING_NAMES = {"published": "Published", "causal": "Causal", "context": "Context only"}
-PRESET_NAMES = {"default": "Default", "small": "Small", "published": "The study's size"}
-PRESET_WORDS = {"default": "default size", "small": "small size", "published": "the study's size"}
+PRESET_NAMES = {"default": "Default", "small": "Small", "published": "The study's size", "ensemble": "Ensemble"}
+PRESET_WORDS = {
+    "default": "default size",
+    "small": "small size",
+    "published": "the study's size",
+    "ensemble": "ensemble",
+}
 
 
 def choose_fit() -> tuple[FitTask, Sweep]:
@@ -54,6 +59,10 @@ def _choose_more(sweep: Sweep) -> dict[str, Any]:
         "Rows", 20, max(20, n), None, step=100, placeholder=f"all {n:,}", key="fit_rows", **KEEP,
         help="So many rows of the sweep, drawn by a hash; empty: all of them.",
     )  # fmt: skip
+    windows = st.number_input(
+        "Windows a training row", 1, MOST_WINDOWS, 1, key="fit_windows", **KEEP,
+        help="Further windows of a row give it other contexts; the model first writes after each of them.",
+    )  # fmt: skip
     seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="Of weights, order and dropout.", key="fit_seed", **KEEP)
     transfer = st.toggle(
         "For models of other sizes too", False, key="fit_transfer", **KEEP,
@@ -66,12 +75,13 @@ def _choose_more(sweep: Sweep) -> dict[str, Any]:
         "Such a predictor is not shown on the Trace page.",
     )  # fmt: skip
     own: dict[str, Any] = {"hidden": hidden and not transfer, "ngrams": ngrams and not transfer, "transfer": transfer}
-    return own | {"n_rows": None if rows is None else int(rows), "seed": int(seed)}
+    return own | {"n_rows": None if rows is None else int(rows), "seed": int(seed), "windows": int(windows)}
 
 
 def _size_words(preset: str) -> str:
     sizes = PRESETS[preset]
-    return f"{sizes.n_layers} layers, {sizes.n_heads} heads, width {sizes.width}, at most {sizes.n_epochs} epochs"
+    each = f"{sizes.members} of " if sizes.members > 1 else ""
+    return f"{each}{sizes.n_layers} layers, {sizes.n_heads} heads, width {sizes.width}, at most {sizes.n_epochs} epochs"
 
 
 def expected_words(task: FitTask, n_rows: int) -> str:
@@ -88,6 +98,7 @@ def fit_command(task: FitTask) -> str:
     """The command line that fits the same predictor."""
     words = ["memviz", "predictor", "fit", "--sweep", task.sweep, "--models", task.model, "--setting", task.setting]
     words += ["--preset", task.preset, "--k", str(task.k), "--m", str(task.m), "--seed", str(task.seed)]
+    words += ["--windows", str(task.windows)] if task.windows > 1 else []
     words += [] if task.n_rows is None else ["--sample", str(task.n_rows)]
     words += [] if task.hidden or task.transfer else ["--no-hidden"]
     words += ["--ngrams"] if task.ngrams else []
@@ -100,5 +111,6 @@ def words_of(task: FitTask) -> str:
     said = [task.model, SETTING_NAMES[task.setting].lower(), PRESET_WORDS[task.preset]]
     said += [f"k = {task.k}, m = {task.m}", f"seed {task.seed}"]
     said += [f"{task.n_rows:,} rows"] if task.n_rows else []
+    said += [f"{task.windows} windows a training row"] if task.windows > 1 else []
     said += ["statistics alone, for any size"] if task.transfer else [] if task.hidden else ["no hidden states"]
     return " · ".join(said + (["n-gram counts"] if task.ngrams else []))
