@@ -53,6 +53,14 @@ CONFIGURATIONS: dict[str, Preset] = {
     "small 1 layer": replace(_SMALL, n_layers=1),
     "small learning rate 4e-3": replace(_SMALL, learning_rate=4e-3),
     "small dropout 0.2": replace(_SMALL, dropout=0.2),
+    "small 6 epochs": (_SIX := replace(_SMALL, n_epochs=6)),
+    "courses": (_COURSES := replace(_SIX, course=True)),
+    "chained": (_CHAINED := replace(_COURSES, hazard=True)),
+    "half dropped": replace(_CHAINED, hidden_dropout=0.5),
+    "reduced": (_REDUCED := replace(_CHAINED, hidden_dropout=0.5, compressed=4)),
+    "chained, 3 encoders": replace(_CHAINED, members=3),
+    "reduced, 3 encoders": replace(_REDUCED, members=3),
+    "ensemble": PRESETS["ensemble"],
 }
 
 
@@ -103,6 +111,7 @@ def main() -> None:
     parser.add_argument("--model", default="suite-1.8m")
     parser.add_argument("--settings", default=",".join(SETTINGS))
     parser.add_argument("--presets", default="default")
+    parser.add_argument("--no-hidden", action="store_true", help="Statistics alone.")
     parser.add_argument("--tune", nargs="?", const=",".join(CONFIGURATIONS), help="Names of CONFIGURATIONS, or all.")
     asked = parser.parse_args()
     settings = load_settings()
@@ -110,7 +119,7 @@ def main() -> None:
     backend = context.backend
     parts = ("train", "validation")
     start = time.perf_counter()
-    data = read_data(read_sweep(asked.sweep), asked.model, K, M, context, parts=parts)
+    data = read_data(read_sweep(asked.sweep), asked.model, K, M, context, hidden=not asked.no_hidden, parts=parts)
     sizes = [len(data.places(name)) for name in parts]
     print(
         f"{asked.model}: {sizes[0]:,} training and {sizes[1]:,} validation rows x {M} tokens, share of hits "

@@ -117,6 +117,20 @@ def _points(
     )
 
 
+LEAST_ROOM = 0.08
+"""Share of an axis between two of its ticks, so that their numbers stand apart on a phone."""
+
+
+def spaced(values: Sequence[float]) -> list[float]:
+    """Ticks of an axis from the values drawn on it: the largest, and of those below each that has room beside it."""
+    left = sorted(values, reverse=True)
+    kept = left[:1]
+    for value in left[1:]:
+        if kept[-1] - value >= LEAST_ROOM * (left[0] - left[-1]):
+            kept.append(value)
+    return kept[::-1]
+
+
 def lines_figure(
     table: pd.DataFrame,
     x: str,
@@ -137,7 +151,7 @@ def lines_figure(
     """
     order = list(dict.fromkeys(table[x]))
     places = [str(value) for value in order] if category else order
-    ticks: dict[str, Any] = {"type": "category", "categoryarray": places} if category else {"tickvals": order}
+    ticks: dict[str, Any] = {"type": "category", "categoryarray": places} if category else {"tickvals": spaced(order)}
     place = dict(zip(order, places, strict=True))
     traces = []
     hues = colours.ladder(len(models)) if ordered else colours.categorical[: len(models)]

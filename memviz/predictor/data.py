@@ -113,8 +113,9 @@ def read_data(
     n_bytes = 2 * n_read * (k + m) * width
     if hidden and n_bytes > MOST_BYTES:
         fit = MOST_BYTES // (n_bytes // len(wanted))
+        what = "rows" if windows == 1 else "windows"
         raise InputError(
-            f"the hidden states of {n_read:,} {'rows' if windows == 1 else 'windows'} need {n_bytes / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
+            f"the hidden states of {n_read:,} {what} need {n_bytes / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
             f"allowed: ask for at most {fit:,} rows"
         )
     if not len(wanted):

@@ -10,7 +10,7 @@ from support.colours import contrast, rgb
 from memviz.figures.boundary import boundary_figure
 from memviz.figures.frame import percent
 from memviz.figures.palette import THEMED, palette
-from memviz.figures.population import levels_figure, lines_figure, size_figure
+from memviz.figures.population import levels_figure, lines_figure, size_figure, spaced
 from memviz.figures.transitions import transition_figure
 from memviz.measures.score import LEVELS
 
@@ -176,3 +176,9 @@ def test_the_page_theme_is_put_in_where_streamlits_client_looks_for_it() -> None
     assert THEMED.levels == tuple(getattr(theirs, f"DIVERGING_{i}") for i in range(5, 10))
     assert THEMED.sequential == tuple(getattr(theirs, f"SEQUENTIAL_{i}") for i in range(10))
     assert (THEMED.muted, THEMED.text, THEMED.ground) == (theirs.GRAY_70, theirs.GRAY_90, theirs.BG_COLOR)
+
+
+def test_ticks_that_would_touch_are_left_out() -> None:
+    assert spaced([1, 2, 4, 8, 16, 32, 48, 64]) == [2, 8, 16, 32, 48, 64]
+    assert spaced([16, 32, 48, 64]) == [16, 32, 48, 64]
+    assert spaced([7]) == [7] and spaced([]) == []
