@@ -107,25 +107,33 @@ def known_predictors(settings: Settings) -> list[Known]:
 
 
 def predictors_for(
-    card: Card, settings: Settings, among: Sequence[Known] | None = None, n_context: int | None = None
+    card: Card,
+    settings: Settings,
+    among: Sequence[Known] | None = None,
+    n_context: int | None = None,
+    chosen: str = "",
 ) -> dict[Setting, Known]:
     """Setting -> the predictor for a model: fitted on its very weights, statistics and states, no n-grams.
 
-    Of several those fitted at a context of `n_context` tokens come first, then the one fitted here last, then a shipped
-    one; settings without any are left out.
+    Of several the one whose id starts with `chosen` comes first, then those fitted at a context of `n_context` tokens,
+    of these a shipped one, then the one fitted here last; settings without any are left out.
     """
-    found = known_predictors(settings) if among is None else among
-    usable = [
-        each
-        for each in found
-        if each.weights == card.weights and not each.transfers and not each.about["request"]["ngrams"]
-    ]
-    usable.sort(key=lambda each: each.k != n_context)
+    usable = fitted_on(card, known_predictors(settings) if among is None else among)
+    usable.sort(key=lambda each: (not chosen or not each.id.startswith(chosen), each.k != n_context, not each.shipped))
     return {
         setting: next(each for each in usable if each.setting == setting)
         for setting in SETTINGS
         if any(each.setting == setting for each in usable)
     }
+
+
+def fitted_on(card: Card, among: Sequence[Known]) -> list[Known]:
+    """Those of some predictors that can speak of a model's traces, in their order."""
+    return [
+        each
+        for each in among
+        if each.weights == card.weights and not each.transfers and not each.about["request"]["ngrams"]
+    ]
 
 
 def epochs_of(folder: Path) -> list[dict[str, Any]]:

@@ -66,7 +66,13 @@ def test_its_links_mean_the_shipped_predictors_beside_a_fit_of_ones_own(monkeypa
     task = SimpleNamespace(context_ids=(0,) * 32, decoding=SimpleNamespace(greedy=True), n_leading=lambda card: 0)
     monkeypatch.setattr(predictors, "known_now", lambda: [own, *shipped])
     monkeypatch.setattr(predictors, "objection", lambda *_: None)
-    for query, expected in (({}, own.id), ({"fits": "shipped"}, fitted.id)):
+    queries = (
+        ({}, fitted.id),
+        ({"fits": "shipped"}, fitted.id),
+        ({"by": "f" * 12}, own.id),
+        ({"by": "0" * 12}, fitted.id),
+    )
+    for query, expected in queries:
         monkeypatch.setattr(predictors.st, "query_params", query)
         assert predictors.usable(card, task)[0]["published"].id == expected
     assert all(each.query.get("fits") == "shipped" for each in tour() if each.page == "trace")

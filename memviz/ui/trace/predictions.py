@@ -22,8 +22,16 @@ from memviz.predictor.presets import SETTINGS
 from memviz.records import Run
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import stored
-from memviz.ui.common.texts import told
-from memviz.ui.trace.predictors import clock, question, said_of_row, said_of_several, usable
+from memviz.ui.common.texts import escaped, told
+from memviz.ui.trace.predictors import (
+    choose_own,
+    clock,
+    name_of_own,
+    question,
+    said_of_row,
+    said_of_several,
+    usable,
+)
 
 CHOSEN = "predicted"
 """The widget that chooses settings, and the address's parameter."""
@@ -50,6 +58,8 @@ def choose_tracks(run: Run, key: str, task: TraceTask, card: Card) -> list[Track
         wrap=True,
         bind="query-params",
     )
+    with control:
+        choose_own(card, task)
     chosen = [name for name in SETTINGS if name in (asked or ())]
     with note:
         _say(found, chosen, forecast, run, task)
@@ -102,7 +112,9 @@ def _say(
     if not chosen:
         st.caption("Choose a setting to see what a fitted predictor says of each token.")
         return
-    said = said_of_several({name: found[name] for name in chosen}, task.n_steps)
+    own = [name_of_own(found[name]) for name in chosen if not found[name].shipped]
+    said = f"Fitted here: {escaped(', '.join(own))}. " if own else ""
+    said += said_of_several({name: found[name] for name in chosen}, task.n_steps)
     said += said_of_row(found[chosen[0]], task)
     if "context" in chosen and forecast is not None and _was_before(forecast, run):
         said += f" Context only: made {clock(forecast.created)}, before this text was generated."

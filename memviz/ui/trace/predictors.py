@@ -16,32 +16,64 @@ from memviz.figures.predicted import BASELINES, METHOD_WORDS, SETTING_WORDS
 from memviz.predictor.applying import objection
 from memviz.predictor.data import parts_of
 from memviz.predictor.forecast import ForecastTask
-from memviz.predictor.known import Known, predictors_for
+from memviz.predictor.known import Known, fitted_on, predictors_for
 from memviz.predictor.task import data_key
 from memviz.settings import settings
 from memviz.sweeps.kept import kept_sweeps
 from memviz.sweeps.rowset import SUITE
 from memviz.tasks.trace import TraceTask
+from memviz.ui.common.links import CHOSEN_LENGTH
 from memviz.ui.common.process import samples
+from memviz.ui.common.widgets import BOUND, forget_unknown
 from memviz.ui.predictor.known import known_now
 
 FITS = "fits"
 """The address's parameter: "shipped" leaves predictors fitted here out, so that a link means what it meant."""
+BY = "by"
+"""The widget that chooses a predictor fitted here, and the address's parameter."""
 
 
 def usable(card: Card, task: TraceTask) -> tuple[dict[str, Known], str | None]:
-    """Setting -> predictor that can be asked about a run, and why another one cannot, in one sentence."""
+    """Setting -> predictor that can be asked about a run, and why another one cannot, in one sentence.
+
+    A shipped one, unless one fitted here is chosen.
+    """
     found: dict[str, Known] = {}
     problem = None
     n_context = len(task.context_ids) - task.n_leading(card)
-    only_shipped = st.query_params.get(FITS) == "shipped"
-    among = [each for each in known_now() if each.shipped or not only_shipped]
-    for setting, known in predictors_for(card, settings(), among, n_context).items():
+    chosen = st.session_state.get(BY) or st.query_params.get(BY) or ""
+    for setting, known in predictors_for(card, settings(), _among(), n_context, chosen).items():
         said = objection(known, card, n_context, task.decoding.greedy)
         if said is None:
             found[setting] = known
         problem = problem or said
     return found, problem
+
+
+def _among() -> list[Known]:
+    only_shipped = st.query_params.get(FITS) == "shipped"
+    return [each for each in known_now() if each.shipped or not only_shipped]
+
+
+def choose_own(card: Card, task: TraceTask) -> None:
+    """Which predictor fitted here speaks in place of the bundled one of its setting; nothing where there is none."""
+    n_context = len(task.context_ids) - task.n_leading(card)
+    able = [e for e in fitted_on(card, _among()) if objection(e, card, n_context, task.decoding.greedy) is None]
+    own = {each.id[:CHOSEN_LENGTH]: name_of_own(each) for each in able if not each.shipped}
+    if not own:
+        st.session_state.pop(BY, None)
+        return
+    forget_unknown(BY, ["", *own])
+    usual = "the bundled predictors" if any(each.shipped for each in able) else "those fitted last"
+    st.selectbox(
+        "Said by", ["", *own], format_func=lambda name: own.get(name, usual), key=BY,
+        label_visibility="collapsed", **BOUND,
+    )  # fmt: skip
+
+
+def name_of_own(known: Known) -> str:
+    """A predictor fitted here, in a few words."""
+    return f"{SETTING_WORDS[known.setting]}: {known.name or 'fitted ' + known.about['created'][:16].replace('T', ' ')}"
 
 
 def question(task: TraceTask, known: Known) -> ForecastTask:
