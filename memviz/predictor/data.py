@@ -48,7 +48,7 @@ class PredictorData:
     match: np.ndarray
     """(n, m) bool: the generated token is the true one. The label."""
     rank: np.ndarray | None
-    """(n, m) int32 teacher-forced rank of the true token; None without a table of positions. For the oracle alone."""
+    """(n, m) int32 teacher-forced rank of the true token, for the oracle alone; None where some are not known."""
 
     @property
     def k(self) -> int:
@@ -209,7 +209,7 @@ def _ngrams(sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray, context:
 
 
 def _ranks(sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray) -> np.ndarray | None:
-    """(n, m) int32 teacher-forced ranks of the true tokens, or None where the sweep has no table of positions."""
+    """(n, m) int32 teacher-forced ranks of the true tokens, or None where the sweep does not hold all of them."""
     if "positions" not in sweep.manifest["tables"]:
         return None
     condition = [("model", "==", model), ("mode", "==", SLIDING), ("k", "==", k), ("index", ">=", k)]
@@ -219,4 +219,4 @@ def _ranks(sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray) -> np.nda
     kept = (rows[place] == found["row"].to_numpy()) & (index < m)
     rank = np.zeros((len(rows), m), np.int32)
     rank[place[kept], index[kept]] = found["rank"].to_numpy(np.int32)[kept]
-    return rank
+    return rank if rank.all() else None  # a slim sweep keeps the first positions alone

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.corpus import exposed
 from support.sweeps import Lab
@@ -78,6 +80,17 @@ def test_ranks_are_for_the_oracle_and_say_one_where_nothing_was_missed_before(la
     assert found.rank is not None
     until_miss = np.cumprod(found.match, axis=1).astype(bool)
     assert (found.rank[until_miss] == 1).all() and (found.rank >= 1).all()
+
+
+def test_ranks_of_some_positions_alone_are_none(lab: Lab, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Sweep.read
+
+    def slim(self: Sweep, table: str, *asked: Any) -> pd.DataFrame:
+        found = whole(self, table, *asked)
+        return found[found["index"] < K + M - 1] if table == "positions" else found
+
+    monkeypatch.setattr(Sweep, "read", slim)
+    assert read(lab, sweep).rank is None
 
 
 def test_rows_are_drawn_by_a_hash_and_parts_can_be_left_out(lab: Lab, sweep: Sweep) -> None:
