@@ -169,7 +169,7 @@ with divergence:
 against = results.differences_of(view)
 if len(against):
     with st.container(border=True):
-        results.head("Against simpler ways of guessing", "differences", against)
+        results.head("Difference from simpler ways of guessing", "differences", against)
         numbers = {name: st.column_config.NumberColumn(format="%.4f") for name in ("difference", "low", "high")}
         st.dataframe(against, hide_index=True, column_config=numbers)
         st.caption(

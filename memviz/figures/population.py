@@ -117,7 +117,7 @@ def _points(
     )
 
 
-LEAST_ROOM = 0.08
+LEAST_ROOM = 0.24
 """Share of an axis between two of its ticks, so that their numbers stand apart on a phone."""
 
 
@@ -151,7 +151,11 @@ def lines_figure(
     """
     order = list(dict.fromkeys(table[x]))
     places = [str(value) for value in order] if category else order
-    ticks: dict[str, Any] = {"type": "category", "categoryarray": places} if category else {"tickvals": spaced(order)}
+    ticks: dict[str, Any] = (
+        {"type": "category", "categoryarray": places}
+        if category
+        else {"tickvals": spaced(order), "tickangle": 0, "minor": {"tickvals": order, "ticks": "outside"}}
+    )
     place = dict(zip(order, places, strict=True))
     traces = []
     hues = colours.ladder(len(models)) if ordered else colours.categorical[: len(models)]

@@ -179,6 +179,6 @@ def test_the_page_theme_is_put_in_where_streamlits_client_looks_for_it() -> None
 
 
 def test_ticks_that_would_touch_are_left_out() -> None:
-    assert spaced([1, 2, 4, 8, 16, 32, 48, 64]) == [2, 8, 16, 32, 48, 64]
-    assert spaced([16, 32, 48, 64]) == [16, 32, 48, 64]
+    assert spaced([1, 2, 4, 8, 16, 32, 48, 64]) == [16, 32, 48, 64]
+    assert spaced([16, 32, 48, 64, 96]) == [32, 64, 96] and spaced([16, 32, 48, 64]) == [16, 32, 48, 64]
     assert spaced([7]) == [7] and spaced([]) == []
