@@ -39,6 +39,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
     sample: Annotated[int | None, typer.Option(help="So many rows, drawn by a hash.")] = None,
     windows: Annotated[int, typer.Option(help="Of each training row: further ones give it other contexts.")] = 1,
+    split: Annotated[str, typer.Option(help="Never parted: group (near-duplicates), or document.")] = "group",
     no_hidden: Annotated[bool, typer.Option(help="Read statistics alone.")] = False,
     ngrams: Annotated[bool, typer.Option(help="Also read counts of generated 1- and 2-grams.")] = False,
     transfer: Annotated[bool, typer.Option(help="Statistics alone, and allowed for other models.")] = False,
@@ -51,7 +52,15 @@ def fit(
     from memviz.sweeps import read_sweep
 
     settings, found = load_settings(), read_sweep(sweep)
-    options: dict[str, Any] = {"k": k, "m": m, "preset": preset, "seed": seed, "n_rows": sample, "windows": windows}
+    options: dict[str, Any] = {
+        "k": k,
+        "m": m,
+        "preset": preset,
+        "seed": seed,
+        "n_rows": sample,
+        "windows": windows,
+        "split": split,
+    }
     options |= {"hidden": not (no_hidden or transfer), "ngrams": ngrams, "transfer": transfer}
     tasks = [
         fit_task(found, model, name, **options)  # type: ignore[arg-type]  # checked there

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from memviz.catalog import find_model
 from memviz.corpus.known import index_of, seen_until
 from memviz.errors import InputError
 from memviz.population.ngrams import FrequencyTask
 from memviz.predictor.features import NGRAMS, STATISTICS, Inputs
+from memviz.predictor.presets import Split
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.states import Texts, states_of, texts_of, windows_of
 from memviz.sweeps.task import SLIDING
@@ -38,7 +40,7 @@ class PredictorData:
     rows: np.ndarray
     """(n,) int64 row numbers, ascending; behind them, once more, those of further windows of training rows."""
     units: np.ndarray
-    """(n,) int64 group of near-duplicates: all of a group are in one part."""
+    """(n,) int64 group of near-duplicates, or document: all of one are in one part."""
     part: np.ndarray
     """(n,) int8: place in `PARTS`."""
     domain: np.ndarray
@@ -76,10 +78,29 @@ def part_of(units: np.ndarray, seed: int = SPLIT) -> np.ndarray:
     return np.array([found[unit] for unit in units.tolist()], np.int8)
 
 
-def parts_of(sweep: Sweep, n_rows: int | None = None) -> dict[int, str]:
+def units_of(sweep: Sweep, split: Split = "group") -> pd.Series:
+    """Row -> number of what is not parted: its group of near-duplicates, or the documents that groups hold together.
+
+    Raises InputError where the sweep's rows do not say which document they are of.
+    """
+    if split == "group":
+        return sweep.read("rows", ["row", "group"]).set_index("row")["group"]
+    table = sweep.read("rows").set_index("row")
+    if "document" not in table or table["document"].isna().any():
+        raise InputError("the rows of this sweep do not say which document they are of: split by group")
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    document, group = (np.unique(table[name], return_inverse=True)[1] for name in ("document", "group"))
+    n = int(document.max()) + 1
+    edges = coo_array((np.ones(len(table)), (document, n + group)), shape=2 * (n + int(group.max()) + 1,))
+    return pd.Series(connected_components(edges, directed=False)[1][document], table.index, np.int64)
+
+
+def parts_of(sweep: Sweep, n_rows: int | None = None, split: Split = "group") -> dict[int, str]:
     """Row -> its part, of the rows that a fit on `n_rows` of a sweep reads."""
-    table = sweep.read("rows", ["row", "group"])
-    rows, part = table["row"].to_numpy(np.int64), part_of(table["group"].to_numpy(np.int64))
+    units = units_of(sweep, split)
+    rows, part = units.index.to_numpy(np.int64), part_of(units.to_numpy(np.int64))
     places = _drawn(np.arange(len(rows)), rows, n_rows)
     return {int(rows[place]): PARTS[part[place]] for place in places}
 
@@ -95,15 +116,17 @@ def read_data(
     n_rows: int | None = None,
     parts: tuple[str, ...] = PARTS,
     windows: int = 1,
+    split: Split = "group",
 ) -> PredictorData:
     """Rows of a sweep with their states from the store or the model. n_rows: so many, drawn by a hash.
 
     windows: of each row of the training part, its own among them (`windows_of`); the others stand behind all rows.
+    split: what is in one part alone.
     Raises InputError where the sweep lacks them or they would need too much memory, Failure.
     """
     texts = texts_of(sweep, model, k, m, SLIDING)
-    about = sweep.read("rows", ["row", "group", "domain"]).set_index("row").loc[texts.rows]
-    units = about["group"].to_numpy(np.int64)
+    about = sweep.read("rows", ["row", "domain"]).set_index("row").loc[texts.rows]
+    units = units_of(sweep, split).loc[texts.rows].to_numpy(np.int64)
     part = part_of(units)
     wanted = np.flatnonzero(np.isin(part, [PARTS.index(name) for name in parts]))
     wanted = _drawn(wanted, texts.rows, n_rows)

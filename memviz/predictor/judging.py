@@ -67,7 +67,7 @@ def evaluate_on(
     features = known.about["features"]
     data = read_data(
         sweep, model, known.k, known.m, context, bool(features["hidden"]), known.about["request"]["ngrams"],
-        windows=known.about["request"].get("windows", 1),
+        windows=known.about["request"].get("windows", 1), split=known.about["request"].get("split", "group"),
     )  # fmt: skip
     context.say("evaluating")
     return evaluate_predictor(load(known.folder), {name: data.where(data.places(name)) for name in PARTS}, context)

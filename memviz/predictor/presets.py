@@ -7,6 +7,8 @@ from typing import Literal
 
 Setting = Literal["published", "causal", "context"]
 SETTINGS: tuple[Setting, ...] = ("published", "causal", "context")
+Split = Literal["group", "document"]
+SPLITS: tuple[Split, ...] = ("group", "document")
 PresetName = Literal["default", "small", "published", "ensemble"]
 
 

@@ -23,7 +23,7 @@ from memviz.predictor.data import PARTS, SPLIT, PredictorData, read_data
 from memviz.predictor.files import ABOUT, FORMAT
 from memviz.predictor.judging import evaluate_predictor, headline
 from memviz.predictor.known import PROGRESS, Known, read_known
-from memviz.predictor.presets import PRESETS, SETTINGS, Preset, PresetName, Setting
+from memviz.predictor.presets import PRESETS, SETTINGS, SPLITS, Preset, PresetName, Setting, Split
 from memviz.predictor.tables import write_tables
 from memviz.settings import Settings
 from memviz.store import request_hash
@@ -82,7 +82,12 @@ class FitTask(Task[Known]):
     windows: int = later(1)
     """Of each training row, its own among them: the others give it other contexts, and the model writes after them."""
 
+    split: Split = later("group")  # noqa: RUF009
+    """What is never parted between training and test: near-duplicates, or whole documents too."""
+
     def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise InputError(f"split {self.split!r} is unknown: use one of {', '.join(SPLITS)}")
         if self.setting not in SETTINGS:
             raise InputError(f"setting {self.setting!r} is unknown: use one of {', '.join(SETTINGS)}")
         if self.preset not in PRESETS:
@@ -182,7 +187,7 @@ def _fit_into(folder: Path, task: FitTask, context: Context) -> None:
         raise InputError(f"{task.sweep} is not the sweep that was asked for: choose it again")
     data = read_data(
         sweep, task.model, task.k, task.m, context.telling(lambda *_: context.report(0, 0), context.say),
-        task.hidden, task.ngrams, task.n_rows, windows=task.windows,
+        task.hidden, task.ngrams, task.n_rows, windows=task.windows, split=task.split,
     )  # fmt: skip
     parts = {name: data.where(data.places(name)) for name in PARTS}
     empty = [name for name, part in parts.items() if not len(part.rows)]

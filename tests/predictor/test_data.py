@@ -15,7 +15,7 @@ from support.sweeps import Lab
 from memviz.engine.states import read_states
 from memviz.errors import InputError
 from memviz.predictor import data as prediction_data
-from memviz.predictor.data import PARTS, SHARES, part_of, parts_of, read_data
+from memviz.predictor.data import PARTS, SHARES, part_of, parts_of, read_data, units_of
 from memviz.sweeps import RowSet, Sweep, SweepTask
 from memviz.sweeps.states import states_of, texts_of
 from memviz.tasks.base import ready
@@ -59,6 +59,32 @@ def test_near_duplicates_are_not_parted(lab: Lab, rows: list[list[int]]) -> None
     found = read(lab, lab.sweep(task, "doubled"))
     assert len(np.unique(found.units)) == 30
     np.testing.assert_array_equal(found.part[:30], found.part[30:])
+
+
+def test_documents_that_a_group_joins_are_in_one_part(lab: Lab, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows 0, 1 are of document a; 2, 3 of b, 2 a near-duplicate of 1; the others of documents of two rows each."""
+    with pytest.raises(InputError, match="do not say which document"):
+        read(lab, sweep, split="document")
+    whole = Sweep.read
+
+    def told(self: Sweep, table: str, *asked: Any) -> pd.DataFrame:
+        found = whole(self, table, *asked)
+        if table == "rows" and not asked:
+            found = found.assign(document=[f"document {row // 2}" for row in found["row"]])
+            found.loc[found["row"] == 2, "group"] = found.loc[found["row"] == 1, "group"].iloc[0]
+        return found
+
+    monkeypatch.setattr(Sweep, "read", told)
+    units = units_of(sweep, "document")
+    together = [set(rows) for _, rows in units.groupby(units).groups.items()]
+    n = len(units)
+    assert {0, 1, 2, 3} in together
+    assert sorted(map(tuple, map(sorted, together))) == [(0, 1, 2, 3), *((row, row + 1) for row in range(4, n, 2))]
+    found = read(lab, sweep, split="document")
+    assert all(len(set(found.part[found.units == unit])) == 1 for unit in found.units)
+    assert parts_of(sweep, None, "document") == {
+        row: PARTS[part] for row, part in zip(found.rows.tolist(), found.part.tolist(), strict=True)
+    }
 
 
 def test_states_statistics_and_labels_are_those_of_the_sweep(lab: Lab, sweep: Sweep, rows: list[list[int]]) -> None:

@@ -63,6 +63,10 @@ def _choose_more(sweep: Sweep) -> dict[str, Any]:
         "Windows a training row", 1, MOST_WINDOWS, 1, key="fit_windows", **KEEP,
         help="Further windows of a row give it other contexts; the model first writes after each of them.",
     )  # fmt: skip
+    by_document = st.toggle(
+        "Test on documents of their own", False, key="fit_documents", **KEEP,
+        help="No document is in two parts, where rows say which they are of; else no group of near-duplicates is.",
+    )  # fmt: skip
     seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="Of weights, order and dropout.", key="fit_seed", **KEEP)
     transfer = st.toggle(
         "For models of other sizes too", False, key="fit_transfer", **KEEP,
@@ -75,7 +79,8 @@ def _choose_more(sweep: Sweep) -> dict[str, Any]:
         "Such a predictor is not shown on the Trace page.",
     )  # fmt: skip
     own: dict[str, Any] = {"hidden": hidden and not transfer, "ngrams": ngrams and not transfer, "transfer": transfer}
-    return own | {"n_rows": None if rows is None else int(rows), "seed": int(seed), "windows": int(windows)}
+    own |= {"windows": int(windows), "split": "document" if by_document else "group"}
+    return own | {"n_rows": None if rows is None else int(rows), "seed": int(seed)}
 
 
 def _size_words(preset: str) -> str:
@@ -99,6 +104,7 @@ def fit_command(task: FitTask) -> str:
     words = ["memviz", "predictor", "fit", "--sweep", task.sweep, "--models", task.model, "--setting", task.setting]
     words += ["--preset", task.preset, "--k", str(task.k), "--m", str(task.m), "--seed", str(task.seed)]
     words += ["--windows", str(task.windows)] if task.windows > 1 else []
+    words += ["--split", task.split] if task.split != "group" else []
     words += [] if task.n_rows is None else ["--sample", str(task.n_rows)]
     words += [] if task.hidden or task.transfer else ["--no-hidden"]
     words += ["--ngrams"] if task.ngrams else []
@@ -112,5 +118,6 @@ def words_of(task: FitTask) -> str:
     said += [f"k = {task.k}, m = {task.m}", f"seed {task.seed}"]
     said += [f"{task.n_rows:,} rows"] if task.n_rows else []
     said += [f"{task.windows} windows a training row"] if task.windows > 1 else []
+    said += ["split by document"] if task.split == "document" else []
     said += ["statistics alone, for any size"] if task.transfer else [] if task.hidden else ["no hidden states"]
     return " · ".join(said + (["n-gram counts"] if task.ngrams else []))

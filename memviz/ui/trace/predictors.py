@@ -102,7 +102,8 @@ def _parts(_known: Known, identity: str) -> dict[int, str] | None:
     for sweep in kept_sweeps(settings()):
         with suppress(InputError):  # it has no such model
             if data_key(sweep, _known.model) == _known.about["data"]["key"]:
-                return parts_of(sweep, _known.about["request"]["n_rows"])
+                request = _known.about["request"]
+                return parts_of(sweep, request["n_rows"], request.get("split", "group"))
     return None
 
 
