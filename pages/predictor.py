@@ -166,6 +166,16 @@ with divergence:
         f"{view.metrics.iloc[0]['n']:,} rows.",
     )
 
+if len(view.exposures):
+    of_own = view.exposures[view.exposures["method"] == "predictor"]
+    results.show(
+        lambda: figures.exposures_figure(view.exposures, [name for name in chosen if name != "oracle_rank"]),
+        "By exposures",
+        "exposures",
+        view.exposures,
+        f"Token accuracy at m = {view.m} by how often a row was to be read in training; test rows, in order: "
+        f"{', '.join(f'{n:,}' for n in of_own['n'])}.",
+    )
 against = results.differences_of(view)
 if len(against):
     with st.container(border=True):

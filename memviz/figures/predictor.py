@@ -164,14 +164,30 @@ def sizes_figure(
 
 def levels_figure(lines: pd.DataFrame, metric: str, methods: Sequence[str], colours: Palette = THEMED) -> go.Figure:
     """Accuracy on the test rows of each score level, methods beside each other."""
+    own = lines[lines["metric"] == metric].sort_values("level")
+    of_rows = own.assign(of=[LEVELS[level] for level in own["level"]])
+    return _beside(of_rows, list(LEVELS), "score level of the row", metric, methods, colours)
+
+
+def exposures_figure(lines: pd.DataFrame, methods: Sequence[str], colours: Palette = THEMED) -> go.Figure:
+    """Token accuracy on the test rows of each number of exposures, methods beside each other; lines in that order."""
+    order = list(dict.fromkeys(lines["exposures"]))
+    title = "planned exposures in training"
+    return _beside(lines.rename(columns={"exposures": "of"}), order, title, "token_accuracy", methods, colours)
+
+
+def _beside(
+    lines: pd.DataFrame, order: Sequence[str], title: str, metric: str, methods: Sequence[str], colours: Palette
+) -> go.Figure:
+    """Values of methods beside each other, by what rows are `of`."""
     traces = []
     for place, method in enumerate(methods):
-        found = lines[(lines["method"] == method) & (lines["metric"] == metric)].sort_values("level")
+        found = lines[lines["method"] == method]
         value = found["value"].to_numpy(float)
         colour = colours.categorical[place % len(colours.categorical)]
         traces.append(
             go.Scatter(
-                x=[LEVELS[level] for level in found["level"]],
+                x=found["of"].tolist(),
                 y=value,
                 mode="markers",
                 name=METHOD_WORDS[method],
@@ -185,10 +201,10 @@ def levels_figure(lines: pd.DataFrame, metric: str, methods: Sequence[str], colo
                 "%{customdata[1]:.3f}]<br>n = %{customdata[2]:,} rows<extra></extra>",
             )
         )  # fmt: skip
-    order = {"categoryorder": "array", "categoryarray": list(LEVELS)}
+    axis = {"categoryorder": "array", "categoryarray": list(order), "range": [-0.5, len(order) - 0.5]}
     shape = layout(
         colours,
-        {"title": "score level of the row", "type": "category", "range": [-0.5, 4.5], **order},
+        {"title": title, "type": "category", **axis},
         {"title": METRIC_WORDS[metric], "range": [-0.02, 1.02]},
         scattermode="group",
     )

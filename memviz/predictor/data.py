@@ -132,15 +132,8 @@ def read_data(
     wanted = _drawn(wanted, texts.rows, n_rows)
     layer, width = _last_layer(model, sweep, context)
     training = wanted[part[wanted] == PARTS.index("train")]
-    n_read = len(wanted) + (windows - 1) * len(training)
-    n_bytes = 2 * n_read * (k + m) * width
-    if hidden and n_bytes > MOST_BYTES:
-        fit = MOST_BYTES // (n_bytes // len(wanted))
-        what = "rows" if windows == 1 else "windows"
-        raise InputError(
-            f"the hidden states of {n_read:,} {what} need {n_bytes / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
-            f"allowed: ask for at most {fit:,} rows"
-        )
+    if hidden:
+        _check_bytes(len(wanted), len(wanted) + (windows - 1) * len(training), 2 * (k + m) * width)
     if not len(wanted):
         raise InputError(f"the sweep has no rows of {model} in the parts {', '.join(parts)}")
     inputs = _inputs(texts, wanted, layer, hidden, sweep.task.dtype, context)
@@ -163,6 +156,16 @@ def read_data(
             "windows: ask for 1, or sweep longer contexts too"
         )
     return _joined(found)
+
+
+def _check_bytes(n_rows: int, n_read: int, each: int) -> None:
+    """Raise InputError where the hidden states of what is read, `each` bytes, need more than is allowed."""
+    if n_read * each > MOST_BYTES:
+        what = "rows" if n_read == n_rows else "windows"
+        raise InputError(
+            f"the hidden states of {n_read:,} {what} need {n_read * each / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
+            f"allowed: ask for at most {MOST_BYTES // (n_read * each // n_rows):,} rows"
+        )
 
 
 def _inputs(texts: Texts, wanted: np.ndarray, layer: int, hidden: bool, dtype: str, context: Context) -> Inputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,22 @@ def _differences(drawn: Mapping[str, Drawn]) -> Iterator[dict[str, Any]]:
             (own, samples), (other, others) = drawn["predictor"][metric], drawn[rival][metric]
             low, high = percentiles(samples - others)
             yield {"method": rival, "metric": metric, "value": own - other, "low": float(low), "high": float(high)}
+
+
+def by_exposures(outcomes: pd.DataFrame, exposures: np.ndarray, order: Sequence[str]) -> pd.DataFrame:
+    """Token accuracy of each method on the test rows of each number of exposures, with intervals over row groups.
+
+    outcomes: of one model and m, as `TABLES` has them; exposures: of every row, in words; order: of the words.
+    """
+    found, m = [], int(outcomes["m"].iloc[0])
+    words = exposures[outcomes["row"].to_numpy()]
+    for (method, name), lines in outcomes.groupby(["method", words], sort=False):
+        columns = np.column_stack([lines["n_right"], np.full(len(lines), m)]).astype(np.float64)
+        sums = drawn_sums(columns, lines["group"].to_numpy(), N_RESAMPLES, SEED)
+        value, low, high = _span(sums[:, 0] / sums[:, 1])
+        found.append({"method": method, "exposures": name, "value": value, "low": low, "high": high, "n": len(lines)})
+    table = pd.DataFrame(found)
+    return table.sort_values("exposures", key=lambda names: names.map(list(order).index), kind="stable")
 
 
 def compared(differences: pd.DataFrame) -> list[str]:

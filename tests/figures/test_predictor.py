@@ -14,6 +14,7 @@ from memviz.figures.palette import palette
 from memviz.figures.predicted import BASELINES, METHOD_WORDS, predicted_track
 from memviz.figures.predictor import (
     divergence_figure,
+    exposures_figure,
     forecast_figure,
     levels_figure,
     loss_figure,
@@ -132,6 +133,19 @@ def test_levels_are_all_on_the_axis() -> None:
     figure = levels_figure(lines, "token_accuracy", ["predictor", "all_miss"])
     assert [trace.x[0] for trace in figure.data] == ["very low", "very low"]
     assert tuple(figure.layout.xaxis.range) == (-0.5, 4.5)
+
+
+def test_exposures_stand_in_their_order() -> None:
+    lines = pd.DataFrame(
+        [
+            {"method": method, "exposures": of, "value": 0.5, "low": 0.4, "high": 0.6, "n": 3}
+            for of in ("held out", "4", "16")
+            for method in ("predictor", "position")
+        ]
+    )
+    figure = exposures_figure(lines, ["predictor", "position"])
+    assert [list(trace.x) for trace in figure.data] == [["held out", "4", "16"]] * 2
+    assert tuple(figure.layout.xaxis.range) == (-0.5, 2.5)
 
 
 def test_divergence_counts_rows_within_reach() -> None:

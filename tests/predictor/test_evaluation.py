@@ -15,7 +15,7 @@ from memviz.measures.score import level_of
 from memviz.predictor import METRICS, TABLES
 from memviz.predictor.baselines import ORACLE, UNSCALED
 from memviz.predictor.data import PredictorData
-from memviz.predictor.evaluation import COMPARED, compared, evaluate
+from memviz.predictor.evaluation import COMPARED, by_exposures, compared, evaluate
 from memviz.predictor.tables import SLIM_POINTS, Tables, joined, read_tables, slim, write_tables
 
 N = 60
@@ -105,6 +105,19 @@ def test_differences_are_paired(test_rows, tables: Tables) -> None:
         {"metric": ["auroc", "auroc", "auroc", "brier"], "low": [0.1, -0.2, -0.1, -0.2], "high": [0.2, -0.1, 0.1, -0.1]}
     )
     assert compared(told) == ["ahead", "behind", "even", "ahead"]
+
+
+def test_exposures_are_those_of_the_rows(test_rows, tables: Tables) -> None:
+    data, probability = test_rows
+    words = np.where(np.arange(N) % 3 == 0, "held out", "16")
+    outcomes = tables.outcomes[tables.outcomes["m"] == M]
+    found = by_exposures(outcomes, words, ["held out", "16"])
+    assert found["exposures"].drop_duplicates().tolist() == ["held out", "16"]
+    right = ((probability >= 0.5) == data.match).mean(axis=1)
+    for name in ("held out", "16"):
+        one = line(found, method="predictor", exposures=name)
+        assert one["value"] == pytest.approx(right[words == name].mean()) and one["n"] == (words == name).sum()
+        assert one["low"] <= one["value"] <= one["high"]
 
 
 def test_first_divergence_by_brute_force(test_rows, tables: Tables) -> None:

@@ -16,13 +16,15 @@ from memviz.catalog import known_models
 from memviz.errors import InputError
 from memviz.figures.predicted import BASELINES
 from memviz.measures.glossary import explain
-from memviz.predictor.evaluation import LESS_IS_BETTER
+from memviz.predictor.evaluation import LESS_IS_BETTER, by_exposures
 from memviz.predictor.known import Known
 from memviz.predictor.presets import SETTINGS
 from memviz.predictor.tables import Tables
 from memviz.settings import settings
+from memviz.sweeps.rowset import SUITE
 from memviz.ui.common.links import CHOSEN_LENGTH, keep_chosen, newly_chosen
 from memviz.ui.common.opening import fold_settings, widget_row
+from memviz.ui.common.process import samples
 from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import BOUND, forget_unknown, refuse
 from memviz.ui.predictor.fit_form import PRESET_WORDS, SETTING_NAMES
@@ -57,6 +59,15 @@ class Evaluation:
         parts = [_tables(each, _identity(each)).metrics for each in self.family]
         return pd.concat(parts, ignore_index=True)
 
+    @cached_property
+    def exposures(self) -> pd.DataFrame:
+        """Token accuracy by exposures; empty where those of the rows are not known."""
+        rows = samples() if self.known.about["data"]["source"] == SUITE else None
+        outcomes = self.of(self.tables.outcomes)
+        if rows is None or not len(outcomes):
+            return pd.DataFrame()
+        return _by_exposures(outcomes, rows.exposures, rows.exposure_labels, (*_identity(self.known), self.m))
+
     @property
     def epochs(self) -> pd.DataFrame:
         """One line an epoch of its fit."""
@@ -88,6 +99,13 @@ def _identity(known: Known) -> tuple[str, str, str]:
 @st.cache_resource(max_entries=16, show_spinner="Reading the evaluation")
 def _tables(_known: Known, identity: tuple[str, str, str]) -> Tables:
     return _known.tables()
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _by_exposures(
+    _outcomes: pd.DataFrame, _exposures: np.ndarray, _order: Sequence[str], key: tuple[str | int, ...]
+) -> pd.DataFrame:
+    return by_exposures(_outcomes, _exposures, _order)
 
 
 def name_of(known: Known) -> str:
