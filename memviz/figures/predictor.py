@@ -190,6 +190,7 @@ def _beside(
                 x=found["of"].tolist(),
                 y=value,
                 mode="markers",
+                cliponaxis=False,
                 name=METHOD_WORDS[method],
                 error_y={
                     "array": found["high"].to_numpy(float) - value, "arrayminus": value - found["low"].to_numpy(float),

@@ -163,8 +163,8 @@ def _check_bytes(n_rows: int, n_read: int, each: int) -> None:
     if n_read * each > MOST_BYTES:
         what = "rows" if n_read == n_rows else "windows"
         raise InputError(
-            f"the hidden states of {n_read:,} {what} need {n_read * each / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} are "
-            f"allowed: ask for at most {MOST_BYTES // (n_read * each // n_rows):,} rows"
+            f"the hidden states of {n_read:,} {what} need {n_read * each / 2**30:.1f} GiB, {MOST_BYTES / 2**30:.0f} "
+            f"are allowed: ask for at most {MOST_BYTES // (n_read * each // n_rows):,} rows"
         )
 
 
