@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from memviz.store.keys import later
+
 Setting = Literal["published", "causal", "context"]
 SETTINGS: tuple[Setting, ...] = ("published", "causal", "context")
 Split = Literal["group", "document"]
@@ -34,15 +36,15 @@ class Preset:
     """Epochs without a smaller validation loss after which it ends."""
     half: bool
     """Weights are rounded to float16 at the end, and evaluated as such."""
-    course: bool = False
+    course: bool = later(False)
     """Beside each statistic stand its largest, smallest and mean value so far."""
-    hazard: bool = False
+    hazard: bool = later(False)
     """The head says whether an intact continuation stays so, and whether one that has left the text hits it again."""
-    compressed: int = 0
+    compressed: int = later(0)
     """Numbers that a hidden state is reduced to before it is read; 0: none, it is read whole."""
-    hidden_dropout: float = 0.0
+    hidden_dropout: float = later(0.0)
     """Of the numbers of a hidden state."""
-    members: int = 1
+    members: int = later(1)
     """Encoders fitted together from other first weights; their logits are averaged."""
 
 

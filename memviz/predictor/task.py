@@ -27,7 +27,7 @@ from memviz.predictor.presets import PRESETS, SETTINGS, SPLITS, Preset, PresetNa
 from memviz.predictor.tables import write_tables
 from memviz.settings import Settings
 from memviz.store import request_hash
-from memviz.store.keys import later
+from memviz.store.keys import later, request_of
 from memviz.sweeps.progress import duration
 from memviz.sweeps.results import Sweep, read_sweep
 from memviz.sweeps.task import AT
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from memviz.predictor.network.fit import Trainer
 
 CHECKPOINT = "state.pt"
-PREDICTOR = 2
+PREDICTOR = 1
 """Raised whenever the predictor's numbers change, so that older ones are fitted anew."""
 DEFAULT_M = 64
 MOST_WINDOWS = 16
@@ -115,7 +115,7 @@ class FitTask(Task[Known]):
     def hash(self) -> str:
         """Of what decides the numbers: also the name of the folder and the key."""
         asked = {name: value for name, value in self.request().items() if name != "sweep"}
-        further = {"sizes": asdict(self.sizes), "split": SPLIT, "predictor": PREDICTOR}
+        further = {"sizes": request_of(self.sizes), "split": SPLIT, "predictor": PREDICTOR}
         return versioned_hash(asked | further)
 
     def folder(self, settings: Settings) -> Path:
