@@ -58,7 +58,6 @@ with left:
     figure = None if sizes is None else levels_figure(sizes, "model", names)
     note = f"{frames.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8"
     frames.show_figure(figure, sizes, "Share at each score level", "levels", view.task, note)
-ui.draw_so_far("population-first")
 with right:
     drawn = None
     if fit is not None:

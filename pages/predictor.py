@@ -43,7 +43,7 @@ from memviz.figures import thresholds  # noqa: E402
 
 view, beside = evaluation.choose_evaluation()
 folded: dict[str, Any] = {"label_visibility": "collapsed", "width": 230, **BOUND}
-measures = [name for name in figures.METRIC_WORDS if name in set(view.sizes["metric"])]
+measures = [name for name in figures.METRIC_WORDS if name in set(view.metrics["metric"])]
 forget_unknown("metric", measures)
 metric = beside.selectbox(
     "Measure",
@@ -166,16 +166,19 @@ with divergence:
         f"{view.metrics.iloc[0]['n']:,} rows.",
     )
 
-if len(view.exposures):
-    of_own = view.exposures[view.exposures["method"] == "predictor"]
-    results.show(
-        lambda: figures.exposures_figure(view.exposures, [name for name in chosen if name != "oracle_rank"]),
-        "By exposures",
-        "exposures",
-        view.exposures,
-        f"Token accuracy at m = {view.m} by how often a row was to be read in training; test rows, in order: "
-        f"{', '.join(f'{n:,}' for n in of_own['n'])}.",
-    )
+box = ui.open_expander("By exposures: how often a row was to be read in training", "predictor_exposures")
+if box:
+    with box:
+        by = view.exposures
+        n_of = ", ".join(f"{n:,}" for n in by[by["method"] == "predictor"]["n"]) if len(by) else ""
+        results.show(
+            lambda: figures.exposures_figure(by, [name for name in chosen if name != "oracle_rank"]),
+            "By exposures",
+            "exposures",
+            by,
+            f"Token accuracy at m = {view.m}; test rows, in order: {n_of}.",
+            "How often these rows were seen in training is not known.",
+        )
 against = results.differences_of(view)
 if len(against):
     with st.container(border=True):
