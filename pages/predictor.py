@@ -187,7 +187,7 @@ if len(against):
         st.dataframe(against, hide_index=True, column_config=numbers)
         st.caption(
             f"Predictor less baseline on the same {view.metrics.iloc[0]['n']:,} test rows; intervals: 95 %, over "
-            "groups of near-duplicates, drawn alike for both. Even: the interval holds 0."
+            f"{results.unparted(view.known)}, drawn alike for both. Even: the interval holds 0."
         )
 loss, theirs = st.columns(2)
 with loss:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from memviz.store.keys import later
@@ -48,28 +48,11 @@ class Preset:
     """Encoders fitted together from other first weights; their logits are averaged."""
 
 
+_SMALL = Preset(2, 4, 48, 96, 0.1, 2e-3, True, 0.01, 32, 8, 3, True)
 PRESETS: dict[str, Preset] = {
     "default": Preset(2, 4, 128, 256, 0.1, 1e-3, True, 0.01, 32, 8, 3, False),
-    "small": Preset(2, 4, 48, 96, 0.1, 2e-3, True, 0.01, 32, 8, 3, True),
+    "small": _SMALL,
     "published": Preset(4, 8, 256, 1024, 0.1, 1e-4, False, 0.0, 32, 30, 5, False),
-    "ensemble": Preset(
-        2,
-        4,
-        48,
-        96,
-        0.1,
-        2e-3,
-        True,
-        0.01,
-        32,
-        6,
-        3,
-        True,
-        course=True,
-        hazard=True,
-        compressed=4,
-        hidden_dropout=0.5,
-        members=4,
-    ),
+    "ensemble": replace(_SMALL, n_epochs=6, course=True, hazard=True, compressed=4, hidden_dropout=0.5, members=4),
 }
 """`published` is in the style of the authors' later code (4 layers, 8 heads, width 256, Adam 1e-4)."""

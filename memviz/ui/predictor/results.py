@@ -31,14 +31,18 @@ FEW = ("predictor", "boosting", "logistic", "position")
 CARDS = ("token_accuracy", "full_accuracy", "auroc", "average_precision", "brier", "divergence_error")
 
 
+def unparted(known: Known) -> str:
+    """What is in one part alone, and what intervals are over."""
+    return "documents" if known.about["request"].get("split") == "document" else "groups of near-duplicates"
+
+
 def words_of(view: Evaluation) -> str:
     """n, sampling, unit and prevalence of what is shown."""
     line, known = view.metrics.iloc[0], view.known
     rows, windows = known.about["data"]["rows"], known.about["request"].get("windows", 1)
-    what = "documents" if known.about["request"].get("split") == "document" else "groups of near-duplicates"
     of_each = f", up to {windows} windows of each" if windows > 1 else ""
     return (
-        f"{line['n']:,} test rows in {line['n_units']:,} {what} ({rows['train']:,} to train on"
+        f"{line['n']:,} test rows in {line['n_units']:,} {unparted(known)} ({rows['train']:,} to train on"
         f"{of_each}, {rows['validation']:,} to validate; none is parted; drawn by a hash, the same for every model) · "
         f"**{line['prevalence']:.1%} of the test positions are hits** · greedy, free-running, k = {known.k}, "
         f"m = {view.m} · intervals: 95 %, over groups; another fit or training run would differ by more"

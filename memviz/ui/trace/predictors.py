@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -22,15 +22,15 @@ from memviz.settings import settings
 from memviz.sweeps.kept import kept_sweeps
 from memviz.sweeps.rowset import SUITE
 from memviz.tasks.trace import TraceTask
-from memviz.ui.common.links import CHOSEN_LENGTH
+from memviz.ui.common.links import CHOSEN_LENGTH, keep_chosen, newly_chosen
 from memviz.ui.common.process import samples
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import forget_unknown
 from memviz.ui.predictor.known import known_now
 
 FITS = "fits"
 """The address's parameter: "shipped" leaves predictors fitted here out, so that a link means what it meant."""
 BY = "by"
-"""The widget that chooses a predictor fitted here, and the address's parameter."""
+"""The widget that chooses a predictor fitted here, and the address's parameter: the start of its id."""
 
 
 def usable(card: Card, task: TraceTask) -> tuple[dict[str, Known], str | None]:
@@ -41,7 +41,7 @@ def usable(card: Card, task: TraceTask) -> tuple[dict[str, Known], str | None]:
     found: dict[str, Known] = {}
     problem = None
     n_context = len(task.context_ids) - task.n_leading(card)
-    chosen = st.session_state.get(BY) or st.query_params.get(BY) or ""
+    chosen = _chosen(_able(card, task))
     for setting, known in predictors_for(card, settings(), _among(), n_context, chosen).items():
         said = objection(known, card, n_context, task.decoding.greedy)
         if said is None:
@@ -55,20 +55,36 @@ def _among() -> list[Known]:
     return [each for each in known_now() if each.shipped or not only_shipped]
 
 
+def _able(card: Card, task: TraceTask) -> list[Known]:
+    n_context = len(task.context_ids) - task.n_leading(card)
+    return [e for e in fitted_on(card, _among()) if objection(e, card, n_context, task.decoding.greedy) is None]
+
+
+def _chosen(able: Sequence[Known]) -> str:
+    """The start of the id of the one fitted here that speaks, by the widget or a new link; empty where none does."""
+    own = ["", *(each.id[:CHOSEN_LENGTH] for each in able if not each.shipped)]
+    asked = st.query_params.get(BY)
+    if asked and asked != st.session_state.get(f"{BY}_followed"):
+        st.session_state[BY] = newly_chosen(BY, own, "predictor") or ""
+    forget_unknown(BY, own)
+    chosen: str = st.session_state.setdefault(BY, "")
+    if chosen:
+        keep_chosen(BY, chosen)
+    else:
+        st.query_params.pop(BY, None)
+        st.session_state.pop(f"{BY}_followed", None)
+    return chosen
+
+
 def choose_own(card: Card, task: TraceTask) -> None:
     """Which predictor fitted here speaks in place of the bundled one of its setting; nothing where there is none."""
-    n_context = len(task.context_ids) - task.n_leading(card)
-    able = [e for e in fitted_on(card, _among()) if objection(e, card, n_context, task.decoding.greedy) is None]
+    able = _able(card, task)
     own = {each.id[:CHOSEN_LENGTH]: name_of_own(each) for each in able if not each.shipped}
-    if not own:
-        st.session_state.pop(BY, None)
-        return
-    forget_unknown(BY, ["", *own])
-    usual = "the bundled predictors" if any(each.shipped for each in able) else "those fitted last"
-    st.selectbox(
-        "Said by", ["", *own], format_func=lambda name: own.get(name, usual), key=BY,
-        label_visibility="collapsed", **BOUND,
-    )  # fmt: skip
+    if own:
+        usual = "the bundled predictors" if any(each.shipped for each in able) else "those fitted last"
+        st.selectbox(
+            "Said by", ["", *own], format_func=lambda name: own.get(name, usual), key=BY, label_visibility="collapsed"
+        )
 
 
 def name_of_own(known: Known) -> str:

@@ -46,3 +46,20 @@ def test_a_fit_of_ones_own_speaks_only_where_it_is_chosen(app: AppTest, tmp_path
     app.query_params["fits"] = "shipped"
     app.run()
     assert not any("Fitted here" in caption.value for caption in app.caption)
+
+
+def test_a_link_names_who_speaks_and_says_where_it_is_not_kept(app: AppTest, tmp_path: Path) -> None:
+    name = fit_of_ones_own(tmp_path / "cache")[:12]
+    app.run()
+    app.query_params["run"] = next(each for each in examples() if each.name == "predicted").query["run"]
+    app.query_params["by"] = name
+    app.switch_page("../pages/trace.py").run()
+    assert not app.exception and app.selectbox(key="by").value == name and name in app.query_params["by"]
+    assert any(caption.value.startswith("Fitted here: published") for caption in app.caption)
+    app.selectbox(key="by").set_value("").run()
+    assert not any(caption.value.startswith("Fitted here") for caption in app.caption)
+    assert "by" not in app.query_params
+    app.query_params["by"] = "0" * 12
+    app.run()
+    assert any("predictor 000000000000, which is not kept here" in warning.value for warning in app.warning)
+    assert not any(caption.value.startswith("Fitted here") for caption in app.caption)
