@@ -33,7 +33,7 @@ def choose_fit() -> tuple[FitTask, Sweep]:
     models = list(sweep.task.models)
     forget_unknown("fit_model", models)
     model = bar[1].selectbox("Model", models, len(models) - 1, key="fit_model", **KEEP)
-    line = st.columns([2.6, 4, 1.4, 1.3], vertical_alignment="bottom")
+    line = st.columns([2.9, 3.8, 1.4, 1.2], vertical_alignment="bottom")
     setting = line[0].segmented_control(
         "What it sees", SETTINGS, format_func=lambda name: SETTING_NAMES[name], default="published", required=True,
         help=explain("setting"), key="fit_setting", **KEEP,
