@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +55,13 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 @pytest.fixture
-def worker(tmp_path: Path, engine: Engine) -> Worker:
-    return Worker(Settings(cache=tmp_path), Store(tmp_path / "results", 10**6), make_backend=object)
+def worker(tmp_path: Path, engine: Engine) -> Iterator[Worker]:
+    made = Worker(Settings(cache=tmp_path), Store(tmp_path / "results", 10**6), make_backend=object)
+    yield made
+    for job in made.jobs():
+        made.cancel(job)
+    engine.passes.release(1000)
+    until(lambda: made.n_active == 0, "the end of every job, which would take the next test's engine,")
 
 
 def short(n: int) -> TraceTask:
