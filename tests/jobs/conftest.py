@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.machines import GRACE, Engine, Machine
+from support.machines import GRACE, Engine, Machine, end_all
 
 from memviz.jobs import Worker
 from memviz.jobs import worker as jobs
@@ -21,6 +22,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 @pytest.fixture
-def worker(tmp_path: Path, engine: Engine) -> Worker:
+def worker(tmp_path: Path, engine: Engine) -> Iterator[Worker]:
     settings = Settings(cache=tmp_path, grace=GRACE)
-    return Worker(settings, Store(tmp_path / "results", 10**6), make_backend=Machine)
+    made = Worker(settings, Store(tmp_path / "results", 10**6), make_backend=Machine)
+    yield made
+    end_all(made, engine.passes)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from support.machines import end_all
 from support.waiting import until
 
 from memviz.engine.turns import turn
@@ -58,10 +59,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 def worker(tmp_path: Path, engine: Engine) -> Iterator[Worker]:
     made = Worker(Settings(cache=tmp_path), Store(tmp_path / "results", 10**6), make_backend=object)
     yield made
-    for job in made.jobs():
-        made.cancel(job)
-    engine.passes.release(1000)
-    until(lambda: made.n_active == 0, "the end of every job, which would take the next test's engine,")
+    end_all(made, engine.passes)
 
 
 def short(n: int) -> TraceTask:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from memviz.jobs import Job
+from support.waiting import until
+
+from memviz.jobs import Job, Worker
 from memviz.tasks.base import Answer, Context
 from memviz.tasks.trace import TraceTask
 
@@ -64,3 +66,11 @@ def task(n: int, n_steps: int = 1, model: str = "tiny") -> TraceTask:
 
 def ended(job: Job) -> Callable[[], bool]:
     return lambda: not job.active
+
+
+def end_all(worker: Worker, passes: threading.Semaphore) -> None:
+    """Wait for the end of every job: one that is left would take the passes of the next test's engine."""
+    for job in worker.jobs():
+        worker.cancel(job)
+    passes.release(1000)
+    until(lambda: worker.n_active == 0, "the end of every job")
