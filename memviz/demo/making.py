@@ -6,11 +6,11 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+import shutil
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -56,47 +56,61 @@ def plans(made: Recipe) -> list[Plan]:
     return sorted(runs, key=lambda run: (run.seed, -run.size.width))
 
 
-def _train(made: Recipe, run: Plan, sequences_file: Path, out: Path, device: str, n_threads: int, every: int) -> str:
+def _train(made: Recipe, run: Plan, work: Path, finished: Path, device: str, n_threads: int, every: int) -> str:
+    """Train a run and write its model folders into `finished`; a run that lies there whole is left as it is."""
     torch.set_num_threads(n_threads)
+    sequences = np.load(work / "sequences.npy")
+    n_steps = -(-len(sequences) // made.batch)
 
     def report(step: int, n_steps: int, loss: float) -> None:
         if step % every == 0:
             print(f"{run.name}: step {step} of {n_steps}, loss {loss:.3f}", flush=True)
 
-    train(made, run.size, run.seed, np.load(sequences_file), out, torch.device(device), report)
+    folders = _folders(run, n_steps, finished)
+    if not all(folder.is_dir() for folder in folders.values()):
+        train(made, run.size, run.seed, sequences, work / run.name, torch.device(device), report)
+        tokenizer = (work / "tokenizer.json").read_text("utf-8")
+        for step, folder in folders.items():
+            weights = torch.load(work / run.name / f"step{step}.pt", weights_only=True)
+            with disk.new_folder(folder) as new:
+                _export(made, run, weights, new, tokenizer)
+                write_facts(new, **_facts(made, run, step, n_steps))
     return run.name
 
 
-def _export(made: Recipe, run: Plan, work: Path, data: TrainingData, models: Path, tokenizer: str) -> Iterator[str]:
-    """Write the run's checkpoints as model folders in float16; yields their names."""
-    for step in checkpoint_steps(run.size, data.n_steps):
-        last = step == data.n_steps
-        name = run.name if last else f"{run.name}@step{step}"
-        folder = models / name
-        folder.mkdir(parents=True)
-        model = build(run.size, made.n_vocabulary, run.seed)
-        weights = torch.load(work / run.name / f"step{step}.pt", weights_only=True)
-        model.load_state_dict(weights)
-        save_file({key: value.half() for key, value in weights.items()}, folder / "model.safetensors", {"format": "pt"})
-        model.config.dtype = "float16"
-        model.config.save_pretrained(folder)
-        (folder / "tokenizer.json").write_text(tokenizer, "utf-8")
-        (folder / "tokenizer_config.json").write_text(TOKENIZER_CONFIG, "utf-8")
-        write_facts(
-            folder,
-            label=f"{name} (bundled suite)",
-            licence="CC0-1.0",
-            corpus="the suite's own stream, known exactly",
-            index="suite",
-            family="suite",
-            size=run.size.name,
-            step=step,
-            n_steps=data.n_steps,
-            seed=run.seed,
-            n_parameters=sum(p.numel() for p in model.parameters()),
-            non_embedding=sum(p.numel() for key, p in model.named_parameters() if "embed" not in key),
-        )
-        yield name
+def _folders(run: Plan, n_steps: int, models: Path) -> dict[int, Path]:
+    """Step -> the folder of that checkpoint, named as the model is; the last has the run's own name."""
+    steps = checkpoint_steps(run.size, n_steps)
+    return {step: models / (run.name if step == n_steps else f"{run.name}@step{step}") for step in steps}
+
+
+def _export(made: Recipe, run: Plan, weights: dict[str, torch.Tensor], folder: Path, tokenizer: str) -> None:
+    """Write weights as a model folder in float16."""
+    config = build(run.size, made.n_vocabulary, run.seed).config
+    save_file({key: value.half() for key, value in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    config.dtype = "float16"
+    config.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer, "utf-8")
+    (folder / "tokenizer_config.json").write_text(TOKENIZER_CONFIG, "utf-8")
+
+
+def _facts(made: Recipe, run: Plan, step: int, n_steps: int) -> dict[str, Any]:
+    """What a model folder says of itself in memviz.json."""
+    (folder,) = (each for at, each in _folders(run, n_steps, Path()).items() if at == step)
+    counts = {key: p.numel() for key, p in build(run.size, made.n_vocabulary, run.seed).named_parameters()}
+    return {
+        "label": f"{folder.name} (bundled suite)",
+        "licence": "CC0-1.0",
+        "corpus": "the suite's own stream, known exactly",
+        "index": "suite",
+        "family": "suite",
+        "size": run.size.name,
+        "step": step,
+        "n_steps": n_steps,
+        "seed": run.seed,
+        "n_parameters": sum(counts.values()),
+        "non_embedding": sum(count for key, count in counts.items() if "embed" not in key),
+    }
 
 
 def file_hash(path: Path) -> str:
@@ -119,6 +133,8 @@ def _held_out_loss(name: str, data: TrainingData, backend: Backend, models: Path
 def main(
     out: Annotated[Path, typer.Option(help="Folder the suite is written to.")] = SUITE_FOLDER,
     work: Annotated[Path, typer.Option(help="Folder for the state of training.")] = ROOT / "cache" / "suite-training",
+    finished: Annotated[Path | None, typer.Option(help="Folder for models trained to the end; in --work.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Train this run alone, such as suite-0.3m@seed1.")] = None,
     edition: Annotated[Edition, typer.Option(help="Which recipe; smoke: a tiny suite in about a minute.")] = "first",
     seed: Annotated[int | None, typer.Option(help="Assignment seed, where it is not the recipe's.")] = None,
     jobs: Annotated[int, typer.Option(help="Training runs at once; 0: one a core, or one on a GPU.")] = 0,
@@ -132,25 +148,36 @@ def main(
     device = choose_device(settings.device)
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or (n_cores if device.type == "cpu" else 1)
-    work.mkdir(parents=True, exist_ok=True)
-    mark = work / "recipe.txt"
-    if mark.is_file() and mark.read_text("utf-8") != repr(made):
-        raise typer.BadParameter(f"{work} holds another recipe's training: give another --work, or remove it")
+    finished = finished or work / "models"
+    asked = [run for run in plans(made) if not only or run.name in only]
+    if unknown := set(only or ()) - {run.name for run in asked}:
+        known = ", ".join(run.name for run in plans(made))
+        raise typer.BadParameter(f"{min(unknown)} is no run of this recipe: it has {known}")
+    for mark in (work / "recipe.txt", finished / "recipe.txt"):
+        if mark.is_file() and mark.read_text("utf-8") != repr(made):
+            raise typer.BadParameter(f"{mark.parent} holds another recipe's training: give another, or remove it")
     data, tokenizer = make(made)
-    mark.write_text(repr(made), "utf-8")
-    np.save(work / "sequences.npy", data.sequences)
+    text = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))
+    for folder in (work, finished):
+        disk.write_text(folder / "recipe.txt", repr(made))
+    disk.write_text(work / "tokenizer.json", text)
+    with disk.new_file(work / "sequences.npy") as new, new.open("wb") as file:
+        np.save(file, data.sequences)
     print(f"{len(data.ids):,} rows, {len(data.order):,} exposures, {data.n_steps:,} steps, on {device.type}")
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        shared = (device.type, max(1, n_cores // jobs), max(1, data.n_steps // 50))
-        runs = [pool.submit(_train, made, r, work / "sequences.npy", work / r.name, *shared) for r in plans(made)]
+        shared = (work, finished, device.type, max(1, n_cores // jobs), max(1, data.n_steps // 50))
+        runs = [pool.submit(_train, made, run, *shared) for run in asked]
         for run in as_completed(runs):
             print(f"{run.result()}: trained")
+    if only:
+        return
     with disk.new_folder(out) as new:
         write_data(data, new / "corpus")
-        text = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))
-        names = [n for run in plans(made)[::-1] for n in _export(made, run, work, data, new / "models", text)]
         (new / "corpus" / "tokenizer.json").write_text(text, "utf-8")
-    measure(out, made, names, Backend(settings), work / "scores")
+        folders = [folder for run in plans(made)[::-1] for folder in _folders(run, data.n_steps, finished).values()]
+        for folder in folders:
+            shutil.copytree(folder, new / "models" / folder.name)
+    measure(out, made, [folder.name for folder in folders], Backend(settings), work / "scores")
 
 
 def measure(out: Path, made: Recipe, names: list[str], backend: Backend, scores_folder: Path) -> None:

@@ -141,10 +141,19 @@ def test_the_smoke_recipe_makes_a_whole_suite(
     assert f"{len(exposures):,} exposures" in (tmp_path / "suite" / "DATA_CARD.md").read_text("utf-8")
     model_card = (tmp_path / "suite" / "MODEL_CARD.md").read_text("utf-8")
     assert all(name in model_card for name in names)
-    capsys.readouterr()
+
+    def refused() -> str:
+        return " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+    refused()
     assert run("--seed", "5") == 2
-    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert "holds another recipe's training" in said
+    assert "holds another recipe's training" in refused()
+    assert run("--only", "suite-huge") == 2
+    assert "suite-huge is no run of this recipe: it has suite-small, suite-tiny," in refused()
+    (tmp_path / "work" / "models" / "suite-small").rename(tmp_path / "work" / "models" / "lost")
+    assert run("--only", "suite-small") == 0, "from its kept state"
+    small, lost = (tmp_path / "work" / "models" / name / "model.safetensors" for name in ("suite-small", "lost"))
+    assert small.read_bytes() == lost.read_bytes()
 
 
 def test_shipped_models_are_those_of_the_recipe(tmp_path: Path) -> None:
