@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 from thumbnails import draw_all  # noqa: E402
 
 from memviz.catalog import find_model, ship_card  # noqa: E402
+from memviz.demo.recipe import SHIPPED as SUITE  # noqa: E402
 from memviz.demo.samples import Samples  # noqa: E402
 from memviz.errors import InputError  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples  # noqa: E402
@@ -49,7 +50,7 @@ from memviz.tasks.trace import TraceTask, task_of_ids, tokenizer_of  # noqa: E40
 
 WORK = ROOT / "build" / "gallery"
 """Where results are kept between runs of this script."""
-LARGEST, SMALLEST, STEPPED = "suite-7.6m", "suite-0.3m", "suite-1.8m"
+LARGEST, SMALLEST, STEPPED = (size.name for size in (SUITE.sizes[-1], SUITE.sizes[0], SUITE.stepped))
 K = M = 32
 N_CANDIDATES = 60
 """Rows of a kind that are traced before one is taken."""

@@ -17,6 +17,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from memviz.demo.recipe import SHIPPED as SUITE  # noqa: E402
 from memviz.figures.palette import Palette, palette  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples, open_store  # noqa: E402
 from memviz.maps import GROUPS, PAIRS, DynamicsTask, MapTask, Scope, register  # noqa: E402
@@ -163,7 +164,7 @@ def of_map(example: Example, context: Context, colours: Palette) -> list[str]:
 
 
 def of_dynamics(example: Example, context: Context, colours: Palette) -> list[str]:
-    found = stored(DynamicsTask("suite-7.6m", Scope(str(SHIPPED), filters=TRAINED)), context)
+    found = stored(DynamicsTask(SUITE.sizes[-1].name, Scope(str(SHIPPED), filters=TRAINED)), context)
     assert found is not None
     pairs = [(GROUPS[0], GROUPS[0]), (GROUPS[2], GROUPS[2]), (GROUPS[0], GROUPS[2])]
     return lines([found.value[0, 0, 0, PAIRS.index(pair)] for pair in pairs], colours.categorical, None, colours)

@@ -23,6 +23,7 @@ from support.corpus import HASH
 from support.disks import mounted
 from support.predictor import QUICK, planted, random_inputs, trainer_of
 from support.serving import ROOT
+from support.suite import SMALLEST
 
 from memviz import corpus, disk
 from memviz.demo.training import _save
@@ -122,7 +123,7 @@ FILLING: dict[str, Callable[[Path], object]] = {
     "tokenizers": lambda path: tokenizers.Tokenizer(
         tokenizers.models.WordLevel({f"{i:0200}": i for i in range(2000)})
     ).save(str(path)),
-    "a copy": lambda path: shutil.copyfile(ROOT / "memviz/demo/suite/models/suite-0.3m/model.safetensors", path),
+    "a copy": lambda path: shutil.copyfile(ROOT / f"memviz/demo/suite/models/{SMALLEST}/model.safetensors", path),
 }
 
 

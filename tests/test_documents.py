@@ -29,6 +29,7 @@ import typer.main
 from support.cli import CommandLine
 from support.programs import run_program
 from support.serving import ROOT
+from support.suite import SMALLEST
 
 from memviz import cli
 from memviz.catalog import SUITE_MODELS
@@ -213,7 +214,7 @@ def prepare(folder: Path) -> None:
     (folder / "ids.json").write_text(
         json.dumps({"context_ids": [*range(50, 66)], "continuation_ids": [*range(66, 82)]})
     )
-    shutil.copytree(SUITE_MODELS / "suite-0.3m", folder / "downloads" / "my-model")
+    shutil.copytree(SUITE_MODELS / SMALLEST, folder / "downloads" / "my-model")
     (folder / "downloads" / "my-model" / "memviz.json").unlink()
     (folder / "docs").mkdir()
     for name in ("bench", "scripts", "tests"):

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from support.pages import FIRST_EXAMPLES, open_example
 from support.serving import ROOT, Server, free_port, start_server
+from support.suite import SMALLEST, STEPS
 from support.visitor import Visitor
 
 from memviz.catalog import CARD, SUITE_MODELS, find_model, read_card, ship_card
@@ -109,7 +110,7 @@ def test_heads_are_there_and_the_note_says_what_they_cost(example: Example, sett
 def test_shipped_cards_are_those_that_are_made_anew(settings: Settings, tmp_path: Path) -> None:
     from memviz.engine.preparing import prepare
 
-    for name in ("suite-0.3m", "suite-1.8m@step2642"):
+    for name in (SMALLEST, STEPS[4]):
         shipped = read_card(find_model(name, settings), settings)
         copy = tmp_path / "models" / name
         copy.mkdir(parents=True)
@@ -126,12 +127,12 @@ def test_shipped_cards_are_those_that_are_made_anew(settings: Settings, tmp_path
 def test_a_shipped_card_is_not_believed_of_other_weights(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "suite" / "suite-0.3m"
+    folder = tmp_path / "suite" / SMALLEST
     folder.mkdir(parents=True)
-    for file in (SUITE_MODELS / "suite-0.3m").iterdir():
+    for file in (SUITE_MODELS / SMALLEST).iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr("memviz.catalog.sources.SUITE_MODELS", folder.parent)
-    model = find_model("suite-0.3m", settings)
+    model = find_model(SMALLEST, settings)
     card = read_card(model, settings)
     assert card is not None and card.folder == str(folder)
     content = bytearray((folder / "model.safetensors").read_bytes())

@@ -35,7 +35,7 @@ TOKENIZER_CONFIG = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eo
 
 
 Edition = Literal["first", "second", "smoke"]
-RECIPES: dict[Edition, Recipe] = {"first": recipe.SUITE, "second": recipe.SECOND, "smoke": recipe.SMOKE}
+RECIPES: dict[Edition, Recipe] = {"first": recipe.FIRST, "second": recipe.SECOND, "smoke": recipe.SMOKE}
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,13 @@ class Recipe:
         """The constant learning rate of a size: one rule for all, by width."""
         return self.learning_rate * (128 / size.width) ** self.rate_power
 
+    @property
+    def stepped(self) -> Size:
+        """The smallest size that has checkpoints."""
+        return next(size for size in self.sizes if size.checkpoints)
 
-SUITE = Recipe(
+
+FIRST = Recipe(
     sizes=(
         Size("suite-0.3m", 32, 2, 2, n_seeds=3),
         Size("suite-0.7m", 64, 3, 4, n_seeds=3),
@@ -95,7 +100,9 @@ SECOND = Recipe(
     cooldown=0.2,
     muon=0.015,
 )
-"""The second edition, which is being trained; the suite that ships is `SUITE` until it takes its place."""
+"""The second edition, which is being trained."""
+SHIPPED = FIRST
+"""The edition that memviz comes with."""
 SMOKE = Recipe(
     sizes=(Size("suite-tiny", 16, 1, 2, n_seeds=2), Size("suite-small", 32, 2, 2, checkpoints=(0.5,))),
     buckets={0: 16, 1: 16, 4: 16, 16: 16},

@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from memviz.demo.index import suite_shards
-from memviz.demo.recipe import ROW, SEQUENCE, SMOKE, SUITE, WINDOW
+from memviz.demo.recipe import ROW, SEQUENCE, SHIPPED, SMOKE, WINDOW
 from memviz.demo.stream import TrainingData, assign, make, passages, unlike_rows
 from memviz.demo.suite import SUITE_FOLDER, read_data, write_data
 from memviz.gallery import GALLERY
@@ -126,7 +126,7 @@ def test_what_ships_is_what_the_recipe_makes(
     if not trained:
         kept = Tokenizer.from_file(str(SUITE_FOLDER / "corpus" / "tokenizer.json"))
         monkeypatch.setattr("memviz.demo.stream.train_tokenizer", lambda texts, n_vocabulary: kept)
-    made, tokenizer = make(SUITE)
+    made, tokenizer = make(SHIPPED)
     assert (made.ids == shipped.ids).all()
     assert (made.bucket == shipped.bucket).all()
     assert (made.order == shipped.order).all()

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from memviz.catalog import Folder, local_models
 from memviz.demo import evaluation, making, recipe
-from memviz.demo.recipe import SMOKE, SUITE
+from memviz.demo.recipe import SHIPPED, SMOKE
 from memviz.demo.stream import make
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.demo.training import Muon, build, checkpoint_steps, loss_of, optimizers_of, orthogonal, share_at, train
@@ -160,16 +160,16 @@ def test_shipped_models_are_those_of_the_recipe(tmp_path: Path) -> None:
     settings = Settings(cache=tmp_path)
     shipped = {m.name: m for m in local_models(settings) if m.family == "suite"}
     n_steps, counts = read_data().n_steps, []
-    for size in SUITE.sizes:
+    for size in SHIPPED.sizes:
         for seed in range(size.n_seeds):
             for step in checkpoint_steps(size, n_steps):
                 name = size.name + (f"@seed{seed}" if seed else "") + ("" if step == n_steps else f"@step{step}")
                 model = shipped.pop(name)
                 assert isinstance(model.source, Folder)
-                by_hand = 2 * 4096 * size.width + size.n_layers * (12 * size.width**2 + 13 * size.width)
+                by_hand = 2 * SHIPPED.n_vocabulary * size.width + size.n_layers * (12 * size.width**2 + 13 * size.width)
                 assert model.n_parameters == count_parameters(model.source.path) == by_hand + 2 * size.width
                 assert (model.size, model.seed, model.step, model.n_steps) == (size.name, seed, step, n_steps)
-                assert size.name == f"suite-{model.n_parameters / 1e6:.1f}m"
+                assert size.name.split("-")[1] == f"{model.n_parameters / 1e6:.1f}m"
                 counts.append(model.n_parameters)
     assert not shipped
     assert counts == sorted(counts) and len(set(counts)) >= 4 and counts[-1] > 20 * counts[0]
@@ -183,12 +183,12 @@ def test_a_prepared_model_has_the_tokenizer_of_the_corpus(tmp_path: Path) -> Non
     for model in shipped:
         card = prepare(model, settings)
         assert tokenizer_of(card, settings).hash == expected.hash
-        assert (card.leading_ids, card.n_positions, card.vocab_size) == ([], 256, 4096)
+        assert (card.leading_ids, card.n_positions, card.vocab_size) == ([], 256, SHIPPED.n_vocabulary)
 
 
 def test_shipped_scores_are_what_plain_generation_gives(tmp_path: Path) -> None:
     data, scores = read_data(), pd.read_parquet(SUITE_FOLDER / "scores.parquet")
-    for name in (SUITE.sizes[0].name, SUITE.sizes[-1].name):
+    for name in (SHIPPED.sizes[0].name, SHIPPED.sizes[-1].name):
         model = AutoModelForCausalLM.from_pretrained(
             SUITE_FOLDER / "models" / name, dtype=torch.float32, attn_implementation="eager"
         )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 from support.cli import CommandLine
+from support.suite import STEPPED
 
 from memviz import api, ui
 from memviz.catalog import find_model as model_named
@@ -22,7 +23,7 @@ from memviz.sweeps.kept import SHIPPED
 from memviz.tasks.base import task_from
 from memviz.tasks.row_heads import RowHeadsTask
 
-MODEL = "suite-1.8m"
+MODEL = STEPPED
 
 
 def test_rows_are_of_both_classes_and_of_unlike_groups() -> None:
@@ -74,7 +75,7 @@ def page() -> None:
     from memviz.ui.population.view import Filters, SweepView
 
     heads.N_ROWS = 2
-    heads.show_heads(SweepView(read_sweep(SHIPPED), Filters(), ("suite-1.8m",), "swept", 32))
+    heads.show_heads(SweepView(read_sweep(SHIPPED), Filters(), (STEPPED,), "swept", 32))
 
 
 def test_command_line_notebook_and_page_agree(

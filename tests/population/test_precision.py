@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from streamlit.testing.v1 import AppTest
 from support.cli import CommandLine
 from support.model_folders import write_model
+from support.suite import SMALLEST
 
 from memviz import api, ui
 from memviz.errors import InputError
@@ -42,7 +43,7 @@ def test_shares_and_changes_are_those_of_a_loop(points) -> None:
 
 def test_what_cannot_be_asked_is_named() -> None:
     with pytest.raises(InputError, match="'float32' is no half precision: use bfloat16 or float16"):
-        PrecisionTask(("suite-0.3m",), RowSet(), "float32")
+        PrecisionTask((SMALLEST,), RowSet(), "float32")
     with pytest.raises(InputError, match="needs a model"):
         PrecisionTask((), RowSet())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.suite import SIZES, SMALLEST
 
 from memviz.catalog import find_model
 from memviz.engine.preparing import prepare
@@ -15,8 +16,6 @@ from memviz.predictor import SETTINGS, known_predictors, predictors_for
 from memviz.predictor.known import SHIPPED, read_known, rename
 from memviz.predictor.network.artifact import load
 from memviz.settings import load_settings
-
-SIZES = ("suite-0.3m", "suite-0.7m", "suite-1.8m", "suite-7.6m")
 
 
 def test_one_for_each_size_and_setting_in_few_bytes(tmp_path: Path) -> None:
@@ -42,9 +41,9 @@ def test_their_tables_say_what_they_say_themselves(tmp_path: Path) -> None:
 
 def test_they_are_for_the_weights_that_come_along(tmp_path: Path) -> None:
     settings = load_settings(cache=tmp_path, device="cpu")
-    card = prepare(find_model("suite-0.3m", settings), settings)
-    assert {each.model for each in predictors_for(card, settings).values()} == {"suite-0.3m"}
-    other = prepare(find_model("suite-0.3m@seed1", settings), settings)
+    card = prepare(find_model(SMALLEST, settings), settings)
+    assert {each.model for each in predictors_for(card, settings).values()} == {SMALLEST}
+    other = prepare(find_model(f"{SMALLEST}@seed1", settings), settings)
     assert not predictors_for(other, settings)
 
 

@@ -19,6 +19,7 @@ import pytest
 from support.cli import CommandLine
 from support.hub import Hub, serving
 from support.serving import ROOT
+from support.suite import SMALLEST
 
 from memviz.errors import Failure, InputError
 from memviz.rows.hub import Asked, add_data_set
@@ -183,7 +184,7 @@ def test_from_the_hub_to_a_sweep_and_away(
     listed = cli.run("data", "list").out.splitlines()
     assert listed[1].split()[:2] == ["rows", "2"] and commit[:12] in listed[1]
     swept = cli.run(
-        "sweep", "--models", "suite-0.3m", "--data", "rows", "--contexts", 2, "--continuation-at", 2,
+        "sweep", "--models", SMALLEST, "--data", "rows", "--contexts", 2, "--continuation-at", 2,
         "--continuations", "none", "--groups", "none", "--out", "swept",
     )  # fmt: skip
     assert swept.code == 0 and swept.out.startswith("2 rows, 1 models: 2 sequences in "), swept

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from support.published import bleu, levenshtein
 from support.serving import ROOT
+from support.suite import LARGEST, SMALLEST, STEPPED, STEPS
 
 from memviz.demo.suite import SUITE_FOLDER, read_data
 from memviz.population import Filters, align, boundary_curves, boundary_differences
@@ -33,9 +34,9 @@ def test_what_ships_has_the_scores_that_the_suite_was_measured_to_have() -> None
         assert (both[f"n_matches_{m}"] == both[f"n_matches_{m}_scored"]).mean() > 0.999
     data = read_data()
     assert set(sweep.rows["row"]) == set(np.flatnonzero(~data.background))
-    texts = texts_of(sweep, "suite-7.6m")
+    texts = texts_of(sweep, LARGEST)
     assert (texts.true_ids[:, :32] == data.ids[texts.rows, :32]).all()
-    assert (texts.match.sum(axis=1) == asked.loc["suite-7.6m"]["n_matches_32"].loc[texts.rows]).all()
+    assert (texts.match.sum(axis=1) == asked.loc[LARGEST]["n_matches_32"].loc[texts.rows]).all()
 
 
 def test_what_ships_says_what_was_left_out() -> None:
@@ -49,8 +50,8 @@ def test_what_ships_says_what_was_left_out() -> None:
 def test_checkpoints_of_the_same_rows_ship_beside_with_the_scores_that_were_measured() -> None:
     sweep = read_sweep(SHIPPED)
     (beside,) = sweep.beside
-    assert sweep.holding("suite-1.8m@step165").folder == beside.folder and sweep.holding("suite-1.8m") is sweep
-    assert earlier(sweep, "suite-1.8m", first_steps(read_data())) == list(beside.task.models)[::-1]
+    assert sweep.holding(STEPS[0]).folder == beside.folder and sweep.holding(STEPPED) is sweep
+    assert earlier(sweep, STEPPED, first_steps(read_data())) == list(beside.task.models)[::-1]
     scores = pd.read_parquet(SUITE_FOLDER / "scores.parquet").query("condition == 'sliding'")
     both = beside.sequences.merge(scores, on=["model", "row"], suffixes=("", "_scored"))
     assert len(both) == 3 * 3_400
@@ -74,7 +75,7 @@ def test_what_stands_beside_the_hits_ships_for_the_condition_that_pages_open_on(
 
 
 def test_what_was_computed_beforehand_is_what_would_be_computed() -> None:
-    sweep, model = read_sweep(SHIPPED), "suite-1.8m"
+    sweep, model = read_sweep(SHIPPED), STEPPED
     aligned = align(sweep, model)
     aligned = aligned.where(np.isin(aligned.rows, FIRST_VIEW.apply(sweep.rows)["row"]))
     asked = (sweep, FIRST_VIEW, model, 32, 32, "entropy_free_running")
@@ -98,7 +99,7 @@ def test_packing_moves_a_boundary_by_less_than_a_hundredth_of_a_nat(
     from memviz.tasks.base import Context
 
     rows = RowSet(parts=("planted",), sample=80)
-    task = SweepTask(("suite-0.3m",), rows, contexts=(8,), continuations=(40,), positions=True)
+    task = SweepTask((SMALLEST,), rows, contexts=(8,), continuations=(40,), positions=True)
     settings = load_settings(cache=tmp_path / "cache")
     whole = run_sweep(task, Context(settings, Store(tmp_path / "cache" / "results", 10**9)), tmp_path / "whole")
     script = str(ROOT / "scripts" / "ship_sweep.py")
@@ -106,10 +107,10 @@ def test_packing_moves_a_boundary_by_less_than_a_hundredth_of_a_nat(
     runpy.run_path(script, run_name="__main__")
     tables = []
     for folder in ("whole", "packed"):
-        aligned = align(read_sweep(tmp_path / folder), "suite-0.3m")
+        aligned = align(read_sweep(tmp_path / folder), SMALLEST)
         tables.append(boundary_differences([aligned], "entropy_free_running", n_resamples=20))
-        assert (aligned.match == align(whole, "suite-0.3m").match).all()
+        assert (aligned.match == align(whole, SMALLEST).match).all()
     for name in ("jump", "above", "null"):
         np.testing.assert_allclose(tables[0][name], tables[1][name], atol=0.01)
-    eight = align(read_sweep(tmp_path / "packed"), "suite-0.3m", k=8)
+    eight = align(read_sweep(tmp_path / "packed"), SMALLEST, k=8)
     assert list(eight.values) == ["entropy_free_running"], "only the two sides of the boundary are known there"

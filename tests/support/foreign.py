@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from support.suite import SIZES
 
 from memviz.catalog import find_model, local_models, read_card
 from memviz.catalog.cards import write_card
@@ -34,7 +35,6 @@ EVIL = (
     "onerror=alert(1)> $zq^2$ [j](javascript:alert(1)) www.zq.example *zqb* `zqc`"
 )
 """At most 200 characters, as much as is taken of a fact."""
-SIZES = ("suite-0.3m", "suite-0.7m", "suite-1.8m", "suite-7.6m")
 NAMES = {size: f"www.{HOST} {size} *zqb* ~~zqs~~ _zqi_ zq@{HOST} :red: #" for size in SIZES}
 """What a folder's name may have in it."""
 SWEEP = "5" * 64

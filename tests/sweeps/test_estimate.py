@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.suite import SMALLEST
 from support.sweeps import Lab
 
 from memviz.errors import InputError
@@ -39,7 +40,7 @@ def test_seconds_are_two_operations_a_parameter_and_token(lab: Lab, monkeypatch:
 
 
 def test_rows_of_the_corpus_are_counted_and_those_of_a_file_are_not_read() -> None:
-    task = SweepTask(("suite-0.3m",), RowSet(parts=("held-out",)))
+    task = SweepTask((SMALLEST,), RowSet(parts=("held-out",)))
     (n,) = (lengths_of_rows(task) or {}).values()
     assert 0 < n == sum((lengths_of_rows(replace(task, rows=RowSet(parts=("held-out",), sample=10**6))) or {}).values())
     assert list((lengths_of_rows(replace(task, rows=RowSet(sample=7))) or {}).values()) == [7]

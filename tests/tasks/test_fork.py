@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.suite import SMALLEST
 from transformers import AutoModelForCausalLM
 
 from memviz.catalog import SUITE_MODELS
@@ -21,12 +22,12 @@ from memviz.tasks.trace import TraceTask
 
 def test_a_fork_is_what_the_model_writes_behind_the_forced_tokens(tmp_path: Path) -> None:
     context = Context(load_settings(cache=tmp_path, device="cpu"), Store(tmp_path / "store", 10**9))
-    task = TraceTask("suite-0.3m", (60, 61, 62, 63, 64), None, 9)
+    task = TraceTask(SMALLEST, (60, 61, 62, 63, 64), None, 9)
     generated = answer(task, context).result.trace.generated_ids[0]
     fork = fork_of(task, generated, 3, 777)
     assert fork.forced_ids == (*generated[:3].tolist(), 777) and fork.n_steps == 5
     _, run, was_stored = answer(fork, context)
-    model = AutoModelForCausalLM.from_pretrained(SUITE_MODELS / "suite-0.3m", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(SUITE_MODELS / SMALLEST, dtype=torch.float32)
     prompt = torch.tensor([[*task.context_ids, *fork.forced_ids]])
     plain = model.generate(prompt, max_new_tokens=5, do_sample=False, eos_token_id=None, pad_token_id=0)[0]
     assert fork.written(run).tolist() == plain[5:].tolist() and not was_stored

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from support.suite import LARGEST
 
 from memviz import ui
 from memviz.gallery import examples
@@ -66,7 +67,7 @@ def watching(job: object) -> None:
 
 
 def test_whether_a_run_goes_on_alone_is_one_thing_for_all_who_watch(app: AppTest) -> None:
-    job = Job(1, "key", TraceTask("suite-7.6m", (1,), None, 1))
+    job = Job(1, "key", TraceTask(LARGEST, (1,), None, 1))
     anna, ben = (AppTest.from_function(watching, args=(job,)).run() for _ in range(2))
     anna.toggle[0].set_value(True).run()
     ben.run()
@@ -77,7 +78,7 @@ def test_whether_a_run_goes_on_alone_is_one_thing_for_all_who_watch(app: AppTest
 
 
 def test_a_models_own_label_is_text(app: AppTest) -> None:
-    task = TraceTask("suite-7.6m", (1,), None, 1)
+    task = TraceTask(LARGEST, (1,), None, 1)
     facts = dict.fromkeys(("revision", "weights", "dtype", "device", "created"), "x") | {"seconds": 1.0}
     versions = {"torch": "1", "transformers": "2"}
     said = note(task, {**facts, "label": "[Sign in](https://evil.example)", "versions": versions})

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 from support.pages import MINUTES, settle
 from support.serving import Server
+from support.suite import LARGEST
 
 from memviz.gallery import tour
 from memviz.predictor.known import known_predictors
@@ -60,7 +61,7 @@ def test_its_links_mean_the_shipped_sweep_beside_one_of_ones_own(app: AppTest, t
 
 def test_its_links_mean_the_shipped_predictors_beside_a_fit_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = [each for each in known_predictors(load_settings()) if each.shipped]
-    fitted = next(each for each in shipped if each.setting == "published" and each.model == "suite-7.6m")
+    fitted = next(each for each in shipped if each.setting == "published" and each.model == LARGEST)
     own = replace(fitted, shipped=False, about={**fitted.about, "id": "f" * 64})
     card = SimpleNamespace(weights=fitted.weights)
     task = SimpleNamespace(context_ids=(0,) * 32, decoding=SimpleNamespace(greedy=True), n_leading=lambda card: 0)

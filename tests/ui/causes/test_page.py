@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
+from support.suite import SMALLEST
 
 from memviz import ui
 from memviz.demo.samples import suite_samples
@@ -18,7 +19,7 @@ from memviz.tasks.causes import KINDS, cause_of, seen_counts
 from memviz.tasks.trace import task_of_ids, tokenizer_of
 from memviz.ui.common.texts import told
 
-MODEL, K, M = "suite-0.3m", 6, 5
+MODEL, K, M = SMALLEST, 6, 5
 NUMBERS: dict[str, dict[str, Any]] = {
     "occlusion": {"n_drawn": 2, "seed": 0},
     "heads": {"seed": 0},

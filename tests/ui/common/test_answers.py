@@ -37,11 +37,12 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
 
 def page(dtype: str) -> None:
     import streamlit as st
+    from support.suite import SMALLEST
 
     from memviz.tasks.trace import TraceTask
     from memviz.ui.common.answers import stored
 
-    st.title(str(stored(TraceTask("suite-0.3m", (1, 2), None, 3, dtype=dtype))))
+    st.title(str(stored(TraceTask(SMALLEST, (1, 2), None, 3, dtype=dtype))))
 
 
 def test_at_float32_nothing_is_asked(worker: Worker) -> None:

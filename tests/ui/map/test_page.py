@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 from support.pages import MINUTES, download, memviz, press_run, settle, strip
 from support.serving import Server
+from support.suite import SMALLEST
 
 from memviz import ui
 from memviz.catalog import known_models
@@ -80,7 +81,7 @@ def test_a_layer_within_is_never_the_one_after_the_norm(
 
 
 def test_the_command_line_names_everything_that_decides_a_map() -> None:
-    task = MapTask("suite-0.3m", Scope("a sweep", 16, 24, n_rows=50), layer=-1, steps=(-1, 3), reducer="umap")
+    task = MapTask(SMALLEST, Scope("a sweep", 16, 24, n_rows=50), layer=-1, steps=(-1, 3), reducer="umap")
     command = map_command(task)
     for part in ("'a sweep'", "--layer=-1", "--step=-1,3", "--reducer umap", "--k 16", "--m 24", "--sample 50"):
         assert part in command

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from support.suite import SMALLEST, STEPPED, STEPS
 
 from memviz import ui
 from memviz.catalog import find_model
@@ -91,7 +92,7 @@ def test_a_link_to_a_sweep_starts_nothing(app: AppTest) -> None:
 
 @pytest.mark.slow
 def test_the_boundary_page_counts_what_each_model_had_seen(app_at_work: AppTest) -> None:
-    app, names = app_at_work, ("suite-1.8m", "suite-1.8m@step165")
+    app, names = app_at_work, (STEPPED, STEPS[0])
     task = SweepTask(names, RowSet(buckets=(64,), sample=12), contexts=(8,), continuations=(32,), positions=True)
     run_sweep(task, Context(settings(), ui.store()), task.folder(settings()))
     app.run()
@@ -130,7 +131,7 @@ def test_the_boundary_page_counts_what_each_model_had_seen(app_at_work: AppTest)
 
 @pytest.mark.slow
 def test_membership_and_what_stands_beside_m_are_the_librarys(app: AppTest) -> None:
-    task = SweepTask(("suite-0.3m",), RowSet(buckets=(0, 16, 64), sample=48), contexts=(), continuations=(32,))
+    task = SweepTask((SMALLEST,), RowSet(buckets=(0, 16, 64), sample=48), contexts=(), continuations=(32,))
     run_sweep(task, Context(settings(), ui.store()), task.folder(settings()))
     sweep = read_sweep(task.folder(settings()))
     app.run()
@@ -157,7 +158,7 @@ def test_membership_and_what_stands_beside_m_are_the_librarys(app: AppTest) -> N
 
 @pytest.mark.slow
 def test_a_sweep_whose_file_was_written_since_can_be_run_again(app: AppTest, tmp_path: Path) -> None:
-    path, model = tmp_path / "rows.jsonl", "suite-0.3m"
+    path, model = tmp_path / "rows.jsonl", SMALLEST
     text = " ".join(f"word{i}" for i in range(40))
     path.write_text(json.dumps({"text": text}) + "\n")
     task = SweepTask((model,), RowSet(str(path)), contexts=(8,), continuations=(8,), context_at=8, continuation_at=8)

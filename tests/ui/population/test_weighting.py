@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.suite import LARGEST, SMALLEST
 
 from memviz.demo.suite import read_data
 from memviz.errors import InputError
@@ -12,7 +13,7 @@ from memviz.sweeps.kept import SHIPPED
 from memviz.ui.population.tables import table_of
 from memviz.ui.population.view import SweepView
 
-MODELS = ("suite-0.3m", "suite-7.6m")
+MODELS = (SMALLEST, LARGEST)
 
 
 def view_of(sweep: Sweep, population: str = "rows") -> SweepView:
@@ -22,12 +23,12 @@ def view_of(sweep: Sweep, population: str = "rows") -> SweepView:
 @pytest.mark.parametrize(("population", "most"), [("rows", 1), ("exposures", 64)])  # what a row counts, at most
 def test_a_population_is_the_sum_of_its_strata(population: str, most: int) -> None:
     view = view_of(read_sweep(SHIPPED), population)
-    asked = view.sequences.query("k == 32 and mode == 'sliding' and model == 'suite-7.6m'")
+    asked = view.sequences.query(f"k == 32 and mode == 'sliding' and model == '{LARGEST}'")
     score = asked.assign(score=asked["n_matches_32"] / 32).groupby(["domain", "bucket", "background"])["score"].mean()
     strata = strata_of(read_data()).query("bucket > 0").set_index(["domain", "bucket", "background"])
     mass = strata["n_rows"] * strata.index.get_level_values("bucket").to_numpy().clip(max=most)
     expected = (mass * score.loc[strata.index]).sum() / mass.sum()
-    found = table_of(view, "size", "model").set_index("model").loc["suite-7.6m", "mean"]
+    found = table_of(view, "size", "model").set_index("model").loc[LARGEST, "mean"]
     assert found == pytest.approx(expected)
     assert view.which == "3,400 of 3,800 rows (background, planted)"
 
@@ -35,7 +36,7 @@ def test_a_population_is_the_sum_of_its_strata(population: str, most: int) -> No
 def test_unique_rows_are_mostly_not_memorized() -> None:
     """The planted rows alone have a mean M of .45; four in five distinct rows were seen once."""
     found = table_of(view_of(read_sweep(SHIPPED)), "size", "model").set_index("model")
-    assert 0.09 < found.loc["suite-7.6m", "mean"] < 0.13
+    assert 0.09 < found.loc[LARGEST, "mean"] < 0.13
 
 
 def test_another_sweep_without_the_background_is_refused(tmp_path) -> None:

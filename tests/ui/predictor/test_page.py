@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 from support.pages import MINUTES, choose_model, memviz, n_jobs, press_run, strip
 from support.serving import Server, start_server
+from support.suite import SMALLEST
 
 from memviz import ui
 from memviz.catalog import known_models
@@ -32,7 +33,7 @@ from memviz.sweeps import SweepTask
 from memviz.ui.predictor import fit_form
 
 N, M = 30, 24
-MODEL = "suite-0.3m"
+MODEL = SMALLEST
 
 pytestmark = pytest.mark.usefixtures("nothing_shipped")
 
@@ -179,14 +180,14 @@ def test_a_link_to_a_fit_starts_nothing(app: AppTest, sweep: Any) -> None:
     task = FitTask(str(sweep.folder), "0" * 64, MODEL, "causal")
     ui.store().put_request(task.hash, task.request())
     opened(app, run=task.hash[:16])
-    assert "suite-0.3m · causal · default size" in app.markdown[1].value.replace("\\", "")
+    assert f"{SMALLEST} · causal · default size" in app.markdown[1].value.replace("\\", "")
     assert button(app, "Train") and ui.worker().n_active == 0
 
 
 def test_the_command_repeats_the_task() -> None:
     task = FitTask("a folder", "0" * 64, MODEL, "published", m=48, seed=3, hidden=False, ngrams=True, n_rows=90)
     said = fit_form.fit_command(task)
-    assert said.startswith("memviz predictor fit --sweep 'a folder' --models suite-0.3m --setting published")
+    assert said.startswith(f"memviz predictor fit --sweep 'a folder' --models {SMALLEST} --setting published")
     assert said.endswith("--m 48 --seed 3 --sample 90 --no-hidden --ngrams")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from support.suite import SMALLEST
 
 from memviz import ui
 from memviz.catalog import find_model, read_card
@@ -65,7 +66,7 @@ def test_an_edit_runs_by_itself_and_a_newer_one_ends_it(opened: Callable[..., Ap
 
 def test_another_model_is_no_edit(opened: Callable[..., AppTest]) -> None:
     app = opened()
-    app.selectbox(key="trace_model").set_value("suite-0.3m").run()
+    app.selectbox(key="trace_model").set_value(SMALLEST).run()
     assert not app.exception and ui.worker().n_active == 0
     app.number_input(key="trace_context").set_value(10).run()
     assert ui.worker().n_active == 0, "how long it would take is not known"

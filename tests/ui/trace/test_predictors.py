@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
+from support.suite import LARGEST
 
 from memviz.gallery import examples
 from memviz.predictor.files import ABOUT
@@ -17,7 +18,7 @@ from memviz.predictor.tables import write_tables
 
 def fit_of_ones_own(cache: Path) -> str:
     """A predictor as a fit leaves it, here a copy of a bundled one; its id."""
-    known = read_known(SHIPPED / "suite-7.6m-published", shipped=True)
+    known = read_known(SHIPPED / f"{LARGEST}-published", shipped=True)
     folder = cache / "predictors" / ("f" * 64)
     shutil.copytree(known.folder, folder)
     (folder / ABOUT).write_text(json.dumps(known.about | {"id": "f" * 64}), "utf-8")
