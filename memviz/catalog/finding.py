@@ -10,6 +10,7 @@ from typing import Any
 
 from memviz.catalog import sources
 from memviz.catalog.cards import CARD
+from memviz.catalog.former import former
 from memviz.catalog.sources import (
     EMBEDDED,
     PYTHIA_SIZES,
@@ -155,7 +156,8 @@ def find_model(name: str, settings: Settings) -> Model:
     found = _hub_model(name)
     if found is None:
         raise InputError(
-            f"model {name[:200]!r} is unknown: known are {', '.join(model.name for model in known_models(settings))}, "
+            former(name)
+            or f"model {name[:200]!r} is unknown: known are {', '.join(model.name for model in known_models(settings))}, "
             "a hub id like owner/name@revision, or a folder under a root of MEMVIZ_MODEL_ROOTS"
         )
     return found

@@ -11,7 +11,18 @@ import pytest
 from support.model_folders import write_model
 
 from memviz import catalog
-from memviz.catalog import Card, Folder, Hub, Package, card_folder, find_model, known_models, read_card, write_card
+from memviz.catalog import (
+    Card,
+    Folder,
+    Hub,
+    Package,
+    card_folder,
+    find_model,
+    former,
+    known_models,
+    read_card,
+    write_card,
+)
 from memviz.errors import InputError
 from memviz.settings import Settings
 from memviz.weights import fingerprint
@@ -90,6 +101,22 @@ def test_names_that_nothing_has(settings: Settings, name: str) -> None:
     with pytest.raises(InputError, match="is unknown: known are smollm2-135m, gemma-3-270m, ") as raised:
         find_model(name, settings)
     assert len(str(raised.value)) < 1000
+
+
+def test_names_and_links_of_an_earlier_edition(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"edition": "first", "models": {"suite-9m": "ladder-8m"}, "runs": {"0123456789abcdef": "Word for word"}}
+    monkeypatch.setattr(former, "FORMER", tmp_path / "former.json")
+    assert not former.former("suite-9m")
+    (tmp_path / "former.json").write_text(json.dumps(said), "utf-8")
+    with pytest.raises(
+        InputError, match="^model 'suite-9m@step7' was of .* first edition, .* nearest to it is 'ladder-8m'"
+    ):
+        find_model("suite-9m@step7", settings)
+    for name in ("0123456789abcdef", "01234567", "0123456789abcdef" * 4):
+        assert former.former(name).startswith("this link is to 'Word for word' of the gallery of the bundled suite's")
+    assert not former.former("01234568") and not former.former("0123456789abcdee" * 4) and not former.former("0")
 
 
 def test_local_folders_come_first_and_the_first_root_wins(settings: Settings) -> None:

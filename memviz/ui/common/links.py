@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
+from memviz.catalog.former import former
 from memviz.errors import MemvizError
 from memviz.tasks.base import Task, task_from
 from memviz.ui.common.process import store
@@ -56,8 +57,11 @@ def linked_task(kind: type[T], what: str, parameter: str = "run") -> T | None:
         return None
     if task is not None:
         return task
+    said = former(name)
     st.warning(
-        f"This link names {what} {told(name[:LINK_LENGTH])}, which is not stored here: "
+        f"{said[0].upper()}{said[1:]}."
+        if said
+        else f"This link names {what} {told(name[:LINK_LENGTH])}, which is not stored here: "
         "it was made elsewhere, or the cache was cleared."
     )
     return None
