@@ -155,9 +155,10 @@ def find_model(name: str, settings: Settings) -> Model:
         )
     found = _hub_model(name)
     if found is None:
+        known = ", ".join(model.name for model in known_models(settings))
         raise InputError(
             former(name)
-            or f"model {name[:200]!r} is unknown: known are {', '.join(model.name for model in known_models(settings))}, "
+            or f"model {name[:200]!r} is unknown: known are {known}, "
             "a hub id like owner/name@revision, or a folder under a root of MEMVIZ_MODEL_ROOTS"
         )
     return found
