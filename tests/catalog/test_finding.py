@@ -110,9 +110,7 @@ def test_names_and_links_of_an_earlier_edition(
     monkeypatch.setattr(former, "FORMER", tmp_path / "former.json")
     assert not former.former("suite-9m")
     (tmp_path / "former.json").write_text(json.dumps(said), "utf-8")
-    with pytest.raises(
-        InputError, match="^model 'suite-9m@step7' was of .* first edition, .* nearest to it is 'ladder-8m'"
-    ):
+    with pytest.raises(InputError, match=r"^model 'suite-9m@step7' was of .* first edition, .* to it is 'ladder-8m'"):
         find_model("suite-9m@step7", settings)
     for name in ("0123456789abcdef", "01234567", "0123456789abcdef" * 4):
         assert former.former(name).startswith("this link is to 'Word for word' of the gallery of the bundled suite's")
