@@ -52,6 +52,7 @@ try:
     task.check([card])
 except InputError as error:
     ui.refuse(error)
+ui.name_tab_after(task.model)
 if ui.pressed("causes_run"):
     if stored(task, card) is None:
         worker().ask(task, session())

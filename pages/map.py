@@ -18,7 +18,7 @@ from memviz.ui.map.frame import framed, stored_maps
 from memviz.ui.map.trail import keep_prompt, trail_of
 from memviz.ui.population.answers import map_answer
 from memviz.ui.population.sequences import show_sequences
-from memviz.ui.population.view import choose_view
+from memviz.ui.population.view import LEAST, choose_view
 
 WHY = (
     "A map bends a space of many dimensions into two: distances on it are not the model's, and a group that stands "
@@ -62,7 +62,7 @@ try:
     frames = framed(view, maps, keys)
 except InputError as error:
     ui.refuse(error)
-show_answer(map_answer(frames[0].found.silhouettes, view.names[asked.models[0]]))
+show_answer(map_answer(frames[0].found.silhouettes, view.names[asked.models[0]], LEAST))
 trail = trail_of(asked, frames) if trail_on else None
 keep_prompt(trail_on)
 if isinstance(trail, str):

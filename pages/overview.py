@@ -11,8 +11,8 @@ st.title("memviz")
 st.markdown(
     "A language model has **memorized** a passage when, given its first tokens, it writes the next ones word for word. "
     "memviz shows this token by token, then for thousands of passages, several sizes of a model, and the hidden states "
-    "inside it. Every number comes from a run whose model, precision and device stand beside it, and from exact counts "
-    "of the training data where these are known."
+    "inside it. Every number comes from a run whose model, precision and device are kept with it, and from exact "
+    "counts of the training data where these are known."
 )
 live = next(iter(examples()), None)
 if live:

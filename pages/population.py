@@ -13,7 +13,7 @@ from memviz.ui.population.answers import size_answer
 from memviz.ui.population.heads import show_heads
 from memviz.ui.population.likeness import show_likeness
 from memviz.ui.population.tables import fit_of, floor_of, table_of, with_held_out
-from memviz.ui.population.view import WEIGHTINGS, choose_view
+from memviz.ui.population.view import LEAST, WEIGHTINGS, choose_view
 
 CURVES = {
     "continuation": ("Against continuation size", "m", "continuation tokens m"),
@@ -51,7 +51,7 @@ if len(modes) > 1:
 k, m, at = view.task.context_at, view.m, view.task.continuation_at
 sizes, floor = table_of(view, "size", "model"), floor_of(view, "size", "model")
 fit = fit_of(view, quantity)
-show_answer(size_answer(fit, quantity))
+show_answer(size_answer(fit, quantity, LEAST))
 
 left, right = st.columns(2)
 with left:

@@ -61,6 +61,7 @@ if task is None:
             st.error(ui.told(error))
     st.stop()
 
+ui.name_tab_after(", ".join(task.models))
 st.markdown(f"**{ui.escaped(', '.join(task.models))}** · float32 and {task.half} · k = {task.k}, m = {task.m}")
 if ui.clicked(st, "Ask for something else", "precision_another", icon=":material/add:"):
     st.query_params.pop("run", None)

@@ -42,6 +42,7 @@ from memviz.figures import predictor as figures  # noqa: E402
 from memviz.figures import thresholds  # noqa: E402
 
 view, beside = evaluation.choose_evaluation()
+ui.name_tab_after(view.known.model)
 folded: dict[str, Any] = {"label_visibility": "collapsed", "width": 230, **BOUND}
 measures = [name for name in figures.METRIC_WORDS if name in set(view.metrics["metric"])]
 forget_unknown("metric", measures)

@@ -51,6 +51,7 @@ from memviz.tasks.trace import TraceTask, task_of_ids, tokenizer_of  # noqa: E40
 WORK = ROOT / "build" / "gallery"
 """Where results are kept between runs of this script."""
 LARGEST, SMALLEST, STEPPED = (size.name for size in (SUITE.sizes[-1], SUITE.sizes[0], SUITE.stepped))
+N_SIZES = f"{len(SUITE.sizes)} sizes"
 K = M = 32
 N_CANDIDATES = 60
 """Rows of a kind that are traced before one is taken."""
@@ -131,7 +132,8 @@ def trace_examples(maker: Maker) -> list[Example]:
     parts = parts_of(read_sweep(SHIPPED))  # every shipped predictor's
     tested = readable(samples, partly[[parts.get(row) == "test" for row in partly.tolist()]])
     unfitted = min(tested, key=lambda row: abs(hits[row] - M / 2))
-    whole = np.flatnonzero((bucket > 0) & (hits == M))
+    whole = np.flatnonzero((bucket > 0) & ~samples.data.background & (hits == M))
+    whole = whole[~is_template(samples, whole)]
     few = readable(samples, whole[bucket[whole] == bucket[whole].min()])[0]
     unread = np.flatnonzero((bucket == 0) & ~np.isnan(hits))
     unread = unread[~is_template(samples, unread)]
@@ -150,7 +152,7 @@ def trace_examples(maker: Maker) -> list[Example]:
         ),
         (
             "few", few, "Recited after few readings",
-            "M = {memorization_score:.2f} after {exposures} exposures, the fewest of all rows that it recites whole.",
+            "M = {memorization_score:.2f} after {exposures}, the fewest of all rows that it recites whole.",
             0, {},
         ),
         (
@@ -173,7 +175,8 @@ def trace_examples(maker: Maker) -> list[Example]:
     ):  # fmt: skip
         task, run = maker.trace(LARGEST, row)
         values = {key: float(each[0]) for key, each in compute_all(run.trace).items()}
-        words = note.format(**values, m=M, exposures=bucket[row]).replace(": -", ": \N{MINUS SIGN}")
+        times = f"{bucket[row]} exposure{'s' * (bucket[row] != 1)}"
+        words = note.format(**values, m=M, exposures=times).replace(": -", ": \N{MINUS SIGN}")
         query = {"run": task.hash[:16], **further}
         made.append(Example(name, title, words, "trace", query, LARGEST, maker.words(row), finding))
     return made
@@ -205,11 +208,15 @@ def compare_examples(maker: Maker) -> list[Example]:
     """One row along sizes, along training steps, and inside the largest model."""
     samples = maker.samples
     large, small, stepped = (matched(samples, name) for name in (LARGEST, SMALLEST, STEPPED))
-    rows = np.flatnonzero((large == M) & (small < 8) & (stepped > 8) & (stepped < 28))
-    by_size = readable(samples, rows[~is_template(samples, rows)])[0]
-    early = matched(samples, next(name for name in samples.models if name.endswith("@step2642")))
-    rows = np.flatnonzero((stepped == M) & (early < 16))
-    by_step = readable(samples, rows[~is_template(samples, rows)])[0]
+
+    def first(asked: np.ndarray) -> int:
+        rows = np.flatnonzero(asked)
+        return readable(samples, rows[~is_template(samples, rows)])[0]
+
+    by_size = first((large == M) & (small < 8) & (stepped > 8) & (stepped < 28))
+    steps = [name for name in samples.models if name.startswith(f"{STEPPED}@step")]
+    halfway = matched(samples, steps[SUITE.stepped.checkpoints.index(1 / 2)])
+    by_step = first((stepped == M) & (halfway < 16))
     sizes, steps = ladder(maker, by_size, "size"), ladder(maker, by_step, "step")
     for one in sizes.tasks:
         maker.keep(lens_of(one))
@@ -341,7 +348,7 @@ def space_examples(maker: Maker) -> list[Example]:
         Example(
             "dynamics", "Apart while they decode",
             "Similarity within and between memorized and unmemorized sequences, step by step, for every size.",
-            "dynamics", {}, "4 sizes", "the sweep that ships with memviz", 2,
+            "dynamics", {}, N_SIZES, "the sweep that ships with memviz", 2,
         ),
     ]  # fmt: skip
 
@@ -353,22 +360,22 @@ def population_examples() -> list[Example]:
         Example(
             "population", "More parameters, more memory",
             "Mean score, levels, context and continuation size, exposures and domains, with intervals and the "
-            "held-out floor.", "population", {}, "4 sizes", whole, 1,
+            "held-out floor.", "population", {}, N_SIZES, whole, 1,
         ),
         Example(
             "transitions", "Who changes level",
             "How sequences move between score levels from one size to the next; click a cell to read them.",
-            "transitions", {}, "4 sizes", whole, 1,
+            "transitions", {}, N_SIZES, whole, 1,
         ),
         Example(
             "boundary", "The boundary, with its nulls",
             "Entropy and n-gram frequency around the first token of the continuation, beside what selection alone "
-            "would show.", "boundary", {}, "4 sizes", whole, 3,
+            "would show.", "boundary", {}, N_SIZES, whole, 3,
         ),
         Example(
             "predictor", "Can it be foretold?",
             "Accuracy of the shipped predictors beside every baseline, their calibration and curves.", "predictor",
-            {}, "4 sizes", "test rows of the shipped sweep", 4,
+            {}, N_SIZES, "test rows of the shipped sweep", 4,
         ),
     ]  # fmt: skip
 

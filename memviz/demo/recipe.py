@@ -76,7 +76,7 @@ SECOND = Recipe(
         Size("ladder-1.3m", 96, 8, 6, n_seeds=3),
         Size("ladder-2.3m", 128, 9, 4, checkpoints=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)),
         Size("ladder-4.3m", 192, 8, 3),
-        Size("ladder-7.5m", 256, 8, 8, checkpoints=(1 / 8, 1 / 4, 1 / 2, 3 / 4)),
+        Size("ladder-7.4m", 256, 8, 8, checkpoints=(1 / 8, 1 / 4, 1 / 2)),
     ),
     buckets={
         0: 400,

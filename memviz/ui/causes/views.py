@@ -119,10 +119,11 @@ def show_heads(task: CauseTask[Any], found: Heads, words: Words, key: str, contr
     head = listed[0] if head is None else head
     t = choose_position(words, controls)
     n_half = found.n_for_half
-    st.markdown(
-        f"**{named(listed[0]).capitalize()} costs most: {drop[listed[0]]:.2f} nats a token**, {cost[listed[0]]} of "
-        f"{prefix(found.whole_match)} leading matches. {_said_half(n_half, len(drop))}"
+    show_answer(
+        f"{named(listed[0]).capitalize()} costs most: {drop[listed[0]]:.2f} nats a token, {cost[listed[0]]} of "
+        f"{prefix(found.whole_match)} leading matches."
     )
+    st.caption(_said_half(n_half, len(drop)))
     left, right = st.columns(2)
     with left:
         draw(heads_figure(found, way, head), f"heads-{key}-{way}-{head}", "Cost of silencing each head")
@@ -171,10 +172,11 @@ def show_recovery(task: RecoveryTask, found: Recovery, words: Words, key: str, c
 
     share, whole, noisy = found.share, found.whole_logprob.mean(), found.noisy_logprob.mean()
     if np.isnan(share).all():
-        st.markdown(
-            f"**The noise costs nothing here** (mean log p(true) {whole:.2f} nats without, {noisy:.2f} with it), so "
-            "nothing is to be recovered: take more noise, or a row that the model recites."
+        show_answer(
+            f"Not answerable: the noise costs nothing here, mean log p(true) is {whole:.2f} nats without and "
+            f"{noisy:.2f} with it."
         )
+        st.caption("Nothing is to be recovered: take more noise, or a row that the model recites.")
         return
     kind = controls.segmented_control(
         "Restored is",
@@ -191,11 +193,11 @@ def show_recovery(task: RecoveryTask, found: Recovery, words: Words, key: str, c
         st.info("In this model attention and MLP do not add up to what a block adds, so they are not restored apart.")
         return
     layer, at = np.unravel_index(np.nanargmax(values), values.shape)
-    st.markdown(
-        f"**One state brings back at most {values[layer, at]:.0%}** of what the noise took: layer {layer + 1}, at "
-        f"“{escaped(words.context[at])}” (index {words.n_leading + at}). "
-        f"Mean log p(true): {whole:.2f} nats without noise, {noisy:.2f} with it."
+    show_answer(
+        f"One state brings back at most {values[layer, at]:.0%} of what the noise took: layer {layer + 1}, at "
+        f"“{escaped(words.context[at])}” (index {words.n_leading + at})."
     )
+    st.caption(f"Mean log p(true): {whole:.2f} nats without noise, {noisy:.2f} with it.")
     rows = [str(i) for i in range(len(values), 0, -1)]
     hover = "layer %{customdata[0]}, %{customdata[1]}<br>%{z:.1%} comes back"
     titles = ("context token whose state is restored, and its index", "layer", "share")
@@ -209,9 +211,7 @@ def show_recovery(task: RecoveryTask, found: Recovery, words: Words, key: str, c
     )
     index = np.indices(share.shape).reshape(3, -1)
     table = pd.DataFrame({"restored": index[0], "layer": index[1] + 1, "index": index[2] + words.n_leading})
-    offer_table(
-        table.assign(restored=np.array(list(RESTORED.values()))[index[0]], share=share.ravel()), f"causes-{key}"
-    )
+    offer(table.assign(restored=np.array(list(RESTORED.values()))[index[0]], share=share.ravel()), key)
 
 
 def show_contributions(
@@ -225,10 +225,11 @@ def show_contributions(
     strongest = int(layers.mean(axis=1).argmax())
     others = words.of(found.other_ids)
     against = "the likeliest other token of each position" if t is None else f"“{escaped(others[t])}”"
-    st.markdown(
-        f"**Layer {strongest + 1} adds most to the true token against {against}: {layers.mean(axis=1)[strongest]:+.2f} "
-        f"logits** of a lead of {lead.mean():+.2f}. The parts miss it by at most {np.abs(found.residual).max():.1e}."
+    show_answer(
+        f"Layer {strongest + 1} adds most to the true token against {against}: {layers.mean(axis=1)[strongest]:+.2f} "
+        f"logits of a lead of {lead.mean():+.2f}."
     )
+    st.caption(f"The parts miss the lead by at most {np.abs(found.residual).max():.1e} logits.")
     draw(written_figure(found, t), f"written-{key}-{t}", "Logits each layer added")
     parts = np.vstack([found.layer[::-1], found.start, found.constant])
     rows = [*(f"layer {i}" for i in range(len(found.layer), 0, -1)), "embedding", "biases"]

@@ -50,7 +50,7 @@ def show_live(example: Example) -> None:
     head.markdown(
         f"**{escaped(task.model)}**, {escaped(example.prompt)}: {n_matching} of {m} tokens "
         f"reproduced from the first on, M = {float(memorization_score(run.trace)[0]):.2f}. "
-        "Hover or use the arrow keys; the lower curve is the model's uncertainty."
+        "Hover or use the arrow keys; the curve under the tokens is the model's uncertainty."
     )
     door.page_link(PAGES / "trace.py", label="Open in Trace", icon=":material/timeline:", query_params=example.query)
     linked_component({**linked_view(run, tokenizer(card)), **selection()}, key="overview")

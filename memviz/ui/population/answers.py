@@ -27,10 +27,12 @@ def _too_few(what: str, n: int, least: int) -> str:
     return f"Not answerable: {n:,} {what}, fewer than {max(1, least)}."
 
 
-def size_answer(fit: SizeFit | None, quantity: str) -> str:
+def size_answer(fit: SizeFit | None, quantity: str, least: int) -> str:
     """What doubling the parameters does to the mean score or the share with M = 1."""
     if fit is None:
         return "Not answerable: these rows were not asked of models of two sizes."
+    if fit.n_rows < least:
+        return _too_few("rows", fit.n_rows, least)
     about = f"{fit.n_rows:,} rows, {fit.n_models} models; interval over rows alone"
     values = [math.log(2) * each for each in (fit.slope, fit.low, fit.high)]
     if fit.kind == "power":
@@ -123,12 +125,14 @@ def dynamics_answer(table: pd.DataFrame, name: str, measure: str, state: str, va
     return f"{start} {how} than unmemorized ones: {said}."
 
 
-def map_answer(found: Silhouettes, name: str) -> str:
+def map_answer(found: Silhouettes, name: str, least: int) -> str:
     """Whether the groups stand apart in a model's full space at the last step that is known."""
     known = np.flatnonzero(~np.isnan(found.value))
     if not len(known):
         return f"Not answerable: of {escaped(name)} fewer than two groups have two rows here."
     at = known[-1]
+    if found.n[at] < least:
+        return _too_few(f"rows under {escaped(name)}", int(found.n[at]), least)
     value, low, high = (float(each[at]) for each in (found.value, found.null_low, found.null_high))
     verdict = "do not stand apart" if value <= high else "stand apart"
     when = "after the context" if found.step[at] < 0 else f"at t = {found.step[at]}"

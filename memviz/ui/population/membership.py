@@ -29,7 +29,7 @@ def choose_classes(view: SweepView) -> tuple[str, tuple[str, ...]]:
     if not columns:
         st.info(
             "Which of these rows were trained on is not known: sweep rows with a column that says so, "
-            "named under **Labels**, or with `--labels`."
+            "named with `--labels`."
         )
         st.stop()
     forget_unknown("classes_by", columns)

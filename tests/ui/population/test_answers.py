@@ -40,7 +40,9 @@ def fit(kind: str, slope: float, low: float, high: float) -> SizeFit:
     ],
 )
 def test_size(found: SizeFit | None, quantity: str, said: str) -> None:
-    assert said in answers.size_answer(found, quantity).replace("\\", "")
+    if found:
+        assert answers.size_answer(found, quantity, 3601) == "Not answerable: 3,600 rows, fewer than 3601."
+    assert said in answers.size_answer(found, quantity, 20).replace("\\", "")
 
 
 def test_transitions_count_who_rises_and_who_falls() -> None:
@@ -130,11 +132,11 @@ def test_dynamics_compare_the_groups_at_the_last_step(measure: str, own: float, 
 def test_a_map_is_answered_in_the_full_space(value: float, said: str) -> None:
     numbers = {name: np.array([0, at], np.float32) for name, at in (("null_low", -0.02), ("null_high", 0.02))}
     found = Silhouettes(np.array([-1, 31]), np.array([NAN, value]), np.zeros(2), n=np.array([9, 40]), **numbers)
-    assert said in answers.map_answer(found, "8m") and "-0.020 to 0.020 (n = 40 rows)" in answers.map_answer(
-        found, "8m"
-    )
+    whole = answers.map_answer(found, "8m", 20)
+    assert said in whole and "-0.020 to 0.020 (n = 40 rows)" in whole
+    assert answers.map_answer(found, "8m", 41) == "Not answerable: 40 rows under 8m, fewer than 41."
     nothing = Silhouettes(np.array([0]), np.array([NAN]), np.zeros(1), np.zeros(1), np.zeros(1), np.array([1]))
-    assert answers.map_answer(nothing, "8m").startswith("Not answerable")
+    assert answers.map_answer(nothing, "8m", 20).startswith("Not answerable")
 
 
 def test_half_precision() -> None:
