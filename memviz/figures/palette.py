@@ -19,20 +19,24 @@ class Palette:
     """Ten, from that of the ground to that of most contrast."""
     levels: tuple[str, ...]
     """Five, of score levels from very low to very high; `text` is read on the first three, `ground` on the others."""
+    sizes: tuple[str, ...]
+    """Six of one hue for ascending model sizes; words in them have a contrast of 4.5, and 1.2 to the next."""
     text: str
     muted: str
     """Of rules, floors and notes."""
     ground: str
 
     def ladder(self, n: int) -> list[str]:
-        """n colours of one hue for ascending sizes; words in them have a contrast of 4.5, so beyond 4 some repeat."""
-        return [self.sequential[6 + round(3 * i / max(1, n - 1))] if n > 1 else self.sequential[8] for i in range(n)]
+        """n colours of one hue for ascending sizes; beyond six some repeat."""
+        last = len(self.sizes) - 1
+        return [self.sizes[round(last * i / (n - 1))] if n > 1 else self.sizes[last // 2] for i in range(n)]
 
 
 THEMED = Palette(
     categorical=tuple(f"#{i:06d}" for i in range(1, 7)),
     sequential=tuple(f"#{i:06d}" for i in range(11, 21)),
     levels=tuple(f"#{i:06d}" for i in range(26, 31)),
+    sizes=("#000017", *(f"#{i:06d}" for i in range(21, 26))),
     text="#000037",
     muted="#000036",
     ground="#000038",
@@ -51,6 +55,7 @@ def palette(mode: Literal["light", "dark"]) -> Palette:
         categorical=tuple(theme["chartCategoricalColors"]),
         sequential=tuple(theme["chartSequentialColors"]),
         levels=tuple(theme["chartDivergingColors"][5:]),
+        sizes=(theme["chartSequentialColors"][6], *theme["chartDivergingColors"][:5]),
         text=theme["textColor"],
         muted=theme["grayColor"],
         ground=theme["backgroundColor"],

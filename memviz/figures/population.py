@@ -89,7 +89,7 @@ def size_figure(
         traces.append(go.Scatter(x=fit[0], y=fit[1], mode="lines", name=fit[2], line=line, hoverinfo="skip"))
     if floor is not None and len(floor):
         traces.append(
-            _points(floor, quantity, [n_parameters[m] for m in floor["model"]], "held out", colours.muted, 4, "dash")
+            _points(floor, quantity, [n_parameters[m] for m in floor["model"]], "held out", colours.muted, -1, "dash")
         )
     traces.append(_points(table, quantity, x, "rows chosen", colours.categorical[0], 0))
     ticks = {"tickvals": x, "ticktext": [names.get(model, model) for model in models]}
@@ -165,7 +165,7 @@ def lines_figure(
     if floor is not None and len(floor):
         held = floor[(floor["model"] == models[-1]) & floor[x].isin(order)]
         name = f"held out, {names.get(models[-1], models[-1])}"
-        traces.append(_points(held, quantity, [place[v] for v in held[x]], name, colours.muted, 4, "dash"))
+        traces.append(_points(held, quantity, [place[v] for v in held[x]], name, colours.muted, -1, "dash"))
     if not join:
         for i, trace in enumerate(traces):
             trace.update(mode="markers", offsetgroup=str(i), alignmentgroup="all")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,8 +114,10 @@ def test_numbers_on_cells_and_bars_are_readable(mode: str) -> None:
     bars = levels_figure(summary_of(model=["a"]), "model", NAMES, colours).data
     for bar in bars:
         assert contrast(rgb(bar.textfont.color), rgb(bar.marker.color)) >= 4, bar.name
-    for colour in colours.ladder(6):
+    ladder = colours.ladder(6)
+    for colour in ladder:
         assert contrast(rgb(colour), rgb(colours.ground)) >= 4.5, "names of lines are written in them"
+    assert all(contrast(rgb(a), rgb(b)) > 1.2 for a, b in pairwise(ladder)) and len(set(colours.ladder(4))) == 4
 
 
 @pytest.mark.parametrize(
