@@ -18,6 +18,8 @@ from memviz.population.intervals import N_RESAMPLES, drawn_sums, percentiles, wi
 from memviz.population.summed import Summed
 from memviz.sweeps.sums import BINNED, ENTROPY_BIN
 
+MOST_EXPOSURES = 5
+"""Lines of rows that were seen in training, by how often: more are not told apart."""
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Positions from which a new bin of positions begins: the first miss is the rarer the further on."""
 ENTROPY_EDGES = (0.25, 1.0, 2.0, 4.0)
@@ -142,10 +144,15 @@ def frequency_codes(aligned: Aligned, quantity: str) -> tuple[np.ndarray, list[s
 
 
 def exposure_codes(bucket: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(n,) places of (n,) planned exposures, NaN where unknown. Raises InputError where none is known."""
+    """(n,) places of (n,) planned exposures, NaN where unknown: held out, and further levels in five runs at most.
+
+    Raises InputError where none is known.
+    """
     known = ~np.isnan(bucket)
     if not known.any():
         raise InputError("how often these rows were seen in training is not known: split by something else")
     levels = np.unique(bucket[known])
-    codes = np.where(known, np.searchsorted(levels, bucket), -1)
-    return codes, ["held out" if not level else f"{level:g}" for level in levels]
+    parts = [levels[levels == 0], *np.array_split(levels[levels > 0], MOST_EXPOSURES)]
+    ends = [(part[0], part[-1]) for part in parts if len(part)]
+    codes = np.where(known, np.searchsorted([last for _, last in ends], bucket), -1)
+    return codes, ["held out" if not b else f"{a:g}" if a == b else f"{a:g} to {b:g}" for a, b in ends]

@@ -74,5 +74,9 @@ def test_bins_of_entropy_frequency_and_exposures() -> None:
     assert [labels[code] for code in codes[0, :2]] == ["never", "from 1e-3"] and codes[0, 2] == -1
     codes, labels = exposure_codes(np.array([0.0, 4, np.nan]))
     assert codes.tolist() == [0, 1, -1] and labels == ["held out", "4"]
+    levels = np.array([0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128.0])
+    codes, labels = exposure_codes(levels)
+    assert labels == ["held out", "1 to 4", "6 to 12", "16 to 32", "48 to 64", "96 to 128"]
+    assert codes.tolist() == [0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 5]
     with pytest.raises(InputError, match="not known"):
         exposure_codes(np.array([np.nan]))
