@@ -10,12 +10,13 @@ from memviz.ui.gallery.own import show_own
 WALK, ALL, OWN = "The four findings", "All examples", "Your tour"
 
 st.title("Gallery")
-st.markdown("What is there to see? Everything here opens from results that come with memviz: no model is run.")
 if not examples():
     st.info("The gallery is not part of this copy of memviz: `python scripts/ship_gallery.py` makes it.")
     st.page_link(ui.PAGES / "trace.py", label="Trace a prompt instead", icon=":material/timeline:")
     st.stop()
 shown = st.segmented_control("Shown", [WALK, ALL, OWN], default=WALK, required=True, key="shown", bind="query-params")
+if shown != OWN:
+    st.markdown("What is there to see? Everything here opens from results that come with memviz: no model is run.")
 if shown == WALK:
     show_walk()
 elif shown == ALL:

@@ -87,10 +87,7 @@ with right:
     )
 
 results.show_cards(view)
-st.caption(
-    "A small Transformer reads hidden states and per-token statistics of a model, never the true text · "
-    + results.words_of(view)
-)
+st.caption(results.words_of(view))
 ui.draw_so_far("predictor")
 chosen = results.choose_methods()
 roc, precision = st.columns(2)

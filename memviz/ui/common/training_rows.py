@@ -54,6 +54,8 @@ def show_row(row: int, page: str, models: Sequence[str]) -> None:
     assert rows is not None
     wish = _wish(page)
     where = "in training" if set(models) <= set(rows.models) else "in the training of the suite"
+    if any("@step" in model for model in models):  # which may have read it fewer times
+        where = "in the whole training of the suite"
     seen = {0: "held out: no model of the suite has read it", 1: f"seen once {where}"}
     n_seen = int(rows.data.bucket[row])
     facts = [f"**Row {row}**", escaped(rows.data.domain[row]), escaped(rows.titles[row])]

@@ -45,7 +45,7 @@ def choose_weights(view: SweepView) -> Weights | None:
     if not pairs:
         st.caption(
             "This sweep has no weights that had not read its rows yet: sweep checkpoints beside the final weights, "
-            "such as `--models suite-1.8m@step661,suite-1.8m`. Where training data and their order are unknown there "
+            "such as `--models NAME@step1000,NAME`. Where training data and their order are unknown there "
             "is no such comparison."
         )
         return None

@@ -40,10 +40,14 @@ def words_of(view: Evaluation) -> str:
     """n, sampling, unit and prevalence of what is shown."""
     line, known = view.metrics.iloc[0], view.known
     rows, windows = known.about["data"]["rows"], known.about["request"].get("windows", 1)
+    read = "hidden states and per-token statistics" if known.about["features"]["hidden"] else "per-token statistics"
+    n_members = known.about["preset"].get("members", 1)
+    who = "A small Transformer reads" if n_members == 1 else f"{n_members} small Transformers, averaged, read"
     of_each = f", up to {windows} windows of each" if windows > 1 else ""
     return (
-        f"{line['n']:,} test rows in {line['n_units']:,} {unparted(known)} ({rows['train']:,} to train on"
-        f"{of_each}, {rows['validation']:,} to validate; none is parted; drawn by a hash, the same for every model) · "
+        f"{who} {read} of a model, never the true text · {line['n']:,} test rows in {line['n_units']:,} "
+        f"{unparted(known)} ({rows['train']:,} to train on{of_each}, {rows['validation']:,} to validate; none is "
+        f"parted; drawn by a hash, the same for every model) · "
         f"**{line['prevalence']:.1%} of the test positions are hits** · greedy, free-running, k = {known.k}, "
         f"m = {view.m} · intervals: 95 %, over groups; another fit or training run would differ by more"
     )
