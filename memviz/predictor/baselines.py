@@ -24,21 +24,27 @@ METHODS = {
     "domain": "share of hits in the domain in the training part",
     "entropy": "logistic regression on the entropy at the position (context: at index k)",
     "context_nll": "logistic regression on the mean negative log-probability of the context",
+    "frequency": "logistic regression on how often the context's n-grams are in the training data, of 1 to 3 tokens",
     "logistic": "logistic regression on the features of the position alone: hidden state, statistics, position",
-    "boosting": "gradient boosting on statistics: of the position, its neighbours, the context, means of those seen",
+    "boosting": "gradient boosting on statistics: of the position, its neighbours, their course, means of what is seen",
     ORACLE: "oracle: the teacher-forced rank of the true token, which it must read; no rival",
 }
 """Method -> what it is, as the tables name it."""
-MOST_NUMBERS = 5 * 10**7
+MOST_NUMBERS = 10**8
 """Of a training matrix; above, positions are drawn at random."""
 LENGTHS = (16, 32, 48, 64)
+_SOME = {"max_features": 0.3}
 BOOSTING: tuple[dict[str, float], ...] = (
-    {"max_iter": 200, "learning_rate": 0.1},
-    {"max_iter": 300, "learning_rate": 0.03, "max_leaf_nodes": 15, "min_samples_leaf": 100, "l2_regularization": 10},
-    {"max_iter": 200, "learning_rate": 0.05, "max_leaf_nodes": 63, "min_samples_leaf": 200, "l2_regularization": 10,
-     "max_features": 0.3},
-)  # fmt: skip
+    {},
+    {"learning_rate": 0.03, "max_leaf_nodes": 15, "min_samples_leaf": 100, "l2_regularization": 10},
+    {"learning_rate": 0.05, "max_leaf_nodes": 63, "min_samples_leaf": 200, "l2_regularization": 10, **_SOME},
+    {"learning_rate": 0.03, "max_leaf_nodes": 31, "min_samples_leaf": 500, "l2_regularization": 10, **_SOME},
+)
 """Ways of boosting; the one with the least log loss on the validation part is taken."""
+MOST_TREES, UNTUNED_TREES, MEMBERS = 600, 200, 4
+"""With a validation part trees are added until its loss has not fallen for `PATIENCE`; models of a way that draws its
+features are fitted `MEMBERS` times and averaged."""
+PATIENCE = 20
 
 
 def fit_baselines(
@@ -46,7 +52,7 @@ def fit_baselines(
 ) -> dict[str, Guess]:
     """Method -> guess, fitted on the training part. `oracle_rank` only where ranks are known.
 
-    Without a validation part boosting is not tuned.
+    Without a validation part boosting is not tuned; with one its logits are scaled by a temperature as the predictor's.
     """
     overall = float(train.match.mean())
     by_position = train.match.mean(axis=0)
@@ -59,80 +65,114 @@ def fit_baselines(
             np.array([by_domain.get(name, overall) for name in rows.domain.tolist()])[:, None], (1, m)
         ),
     }
-    for name, features in (
-        ("entropy", entropy_features),
-        ("context_nll", context_features),
-        ("logistic", own_features),
-        ("boosting", scalar_features),
-    ):
-        found[name] = _fitted(name, features, train, setting, seed, validation)
+    of_inputs = {"entropy": entropy_features, "context_nll": context_features, "logistic": own_features}
+    for name, features in of_inputs.items():
+        found[name] = _regressed(_reading(features), train, setting, seed)
+    if train.frequency is not None:
+        known = train.where(np.flatnonzero(~np.isnan(train.frequency[:, 0])))
+        found["frequency"] = _regressed(frequency_features, known, setting, seed)
+    found["boosting"] = _boosted(train, setting, seed, validation)
     if train.rank is not None:
         found[ORACLE] = lambda rows, m: 1.0 / np.asarray(rows.rank, np.float64)[:, :m] ** 2
     return found
 
 
-Features = Callable[[Inputs, Setting, int], np.ndarray]
-"""Inputs, setting and m -> (n, m, f) features of each position, from what the setting may see."""
+Features = Callable[[PredictorData, Setting, int], np.ndarray]
+"""Rows, setting and m -> (n, m, f) features of each position, from what the setting may see."""
 
 
-def _fitted(
-    name: str, features: Features, train: PredictorData, setting: Setting, seed: int, validation: PredictorData | None
-) -> Guess:
+def _reading(features: Callable[[Inputs, Setting, int], np.ndarray]) -> Features:
+    return lambda rows, setting, m: features(rows.inputs, setting, m)
+
+
+def _guess_of(model: Any, features: Features, setting: Setting) -> Guess:
+    def guess(rows: PredictorData, m: int) -> np.ndarray:
+        values = features(rows, setting, m)
+        return model.predict_proba(values.reshape(-1, values.shape[2]))[:, 1].reshape(-1, m)
+
+    return guess
+
+
+def _one_label(y: np.ndarray) -> Guess:
+    return lambda rows, m: np.full((len(rows.rows), m), float(y.all()))
+
+
+def _regressed(features: Features, train: PredictorData, setting: Setting, seed: int) -> Guess:
     # seconds of imports, and the Trace page needs none of them
-    from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import log_loss
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     x, y = _training_matrix(features, train, setting, seed)
     if y.all() or not y.any():
-        return lambda rows, m: np.full((len(rows.rows), m), float(y.all()))
-    if name == "boosting":
-        ways = BOOSTING if validation is not None else BOOSTING[:1]
-        models = [HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **way) for way in ways]
-    else:
-        models = [make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300, tol=1e-3))]
+        return _one_label(y)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300, tol=1e-3))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for each in models:
-            each.fit(x, y)
+        model.fit(x, y)
+    return _guess_of(model, features, setting)
 
-    def guess_of(model: Any) -> Guess:
-        def guess(rows: PredictorData, m: int) -> np.ndarray:
-            values = features(rows.inputs, setting, m)
-            return model.predict_proba(values.reshape(-1, values.shape[2]))[:, 1].reshape(-1, m)
 
-        return guess
+def _boosted(train: PredictorData, setting: Setting, seed: int, validation: PredictorData | None) -> Guess:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
-    guesses = [guess_of(each) for each in models]
-    if validation is None or len(guesses) == 1:
-        return guesses[0]
-    said = [guess(validation, validation.m).ravel() for guess in guesses]
-    losses = [log_loss(validation.match.ravel(), p, labels=[False, True]) for p in said]
-    return guesses[int(np.argmin(losses))]
+    from memviz.predictor.network.fit import log_loss, temperature_of
+
+    features = _reading(scalar_features)
+    x, y = _training_matrix(features, train, setting, seed)
+    if y.all() or not y.any():
+        return _one_label(y)
+    if validation is None:
+        plain = HistGradientBoostingClassifier(max_iter=UNTUNED_TREES, early_stopping=False, random_state=seed)
+        return _guess_of(plain.set_params(**BOOSTING[0]).fit(x, y), features, setting)
+    own = features(validation, setting, validation.m)
+    seen = {"X_val": own.reshape(-1, own.shape[2]), "y_val": validation.match.ravel()}
+
+    def fitted(way: dict[str, float], number: int) -> Guess:
+        trees = {"max_iter": MOST_TREES, "early_stopping": True, "n_iter_no_change": PATIENCE, **way}
+        model = HistGradientBoostingClassifier(random_state=1000 * seed + number, **trees)
+        return _guess_of(model.fit(x, y, **seen), features, setting)
+
+    def logits(guess: Guess, rows: PredictorData, m: int) -> np.ndarray:
+        p = np.clip(guess(rows, m), 1e-7, 1 - 1e-7)
+        return np.log(p) - np.log1p(-p)
+
+    firsts = [fitted(way, 0) for way in BOOSTING]
+    losses = [log_loss(logits(each, validation, validation.m), validation.match) for each in firsts]
+    best = int(np.argmin(losses))
+    further = range(1, MEMBERS) if "max_features" in BOOSTING[best] else ()
+    members = [firsts[best], *(fitted(BOOSTING[best], number) for number in further)]
+
+    def said(rows: PredictorData, m: int) -> np.ndarray:
+        return np.mean([logits(each, rows, m) for each in members], axis=0)
+
+    temperature = temperature_of(said(validation, validation.m), validation.match)
+    return lambda rows, m: 1 / (1 + np.exp(-said(rows, m) / temperature))
 
 
 def _training_matrix(
     features: Features, train: PredictorData, setting: Setting, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens, f) features, (tokens,) labels; in the published setting rows are cut to various m, as they are asked."""
-    lengths = [m for m in (*LENGTHS, train.m) if m <= train.m]
-    lengths = sorted(set(lengths)) if setting == "published" else [train.m]
-    parts = [train.where(np.arange(i, len(train.rows), len(lengths))) for i in range(len(lengths))]
-    width = features(train.inputs.rows(np.arange(1)), setting, train.m).shape[2]
+    """(tokens, f) features, (tokens,) labels; in the published setting every row at each m at which it is asked."""
+    lengths = sorted({m for m in (*LENGTHS, train.m) if m <= train.m}) if setting == "published" else [train.m]
+    width = features(train.where(np.arange(1)), setting, train.m).shape[2]
     generator = np.random.default_rng([seed, 3])
-    n_tokens = sum(len(part.rows) * m for part, m in zip(parts, lengths, strict=True))
-    share = min(1.0, MOST_NUMBERS / (n_tokens * width))
+    share = min(1.0, MOST_NUMBERS / (len(train.rows) * sum(lengths) * width))
     xs, ys = [], []
-    for part, m in zip(parts, lengths, strict=True):
-        kept = generator.random((len(part.rows), m)) < share
-        for start in range(0, len(part.rows), 512):
-            some = slice(start, start + 512)
-            xs.append(features(part.inputs.rows(np.arange(len(part.rows))[some]), setting, m)[kept[some]])
-            ys.append(part.match[some, :m][kept[some]])
+    for m in lengths:
+        kept = generator.random((len(train.rows), m)) < share
+        for start in range(0, len(train.rows), 512):
+            some = np.arange(start, min(start + 512, len(train.rows)))
+            xs.append(features(train.where(some), setting, m)[kept[some]])
+            ys.append(train.match[some, :m][kept[some]])
     return np.concatenate(xs), np.concatenate(ys)
+
+
+def frequency_features(rows: PredictorData, setting: Setting, m: int) -> np.ndarray:
+    """(n, m, 5): the context's frequencies, and the position."""
+    assert rows.frequency is not None
+    return np.concatenate([np.repeat(rows.frequency[:, None], m, axis=1), _position(len(rows.rows), m)], axis=2)
 
 
 def entropy_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
@@ -166,8 +206,9 @@ def own_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
 def scalar_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
     """(n, m, f): statistics of the position with their course, those before it, the first, means of the context.
 
-    In the published setting also those of the position after; in the context setting the course up to index k stands
-    for each position. Courses are those that the predictor reads (`features.with_course`), of the same statistics.
+    In the published setting, which does not see the context, those of the position after stand for its means; in the
+    context setting the course up to index k stands for each position. Courses are those that the predictor reads
+    (`features.with_course`), of the same statistics.
     """
     k = inputs.k
     first = np.repeat(inputs.statistics[:, k : k + 1], m, axis=1)
@@ -179,9 +220,8 @@ def scalar_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
     else:
         own = inputs.statistics[:, k : k + m]
         parts = [course[:, -m:], first, np.concatenate([own[:, :1], own[:, :-1]], axis=1)]
-    if setting == "published":
-        parts.append(np.concatenate([own[:, 1:], own[:, -1:]], axis=1))
-    return np.concatenate([*parts, means, _position(len(own), m)], axis=2).astype(np.float32)
+    parts.append(np.concatenate([own[:, 1:], own[:, -1:]], axis=1) if setting == "published" else means)
+    return np.concatenate([*parts, _position(len(own), m)], axis=2).astype(np.float32)
 
 
 def _own_statistics(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:

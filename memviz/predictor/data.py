@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pandas as pd
 from memviz.catalog import find_model
 from memviz.corpus.known import index_of, seen_until
 from memviz.errors import InputError
+from memviz.population.intervals import design_units
 from memviz.population.ngrams import FrequencyTask
 from memviz.predictor.features import NGRAMS, STATISTICS, Inputs
 from memviz.predictor.presets import Split
@@ -27,6 +29,8 @@ PARTS = ("train", "validation", "test")
 SHARES = (0.70, 0.15, 0.15)
 SPLIT = 0
 """Seed of the split."""
+ORDERS = (1, 2, 3)
+"""Of the n-grams of the frequency baseline."""
 MOST_BYTES = 2 * 2**30
 """Of hidden states held at once."""
 
@@ -40,7 +44,7 @@ class PredictorData:
     rows: np.ndarray
     """(n,) int64 row numbers, ascending; behind them, once more, those of further windows of training rows."""
     units: np.ndarray
-    """(n,) int64 group of near-duplicates, or document: all of one are in one part."""
+    """(n,) int64 group of near-duplicates, or document, and stratum (`design_units`): all of one are in one part."""
     part: np.ndarray
     """(n,) int8: place in `PARTS`."""
     domain: np.ndarray
@@ -51,6 +55,9 @@ class PredictorData:
     """(n, m) bool: the generated token is the true one. The label."""
     rank: np.ndarray | None
     """(n, m) int32 teacher-forced rank of the true token, for the oracle alone; None where some are not known."""
+    frequency: np.ndarray | None = None
+    """(n, 3) float32 mean log(1 + count) of the context's 1-, 2- and 3-grams in what the model was trained on, own
+    copies removed, NaN for further windows; for a baseline alone; None where that is not indexed."""
 
     @property
     def k(self) -> int:
@@ -62,10 +69,13 @@ class PredictorData:
 
     def where(self, places: np.ndarray) -> PredictorData:
         """The rows at some places."""
-        names = ("rows", "units", "part", "domain", "match")
-        cut = {name: getattr(self, name)[places] for name in names}
-        rank = None if self.rank is None else self.rank[places]
-        return replace(self, inputs=self.inputs.rows(places), rank=rank, **cut)
+        names = ("rows", "units", "part", "domain", "match", *_KNOWN)
+        cut: dict[str, Any] = {name: None if (each := getattr(self, name)) is None else each[places] for name in names}
+        return replace(self, inputs=self.inputs.rows(places), **cut)
+
+
+_KNOWN = ("rank", "frequency")
+"""What may be unknown."""
 
 
 def part_of(units: np.ndarray, seed: int = SPLIT) -> np.ndarray:
@@ -81,6 +91,7 @@ def part_of(units: np.ndarray, seed: int = SPLIT) -> np.ndarray:
 def units_of(sweep: Sweep, split: Split = "group") -> pd.Series:
     """Row -> number of what is not parted: its group of near-duplicates, or the documents that groups hold together.
 
+    Of documents held together it is the smallest number, so that other sweeps of the same rows give the same parts.
     Raises InputError where the sweep's rows do not say which document they are of.
     """
     if split == "group":
@@ -91,10 +102,14 @@ def units_of(sweep: Sweep, split: Split = "group") -> pd.Series:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    document, group = (np.unique(table[name], return_inverse=True)[1] for name in ("document", "group"))
-    n = int(document.max()) + 1
+    names, document = np.unique(table["document"], return_inverse=True)
+    group = np.unique(table["group"], return_inverse=True)[1]
+    n = len(names)
     edges = coo_array((np.ones(len(table)), (document, n + group)), shape=2 * (n + int(group.max()) + 1,))
-    return pd.Series(connected_components(edges, directed=False)[1][document], table.index, np.int64)
+    held = connected_components(edges, directed=False)[1][:n]
+    first = np.unique(held, return_index=True, return_inverse=True)[1:]
+    own = names if np.issubdtype(names.dtype, np.integer) else np.arange(n)
+    return pd.Series(own[first[0][first[1]]][document], table.index, np.int64)
 
 
 def parts_of(sweep: Sweep, n_rows: int | None = None, split: Split = "group") -> dict[int, str]:
@@ -125,9 +140,12 @@ def read_data(
     Raises InputError where the sweep lacks them or they would need too much memory, Failure.
     """
     texts = texts_of(sweep, model, k, m, SLIDING)
-    about = sweep.read("rows", ["row", "domain"]).set_index("row").loc[texts.rows]
+    columns = [name for name in ("row", "domain", "bucket") if name in sweep.manifest["tables"]["rows"]["columns"]]
+    about = sweep.read("rows", columns).set_index("row").loc[texts.rows]
     units = units_of(sweep, split).loc[texts.rows].to_numpy(np.int64)
     part = part_of(units)
+    strata = ("domain", "bucket") if split == "group" else ("domain",)  # a document has rows of several buckets
+    units = design_units(units, *(about[name].to_numpy() for name in strata if name in about))
     wanted = np.flatnonzero(np.isin(part, [PARTS.index(name) for name in parts]))
     wanted = _drawn(wanted, texts.rows, n_rows)
     layer, width = _last_layer(model, sweep, context)
@@ -141,15 +159,29 @@ def read_data(
         counts = _ngrams(sweep, model, k, m, texts.rows[wanted], context)
         inputs = replace(inputs, statistics=np.concatenate([inputs.statistics, counts], axis=2))
 
-    def of(places: np.ndarray, read: Inputs, match: np.ndarray, rank: np.ndarray | None) -> PredictorData:
-        names = about["domain"].fillna("").to_numpy(str)[places]
-        return PredictorData(model, m, texts.rows[places], units[places], part[places], names, read, match, rank)
+    frequency = _frequency(sweep, model, k, texts.rows[wanted], context)
 
-    found = [of(wanted, inputs, texts.match[wanted], _ranks(sweep, model, k, m, texts.rows[wanted]))]
+    def of(places: np.ndarray, read: Inputs, match: np.ndarray, **known: np.ndarray | None) -> PredictorData:
+        names = about["domain"].fillna("").to_numpy(str)[places]
+        return PredictorData(
+            model,
+            m,
+            texts.rows[places],
+            units[places],
+            part[places],
+            names,
+            read,
+            match,
+            **known,
+        )
+
+    ranks = _ranks(sweep, model, k, m, texts.rows[wanted])
+    found = [of(wanted, inputs, texts.match[wanted], rank=ranks, frequency=frequency)]
     for places, other, rank in windows_of(sweep, texts, training, windows, context):
         every = np.arange(len(places))
         read = _inputs(other, every, layer, hidden, sweep.task.dtype, context)
-        found.append(of(places, read, other.match, None if found[0].rank is None else rank))
+        unknown = None if frequency is None else np.full((len(places), len(ORDERS)), np.nan, np.float32)
+        found.append(of(places, read, other.match, rank=None if ranks is None else rank, frequency=unknown))
     if windows > 1 and len(found) == 1:
         raise InputError(
             f"the sweep keeps no more than k + m = {k + m} tokens of its training rows, so that there are no further "
@@ -185,7 +217,7 @@ def _joined(parts: Sequence[PredictorData]) -> PredictorData:
     if len(parts) == 1:
         return first
     statistics = np.concatenate([each.inputs.statistics for each in parts])
-    ranks = [each.rank for each in parts if each.rank is not None]
+    known = {name: [each for part in parts if (each := getattr(part, name)) is not None] for name in _KNOWN}
     return PredictorData(
         model=first.model,
         m=first.m,
@@ -195,7 +227,7 @@ def _joined(parts: Sequence[PredictorData]) -> PredictorData:
         domain=np.concatenate([each.domain for each in parts]),
         inputs=Inputs(first.k, np.concatenate(kept) if kept else None, statistics),
         match=np.concatenate([each.match for each in parts]),
-        rank=np.concatenate(ranks) if ranks else None,
+        **{name: np.concatenate(values) if values else None for name, values in known.items()},
     )
 
 
@@ -218,20 +250,39 @@ def _last_layer(model: str, sweep: Sweep, context: Context) -> tuple[int, int]:
 
 
 def _ngrams(sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray, context: Context) -> np.ndarray:
-    """(n, k + m, 2) float32 log(1 + count) of the generated 1- and 2-grams, own copies removed; 0 for none.
+    """(n, k + m, 2) float32 log(1 + count) of the generated 1- and 2-grams, own copies removed; 0 for none."""
+    counts = _counted(sweep, model, k, tuple(range(1, len(NGRAMS) + 1)), rows, context)
+    if counts is None:
+        raise InputError(f"n-gram features need the index of what {model} was trained on: build it, or leave them out")
+    return np.log1p(np.maximum(counts[:, :, : k + m], 0)).transpose(0, 2, 1).astype(np.float32)
 
-    A checkpoint's counts are of what it had read.
+
+def _frequency(sweep: Sweep, model: str, k: int, rows: np.ndarray, context: Context) -> np.ndarray | None:
+    """As `PredictorData.frequency`, of own windows."""
+    counts = _counted(sweep, model, k, ORDERS, rows, context)
+    if counts is None:
+        return None
+    known = [np.log1p(np.maximum(counts[:, place, order - 1 : k], 0)) for place, order in enumerate(ORDERS)]
+    means = [each.mean(axis=1) if each.shape[1] else np.zeros(len(rows)) for each in known]
+    return np.stack(means, axis=1).astype(np.float32)
+
+
+def _counted(
+    sweep: Sweep, model: str, k: int, orders: tuple[int, ...], rows: np.ndarray, context: Context
+) -> np.ndarray | None:
+    """(n, orders, from k + m) occurrences of the n-grams that end at each token of context and text, or None.
+
+    A checkpoint's counts are of what it had read. None where the index of what the model was trained on is not built.
     """
     found = find_model(model, context.settings)
     corpus = index_of(found, tokenizer_of(ready(model, context), context.settings), context.settings)
     if corpus is None:
-        raise InputError(f"n-gram features need the index of what {model} was trained on: build it, or leave them out")
+        return None
     context.say("counting n-grams")
-    orders, until = tuple(range(1, len(NGRAMS) + 1)), seen_until(found.step, found.n_steps)
+    until = seen_until(found.step, found.n_steps)
     asked = FrequencyTask(sweep, corpus, until_step=until, generated=(model, SLIDING, k), orders=orders)
     counted = answer(asked, context).result
-    counts = counted.counts[np.searchsorted(counted.rows, rows)][:, :, : k + m]
-    return np.log1p(np.maximum(counts, 0)).transpose(0, 2, 1).astype(np.float32)
+    return counted.counts[np.searchsorted(counted.rows, rows)]
 
 
 def _ranks(sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray) -> np.ndarray | None:

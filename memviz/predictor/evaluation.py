@@ -19,14 +19,14 @@ METRICS = {
     "token_accuracy": "share of positions labelled rightly",
     "full_accuracy": "share of rows with every position labelled rightly",
     "intact_accuracy": "share of positions labelled rightly, of those before which every position is memorized",
-    "auroc": "area under the ROC curve over positions; interval from 200 bins of score",
+    "auroc": "area under the ROC curve over positions; interval from 200 bins of score, moved as they move the value",
     "average_precision": "area under precision against recall; a constant has the prevalence",
     "brier": "mean squared error of the probability",
     "calibration_error": "mean gap between probability and share of hits over tenths of probability (ECE)",
     "divergence_error": "tokens, mean absolute error of the first position that is not memorized",
 }
 """Metric -> what it is."""
-RIVALS = ("boosting", "logistic", "context_nll", "position")
+RIVALS = ("boosting", "logistic", "context_nll", "frequency", "position", "domain", "entropy", "majority", "all_miss")
 """Baselines from which the predictor's differences are told."""
 COMPARED = ("token_accuracy", "full_accuracy", "intact_accuracy", "auroc", "brier")
 LESS_IS_BETTER = ("brier", "calibration_error", "divergence_error")
@@ -156,8 +156,11 @@ def _drawn(p: np.ndarray, match: np.ndarray, units: np.ndarray) -> Drawn:
     found = {name: (float(values[0]), values[1:]) for name, values in samples.items()}
     counts = drawn_sums(metrics.histograms(p, match).astype(np.float64), units, N_RESAMPLES, SEED)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found["auroc"] = metrics.auroc(p, match), metrics.auroc_of_histograms(counts[1:])
-        found["average_precision"] = metrics.average_precision(p, match), metrics.precision_of_histograms(counts[1:])
+        for name, value, of_bins in (
+            ("auroc", metrics.auroc(p, match), metrics.auroc_of_histograms(counts)),
+            ("average_precision", metrics.average_precision(p, match), metrics.precision_of_histograms(counts)),
+        ):
+            found[name] = value, of_bins[1:] + (value - of_bins[0])  # bins blur every sample alike
     return found
 
 

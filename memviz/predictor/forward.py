@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
+from scipy.special import erf
 
 from memviz.errors import InputError
 from memviz.predictor.features import Inputs, Tokens, tokens_of, with_course
@@ -21,7 +22,6 @@ from memviz.predictor.presets import Setting
 
 Weights = Mapping[str, np.ndarray]
 _NORM_EPSILON = 1e-5
-_erf = np.vectorize(math.erf, otypes=[np.float32])
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
@@ -70,7 +70,7 @@ def _logits(weights: Weights, about: Mapping[str, Any], tokens: Tokens, k: int, 
         name = f"layers.layers.{layer}"
         states = states + _attended(weights, name, states, preset["n_heads"], _blocked(setting, states.shape[1], k))
         inner = _linear(weights, f"{name}.linear1", _normed(weights, f"{name}.norm2", states))
-        states = states + _linear(weights, f"{name}.linear2", inner * 0.5 * (1 + _erf(inner / math.sqrt(2))))
+        states = states + _linear(weights, f"{name}.linear2", inner * 0.5 * (1 + erf(inner / math.sqrt(2))))
     states = _normed(weights, "layers.norm", states)
     said = _linear(weights, "head", states[:, -n_positions:]).astype(np.float64)
     return _chained(said) if preset.get("hazard") else said[..., 0]

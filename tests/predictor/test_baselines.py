@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_counting_by_hand() -> None:
     train = data_of(40, match=match)
     test = replace(data_of(6, seed=1), domain=np.array(["prose", "verse", "prose", "new", "verse", "prose"]))
     guesses = fit_baselines(train, "causal")
-    assert set(guesses) | {"predictor", UNSCALED} == set(METHODS)
+    assert set(guesses) | {"predictor", UNSCALED, "frequency"} == set(METHODS), "it is not known how often"
     np.testing.assert_allclose(guesses["position"](test, 5), np.tile(match.mean(axis=0)[:5], (6, 1)))
     by_domain = [match[::2].mean(), match[1::2].mean(), match.mean()]
     np.testing.assert_allclose(guesses["domain"](test, 3)[:, 0], [by_domain[i] for i in (0, 1, 0, 2, 1, 0)])
@@ -112,18 +113,77 @@ def test_one_label_alone_is_repeated() -> None:
     assert not guesses["logistic"](train, M).any() and not guesses["boosting"](train, M).any()
 
 
-def test_the_way_of_boosting_with_the_least_validation_loss_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def matrices(*parts: PredictorData) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for each in parts:
+        yield baselines.scalar_features(each.inputs, "causal", M).reshape(len(each.rows) * M, -1), each.match.ravel()
+
+
+def logit(p: np.ndarray) -> np.ndarray:
+    return np.log(p / (1 - p))
+
+
+@pytest.mark.parametrize("way", [{"learning_rate": 0.1}, {"learning_rate": 0.1, "max_features": 0.3}])
+def test_the_way_of_boosting_with_the_least_validation_loss_is_taken_and_scaled(
+    way: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that draws features four models are averaged."""
     train, validation, test = data_of(120), data_of(60, seed=1), data_of(20, seed=2)
-    x, y = (
-        (baselines.scalar_features(each.inputs, "causal", M).reshape(len(each.rows) * M, -1), each.match.ravel())
-        for each in (train, validation)
-    )
-    ways = ({"max_iter": 200}, {"max_iter": 1}, {"max_iter": 20, "learning_rate": 0.1})
-    models = [HistGradientBoostingClassifier(early_stopping=False, random_state=0, **way).fit(*x) for way in ways]
-    losses = [log_loss(y[1], model.predict_proba(y[0])[:, 1]) for model in models]
+    (x, y), (own, labels), (asked, _) = matrices(train, validation, test)
+    ways = ({"learning_rate": 1.0, "max_leaf_nodes": 63}, {"learning_rate": 1e-5}, way)
+
+    def model_of(of: dict[str, float], seed: int) -> HistGradientBoostingClassifier:
+        stopped = {"max_iter": 600, "early_stopping": True, "n_iter_no_change": 20}
+        return HistGradientBoostingClassifier(**stopped, **of, random_state=seed).fit(x, y, X_val=own, y_val=labels)
+
+    losses = [log_loss(labels, model_of(each, 3000).predict_proba(own)[:, 1]) for each in ways]
     assert np.argmin(losses) == 2, losses
+    models = [model_of(way, 3000 + number) for number in range(4 if "max_features" in way else 1)]
+    said, of_test = (
+        np.mean([logit(model.predict_proba(each)[:, 1]) for model in models], axis=0) for each in (own, asked)
+    )
+    scales = np.geomspace(0.05, 20, 2000)
+    best = scales[np.argmin([log_loss(labels, 1 / (1 + np.exp(-said / each))) for each in scales])]
     monkeypatch.setattr(baselines, "BOOSTING", ways)
-    of_test = baselines.scalar_features(test.inputs, "causal", M).reshape(len(test.rows) * M, -1)
-    for part, best in ((validation, 2), (None, 0)):
-        found = fit_baselines(train, "causal", 0, part)["boosting"](test, M).ravel()
-        np.testing.assert_allclose(found, models[best].predict_proba(of_test)[:, 1])
+    found = fit_baselines(train, "causal", 3, validation)["boosting"](test, M).ravel()
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-of_test / best)), atol=2e-3)
+
+
+def test_boosting_without_validation_rows_is_not_tuned() -> None:
+    train, test = data_of(60), data_of(10, seed=2)
+    (x, y), (asked, _) = matrices(train, test)
+    plain = HistGradientBoostingClassifier(max_iter=200, early_stopping=False, random_state=0).fit(x, y)
+    np.testing.assert_allclose(
+        fit_baselines(train, "causal")["boosting"](test, M).ravel(), plain.predict_proba(asked)[:, 1]
+    )
+
+
+def test_frequency_is_a_logistic_regression_of_the_context_and_position() -> None:
+    """Fitted on the windows whose n-grams were counted."""
+    frequency = np.random.default_rng(4).gamma(2, size=(80, 3)).astype(np.float32)
+    often = np.repeat(frequency[:, :1] > 2, M, axis=1)
+    train = replace(data_of(60, match=often[:60]), frequency=frequency[:60])
+    test = replace(data_of(20, match=often[60:]), frequency=frequency[60:])
+    t = np.arange(M)
+    x = np.array([[*of, place, np.log1p(place)] for of in frequency for place in t])
+    scaler = StandardScaler().fit(x[: 60 * M])
+    model = LogisticRegression(C=0.1, tol=1e-8).fit(scaler.transform(x[: 60 * M]), often[:60].ravel())
+    expected = model.predict_proba(scaler.transform(x[60 * M :]))[:, 1]
+    unknown = np.full((60, 3), np.nan, np.float32)
+    further = replace(
+        train, match=np.concatenate([train.match, ~train.match]), frequency=np.concatenate([train.frequency, unknown]),
+        rows=np.tile(train.rows, 2), inputs=train.inputs.rows(np.tile(np.arange(60), 2)),
+        domain=np.tile(train.domain, 2), rank=None, units=np.tile(train.units, 2), part=np.tile(train.part, 2),
+    )  # fmt: skip
+    for each in (train, further):
+        found = fit_baselines(each, "context")["frequency"](test, M)
+        np.testing.assert_allclose(found.ravel(), expected, atol=2e-3)
+
+
+def test_in_the_published_setting_every_row_is_read_at_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = data_of(10, "published")
+    monkeypatch.setattr(baselines, "LENGTHS", (4, M, 64))
+    x, y = baselines._training_matrix(
+        lambda rows, setting, m: baselines.scalar_features(rows.inputs, setting, m), train, "published", 0
+    )
+    assert len(x) == 10 * (4 + M) and y.sum() == train.match[:, :4].sum() + train.match.sum()
+    np.testing.assert_array_equal(x[:4], baselines.scalar_features(train.inputs, "published", 4)[0])

@@ -15,7 +15,7 @@ from memviz.measures.score import level_of
 from memviz.predictor import METRICS, TABLES
 from memviz.predictor.baselines import ORACLE, UNSCALED
 from memviz.predictor.data import PredictorData
-from memviz.predictor.evaluation import COMPARED, by_exposures, compared, evaluate
+from memviz.predictor.evaluation import COMPARED, RIVALS, by_exposures, compared, evaluate
 from memviz.predictor.tables import SLIM_POINTS, Tables, joined, read_tables, slim, write_tables
 
 N = 60
@@ -100,7 +100,9 @@ def test_differences_are_paired(test_rows, tables: Tables) -> None:
     np.testing.assert_allclose([found["low"], found["high"]], np.quantile(drawn, [0.025, 0.975]), atol=0.01)
     brier = ((probability - data.match) ** 2).mean() - ((rival - data.match) ** 2).mean()
     assert line(tables.differences, method="boosting", metric="brier", m=M)["value"] == pytest.approx(brier)
-    assert set(tables.differences["method"]) == {"boosting"} and set(tables.differences["metric"]) == set(COMPARED)
+    assert set(tables.differences["method"]) == set(RIVALS) & set(tables.metrics["method"]) and set(
+        tables.differences["metric"]
+    ) == set(COMPARED)
     told = pd.DataFrame(
         {"metric": ["auroc", "auroc", "auroc", "brier"], "low": [0.1, -0.2, -0.1, -0.2], "high": [0.2, -0.1, 0.1, -0.1]}
     )
