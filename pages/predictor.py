@@ -53,11 +53,12 @@ metric = beside.selectbox(
     key="metric",
     **folded,
 )
-forget_unknown("beside", list(BASELINES))
+tried = [name for name in BASELINES if name in set(view.metrics["method"])]
+forget_unknown("beside", tried)
 baseline = beside.selectbox(
     "Baseline beside each size",
-    list(BASELINES),
-    7,
+    tried,
+    len(tried) - 1,
     format_func=lambda name: METHOD_WORDS[name],
     key="beside",
     **folded,
@@ -89,7 +90,7 @@ with right:
 results.show_cards(view)
 st.caption(results.words_of(view))
 ui.draw_so_far("predictor")
-chosen = results.choose_methods()
+chosen = results.choose_methods(view)
 roc, precision = st.columns(2)
 prevalence = float(view.metrics.iloc[0]["prevalence"])
 curves = view.of(view.tables.curves)

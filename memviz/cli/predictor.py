@@ -33,7 +33,7 @@ def fit(
     sweep: SweepFolder,
     models: Models = ALL,
     setting: SettingNames = ALL,
-    preset: Annotated[str, typer.Option(help="default, small, or published (the study's size).")] = "default",
+    preset: Annotated[str, typer.Option(help="default, small, ensemble, or published (the study's size).")] = "default",
     k: Annotated[int, typer.Option(help="Context tokens.")] = 32,
     m: Annotated[int, typer.Option(help="Continuation tokens.")] = 64,
     seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
@@ -89,8 +89,11 @@ def _ship(done: Sequence[Any], folder: Path) -> None:
     from memviz.predictor.files import ABOUT, WEIGHTS
     from memviz.predictor.tables import joined, slim, write_tables
 
-    for known in done:
-        target = folder / f"{known.model}-{known.setting}"
+    targets = [folder / f"{known.model}-{known.setting}" for known in done]
+    others = sorted({path.parent for path in folder.glob(f"*/{ABOUT}")} - set(targets))
+    if others or len(set(targets)) < len(done):
+        raise InputError(f"{folder} holds {(others or targets)[0].name} too: ship all predictors of a folder at once")
+    for known, target in zip(done, targets, strict=True):
         for name in (WEIGHTS, ABOUT):
             with new_file(target / name) as new:
                 shutil.copyfile(known.folder / name, new)

@@ -16,6 +16,7 @@ METHOD_WORDS = {
     "domain": "domain only",
     "entropy": "entropy only",
     "context_nll": "context NLL",
+    "frequency": "context frequency",
     "logistic": "logistic regression",
     "boosting": "gradient boosting",
     "oracle_rank": "oracle: teacher-forced rank",

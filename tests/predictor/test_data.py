@@ -87,6 +87,24 @@ def test_documents_that_a_group_joins_are_in_one_part(lab: Lab, sweep: Sweep, mo
     }
 
 
+def test_a_document_has_the_same_number_in_another_sweep(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, first = Sweep.read, 0
+
+    def told(self: Sweep, table: str, *asked: Any) -> pd.DataFrame:
+        found = whole(self, table, *asked)
+        if table == "rows" and not asked:
+            found = found.assign(document=7 + found["row"] // 2, group=found["row"].replace(9, 11))
+            found = found[found["row"] >= first]
+        return found
+
+    monkeypatch.setattr(Sweep, "read", told)
+    every = units_of(sweep, "document")
+    assert every.loc[[8, 9, 10, 11, 12]].tolist() == [11, 11, 11, 11, 13], "the smaller of two that a group joins"
+    first = 6
+    fewer = units_of(sweep, "document")
+    assert fewer.equals(every.loc[fewer.index]) and len(fewer) < len(every)
+
+
 def test_states_statistics_and_labels_are_those_of_the_sweep(lab: Lab, sweep: Sweep, rows: list[list[int]]) -> None:
     found, texts = read(lab, sweep), texts_of(sweep, "tiny", K, M)
     ((places, states),) = states_of(texts, np.arange(len(rows)), (2,), "float32", lab.context())

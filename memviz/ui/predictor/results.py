@@ -62,8 +62,16 @@ def answer_of(view: Evaluation) -> str:
     start = f"The predictor of {escaped(view.known.model)} is right about {right} of the tokens of {line['n']:,} rows"
     if best is None:
         return f"{start}; no simpler guess was judged beside it."
-    gap = 100 * (line["value"] - best[1])
-    verdict = "not told from it" if line["low"] <= best[1] <= line["high"] else f"{gap:+.1f} points"
+    paired = view.of(view.tables.differences)
+    paired = paired[(paired["method"] == best[0]) & (paired["metric"] == "token_accuracy")]
+    if len(paired):
+        gap, low, high = (100 * paired[["value", "low", "high"]].iloc[0].to_numpy(float)).tolist()
+        verdict = f"{gap:+.1f} \\[{low:+.1f}, {high:+.1f}\\] points" + (
+            ", not told from it" if low <= 0 <= high else ""
+        )
+    else:  # an evaluation made before there were any
+        gap = 100 * (line["value"] - best[1])
+        verdict = "not told from it" if line["low"] <= best[1] <= line["high"] else f"{gap:+.1f} points"
     return f"{start}, the best simpler guess ({METHOD_WORDS[best[0]]}) about {best[1]:.1%}: {verdict}."
 
 
@@ -102,14 +110,22 @@ def head(title: str, name: str, table: pd.DataFrame) -> None:
             offer_table(table, name)
 
 
-def choose_methods() -> list[str]:
+def choose_methods(view: Evaluation) -> list[str]:
     """Which methods the curves draw."""
-    known = [name for name in METHOD_WORDS if name not in ("majority", "all_miss")]
+    tried = set(view.metrics["method"])
+    known = [name for name in METHOD_WORDS if name in tried - {"majority", "all_miss"}]
     forget_unknown("methods", known)
     said = st.pills(
-        "Curves of", known, selection_mode="multi", default=list(FEW), format_func=lambda name: METHOD_WORDS[name],
-        wrap=True, key="methods", help=f"{explain('baseline')} {explain('oracle')}", **BOUND,
-    )  # fmt: skip
+        "Curves of",
+        known,
+        selection_mode="multi",
+        default=[name for name in FEW if name in known],
+        format_func=lambda name: METHOD_WORDS[name],
+        wrap=True,
+        key="methods",
+        help=f"{explain('baseline')} {explain('oracle')}",
+        **BOUND,
+    )
     return [name for name in METHOD_WORDS if name in (said or ())]
 
 

@@ -17,9 +17,13 @@ WORSE = BEST | {"method": "position", "value": 0.5}
 START = "The predictor of suite-7.6m is right about 82.0% [80.0%, 84.0%] of the tokens of 400 rows"
 
 
-def view(*lines: dict[str, Any]) -> Evaluation:
+PAIRED = {"method": "logistic", "metric": "token_accuracy", "m": 32, "value": 0.012, "low": 0.004, "high": 0.02}
+
+
+def view(*lines: dict[str, Any], paired: tuple[dict[str, Any], ...] = ()) -> Evaluation:
     found = Evaluation(SimpleNamespace(model="suite-7.6m"), (), 32)  # type: ignore[arg-type]
-    vars(found)["tables"] = SimpleNamespace(metrics=pd.DataFrame(lines, columns=list(OURS)))
+    frames = (pd.DataFrame(each, columns=list(columns)) for each, columns in ((lines, OURS), (paired, PAIRED)))
+    vars(found)["tables"] = SimpleNamespace(**dict(zip(("metrics", "differences"), frames, strict=True)))
     return found
 
 
@@ -37,3 +41,11 @@ def view(*lines: dict[str, Any]) -> Evaluation:
 )
 def test_it_is_held_against_the_best_simpler_guess(lines: tuple[dict[str, Any], ...], said: str) -> None:
     assert said in answer_of(view(*lines)).replace("\\", "")
+
+
+def test_the_difference_is_paired_where_it_is_known() -> None:
+    better = BEST | {"value": 0.81}
+    said = answer_of(view(OURS, better, paired=(PAIRED | {"m": 16, "value": 9.0}, PAIRED))).replace("\\", "")
+    assert said == f"{START}, the best simpler guess (logistic regression) about 81.0%: +1.2 [+0.4, +2.0] points."
+    said = answer_of(view(OURS, better, paired=(PAIRED | {"low": -0.001},))).replace("\\", "")
+    assert said.endswith(": +1.2 [-0.1, +2.0] points, not told from it.")
