@@ -111,16 +111,18 @@ def evaluate(
     setting: SettingNames = ALL,
     predictor: Annotated[str | None, typer.Option(help="Only this one: the start of its id.")] = None,
     transfer: Annotated[bool, typer.Option(help="Predictors fitted with --transfer, on models of any size.")] = False,
+    exposures: Annotated[bool, typer.Option(help="Also by exposures of the suite's rows.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables as Parquet.")] = None,
 ) -> None:
     """Token and full accuracy of predictors and baselines on test rows, beside the study's."""
+    from memviz.cli.predictions import report
     from memviz.predictor.tables import joined, write_tables
 
     tables = joined(list(_evaluations(sweep, models, setting, predictor, transfer)))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_tables(tables, out)
-    typer.echo(_report(tables), nl=False)
+    typer.echo(report(tables, exposures), nl=False)
 
 
 def _evaluations(sweep: Path | None, models: str, setting: str, predictor: str | None, transfer: bool) -> Any:
@@ -143,59 +145,6 @@ def _evaluations(sweep: Path | None, models: str, setting: str, predictor: str |
         for each in usable:
             if transfer or each.weights == found.weights_of(model):
                 yield evaluate_on(each, found, model, context)
-
-
-def _report(tables: Any) -> str:
-    """Accuracy by method and m of each model and setting, then the study's own."""
-    from memviz.findings.markdown import number, span, table
-    from memviz.population.reported import SOURCE, reported_accuracies
-    from memviz.predictor.evaluation import compared
-
-    metrics, parts = tables.metrics, []
-    for (setting, model, fitted_on, which), lines in metrics.groupby(
-        ["setting", "model", "fitted_on", "predictor"], sort=False
-    ):
-        lengths = sorted(lines["m"].unique())
-        text = []
-        for method, part in lines.groupby("method", sort=False):
-            found = part.set_index(["metric", "m"])
-            cells = []
-            for metric in ("token_accuracy", "full_accuracy"):
-                known = [found.loc[(metric, m)] if (metric, m) in found.index else None for m in lengths]
-                cells += ["–" if one is None else span(one["value"], one["low"], one["high"]) for one in known]
-            rest = ("auroc", "average_precision", "brier")
-            cells += [number(float(found["value"].get((metric, lengths[-1]), float("nan")))) for metric in rest]
-            if part["metric"].isin(["token_accuracy"]).any():
-                text.append([method, *cells])
-        first = lines.iloc[0]
-        head = [f"{name}, m = {m}" for name in ("token", "full") for m in lengths]
-        shares = ", ".join(f"{number(part['prevalence'].iloc[0])} at m = {m}" for m, part in lines.groupby("m"))
-        source = "" if fitted_on == model else f", fitted on {fitted_on}"
-        source += f" ({str(which)[:12]})"
-        parts.append(f"{model}, {setting}{source}: {first['n']:,} test rows, share of hits {shares}\n")
-        parts.append(table(("method", *head, "AUROC", "AP", "Brier"), text))
-        against = tables.differences
-        against = against[(against["predictor"] == which) & (against["model"] == model) & (against["m"] == lengths[-1])]
-        if len(against):
-            cells = [span(*line) for line in against[["value", "low", "high"]].to_numpy(float)]
-            columns = zip(against["method"], against["metric"], cells, compared(against), strict=True)
-            text = [list(line) for line in columns]
-            parts.append(f"the predictor less a baseline at m = {lengths[-1]}, with paired intervals:\n")
-            parts.append(table(("baseline", "metric", "difference", "the predictor is"), text))
-    reported = reported_accuracies().groupby("m")[["token_accuracy", "full_accuracy"]].agg(["min", "max"])
-    text = [
-        [
-            m,
-            *(
-                f"{number(line[name, 'min'])} to {number(line[name, 'max'])}"
-                for name in ("token_accuracy", "full_accuracy")
-            ),
-        ]
-        for m, line in reported.iterrows()
-    ]
-    parts.append(f"{SOURCE}, Pythia on the Pile, six sizes:\n")
-    parts.append(table(("m", "token accuracy", "full accuracy"), text))
-    return "\n".join(parts)
 
 
 @app.command()

@@ -140,12 +140,7 @@ def read_data(
     Raises InputError where the sweep lacks them or they would need too much memory, Failure.
     """
     texts = texts_of(sweep, model, k, m, SLIDING)
-    columns = [name for name in ("row", "domain", "bucket") if name in sweep.manifest["tables"]["rows"]["columns"]]
-    about = sweep.read("rows", columns).set_index("row").loc[texts.rows]
-    units = units_of(sweep, split).loc[texts.rows].to_numpy(np.int64)
-    part = part_of(units)
-    strata = ("domain", "bucket") if split == "group" else ("domain",)  # a document has rows of several buckets
-    units = design_units(units, *(about[name].to_numpy() for name in strata if name in about))
+    units, part, domain = _design(sweep, texts.rows, split)
     wanted = np.flatnonzero(np.isin(part, [PARTS.index(name) for name in parts]))
     wanted = _drawn(wanted, texts.rows, n_rows)
     layer, width = _last_layer(model, sweep, context)
@@ -158,36 +153,35 @@ def read_data(
     if ngrams:
         counts = _ngrams(sweep, model, k, m, texts.rows[wanted], context)
         inputs = replace(inputs, statistics=np.concatenate([inputs.statistics, counts], axis=2))
+    rank, frequency = (
+        _ranks(sweep, model, k, m, texts.rows[wanted]), _frequency(sweep, model, k, texts.rows[wanted], context)
+    )  # fmt: skip
 
-    frequency = _frequency(sweep, model, k, texts.rows[wanted], context)
+    def of(places: np.ndarray, read: Inputs, match: np.ndarray, *known: np.ndarray | None) -> PredictorData:
+        about = (texts.rows[places], units[places], part[places], domain[places])
+        return PredictorData(model, m, *about, read, match, *known)
 
-    def of(places: np.ndarray, read: Inputs, match: np.ndarray, **known: np.ndarray | None) -> PredictorData:
-        names = about["domain"].fillna("").to_numpy(str)[places]
-        return PredictorData(
-            model,
-            m,
-            texts.rows[places],
-            units[places],
-            part[places],
-            names,
-            read,
-            match,
-            **known,
-        )
-
-    ranks = _ranks(sweep, model, k, m, texts.rows[wanted])
-    found = [of(wanted, inputs, texts.match[wanted], rank=ranks, frequency=frequency)]
-    for places, other, rank in windows_of(sweep, texts, training, windows, context):
-        every = np.arange(len(places))
-        read = _inputs(other, every, layer, hidden, sweep.task.dtype, context)
+    found = [of(wanted, inputs, texts.match[wanted], rank, frequency)]
+    for places, other, its in windows_of(sweep, texts, training, windows, context):
+        read = _inputs(other, np.arange(len(places)), layer, hidden, sweep.task.dtype, context)
         unknown = None if frequency is None else np.full((len(places), len(ORDERS)), np.nan, np.float32)
-        found.append(of(places, read, other.match, rank=None if ranks is None else rank, frequency=unknown))
+        found.append(of(places, read, other.match, None if rank is None else its, unknown))
     if windows > 1 and len(found) == 1:
         raise InputError(
             f"the sweep keeps no more than k + m = {k + m} tokens of its training rows, so that there are no further "
             "windows: ask for 1, or sweep longer contexts too"
         )
     return _joined(found)
+
+
+def _design(sweep: Sweep, rows: np.ndarray, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Units within strata, part and domain of rows, as `PredictorData` has them."""
+    columns = [name for name in ("row", "domain", "bucket") if name in sweep.manifest["tables"]["rows"]["columns"]]
+    about = sweep.read("rows", columns).set_index("row").loc[rows]
+    units = units_of(sweep, split).loc[rows].to_numpy(np.int64)
+    strata = ("domain", "bucket") if split == "group" else ("domain",)  # a document has rows of several buckets
+    drawn = design_units(units, *(about[name].to_numpy() for name in strata if name in about))
+    return drawn, part_of(units), about["domain"].fillna("").to_numpy(str)
 
 
 def _check_bytes(n_rows: int, n_read: int, each: int) -> None:

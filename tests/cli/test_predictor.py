@@ -57,8 +57,18 @@ def test_fit_evaluate_apply_and_ship(memviz: CommandLine, sweep: str) -> None:
     ended = memviz.run("predictor", "evaluate", "--models", "tiny", "--setting", "causal", "--out", "tables")
     assert ended.code == 0 and ended.err == "", ended
     assert "tiny, causal" in ended.out and "| boosting |" in ended.out and "0.774 to 0.803" in ended.out
+    every = memviz.run("predictor", "evaluate", "--models", "tiny").out
+    differences = pd.read_parquet(shipped / "differences.parquet").query(
+        f"method == 'boosting' and m == {M} and metric in ('token_accuracy', 'full_accuracy', 'auroc', 'brier')"
+    )
+    better = differences["low"].where(differences["metric"] != "brier", -differences["high"]) > 0
+    worse = differences["high"].where(differences["metric"] != "brier", -differences["low"]) < 0
+    counts = f"ahead in {better.sum()}, even in {(~better & ~worse).sum()}, behind in {worse.sum()} of 12"
+    assert len(differences) == 12 and f"with paired intervals: {counts}" in every
+    refused = memviz.run(*words, "--setting", "causal")
+    assert refused.code and "shipped holds tiny-context too: ship all predictors of a folder at once" in refused.err
     again = memviz.run("predictor", "evaluate", "--models", "tiny", "--setting", "causal", "--sweep", sweep)
-    assert again.out == ended.out  # what is kept is what is found again
+    assert again.out == ended.out, again  # what is kept is what is found again
     assert pd.read_parquet(memviz.folder / "tables" / "outcomes.parquet")["model"].unique().tolist() == ["tiny"]
     (memviz.folder / "ids.json").write_text(f'{{"context_ids": {list(range(10, 18))}, "continuation_ids": null}}')
     ended = memviz.run("predictor", "apply", "--model", "tiny", "--ids-file", "ids.json", "--continuation", M)
