@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from memviz.predictor import SETTINGS, PredictorData
 from memviz.predictor.applying import inputs_of
 from memviz.predictor.data import read_data
 from memviz.predictor.features import tokens_of
+from memviz.predictor.forward import probability
 from memviz.predictor.network.fit import Trainer
 from memviz.predictor.presets import PRESETS, Preset
 from memviz.records import Decoding, Prompts
@@ -89,16 +90,19 @@ def report(name: str, setting: str, trainer: Trainer, seconds: float, busy: floa
 
 
 def apply_share(sweep_folder: Path, model: str, backend: Backend, trainer: Trainer) -> None:
-    """Medians of seconds of a trace with its hidden states, and of the predictor on it."""
+    """Medians of seconds of a trace with its hidden states, and of the predictor on it as pages ask it."""
     card = prepare(find_model(model, backend.settings), backend.settings)
     loaded, texts = backend.load(card, "float32"), texts_of(read_sweep(sweep_folder), model, K, M)
     noise, encoder, of_trace, of_predictor = backend.logit_noise(loaded), trainer.fitted(), [], []
+    weights = {name: value.numpy() for name, value in encoder.state_dict().items()}
+    about = {"preset": asdict(trainer.preset), "setting": encoder.setting, "temperature": 1.0}
+    about["features"] = {"hidden": trainer.train[0].hidden is not None}
     for row in range(N_PROMPTS + 2):
         ids = texts.true_ids[row : row + 1]
         start = time.perf_counter()
         found = trace(loaded, Prompts(ids[:, :K], ids[:, K:]), M, Decoding(), noise)
         middle = time.perf_counter()
-        encoder.logits(tokens_of(inputs_of(found), encoder.setting, M), M)
+        probability(weights, about, inputs_of(found), M)
         of_trace.append(middle - start)
         of_predictor.append(time.perf_counter() - middle)
     a, b = statistics.median(of_trace[2:]), statistics.median(of_predictor[2:])

@@ -39,20 +39,21 @@ def probability(weights: Weights, about: Mapping[str, Any], inputs: Inputs, n_po
     """
     features = inputs if about["features"]["hidden"] else Inputs(inputs.k, None, inputs.statistics)
     tokens = tokens_of(features, about["setting"], n_positions)
-    n_members = about["preset"].get("members", 1)
-    if n_members == 1:
-        logits = _logits(weights, about, tokens, inputs.k, n_positions)
-    else:
-        members = [_member(weights, f"members.{number}.") for number in range(n_members)]
-        logits = np.mean([_logits(each, about, tokens, inputs.k, n_positions) for each in members], axis=0)
+    members = _members(weights, about["preset"].get("members", 1))
+    logits = _logits(members, about, tokens, inputs.k, n_positions).mean(axis=0)
     return (1 / (1 + np.exp(-logits / about["temperature"]))).astype(np.float32)
 
 
-def _member(weights: Weights, prefix: str) -> Weights:
-    return {name.removeprefix(prefix): values for name, values in weights.items() if name.startswith(prefix)}
+def _members(weights: Weights, n: int) -> Weights:
+    """The weights of n encoders, side by side along a first axis."""
+    if n == 1:
+        return {name: values[None] for name, values in weights.items()}
+    names = [name.removeprefix("members.0.") for name in weights if name.startswith("members.0.")]
+    return {name: np.stack([weights[f"members.{number}.{name}"] for number in range(n)]) for name in names}
 
 
 def _logits(weights: Weights, about: Mapping[str, Any], tokens: Tokens, k: int, n_positions: int) -> np.ndarray:
+    """(members, n, n_positions)"""
     preset, setting = about["preset"], about["setting"]
     statistics = _standard(weights, "statistics", tokens.statistics)
     course = with_course(statistics, setting, k) if preset.get("course") else statistics
@@ -62,24 +63,25 @@ def _logits(weights: Weights, about: Mapping[str, Any], tokens: Tokens, k: int, 
         read = _linear(weights, "compress", read) if preset.get("compressed") else read
         states = states + _linear(weights, "of_hidden", read)
     first = k if setting == "published" else 1
-    states = states + weights["positions"][first : first + states.shape[1]]
+    states = states + weights["positions"][:, None, first : first + states.shape[2]]
     if setting == "context":
-        queries = weights["positions"][k : k + n_positions] + weights["query"]
-        states = np.concatenate([states, np.tile(queries, (len(states), 1, 1))], axis=1)
+        queries = weights["positions"][:, None, k : k + n_positions] + weights["query"][:, None, None]
+        queries = np.broadcast_to(queries, (*states.shape[:2], *queries.shape[2:]))
+        states = np.concatenate([states, queries], axis=2)
     for layer in range(preset["n_layers"]):
         name = f"layers.layers.{layer}"
-        states = states + _attended(weights, name, states, preset["n_heads"], _blocked(setting, states.shape[1], k))
+        states = states + _attended(weights, name, states, preset["n_heads"], _blocked(setting, states.shape[2], k))
         inner = _linear(weights, f"{name}.linear1", _normed(weights, f"{name}.norm2", states))
         states = states + _linear(weights, f"{name}.linear2", inner * 0.5 * (1 + erf(inner / math.sqrt(2))))
     states = _normed(weights, "layers.norm", states)
-    said = _linear(weights, "head", states[:, -n_positions:]).astype(np.float64)
+    said = _linear(weights, "head", states[:, :, -n_positions:]).astype(np.float64)
     return _chained(said) if preset.get("hazard") else said[..., 0]
 
 
 def _chained(said: np.ndarray) -> np.ndarray:
     """As `module.chained`."""
     stays, hits = said[..., 0], said[..., 1]
-    before = np.pad(_log_sigmoid(stays).cumsum(axis=1)[:, :-1], ((0, 0), (1, 0)))
+    before = np.pad(_log_sigmoid(stays).cumsum(axis=2)[..., :-1], ((0, 0), (0, 0), (1, 0)))
     gone = np.log(np.maximum(-np.expm1(before), 1e-12))
     yes = np.logaddexp(before + _log_sigmoid(stays), gone + _log_sigmoid(hits))
     return yes - np.logaddexp(before + _log_sigmoid(-stays), gone + _log_sigmoid(-hits))
@@ -90,17 +92,17 @@ def _log_sigmoid(values: np.ndarray) -> np.ndarray:
 
 
 def _attended(weights: Weights, name: str, states: np.ndarray, n_heads: int, blocked: np.ndarray | None) -> np.ndarray:
-    n, p, width = states.shape
+    *outer, p, width = states.shape
     own = f"{name}.self_attn"
-    mixed = _normed(weights, f"{name}.norm1", states) @ weights[f"{own}.in_proj_weight"].T
-    mixed = (mixed + weights[f"{own}.in_proj_bias"]).reshape(n, p, 3, n_heads, width // n_heads)
-    query, key, value = mixed.transpose(2, 0, 3, 1, 4)
-    scores = query @ key.transpose(0, 1, 3, 2) / math.sqrt(width // n_heads)
+    mixed = _times(_normed(weights, f"{name}.norm1", states), weights[f"{own}.in_proj_weight"])
+    mixed = (mixed + weights[f"{own}.in_proj_bias"][:, None, None]).reshape(*outer, p, 3, n_heads, width // n_heads)
+    query, key, value = mixed.transpose(3, 0, 1, 4, 2, 5)
+    scores = query @ key.swapaxes(-1, -2) / np.float32(math.sqrt(width // n_heads))
     if blocked is not None:
         scores = np.where(blocked, -np.inf, scores)
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
     shares /= shares.sum(axis=-1, keepdims=True)
-    return _linear(weights, f"{own}.out_proj", (shares @ value).transpose(0, 2, 1, 3).reshape(n, p, width))
+    return _linear(weights, f"{own}.out_proj", (shares @ value).swapaxes(2, 3).reshape(*outer, p, width))
 
 
 def _blocked(setting: Setting, n: int, k: int) -> np.ndarray | None:
@@ -113,14 +115,20 @@ def _blocked(setting: Setting, n: int, k: int) -> np.ndarray | None:
 
 
 def _standard(weights: Weights, name: str, values: np.ndarray) -> np.ndarray:
-    return (values - weights[f"{name}_mean"]) / weights[f"{name}_std"]
+    """Of every member alike: they were scaled together."""
+    return (values - weights[f"{name}_mean"][0]) / weights[f"{name}_std"][0]
+
+
+def _times(states: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(n, p, i) or (members, n, p, i) and (members, o, i) -> (members, n, p, o)"""
+    return states @ matrix.swapaxes(1, 2)[:, None]
 
 
 def _linear(weights: Weights, name: str, values: np.ndarray) -> np.ndarray:
-    return values @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+    return _times(values, weights[f"{name}.weight"]) + weights[f"{name}.bias"][:, None, None]
 
 
 def _normed(weights: Weights, name: str, values: np.ndarray) -> np.ndarray:
     centred = values - values.mean(axis=-1, keepdims=True)
-    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + _NORM_EPSILON)
-    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + np.float32(_NORM_EPSILON))
+    return scaled * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]
