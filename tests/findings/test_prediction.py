@@ -126,14 +126,17 @@ def test_verdicts_need_predictors_of_every_size(material: Material) -> None:
     assert verdict.outcome == Outcome.AGREES
 
 
-@pytest.mark.parametrize("changes", [{"ngrams": True}, {"transfer": True}, {"seed": 3}, {"hidden": False}, {"m": 32}])
+@pytest.mark.parametrize("changes", [{"ngrams": True}, {"transfer": True}, {"seed": 3}, {"split": "document"}, {"m": 32}])
 def test_unusual_predictors_are_not_judged(material: Material, changes: dict[str, Any]) -> None:
     (verdict,) = judge([CLAIMS["predictor-size"]], material, statistics_of([known_of(m, **changes) for m in MODELS]))
     assert verdict.found is None
 
 
-def test_sizes_are_compared_within_one_preset(material: Material) -> None:
-    mixed = [known_of("small", preset="default"), known_of("large")]
+@pytest.mark.parametrize("other", [{"preset": "default"}, {"hidden": False}, {"windows": 4}])
+def test_sizes_are_compared_that_were_fitted_alike(material: Material, other: dict[str, Any]) -> None:
+    alike = [known_of(model, **other) for model in MODELS]
+    assert judge([CLAIMS["predictor-size"]], material, statistics_of(alike))[0].found is not None
+    mixed = [known_of("small", **other), known_of("large")]
     (verdict,) = judge([CLAIMS["predictor-size"]], material, statistics_of(mixed))
     assert verdict.found is None
     whole = [*mixed, known_of("small")]

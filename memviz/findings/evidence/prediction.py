@@ -42,23 +42,23 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Judged:
-    """Predictors to be judged: one a size, of one preset, fitted on the sweep's own weights."""
+    """Predictors to be judged: one a size, fitted alike, on the sweep's own weights."""
 
     known: Sequence[Known]
 
     def chosen(self, material: Material, setting: str, models: Sequence[str]) -> list[Known]:
         """One predictor for each model. Raises InputError naming the models without."""
         weights = {each["name"]: each["weights"] for sweep in material.sweeps for each in sweep.manifest["models"]}
-        usual = {"k": K, "m": M, "seed": 0, "ngrams": False, "transfer": False, "hidden": True, "n_rows": None}
+        usual = {"k": K, "m": M, "seed": 0, "ngrams": False, "transfer": False, "n_rows": None, "split": "group"}
         fitting = [
             each
             for each in sorted(self.known, key=lambda each: not each.shipped)
-            if each.setting == setting and usual.items() <= each.about["request"].items()
+            if each.setting == setting and usual.items() <= {"split": "group", **each.about["request"]}.items()
         ]
         best: list[str] = list(models)
-        for preset in dict.fromkeys(each.about["request"]["preset"] for each in fitting):
-            of_preset = [each for each in fitting if each.about["request"]["preset"] == preset]
-            found = {each.weights: each for each in reversed(of_preset)}
+        for way in dict.fromkeys(map(_way, fitting)):
+            of_way = [each for each in fitting if _way(each) == way]
+            found = {each.weights: each for each in reversed(of_way)}
             absent = [model for model in models if weights[model] not in found]
             if not absent:
                 return [found[weights[model]] for model in models]
@@ -97,6 +97,12 @@ def _outcomes(table: pd.DataFrame, material: Material, models: Sequence[str]) ->
                     f"the predictor of {model} was judged on other rows than this sweep's: fit it on this one"
                 )
     return Outcomes(units, hits, right)
+
+
+def _way(known: Known) -> tuple[str, bool, int]:
+    """How it was fitted: preset, whether on hidden states, windows of a row."""
+    request = known.about["request"]
+    return request["preset"], request["hidden"], request.get("windows", 1)
 
 
 Ends = Callable[[Outcomes, str, str], tuple[np.ndarray, np.ndarray]]
