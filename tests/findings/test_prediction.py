@@ -126,7 +126,9 @@ def test_verdicts_need_predictors_of_every_size(material: Material) -> None:
     assert verdict.outcome == Outcome.AGREES
 
 
-@pytest.mark.parametrize("changes", [{"ngrams": True}, {"transfer": True}, {"seed": 3}, {"split": "document"}, {"m": 32}])
+@pytest.mark.parametrize(
+    "changes", [{"ngrams": True}, {"transfer": True}, {"seed": 3}, {"split": "document"}, {"m": 32}]
+)
 def test_unusual_predictors_are_not_judged(material: Material, changes: dict[str, Any]) -> None:
     (verdict,) = judge([CLAIMS["predictor-size"]], material, statistics_of([known_of(m, **changes) for m in MODELS]))
     assert verdict.found is None
