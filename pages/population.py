@@ -54,23 +54,27 @@ fit = fit_of(view, quantity)
 show_answer(size_answer(fit, quantity, LEAST))
 
 left, right = st.columns(2)
+large_sizes, few = view.large(sizes)
 with left:
-    figure = None if sizes is None else levels_figure(sizes, "model", names)
-    note = f"{frames.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8"
-    frames.show_figure(figure, sizes, "Share at each score level", "levels", view.task, note)
+    figure = None if large_sizes is None else levels_figure(large_sizes, "model", names)
+    note = frames.joined(f"{frames.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8", few)
+    frames.show_figure(figure, sizes, "Share at each score level", "levels", view.task, note, few or frames.NO_CURVE)
 with right:
     drawn = None
     if fit is not None:
         ends = sorted(view.n_parameters.values())
         x = np.geomspace(ends[0], ends[-1], 50)
         drawn = (x, fit.at(x), frames.slope_words(fit))
-    figure = None if sizes is None else size_figure(sizes, quantity, view.n_parameters, names, drawn, floor)
+    figure = None
+    if large_sizes is not None:
+        figure = size_figure(large_sizes, quantity, view.n_parameters, names, drawn, floor)
     note = frames.n_words(sizes, "model") + (
         f"; fitted through {fit.n_models} models, interval over rows" if fit else "; a fit needs two sizes"
     )
     frames.show_figure(
-        figure, sizes, f"{frames.sentence(QUANTITIES[quantity])} against model size", "size", view.task, note
-    )
+        figure, sizes, f"{frames.sentence(QUANTITIES[quantity])} against model size", "size", view.task,
+        frames.joined(note, few), few or frames.NO_CURVE,
+    )  # fmt: skip
 
 if sizes is not None and len(sizes):
     top = sizes.iloc[-1]
@@ -96,22 +100,24 @@ with continuation:
     title, x_column, label = CURVES["continuation"]
     table = table_of(view, "continuation", "model", "m")
     figure = None
-    if table is not None:
+    drawn_of, few = view.large(table)
+    if drawn_of is not None:
         below = floor_of(view, "continuation", "model", "m")
-        figure = lines_figure(table, x_column, label, quantity, view.models, names, below)
-    note = f"{frames.n_words(table)}, the same rows at every m; k = {k}"
-    frames.show_figure(figure, table, title, "continuation", view.task, note)
+        figure = lines_figure(drawn_of, x_column, label, quantity, view.models, names, below)
+    note = frames.joined(f"{frames.n_words(table)}, the same rows at every m; k = {k}", few)
+    frames.show_figure(figure, table, title, "continuation", view.task, note, few or frames.NO_CURVE)
 with context:
     title, x_column, label = CURVES[mode]
     table = table_of(view, mode, "model", "k") if modes else None
     figure = None
-    if table is not None:
+    drawn_of, few = view.large(table)
+    if drawn_of is not None:
         below = floor_of(view, mode, "model", "k")
-        figure = lines_figure(table, x_column, label, quantity, view.models, names, below)
-    note = f"{frames.n_words(table)}, the same rows at every k; m = {at}"
+        figure = lines_figure(drawn_of, x_column, label, quantity, view.models, names, below)
+    note = frames.joined(f"{frames.n_words(table)}, the same rows at every k; m = {at}", few)
     lacking = f"The rows of this curve cannot stand for {POPULATIONS[view.population]}: choose another weighting."
-    missing = {"missing": lacking} if view.weighted and modes else {}
-    frames.show_figure(figure, table, title, f"context-{mode}", view.task, note, **missing)
+    missing = few or (lacking if view.weighted and modes else frames.NO_CURVE)
+    frames.show_figure(figure, table, title, f"context-{mode}", view.task, note, missing)
 
 exposures, domains = st.columns(2)
 with exposures:

@@ -9,6 +9,7 @@ from memviz.figures.predicted import BASELINES, METHOD_WORDS
 from memviz.ui.common.frames import draw, offer_table, picture
 from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown, saying
+from memviz.ui.population.view import LEAST
 from memviz.ui.predictor import evaluation, results
 from memviz.ui.predictor.fit import LOSS_NOTE, show_training
 from memviz.ui.predictor.known import is_nothing_fitted
@@ -146,13 +147,15 @@ with levels:
     level_metric = metric if metric in ("token_accuracy", "full_accuracy") else "token_accuracy"
     n_of = by_level[(by_level["method"] == "predictor") & (by_level["metric"] == level_metric)]
     rows = ", ".join(f"{n:,}" for n in n_of.sort_values("level")["n"])
+    large = by_level[by_level["n"] >= LEAST]
     results.show(
-        lambda: figures.levels_figure(by_level, level_metric, [name for name in chosen if name != "oracle_rank"]),
+        lambda: figures.levels_figure(large, level_metric, [name for name in chosen if name != "oracle_rank"]),
         "By score level",
         "levels",
-        by_level[by_level["metric"] == level_metric],
-        f"Level of the memorization score at m = {view.m}; test rows a level, ascending: {rows}. A method that always "
-        "says miss is right on the lowest level.",
+        by_level[by_level["metric"] == level_metric] if len(large) else large,
+        f"Level of the memorization score at m = {view.m}; test rows a level, ascending: {rows}; fewer than "
+        f"{LEAST} are not drawn. A method that always says miss is right on the lowest level.",
+        f"No level has {LEAST} test rows.",
     )
 with divergence:
     outcomes = view.of(view.tables.outcomes)
@@ -170,13 +173,14 @@ if box:
     with box:
         by = view.exposures
         n_of = ", ".join(f"{n:,}" for n in by[by["method"] == "predictor"]["n"]) if len(by) else ""
+        large = by[by["n"] >= LEAST] if len(by) else by
         results.show(
-            lambda: figures.exposures_figure(by, [name for name in chosen if name != "oracle_rank"]),
+            lambda: figures.exposures_figure(large, [name for name in chosen if name != "oracle_rank"]),
             "By exposures",
             "exposures",
-            by,
-            f"Token accuracy at m = {view.m}; test rows, in order: {n_of}.",
-            "How often these rows were seen in training is not known.",
+            by if len(large) else large,
+            f"Token accuracy at m = {view.m}; test rows, in order: {n_of}; fewer than {LEAST} are not drawn.",
+            f"No group has {LEAST} test rows." if len(by) else "How often these rows were seen is not known.",
         )
 against = results.differences_of(view)
 if len(against):

@@ -27,6 +27,7 @@ MOST_COLUMNS = 34
 """Columns with a word each, up to which a figure fits a tablet."""
 
 
+NO_CURVE = "The sweep does not have this curve."
 MOST_PANELS = 2
 """Beside each other, up to which a figure fits a phone."""
 
@@ -72,7 +73,7 @@ def show_figure(
     name: str,
     sweep: SweepRequest | None,
     note: str,
-    missing: str = "The sweep does not have this curve.",
+    missing: str = NO_CURVE,
     on_select: Callable[[], None] | None = None,
     key: str | None = None,
 ) -> None:

@@ -85,7 +85,7 @@ def show_models() -> None:
     lines.sort(key=lambda line: line["state"] == "to be added")
     whole = {m.name for m in bundled_models() if m.step == m.n_steps and not m.seed}
     first = [line for line in lines if line["model"] in whole]
-    first = (first + [line for line in lines if line["model"] not in bundled])[:N_FIRST]
+    first = (first[1 - N_FIRST :] + [line for line in lines if line["model"] not in bundled])[:N_FIRST]
     st.table(
         [
             {
