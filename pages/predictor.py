@@ -6,7 +6,7 @@ import streamlit as st
 
 from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
-from memviz.ui.common.frames import draw, offer_table, picture
+from memviz.ui.common.frames import draw, frame, offer_table, picture
 from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.widgets import BOUND, forget_unknown, saying
 from memviz.ui.population.view import LEAST
@@ -136,7 +136,7 @@ with confusion:
         draw(thresholds.confusion_figure(at), key="figure-confusion", **options)
         draw(thresholds.threshold_figure(counts, threshold), key="figure-threshold", **options)
 
-    with st.container(border=True):
+    with frame("confusion"):
         results.head("Confusion by threshold", "confusion", counts)
         by_threshold()
         st.caption(f"{unit}; shares are of each line. Accuracies elsewhere on this page are at P = 0.50.")
@@ -185,7 +185,7 @@ if box:
 against = results.differences_of(view)
 if len(against):
     with st.container(border=True):
-        results.head("Difference from simpler ways of guessing", "differences", against)
+        results.head("Difference from simpler ways of guessing", "differences", against, drawn=False)
         numbers = {name: st.column_config.NumberColumn(format="%.4f") for name in ("difference", "low", "high")}
         st.dataframe(against, hide_index=True, column_config=numbers)
         st.caption(

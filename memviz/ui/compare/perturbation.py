@@ -16,7 +16,7 @@ from memviz.rows.cells import safe_csv
 from memviz.tasks.perturbation import PerturbationTask
 from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.frames import draw
+from memviz.ui.common.frames import draw, picture
 from memviz.ui.common.links import PageLink
 from memviz.ui.common.process import samples, session, worker
 from memviz.ui.common.progress import say_end, under_way
@@ -169,7 +169,7 @@ def _result(task: PerturbationTask, row: RunRow) -> None:
     draw(
         perturbed_figure(found, task.operation, words, mark),
         key=f"{PAGE}_change_{task.hash[:12]}",
-        config={"displayModeBar": False},
+        config=picture("changes"),
     )
     table = _table(found, task, row)
     numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in ("M", "mean log p")}

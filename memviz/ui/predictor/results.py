@@ -18,7 +18,7 @@ from memviz.predictor.known import Known, rename
 from memviz.predictor.task import FitTask
 from memviz.sweeps.progress import duration
 from memviz.tasks.base import task_from
-from memviz.ui.common.frames import offer_table, show_figure, title_line
+from memviz.ui.common.frames import offer_picture, offer_table, show_figure, title_line
 from memviz.ui.common.links import CHOSEN_LENGTH
 from memviz.ui.common.texts import escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
@@ -102,11 +102,13 @@ def show(
     show_figure(figure() if len(table) else None, table, title, name, None, note, nothing)
 
 
-def head(title: str, name: str, table: pd.DataFrame) -> None:
-    """A frame's title, and the table behind it as files."""
+def head(title: str, name: str, table: pd.DataFrame, drawn: bool = True) -> None:
+    """A frame's title, and as files the table behind it, and what is `drawn`."""
     files = title_line(f"**{title}**")
     if len(table):
-        with files.popover("Data", icon=":material/download:"):
+        with files.popover("Save as", icon=":material/download:"):
+            if drawn:
+                offer_picture(name)
             offer_table(table, name)
 
 

@@ -10,7 +10,7 @@ from memviz.predictor.known import Known
 from memviz.tasks.trace import TraceTask
 from memviz.ui.common.answers import key_of, stored
 from memviz.ui.common.clicks import clicked
-from memviz.ui.common.frames import draw
+from memviz.ui.common.frames import draw, picture
 from memviz.ui.common.process import session, store, worker
 from memviz.ui.common.progress import say_end, under_way
 from memviz.ui.trace.predictors import clock, question, said_of, said_of_row, usable
@@ -48,7 +48,7 @@ def _draw(found: Forecast, known: Known, task: TraceTask) -> None:
     draw(
         forecast_figure(p, len(task.context_ids)),
         key="trace_forecast_figure",
-        config={"displayModeBar": False},
+        config=picture("forecast"),
         alt="P(memorized) for each token that will be generated, from the context alone",
     )
     beyond = f" The predictor says nothing of positions from {known.m} on." if task.n_steps > known.m else ""

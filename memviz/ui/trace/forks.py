@@ -73,7 +73,7 @@ def show_forks(run: Run, task: TraceTask, card: Card, own: Tokenizer) -> None:
             lines = [(len(fork.forced_ids), found.trace.free_running.entropy[0]) for fork, found in drawn]
             labels = [f"“{words[fork.hash][len(fork.forced_ids) - 1]}”" for fork, _ in drawn]
             figure = forks_figure(run.trace.free_running.entropy[0], lines, labels, run.trace.n_context)
-            frames.draw(figure, key=f"forks-{len(drawn)}-{drawn[0][0].hash[:12]}", config={"displayModeBar": False})
+            frames.draw(figure, key=f"forks-{len(drawn)}-{drawn[0][0].hash[:12]}", config=frames.picture("forks"))
 
 
 def _named(task: TraceTask) -> list[ForkTask]:
