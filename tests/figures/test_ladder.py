@@ -159,12 +159,16 @@ def test_only_differing_columns_and_differences(page: Page, show: Any) -> None:
     page.get_by_label("only differing").check()
     assert [cell(page, 0, t).is_visible() for t in range(3)] == [False, True, False]
     page.get_by_label("only differing").uncheck()
+    expect(page.get_by_role("button", name="row 0")).to_have_attribute("aria-pressed", "false")
     page.get_by_label("differences").check()
     expect(page.get_by_role("button", name="row 0")).to_have_attribute("aria-pressed", "true")
     assert cell(page, 2, 1).inner_text() == "+", "right where the baseline is wrong"
     page.get_by_role("button", name="row 2").click()
     assert cell(page, 0, 1).inner_text() == "−"
     expect(page.get_by_role("button", name="row 1")).to_be_disabled()
+    page.get_by_label("differences").uncheck()
+    page.get_by_role("button", name="row 0").click()
+    expect(page.get_by_label("differences")).to_be_checked()
 
 
 @browser

@@ -108,7 +108,7 @@ export class Grid extends Board {
   write(name, baseline) {
     this.hoveredNow = this.pinnedNow = null; // the cells lose their marks
     this.rows.forEach(({ row, tokens, node: line, button }) => {
-      const isBase = this.data.aligned && row === baseline?.row;
+      const isBase = Boolean(baseline?.isCompared) && row === baseline.row;
       line.classList.toggle("baseline", isBase);
       button.setAttribute("aria-pressed", String(isBase));
       tokens.forEach((cell, t) => {

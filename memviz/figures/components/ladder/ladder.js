@@ -221,6 +221,7 @@ class LadderView extends View {
     if (button) {
       this.base = this.data.rows[Number(button.closest("[data-r]").dataset.r)].name;
       this.report("base", this.base);
+      if (this.data.aligned && !this.differences) this.report("differences", (this.differences = true));
       this.draw();
       return;
     }
