@@ -1,4 +1,4 @@
-"""Where do memorized and other sequences lie among a model's hidden states, and how do they move while it decodes?"""
+"""Where do memorized sequences lie among hidden states, and how do they move?"""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""How does memorization of many sequences change with model size, context, continuation and exposures?"""
+"""How does memorization change with model size, context, continuation and exposures?"""
 
 import numpy as np
 import streamlit as st

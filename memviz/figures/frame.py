@@ -13,6 +13,8 @@ from memviz.figures.palette import Palette
 
 HEIGHT = 340
 MONOSPACE = {"family": "monospace", "size": 13}
+MOST_WHOLE = 4
+"""Names of models on an axis that takes half of a page."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "pentagon", "star")
 """Of the lines of a figure in turn, so that colour is never the only sign."""
 _HALF = 400
@@ -140,3 +142,13 @@ def _legend(figure: go.Figure) -> int:
         return _LEGEND * n_lines
     n_lines = 1 if sum(widths) <= _HALF else -(-len(traces) // max(1, int(_HALF / max(widths))))
     return _LEGEND + _LEGEND_LINE * (n_lines - 1)
+
+
+def shorter(names: Sequence[str]) -> list[str]:
+    """Names for an axis; of many without what all begin or end with, up to a hyphen: ladder-0.4m is 0.4m then."""
+    parts = [name.split("-") for name in names]
+    for end in (0, -1):
+        while len(parts) > MOST_WHOLE and min(map(len, parts)) > 1 and len({part[end] for part in parts}) == 1:
+            for part in parts:
+                part.pop(end)
+    return ["-".join(part) for part in parts]

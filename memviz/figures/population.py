@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import SYMBOLS, layout, with_room
+from memviz.figures.frame import SYMBOLS, layout, shorter, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.score import LEVELS
 
@@ -30,6 +30,12 @@ _AXES: dict[str, dict[str, Any]] = {
 }
 _TEXT_SHARE = 0.07
 """A stacked share below this has no number written on it."""
+
+
+def _categories(labels: list[str]) -> dict[str, Any]:
+    """An axis of names in this order; where they were made shorter Plotly no longer thins them itself."""
+    ticks = {} if (short := shorter(labels)) == labels else {"tickvals": labels, "ticktext": short}
+    return {"type": "category", "categoryarray": labels, **ticks}
 
 
 def _level_column(level: str) -> str:
@@ -62,7 +68,7 @@ def levels_figure(table: pd.DataFrame, by: str, names: Mapping[Any, str], colour
         )
     shape = layout(
         colours,
-        {"type": "category", "ticks": ""},
+        _categories(labels) | {"ticks": ""},
         {"title": "share of sequences", "tickformat": ".0%", "range": [0, 1]},
         barmode="stack",
         bargap=0.25,
@@ -92,7 +98,7 @@ def size_figure(
             _points(floor, quantity, [n_parameters[m] for m in floor["model"]], "held out", colours.muted, -1, "dash")
         )
     traces.append(_points(table, quantity, x, "rows chosen", colours.categorical[0], 0))
-    ticks = {"tickvals": x, "ticktext": [names.get(model, model) for model in models]}
+    ticks = {"tickvals": x, "ticktext": shorter([names.get(model, model) for model in models])}
     shape = layout(colours, {"type": "log", "title": "model (parameters, logarithmic)", **ticks}, _AXES[quantity])
     return with_room(traces, shape)
 
@@ -152,7 +158,7 @@ def lines_figure(
     order = list(dict.fromkeys(table[x]))
     places = [str(value) for value in order] if category else order
     ticks: dict[str, Any] = (
-        {"type": "category", "categoryarray": places}
+        _categories(places)
         if category
         else {"tickvals": spaced(order), "tickangle": 0, "minor": {"tickvals": order, "ticks": "outside"}}
     )

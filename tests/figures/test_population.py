@@ -10,7 +10,7 @@ import pytest
 from support.colours import contrast, rgb
 
 from memviz.figures.boundary import boundary_figure
-from memviz.figures.frame import percent
+from memviz.figures.frame import percent, shorter
 from memviz.figures.palette import THEMED, palette
 from memviz.figures.population import levels_figure, lines_figure, size_figure, spaced
 from memviz.figures.transitions import transition_figure
@@ -186,3 +186,14 @@ def test_ticks_that_would_touch_are_left_out() -> None:
     assert spaced([1, 2, 4, 8, 16, 32, 48, 64]) == [16, 32, 48, 64]
     assert spaced([16, 32, 48, 64, 96]) == [32, 64, 96] and spaced([16, 32, 48, 64]) == [16, 32, 48, 64]
     assert spaced([7]) == [7] and spaced([]) == []
+
+
+def test_names_of_many_models_are_cut_to_what_tells_them_apart() -> None:
+    sizes = ["0.4m", "0.8m", "1.3m", "2.3m", "4.3m"]
+    ladder = [f"ladder-{size}" for size in sizes]
+    assert shorter(ladder) == sizes and shorter(ladder[:4]) == ladder[:4]
+    assert shorter([f"pythia-{size}-deduped" for size in sizes]) == sizes
+    assert shorter([*ladder, "gpt2"]) == [*ladder, "gpt2"] and shorter(["a"] * 5) == ["a"] * 5
+    figure = levels_figure(summary_of(model=ladder), "model", {})
+    assert list(figure.layout.xaxis.ticktext) == sizes and list(figure.layout.xaxis.tickvals) == ladder
+    assert levels_figure(summary_of(model=sizes), "model", {}).layout.xaxis.ticktext is None
