@@ -26,7 +26,7 @@ from thumbnails import draw_all  # noqa: E402
 
 from memviz.catalog import find_model, ship_card  # noqa: E402
 from memviz.demo.recipe import SHIPPED as SUITE  # noqa: E402
-from memviz.demo.samples import Samples  # noqa: E402
+from memviz.demo.samples import SHAPES, Samples  # noqa: E402
 from memviz.errors import InputError  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples  # noqa: E402
 from memviz.maps import DynamicsTask, MapTask, PairedTask, Scope, SimilarityTask  # noqa: E402
@@ -112,6 +112,17 @@ def readable(samples: Samples, rows: np.ndarray) -> list[int]:
     return sorted(rows.tolist(), key=lambda row: (difficulty(row), row))[:N_CANDIDATES]
 
 
+def along_sizes(samples: Samples) -> np.ndarray:
+    """(sizes, n_rows) M of every size at the end of its training, ascending; NaN where a row was not scored."""
+    return np.stack([matched(samples, size.name) for size in SUITE.sizes]) / M
+
+
+def first(samples: Samples, asked: np.ndarray) -> int:
+    """Of rows that are as asked, the one that is read most easily; no template."""
+    rows = np.flatnonzero(asked)
+    return readable(samples, rows[~is_template(samples, rows)])[0]
+
+
 def matched(samples: Samples, model: str) -> np.ndarray:
     return samples.matches(model, M)
 
@@ -124,7 +135,7 @@ def trace_examples(maker: Maker) -> list[Example]:
     """Four prompts under the largest model."""
     samples, hits = maker.samples, matched(maker.samples, LARGEST)
     bucket = samples.data.bucket
-    recited = readable(samples, np.flatnonzero((bucket == bucket.max()) & (hits == M)))[0]
+    recited = first(samples, SHAPES["only the largest"](along_sizes(samples)))
     partly = np.flatnonzero((bucket >= 8) & (hits > 8) & (hits < 26))
     partly = partly[~is_template(samples, partly)]
     tried = [(maker.values(LARGEST, row), row) for row in readable(samples, partly)]
@@ -192,7 +203,7 @@ def ladder(maker: Maker, row: int, axis: str) -> LadderTask:
     models = [find_model(name, maker.context.settings) for name in maker.samples.models]
     choice = next(
         c for c in choices(models)
-        if c.axis == axis and not any(m.seed for m in c.models)
+        if c.axis == axis and not any(m.seed for m in c.models) and (axis == "size" or c.models[-1].size == STEPPED)
     )  # fmt: skip
     cards = [ready(model.name, maker.context) for model in choice.models]
     readers = [(card, tokenizer_of(card, maker.context.settings)) for card in cards]
@@ -207,35 +218,40 @@ def ladder(maker: Maker, row: int, axis: str) -> LadderTask:
 def compare_examples(maker: Maker) -> list[Example]:
     """One row along sizes, along training steps, and inside the largest model."""
     samples = maker.samples
-    large, small, stepped = (matched(samples, name) for name in (LARGEST, SMALLEST, STEPPED))
-
-    def first(asked: np.ndarray) -> int:
-        rows = np.flatnonzero(asked)
-        return readable(samples, rows[~is_template(samples, rows)])[0]
-
-    by_size = first((large == M) & (small < 8) & (stepped > 8) & (stepped < 28))
+    scores, stepped = along_sizes(samples), matched(samples, STEPPED)
+    by_size = first(samples, SHAPES["only the largest"](scores) & (scores[-2] >= 0.25))
+    lost = first(samples, (np.maximum.accumulate(scores) == 1).any(axis=0) & SHAPES["lost again"](scores))
     steps = [name for name in samples.models if name.startswith(f"{STEPPED}@step")]
     halfway = matched(samples, steps[SUITE.stepped.checkpoints.index(1 / 2)])
-    by_step = first((stepped == M) & (halfway < 16))
-    sizes, steps = ladder(maker, by_size, "size"), ladder(maker, by_step, "step")
+    by_step = first(samples, (stepped == M) & (halfway < 16))
+    sizes, at_steps = ladder(maker, by_size, "size"), ladder(maker, by_step, "step")
     for one in sizes.tasks:
         maker.keep(lens_of(one))
-    along = [f"{matched(samples, one.model)[by_step] / M:.2f}" for one in steps.tasks]
-    ends = f"{large[by_size] / M:.2f} under {LARGEST}, {small[by_size] / M:.2f} under {SMALLEST}"
+
+    def along(task: LadderTask, row: int) -> str:
+        return ", ".join(f"{matched(samples, one.model)[row] / M:.2f}" for one in task.tasks)
+
+    again = ladder(maker, lost, "size")
     return [
         Example(
-            "sizes", "Only the larger sizes recite it", f"One row under every size: M = {ends}.", "compare",
-            {"run": sizes.hash[:16]}, f"{len(sizes.tasks)} sizes", maker.words(by_size), 1,
+            "sizes", "Only the largest recites it",
+            f"One row under every size, M from the smallest to the largest: {along(sizes, by_size)}.", "compare",
+            {"run": sizes.hash[:16]}, N_SIZES, maker.words(by_size), 1,
+        ),
+        Example(
+            "lost", "Recited, and lost again",
+            f"A smaller size recites this row, a larger one does not. M by size: {along(again, lost)}.", "compare",
+            {"run": again.hash[:16]}, N_SIZES, maker.words(lost), 0,
         ),
         Example(
             "steps", "When a row was learned",
-            f"One row along the training of {STEPPED}, M at each step: {', '.join(along)}.",
-            "compare", {"run": steps.hash[:16]}, f"{len(steps.tasks)} steps", maker.words(by_step), 0,
+            f"One row along the training of {STEPPED}, M at each step: {along(at_steps, by_step)}.",
+            "compare", {"run": at_steps.hash[:16]}, f"{len(at_steps.tasks)} steps", maker.words(by_step), 0,
         ),
         Example(
             "layers", "The layer where it is decided",
             "Every layer read as if it were the last: from where on the true token stays the likeliest.", "layers",
-            {"run": sizes.hash[:16]}, f"{len(sizes.tasks)} sizes", maker.words(by_size), 2,
+            {"run": sizes.hash[:16]}, N_SIZES, maker.words(by_size), 2,
         ),
     ]  # fmt: skip
 
@@ -330,9 +346,10 @@ def space_examples(maker: Maker) -> list[Example]:
     maker.keep(SimilarityTask((LARGEST, SMALLEST), scope))
     for model in sweep.task.models:
         maker.keep(DynamicsTask(model, scope))
-    for before in earlier(sweep, STEPPED, first_steps(maker.samples.data)):
-        with suppress(InputError):  # the later a checkpoint, the fewer memorized rows it had not read
-            maker.keep(PairedTask((STEPPED, before), replace(scope, free_running=False)))
+    for name in (size.name for size in SUITE.sizes if size.checkpoints):
+        for before in earlier(sweep, name, first_steps(maker.samples.data)):
+            with suppress(InputError):  # the later a checkpoint, the fewer memorized rows it had not read
+                maker.keep(PairedTask((name, before), replace(scope, free_running=False)))
     which = f"{MAP_POINTS // 8} of the trained rows, 8 steps"
     return [
         Example(
