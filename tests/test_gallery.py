@@ -75,7 +75,7 @@ def test_a_comparison_is_there_and_the_note_says_its_scores(example: Example, se
         run = stored(task, Context(settings, store))
         assert run is not None
         scores[task.model] = float((run.trace.generated_ids == run.trace.continuation_ids).mean())
-    named = re.findall(r"(\d\.\d\d) under (suite-[\d.]+m)", example.note)
+    named = re.findall(r"(\d\.\d\d) under ([a-z]+-[\d.]+m)", example.note)
     if named:
         assert [scores[model] for _, model in named] == pytest.approx([float(text) for text, _ in named], abs=0.0051)
     else:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from support.cli import CommandLine
 from support.model_folders import TEXT, write_model
+from support.suite import SMALLEST
 
 from memviz.settings import load_settings
 from memviz.store import Store
-from memviz.sweeps import RowSet, save_row_set
+from memviz.sweeps import RowSet, read_sweep, save_row_set
 from memviz.sweeps.kept import SHIPPED
 from memviz.tasks.trace import TraceTask
 
@@ -46,7 +47,8 @@ def test_row_sets(cli: CommandLine) -> None:
 def test_sweeps(cli: CommandLine) -> None:
     assert cli.run("sweeps", "rename", "00000000", "mine").out == "00000000 is now mine\n"
     first = cli.run("sweeps", "list").out.splitlines()[0]
-    assert first.startswith("0000000000000000  mine  suite-0.3m, ") and "  3,400 rows  20" in first
+    assert first.startswith(f"0000000000000000  mine  {SMALLEST}, ")
+    assert f"  {len(read_sweep(SHIPPED).rows):,} rows  20" in first
     assert cli.refused("sweeps", "delete", "mine") == "sweep mine is deleted for good: say so with --yes"
     assert cli.run("sweeps", "delete", "mine", "--yes").out.startswith("deleted mine, ")
     assert not (cli.cache / "sweeps" / HASH).exists()

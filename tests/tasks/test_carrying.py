@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.suite import SIZES
 
 from memviz.errors import InputError
 from memviz.gallery import examples, open_store
@@ -30,14 +31,14 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def file(settings: Settings, tmp_path: Path) -> Path:
     path = tmp_path / "out.zip"
-    assert carry([RUN], Context(settings, open_store(settings)), path) == 8  # four sizes, each with its layers
+    assert carry([RUN], Context(settings, open_store(settings)), path) == 2 * len(SIZES)  # each with its layers
     return path
 
 
 def test_a_link_opens_in_another_store_as_it_did(file: Path, settings: Settings, tmp_path: Path) -> None:
     here, there = open_store(settings), Store(tmp_path / "there", 10**9)
     names, n = bring(file, there)
-    assert n == 8 and any(name.startswith(RUN) for name in names)
+    assert n == 2 * len(SIZES) and any(name.startswith(RUN) for name in names)
     task = task_from(there.get_request(RUN) or {}, LadderTask)
     for one in task.tasks:
         run = stored(one, Context(settings, there))

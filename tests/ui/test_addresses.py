@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 from support.pages import MINUTES, open_settings, settle
 from support.serving import Server
+from support.suite import SIZES
 
 
 def to_page(page: Page, title: str) -> None:
@@ -21,7 +22,7 @@ def test_back_undoes_one_page_and_parameters_belong_to_theirs(server: Server, pa
     settle(page)
     to_page(page, "Transitions")
     expect(page).to_have_url(f"{server.url}/transitions?sweep=suite")
-    expect(page).to_have_title("Transitions · 4 models · memviz")
+    expect(page).to_have_title(f"Transitions · {len(SIZES)} models · memviz")
     open_settings(page)
     box = page.get_by_role("combobox", name=re.compile("Continuation m"))
     box.click()

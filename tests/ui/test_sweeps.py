@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
+from support.suite import SIZES
 
 from memviz import ui
+from memviz.demo.suite import read_data
 from memviz.settings import load_settings
 from memviz.sweeps.kept import SHIPPED, kept_sweeps
 
@@ -15,10 +17,10 @@ from memviz.sweeps.kept import SHIPPED, kept_sweeps
 def test_it_says_what_a_sweep_amounts_to_before_it_runs(app: AppTest) -> None:
     app.switch_page("../pages/sweeps.py").run()
     (said,) = (each.value for each in app.markdown if "sequences**" in each.value)
-    assert "17,402 rows" in said and "GB kept" in said and "a rough guess" in said
+    assert f"{read_data().ids.shape[0]:,} rows" in said and "GB kept" in said and "a rough guess" in said
     app.number_input(key="sweep_sample").set_value(100).run()
     (said,) = (each.value for each in app.markdown if "sequences**" in each.value)
-    assert said.startswith("**100 rows, 4,000 sequences**")  # of four models, under ten conditions
+    assert said.startswith(f"**100 rows, {100 * 10 * len(SIZES):,} sequences**")  # under ten conditions
     assert not app.exception and ui.worker().n_active == 0
 
 
