@@ -11,6 +11,7 @@ from scipy.stats import binomtest, bootstrap
 from memviz.catalog import find_model
 from memviz.demo.recipe import ROW, WINDOW
 from memviz.demo.stream import TrainingData
+from memviz.demo.suite import background_sample
 from memviz.engine.backend import Backend
 from memviz.engine.preparing import prepare
 from memviz.engine.tracing import survey
@@ -27,8 +28,7 @@ SEED = 1
 
 def _rows(data: TrainingData) -> np.ndarray:
     """Every row of a bucket, and a seeded sample of the background."""
-    background = np.flatnonzero(data.background)
-    sample = np.random.default_rng(SEED).choice(background, min(N_BACKGROUND, len(background)), replace=False)
+    sample = background_sample(data, N_BACKGROUND)
     return np.sort(np.concatenate([np.flatnonzero(~data.background), sample]))
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from memviz.demo.recipe import ROW
 from memviz.demo.stream import TrainingData
 
+SAMPLE_SEED = 1
 SUITE_FOLDER = Path(__file__).parent / "suite"
 
 
@@ -49,6 +50,12 @@ def read_data(folder: Path = SUITE_FOLDER / "corpus") -> TrainingData:
         order=pd.read_parquet(folder / "exposures.parquet", columns=["row"])["row"].to_numpy(np.int32),
         batch=json.loads((folder / "stream.json").read_text("utf-8"))["batch"],
     )
+
+
+def background_sample(data: TrainingData, n: int) -> np.ndarray:
+    """n rows of the background, or all, drawn by a seed of their own."""
+    background = np.flatnonzero(data.background)
+    return np.random.default_rng(SAMPLE_SEED).choice(background, min(n, len(background)), replace=False)
 
 
 def write_facts(folder: Path, **facts: Any) -> None:

@@ -61,12 +61,16 @@ class RowSet:
     """Id that fills rows of ids up; they are cut there."""
     window: int | None = later(None)
     """Rows are cut into windows of so many tokens, which are the rows then."""
+    background: int | None = later(None)
+    """So many of the background rows alone, always the same ones."""
     groups: str = later(NEAR_DUPLICATES)
     """near-duplicates, or none: every row stands for itself."""
 
     def __post_init__(self) -> None:
         if self.sample is not None and self.sample < 1:
             raise InputError(f"a sample of {self.sample} rows was asked for: ask for at least 1")
+        if self.background is not None and self.background < 1:
+            raise InputError(f"{self.background} rows of the background were asked for: ask for at least 1")
         if self.seed < 0:
             raise InputError(f"the seed of the sample is {self.seed}: give a number from 0 on")
         unknown = [part for part in self.parts if part not in PARTS]
@@ -86,7 +90,7 @@ class RowSet:
                     "columns, labels, widths, padding and windows are of a file; rows of the bundled corpus have none"
                 )
             return
-        if any((self.domains, self.buckets, self.parts, self.documents)):
+        if any((self.domains, self.buckets, self.parts, self.documents, self.background)):
             raise InputError("domain, bucket, part and document choose rows of the bundled corpus: leave them out")
         kind = kind_of(self.path)
         if kind is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from memviz.demo.stream import TrainingData
-from memviz.demo.suite import read_data
+from memviz.demo.suite import background_sample, read_data
 from memviz.errors import InputError
 from memviz.rows.kept import ROWS as DATA_ROWS
 from memviz.rows.kept import read_data_set
@@ -117,4 +117,6 @@ def passing_rows(rows: RowSet, data: TrainingData) -> np.ndarray:
     if rows.parts:
         part = np.where(data.background, "background", np.where(data.bucket == 0, "held-out", "planted"))
         passing &= np.isin(part, rows.parts)
+    if rows.background is not None:
+        passing &= ~data.background | np.isin(np.arange(len(passing)), background_sample(data, rows.background))
     return passing

@@ -88,6 +88,7 @@ def sweep_command(task: SweepRequest, out: str = "sweep") -> str:
     if rows.sample is not None:
         words += ["--sample", str(rows.sample), "--seed", str(rows.seed)]
     for option, value, default in (
+        ("--background", rows.background, None),
         ("--text-column", rows.text_column, "text"),
         ("--ids-column", rows.ids_column, "ids"),
         ("--id-column", rows.id_column, None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from memviz.errors import InputError
 from memviz.sweeps import RowSet, delete_row_set, read_row_set, read_sweep, row_sets, save_row_set
 from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.preparing import PreparedRows, prepare_rows
+from memviz.sweeps.sources import passing_rows
 from memviz.tokenizer import Tokenizer
 
 
@@ -198,6 +200,20 @@ def test_progress_says_what_is_left(lab: Lab, tiny: Tokenizer, monkeypatch: pyte
     stages = ["reading the rows", "looking for near-duplicates", "looking for templates"]
     assert [each for each in said if ":" not in each] == stages
     assert all(re.fullmatch(r"[a-z -]+: \d+ %, \d+ s left", each) for each in said if ":" in each)
+
+
+def test_of_the_background_as_many_rows_as_asked_pass_always_the_same() -> None:
+    data, scores = read_data(), pd.read_parquet(SUITE_FOLDER / "scores.parquet")
+    scored = np.flatnonzero(data.background & np.isin(np.arange(len(data.ids)), scores["row"]))
+    rows = RowSet(parts=("held-out", "planted", "background"), background=len(scored))
+    passing = passing_rows(rows, data)
+    assert len(scored) == 400 and np.array_equal(np.flatnonzero(passing & data.background), scored)
+    assert passing[~data.background].all()
+    assert not passing_rows(replace(rows, parts=("planted",)), data)[data.background].any()
+    with pytest.raises(InputError, match="0 rows of the background were asked for: ask for at least 1"):
+        RowSet(background=0)
+    with pytest.raises(InputError, match="choose rows of the bundled corpus: leave them out"):
+        RowSet("rows.npy", background=5)
 
 
 def test_row_sets_are_saved_under_names(lab: Lab) -> None:

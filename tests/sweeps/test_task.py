@@ -22,6 +22,8 @@ def test_equal_requests_have_equal_hashes() -> None:
 def test_the_command_names_what_is_not_the_default() -> None:
     plain = SweepTask(("a", "b"))
     assert sweep_command(plain) == "memviz sweep --models a,b --data suite --out sweep"
+    some = sweep_command(SweepTask(("a",), RowSet(parts=("planted", "background"), background=400)))
+    assert some == "memviz sweep --models a --data suite --parts planted,background --background 400 --out sweep"
     rows = RowSet("x y.csv", labels=("score",), id_column="n", rows=(1, 5), sample=2, seed=3)
     task = SweepTask(
         ("a",), rows, contexts=(), context_modes=("sliding",), continuations=(50,), context_at=50, positions=True

@@ -44,6 +44,7 @@ from memviz.ui.common.texts import as_option, escaped, told
 from memviz.ui.common.widgets import BOUND, forget_unknown
 
 HELD_OUT, *TRAINED = PARTS
+PLANTED = TRAINED[0]
 LEAST = 20
 """Rows of a group below which it is not drawn, unless that is asked for."""
 _SMALL = f"Groups of fewer than {LEAST} rows are not drawn without this: so few say little."
@@ -272,7 +273,7 @@ def _settings_line(sweep: Sweep, known: Choices, m: int) -> str:
 
 
 def _trained(known: Choices) -> list[str]:
-    return [part for part in known.parts if part != HELD_OUT]
+    return [part for part in known.parts if part == PLANTED] or [part for part in known.parts if part != HELD_OUT]
 
 
 def _choose_filters(known: Choices) -> Filters:

@@ -29,7 +29,7 @@ from memviz.sweeps import (
     read_sweep,
 )
 
-TRAINED = Filters(parts=("planted", "background"))
+TRAINED = Filters(parts=("planted",))
 """What the pages look at before anybody chose anything."""
 
 pytestmark = [pytest.mark.usefixtures("nothing_shipped"), pytest.mark.browser, pytest.mark.slow]
