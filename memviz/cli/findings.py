@@ -30,6 +30,7 @@ def findings(
 ) -> None:
     """Judge the claims on finished sweeps, and write what comes out."""
     from memviz.demo.suite import read_data
+    from memviz.findings.beside import section
     from memviz.findings.claims import read_claims
     from memviz.findings.evidence import judge, statistics
     from memviz.findings.evidence.geometry import Spaces
@@ -53,10 +54,11 @@ def findings(
     if corpus is not None:
         say("counting n-grams")
         material = material_of(sweeps, answer(FrequencyTask(sweeps[0], corpus), context).result)
-    verdicts = judge(listed, material, statistics(Spaces(context), known_predictors(settings)))
+    known = known_predictors(settings)
+    verdicts, beside = judge(listed, material, statistics(Spaces(context), known)), section(known, material)
     strata = strata_of(read_data()) if sweeps[0].task.rows.source == SUITE else None
     if out is None:
-        typer.echo(document(verdicts, material, strata), nl=False)
+        typer.echo(document(verdicts, material, strata, predictors=beside), nl=False)
         return
     out, drawn = out.resolve(), pictures(verdicts, material)
     earlier = out.with_suffix("") / OUTCOMES
@@ -66,7 +68,7 @@ def findings(
     for name, svg in drawn.items():
         write_text(out.with_suffix("") / f"{name}.svg", svg)
     paths = {name: f"{out.stem}/{name}.svg" for name in drawn}
-    write_text(out, document(verdicts, material, strata, paths, history))
+    write_text(out, document(verdicts, material, strata, paths, history, beside))
 
 
 def _corpus(model: str, index: Path | None, context: Context) -> Corpus | None:

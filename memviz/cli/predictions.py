@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from memviz.demo.samples import suite_samples
 from memviz.errors import InputError
+from memviz.findings.beside import tally
 from memviz.findings.markdown import number, span, table
 from memviz.population.reported import SOURCE, reported_accuracies
 from memviz.predictor.evaluation import by_exposures, compared
@@ -13,7 +12,6 @@ from memviz.predictor.tables import Tables
 
 TOLD = ("boosting", "logistic", "context_nll", "position")
 """Baselines whose differences are printed."""
-RIVAL, JUDGED = "boosting", ("token_accuracy", "full_accuracy", "auroc", "brier")
 OF_EXPOSURES = ("predictor", "boosting", "context_nll", "frequency")
 
 
@@ -51,7 +49,7 @@ def report(tables: Tables, exposures: bool) -> str:
             text = [list(line) for line in columns]
             parts.append(f"the predictor less a baseline at m = {lengths[-1]}, with paired intervals:\n")
             parts.append(table(("baseline", "metric", "difference", "the predictor is"), text))
-    parts += _tally(tables.differences) + (_exposures(tables) if exposures else [])
+    parts += tally(tables.differences) + (_exposures(tables) if exposures else [])
     reported = reported_accuracies().groupby("m")[["token_accuracy", "full_accuracy"]].agg(["min", "max"])
     text = [
         [
@@ -66,27 +64,6 @@ def report(tables: Tables, exposures: bool) -> str:
     parts.append(f"{SOURCE}, Pythia on the Pile, six sizes:\n")
     parts.append(table(("m", "token accuracy", "full accuracy"), text))
     return "\n".join(parts)
-
-
-def _tally(differences: pd.DataFrame) -> list[str]:
-    """The predictors less boosting, cell by cell, and how many are ahead, behind and even."""
-    asked = differences[(differences["method"] == RIVAL) & differences["metric"].isin(JUDGED)]
-    asked = asked[asked["m"] == asked.groupby(["model", "setting"])["m"].transform("max")]
-    asked = asked.assign(verdict=compared(asked))
-    text = []
-    for (model, setting), lines in asked.groupby(["model", "setting"], sort=False):
-        found = lines.set_index("metric")
-        ends = {name: found[["value", "low", "high"]].loc[name].to_numpy(float) for name in JUDGED}
-        cells = [f"{span(*ends[name])} {found['verdict'].loc[name]}" for name in JUDGED]
-        text.append([str(model), str(setting), *cells])
-    if len(text) < 2:
-        return []
-    n = asked["verdict"].value_counts()
-    counts = ", ".join(f"{word} in {n.get(word, 0)}" for word in ("ahead", "even", "behind"))
-    return [
-        f"the predictors less {RIVAL} at their own m, with paired intervals: {counts} of {len(asked)}\n",
-        table(("model", "setting", *JUDGED), text),
-    ]
 
 
 def _exposures(tables: Tables) -> list[str]:

@@ -28,16 +28,18 @@ def document(
     strata: pd.DataFrame | None = None,
     pictures: Mapping[str, str] | None = None,
     history: Sequence[Edition] = (),
+    predictors: str = "",
 ) -> str:
     """The whole document as Markdown.
 
     `strata` of the corpus (`strata_of`) add weighted shares; pictures: name -> path of its file, as `pictures` makes;
-    history: the editions up to the present one, for what changed.
+    history: the editions up to the present one, for what changed; predictors: `beside.section`.
     """
     shown = pictures or {}
     parts = [_head(material, verdicts), _outcomes(verdicts), _changes(history)]
     parts += ["## Claim by claim\n", _LEGEND if shown else ""]
     parts += [_detail(verdict, shown) for verdict in verdicts]
+    parts += [predictors] if predictors else []
     parts += ["## The numbers of the figures\n", *numbers(material, strata, shown)]
     return "\n".join(parts).rstrip() + "\n"
 

@@ -257,6 +257,8 @@ def test_the_document_is_whole_and_always_the_same(material: Material, sweep: Sw
     text = document(judge(claims, material, STATISTICS), material)
     again = material_of([sweep], material.frequencies, 200)
     assert document(judge(claims, again, STATISTICS), again) == text
+    more = document(judge(claims, material, STATISTICS), material, predictors="## Beside boosting\n")
+    assert more.replace("## Beside boosting\n\n", "") == text
     for claim in claims:
         assert f"### {claim.id}\n" in text and claim.statistic in text
     kinds = [claim.kind for claim in claims]

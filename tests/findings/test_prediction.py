@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from support.serving import ROOT
 
+from memviz.findings.beside import section
 from memviz.findings.claims import Outcome, read_claims
 from memviz.findings.evidence import judge
 from memviz.findings.evidence.material import Material
@@ -149,3 +150,22 @@ def test_predictors_of_other_rows_are_named(material: Material) -> None:
     material.every["n_matches_64"] = 1
     with pytest.raises(ValueError, match="judged on other rows than this sweep's"):
         value(material, "predictor-size", *(known_of(model) for model in MODELS))
+
+
+def test_losses_to_boosting_are_said(material: Material) -> None:
+    def known(model: str, setting: str) -> Any:
+        found, worse = known_of(model, setting), setting == "context"
+        lines = [
+            {"model": model, "setting": setting, "m": m, "method": method, "metric": metric, "value": 0.0,
+             "low": -0.2 if worse else 0.1, "high": -0.1 if worse else 0.2}
+            for m in (16, 64) for method in ("boosting", "position")
+            for metric in ("token_accuracy", "full_accuracy", "auroc", "brier", "intact_accuracy")
+        ]  # fmt: skip
+        found.tables = lambda: SimpleNamespace(differences=pd.DataFrame(lines))
+        return found
+
+    every = [known(model, setting) for model in MODELS for setting in ("published", "context")]
+    said = section(every, material)
+    assert "ahead in 8, even in 0, behind in 8 of 16" in said  # a smaller Brier score is a better one
+    assert "| large | context | 0 [-0.2, -0.1] behind |" in said and "| 0 [-0.2, -0.1] ahead |\n" in said
+    assert section(every[:1], material) == "" and section([], material) == ""
