@@ -60,8 +60,8 @@ def _interval(mean: str, low: str, high: str, group: pd.DataFrame, pattern: str)
     return group.apply(lambda g: f"{pattern} ({pattern} to {pattern})".format(g[mean], g[low], g[high]), axis=1)
 
 
-def model_card(models: pd.DataFrame, summary: pd.DataFrame, recipe: Recipe) -> str:
-    """What each model is and recites. models: one line each; summary: as `evaluation.summary` gives it."""
+def model_card(models: pd.DataFrame, summary: pd.DataFrame, ladder: Sequence[pd.DataFrame], recipe: Recipe) -> str:
+    """What each model is and recites. models: one line each; summary, ladder: as `evaluation` gives them."""
     inner = f"; the matrices between embedding and output by Muon at {recipe.muon:g}" if recipe.muon else ""
     parts = [
         "# Model card of the bundled suite\n",
@@ -79,6 +79,7 @@ def model_card(models: pd.DataFrame, summary: pd.DataFrame, recipe: Recipe) -> s
         "context; *anchored*, tokens 64 to 95, so that the target stays where a context of 96 has it; *foreign*, 16 "
         "tokens of a held-out row come before the first 32.\n",
     ]
+    parts += ["## From size to size, sliding, m = 32\n", *map(_table, ladder)]
     whole = summary[summary["domain"] == "all"]
     ends = whole[~whole["model"].str.contains("@step")]
     for (condition, m), group in ends.groupby(["condition", "m"], sort=False):

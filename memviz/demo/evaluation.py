@@ -92,16 +92,67 @@ def summary(scores: pd.DataFrame, data: TrainingData) -> pd.DataFrame:
         for keys, group in known.groupby(["model", "condition", "bucket", "domain"], sort=False):
             n_hits = group[f"n_matches_{m}"].to_numpy(int)
             score = n_hits / m
-            low = high = score.mean()
-            if len(score) > 1 and np.ptp(score):
-                ends = bootstrap((score,), np.mean, n_resamples=1000, method="percentile", batch=100, rng=SEED)
-                low, high = ends.confidence_interval
+            mean, low, high = _with_ends(score)
             full = binomtest(int((n_hits == m).sum()), len(n_hits)).proportion_ci(method="wilson")
             levels = np.bincount(level_of(n_hits, m), minlength=len(LEVELS)) / len(n_hits)
             line = dict(zip(("model", "condition", "bucket", "domain"), keys, strict=True), m=m, n=len(n_hits))
-            line |= {"mean": score.mean(), "mean_low": low, "mean_high": high}
+            line |= {"mean": mean, "mean_low": low, "mean_high": high}
             line |= {"full": (n_hits == m).mean(), "full_low": full.low, "full_high": full.high}
             lines.append(
                 line | {f"share_{name.replace(' ', '_')}": share for name, share in zip(LEVELS, levels, strict=True)}
             )
     return pd.DataFrame(lines)
+
+
+def graded(scores: pd.DataFrame, data: TrainingData, models: Sequence[str], m: int = 32) -> pd.DataFrame:
+    """One line a model on planted rows, sliding: n, share at low, medium or high, at medium, rows half and whole."""
+    lines = []
+    for model, score in zip(models, _planted(scores, data, models, m)[0].T, strict=True):
+        level = level_of(np.rint(score * m).astype(int), m)
+        middle = (level > 0) & (level < len(LEVELS) - 1)
+        lines.append(
+            {
+                "model": model, "planted rows": len(score), "low, medium or high": f"{middle.mean():.1%}",
+                "medium": f"{(level == 2).mean():.1%}", "exactly half": int((score == 0.5).sum()),
+                "whole": int((score == 1).sum()),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def neighbours(scores: pd.DataFrame, data: TrainingData, models: Sequence[str], m: int = 32) -> pd.DataFrame:
+    """One line a pair of models next to each other: at which exposures their mean M differs most, and by how much.
+
+    The interval is that of the mean over rows of the difference (percentile bootstrap, 95 %), not of the choice of
+    exposures.
+    """
+    score, bucket = _planted(scores, data, models, m)
+    lines = []
+    for place in range(len(models) - 1):
+        gap = score[:, place + 1] - score[:, place]
+        at = max(np.unique(bucket).tolist(), key=lambda seen: gap[bucket == seen].mean())
+        mean, low, high = _with_ends(gap[bucket == at])
+        lines.append(
+            {
+                "from": models[place], "to": models[place + 1], "exposures": at, "rows": int((bucket == at).sum()),
+                "difference of mean M": f"{mean:.3f} ({low:.3f} to {high:.3f})",
+            }
+        )  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def _with_ends(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean, and its percentile interval over rows."""
+    mean = float(values.mean())
+    if len(values) < 2 or not np.ptp(values):
+        return mean, mean, mean
+    ends = bootstrap((values,), np.mean, n_resamples=1000, method="percentile", batch=100, rng=SEED)
+    return mean, float(ends.confidence_interval.low), float(ends.confidence_interval.high)
+
+
+def _planted(scores: pd.DataFrame, data: TrainingData, models: Sequence[str], m: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, models) M of the planted rows, sliding, and (rows,) their exposures."""
+    mine = scores[scores["condition"] == CONDITIONS[0]]
+    wide = mine.pivot(index="row", columns="model", values=f"n_matches_{m}")[list(models)] / m
+    wide = wide[(data.bucket[wide.index] > 0) & ~data.background[wide.index]]
+    return wide.to_numpy(float), data.bucket[wide.index]

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from memviz import disk
 from memviz.demo import cards, recipe
-from memviz.demo.evaluation import CONDITIONS, evaluate, summary
+from memviz.demo.evaluation import CONDITIONS, evaluate, graded, neighbours, summary
 from memviz.demo.recipe import Recipe, Size
 from memviz.demo.stream import TrainingData, make
 from memviz.demo.suite import SUITE_FOLDER, read_data, write_data, write_facts, write_table
@@ -74,7 +74,7 @@ def _train(made: Recipe, run: Plan, work: Path, finished: Path, device: str, n_t
             weights = torch.load(work / run.name / f"step{step}.pt", weights_only=True)
             with disk.new_folder(folder) as new:
                 _export(made, run, weights, new, tokenizer)
-                write_facts(new, **_facts(made, run, step, n_steps))
+                write_facts(new, **_facts(made, run, step, n_steps, device))
     return run.name
 
 
@@ -94,7 +94,7 @@ def _export(made: Recipe, run: Plan, weights: dict[str, torch.Tensor], folder: P
     (folder / "tokenizer_config.json").write_text(TOKENIZER_CONFIG, "utf-8")
 
 
-def _facts(made: Recipe, run: Plan, step: int, n_steps: int) -> dict[str, Any]:
+def _facts(made: Recipe, run: Plan, step: int, n_steps: int, device: str) -> dict[str, Any]:
     """What a model folder says of itself in memviz.json."""
     (folder,) = (each for at, each in _folders(run, n_steps, Path()).items() if at == step)
     counts = {key: p.numel() for key, p in build(run.size, made.n_vocabulary, run.seed).named_parameters()}
@@ -108,6 +108,7 @@ def _facts(made: Recipe, run: Plan, step: int, n_steps: int) -> dict[str, Any]:
         "step": step,
         "n_steps": n_steps,
         "seed": run.seed,
+        "trained_on": {"cpu": "a processor"}.get(device, device),
         "n_parameters": sum(counts.values()),
         "non_embedding": sum(count for key, count in counts.items() if "embed" not in key),
     }
@@ -205,6 +206,7 @@ def measure(out: Path, made: Recipe, names: list[str], backend: Backend, scores_
                 "non-embedding": f"{facts['non_embedding']:,}",
                 "step": facts["step"],
                 "training seed": facts["seed"],
+                "trained on": facts["trained_on"],
                 "held-out loss (nats)": f"{loss:.3f}",
             }
         )
@@ -213,5 +215,7 @@ def measure(out: Path, made: Recipe, names: list[str], backend: Backend, scores_
     measured = summary(scores, data)
     write_table(scores, out / "scores.parquet")
     write_table(measured, out / "summary.parquet")
+    sizes = [size.name for size in made.sizes]
+    ladder = [table(scores, data, sizes) for table in (graded, neighbours)]
     (out / "DATA_CARD.md").write_text(cards.data_card(data, made), "utf-8")
-    (out / "MODEL_CARD.md").write_text(cards.model_card(pd.DataFrame(lines), measured, made), "utf-8")
+    (out / "MODEL_CARD.md").write_text(cards.model_card(pd.DataFrame(lines), measured, ladder, made), "utf-8")

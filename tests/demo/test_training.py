@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -203,6 +204,36 @@ def test_shipped_scores_are_what_plain_generation_gives(tmp_path: Path) -> None:
             assert [hits[:m].sum() for m in (16, 32, 48, 64, 96)] == [
                 getattr(line, f"n_matches_{m}") for m in (16, 32, 48, 64, 96)
             ]
+
+
+def test_the_ladder_is_counted_by_hand() -> None:
+    data, scores = read_data(), pd.read_parquet(SUITE_FOLDER / "scores.parquet")
+    small, large = SHIPPED.sizes[-2].name, SHIPPED.sizes[-1].name
+    found = evaluation.graded(scores, data, [small, large]).set_index("model")
+    hits = {
+        name: {
+            line.row: int(line.n_matches_32)
+            for line in scores[(scores["model"] == name) & (scores["condition"] == "sliding")].itertuples()
+            if data.bucket[line.row] > 0 and not data.background[line.row]
+        }
+        for name in (small, large)
+    }
+    for name, of in hits.items():
+        every = list(of.values())
+        middle = sum(7 <= n <= 25 for n in every)  # of 32: from a fifth, 6.4, to below four fifths, 25.6
+        assert found.loc[name].tolist() == [
+            len(every), f"{middle / len(every):.1%}", f"{sum(13 <= n <= 19 for n in every) / len(every):.1%}",
+            every.count(16), every.count(32),
+        ]  # fmt: skip
+    line = evaluation.neighbours(scores, data, [small, large]).iloc[0]
+    gaps = {
+        seen: np.mean([hits[large][row] - n for row, n in hits[small].items() if data.bucket[row] == seen]) / 32
+        for seen in SHIPPED.buckets if seen
+    }  # fmt: skip
+    best = max(gaps, key=gaps.__getitem__)
+    assert (line["from"], line["to"], line["exposures"], line["rows"]) == (small, large, best, SHIPPED.buckets[best])
+    value, low, high = map(float, re.findall(r"\d\.\d+", line["difference of mean M"]))
+    assert value == pytest.approx(gaps[best], abs=5e-4) and low < value < high
 
 
 def test_summary_counts_by_hand() -> None:
