@@ -13,7 +13,7 @@ from memviz.figures.palette import Palette
 
 HEIGHT = 340
 MONOSPACE = {"family": "monospace", "size": 13}
-MOST_WHOLE = 4
+MOST_WHOLE = 3
 """Names of models on an axis that takes half of a page."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "pentagon", "star")
 """Of the lines of a figure in turn, so that colour is never the only sign."""
@@ -152,3 +152,53 @@ def shorter(names: Sequence[str]) -> list[str]:
             for part in parts:
                 part.pop(end)
     return ["-".join(part) for part in parts]
+
+
+def name_ends(shape: go.Layout, traces: Sequence[go.Scatter], most: float | None) -> None:
+    """Names at the ends of lines in their colours, pushed apart where lines end close together, and led back there.
+
+    They stand in place of a legend. most: the upper end of the axis, None where it follows the values.
+    """
+    shape.showlegend, shape.annotations = False, _end_labels(traces, most)
+    shape.margin.r = 24 + 7.5 * max((len(trace.name) for trace in traces), default=0)
+
+
+def _end_labels(traces: Sequence[go.Scatter], most: float | None) -> list[dict[str, Any]]:
+    ended = sorted((trace for trace in traces if len(trace.y)), key=lambda trace: trace.y[-1])
+    ends = [float(trace.y[-1]) for trace in ended]
+    top = max((float(np.nanmax(trace.y + _above(trace))) for trace in ended), default=1.0)
+    step = 0.075 * max(top, 1e-9)
+    labels = []
+    for trace, end, place in zip(ended, ends, _apart(ends, step, top if most is None else most), strict=True):
+        is_moved = abs(place - end) > step / 4
+        labels.append(
+            {
+                "x": 1,  # of the figure: a place among the values would widen their axis
+                "xref": "paper",
+                "y": end,
+                "text": trace.name,
+                "font": {"size": 13, "color": trace.line.color},
+                "xanchor": "left",
+                "showarrow": True,
+                "ax": 16 if is_moved else 6,
+                "ayref": "y",
+                "ay": place,
+                "arrowhead": 0,
+                "arrowwidth": 1,
+                "arrowcolor": trace.line.color if is_moved else "rgba(0,0,0,0)",
+            }
+        )
+    return labels
+
+
+def _above(trace: go.Scatter) -> np.ndarray:
+    """Lengths of its whiskers upwards."""
+    return np.zeros(len(trace.y)) if trace.error_y.array is None else np.asarray(trace.error_y.array, float)
+
+
+def _apart(ends: Sequence[float], step: float, most: float) -> list[float]:
+    """Places for ascending ends, a step apart at least and none above `most`: pushed up, then down where they must."""
+    places: list[float] = []
+    for end in ends:
+        places.append(max(end, places[-1] + step) if places else end)
+    return [min(place, most - step * left) for left, place in zip(range(len(places) - 1, -1, -1), places, strict=True)]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from memviz.figures.frame import MONOSPACE, SYMBOLS, layout, with_room
+from memviz.figures.frame import MONOSPACE, SYMBOLS, layout, name_ends, with_room
 from memviz.figures.glyphs import SPACE
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.lens import NEVER, LensScores
@@ -176,4 +176,6 @@ def depth_figure(readings: Mapping[str, LensScores], colours: Palette = THEMED) 
         )
         lines.append(line)
     x = {"title": "layer / last layer (0: embedding)", "range": [-0.03, 1.03]}
-    return with_room(lines, layout(colours, x, {"title": "mean p(true token)", "range": [0, 1.03]}, showlegend=True))
+    shape = layout(colours, x, {"title": "mean p(true token)", "range": [0, 1.03]})
+    name_ends(shape, lines, 1.03)
+    return with_room(lines, shape)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import SYMBOLS, layout, shorter, with_room
+from memviz.figures.frame import SYMBOLS, layout, name_ends, shorter, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.score import LEVELS
 
@@ -181,48 +181,7 @@ def lines_figure(
         _AXES[quantity],
         scattermode="overlay" if join else "group",
         showlegend=not join,
-        annotations=_end_labels(traces, _AXES[quantity].get("range", (0, None))[1]) if join else [],
     )
     if join:
-        shape.margin.r = 24 + 7.5 * max((len(trace.name) for trace in traces), default=0)
+        name_ends(shape, traces, _AXES[quantity].get("range", (0, None))[1])
     return with_room(traces, shape)
-
-
-def _end_labels(traces: Sequence[go.Scatter], most: float | None) -> list[dict[str, Any]]:
-    """Names at the ends of lines in their colours, pushed apart where lines end close together, and led back there.
-
-    most: the upper end of the axis, None where it follows the values.
-    """
-    ended = sorted((trace for trace in traces if len(trace.y)), key=lambda trace: trace.y[-1])
-    ends = [float(trace.y[-1]) for trace in ended]
-    top = max((float(np.nanmax(trace.y + trace.error_y.array)) for trace in ended), default=1.0)
-    step = 0.075 * max(top, 1e-9)
-    labels = []
-    for trace, end, place in zip(ended, ends, _apart(ends, step, top if most is None else most), strict=True):
-        is_moved = abs(place - end) > step / 4
-        labels.append(
-            {
-                "x": 1,  # of the figure: a place among the values would widen their axis
-                "xref": "paper",
-                "y": end,
-                "text": trace.name,
-                "font": {"size": 13, "color": trace.line.color},
-                "xanchor": "left",
-                "showarrow": True,
-                "ax": 16 if is_moved else 6,
-                "ayref": "y",
-                "ay": place,
-                "arrowhead": 0,
-                "arrowwidth": 1,
-                "arrowcolor": trace.line.color if is_moved else "rgba(0,0,0,0)",
-            }
-        )
-    return labels
-
-
-def _apart(ends: Sequence[float], step: float, most: float) -> list[float]:
-    """Places for ascending ends, a step apart at least and none above `most`: pushed up, then down where they must."""
-    places: list[float] = []
-    for end in ends:
-        places.append(max(end, places[-1] + step) if places else end)
-    return [min(place, most - step * left) for left, place in zip(range(len(places) - 1, -1, -1), places, strict=True)]

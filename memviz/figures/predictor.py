@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import SYMBOLS, layout, with_room
+from memviz.figures.frame import SYMBOLS, layout, name_ends, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.figures.predicted import METHOD_WORDS
 from memviz.measures.score import LEVELS
@@ -158,6 +158,9 @@ def sizes_figure(
         {"title": "continuation tokens m", "tickvals": lengths},
         {"title": METRIC_WORDS[metric], "range": [0, 1.02]} if metric != "divergence_error" else {},
         380,
+    )
+    name_ends(
+        shape, [trace for trace in traces if trace.line.dash == "solid"], None if metric == "divergence_error" else 1.02
     )
     return with_room(traces, shape)
 
