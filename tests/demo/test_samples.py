@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from support.suite import SIZES
 
-from memviz.demo.samples import Samples, Wish
+from memviz.demo.samples import SHAPES, Samples, Wish
 from memviz.demo.suite import SUITE_FOLDER
 
 ROWS = pq.read_table(SUITE_FOLDER / "corpus" / "rows.parquet").to_pandas()
@@ -104,3 +106,21 @@ def test_the_known_row_is_one_the_model_recites_best(samples: Samples) -> None:
         rivals = mine[mine["row"].isin(ROWS.index[ROWS["bucket"] == ROWS["bucket"].max()])]
         assert mine.set_index("row")["n_matches_32"][row] == rivals["n_matches_32"].max()
     assert samples.known_row("a model without scores") == 0
+
+
+FITS = {
+    "only the largest": lambda scores: scores[-1] == 1 and all(score < 0.5 for score in scores[:-1]),
+    "all": lambda scores: all(score >= 0.5 for score in scores),
+    "lost again": lambda scores: any(a - b >= 0.5 for i, a in enumerate(scores) for b in scores[i:]),
+    "half": lambda scores: 0.4 <= scores[-1] <= 0.6,
+}
+
+
+@pytest.mark.parametrize("shape", FITS)
+def test_rows_of_a_shape_along_sizes_by_hand(shape: str, samples: Samples) -> None:
+    assert set(FITS) == set(SHAPES)
+    made = np.array([[0.1, 0.9, 0.5, 0.2], [0.4, 0.3, 0.5, 1.0], [1.0, 0.5, 0.6, 0.7]])
+    assert np.asarray(SHAPES[shape](made)).tolist() == [FITS[shape](of.tolist()) for of in made.T]
+    table = SCORES[SCORES["condition"] == "sliding"].pivot(index="row", columns="model", values="n_matches_32") / 32
+    rows = [row for row, *scores in table[list(SIZES)].dropna().itertuples() if FITS[shape](scores)]
+    assert samples.find(Wish(shape=shape, sizes=SIZES)).tolist() == rows
