@@ -69,6 +69,8 @@ def test_the_table_has_the_means_of_each_class() -> None:
 
 
 def page() -> None:
+    from support.suite import STEPPED
+
     from memviz.sweeps import read_sweep
     from memviz.sweeps.kept import SHIPPED
     from memviz.ui.population import heads

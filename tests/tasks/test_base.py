@@ -126,7 +126,7 @@ from memviz.tasks.trace import TraceTask
 
 settings = Settings(cache=Path({str(tmp_path / "cache")!r}), model_roots=(Path({str(tmp_path / "models")!r}),))
 context = Context(settings, Store(settings.cache / "results", 10**6), find_device=lambda: ("cuda", "a GPU"))
-for name, ready in (("tiny", False), (SMALLEST, True)):
+for name, ready in (("tiny", False), ({SMALLEST!r}, True)):
     task = TraceTask(name, (1, 2), None, 3, dtype="bfloat16")
     assert stored(task, context) is None and (key_of(task, context) is not None) == ready
 print(*sorted({{"torch", "transformers"}} & set(sys.modules)))
