@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from support.model_folders import write_model
 from support.serving import ROOT
+from support.suite import SMALLEST
 from support.tasks import CPU, CUDA, context_of
 
 from memviz.catalog import Card
