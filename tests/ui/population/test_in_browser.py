@@ -136,7 +136,7 @@ def test_what_is_drawn_is_in_the_address_and_comes_back(visit: Any, swept: Swept
 
 @pytest.mark.wide
 def test_a_figures_data_are_those_of_the_library(visit: Any, swept: Swept) -> None:
-    page = visit("population")
+    page = visit("population", "&small=true")
     page.get_by_role("button", name="Save as").first.click()
     got = pd.read_csv(io.BytesIO(download(page, "CSV")))
     points = size_points(TRAINED.apply(swept.sweep.sequences))
