@@ -143,11 +143,10 @@ def test_training_steps_say_when_it_was_memorized(
     page.goto(f"{server.url}/compare")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=4 * MINUTES)
     open_settings(page)
+    settle(page)  # a rerun would close the list
     box = page.get_by_role("combobox", name=re.compile("Models"))
     box.click()
     steps = page.get_by_role("option", name=re.compile("Training steps of"))
-    if not steps.count():
-        pytest.skip("the suite has no checkpoints")
     steps.first.click()
     expect(page.get_by_text(re.compile("are stored|Not computed"))).to_be_visible(timeout=2 * MINUTES)
     press_run(page)
