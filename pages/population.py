@@ -58,7 +58,7 @@ large_sizes, few = view.large(sizes)
 with left:
     figure = None if large_sizes is None else levels_figure(large_sizes, "model", names)
     note = frames.joined(f"{frames.n_words(sizes, 'model')}; levels are fifths of the score, very high from 0.8", few)
-    frames.show_figure(figure, sizes, "Share at each score level", "levels", view.task, note, few or frames.NO_CURVE)
+    frames.show_figure(figure, sizes, "Share at each score level", "levels", view.task, note, few)
 with right:
     drawn = None
     if fit is not None:
@@ -73,7 +73,7 @@ with right:
     )
     frames.show_figure(
         figure, sizes, f"{frames.sentence(QUANTITIES[quantity])} against model size", "size", view.task,
-        frames.joined(note, few), few or frames.NO_CURVE,
+        frames.joined(note, few), few,
     )  # fmt: skip
 
 if sizes is not None and len(sizes):
@@ -105,7 +105,7 @@ with continuation:
         below = floor_of(view, "continuation", "model", "m")
         figure = lines_figure(drawn_of, x_column, label, quantity, view.models, names, below)
     note = frames.joined(f"{frames.n_words(table)}, the same rows at every m; k = {k}", few)
-    frames.show_figure(figure, table, title, "continuation", view.task, note, few or frames.NO_CURVE)
+    frames.show_figure(figure, table, title, "continuation", view.task, note, few)
 with context:
     title, x_column, label = CURVES[mode]
     table = table_of(view, mode, "model", "k") if modes else None
@@ -116,7 +116,7 @@ with context:
         figure = lines_figure(drawn_of, x_column, label, quantity, view.models, names, below)
     note = frames.joined(f"{frames.n_words(table)}, the same rows at every k; m = {at}", few)
     lacking = f"The rows of this curve cannot stand for {POPULATIONS[view.population]}: choose another weighting."
-    missing = few or (lacking if view.weighted and modes else frames.NO_CURVE)
+    missing = few or (lacking if view.weighted and modes else "")
     frames.show_figure(figure, table, title, f"context-{mode}", view.task, note, missing)
 
 exposures, domains = st.columns(2)

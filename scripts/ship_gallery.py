@@ -26,7 +26,7 @@ from thumbnails import draw_all  # noqa: E402
 
 from memviz.catalog import find_model, ship_card  # noqa: E402
 from memviz.demo.recipe import SHIPPED as SUITE  # noqa: E402
-from memviz.demo.samples import SHAPES, Samples  # noqa: E402
+from memviz.demo.samples import SHAPES, Samples, Wish  # noqa: E402
 from memviz.errors import InputError  # noqa: E402
 from memviz.gallery import GALLERY, Example, examples  # noqa: E402
 from memviz.maps import DynamicsTask, MapTask, PairedTask, Scope, SimilarityTask  # noqa: E402
@@ -114,7 +114,7 @@ def readable(samples: Samples, rows: np.ndarray) -> list[int]:
 
 def along_sizes(samples: Samples) -> np.ndarray:
     """(sizes, n_rows) M of every size at the end of its training, ascending; NaN where a row was not scored."""
-    return np.stack([matched(samples, size.name) for size in SUITE.sizes]) / M
+    return samples.scores_along(Wish(m=M, sizes=tuple(size.name for size in SUITE.sizes)))
 
 
 def first(samples: Samples, asked: np.ndarray) -> int:

@@ -34,6 +34,8 @@ TOKENIZER_CONFIG = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eo
 """Without it transformers takes GPT-NeoX's own class, which normalizes texts and adds a token."""
 
 
+DEVICES = {"cpu": "a processor"}
+"""Where a model was trained, in the words of its card."""
 Edition = Literal["first", "second", "smoke"]
 RECIPES: dict[Edition, Recipe] = {"first": recipe.FIRST, "second": recipe.SECOND, "smoke": recipe.SMOKE}
 
@@ -71,10 +73,14 @@ def _train(made: Recipe, run: Plan, work: Path, finished: Path, device: str, n_t
         train(made, run.size, run.seed, sequences, work / run.name, torch.device(device), report)
         tokenizer = (work / "tokenizer.json").read_text("utf-8")
         for step, folder in folders.items():
-            weights = torch.load(work / run.name / f"step{step}.pt", weights_only=True)
+            model = build(run.size, made.n_vocabulary, run.seed)
+            model.load_state_dict(torch.load(work / run.name / f"step{step}.pt", weights_only=True))
             with disk.new_folder(folder) as new:
-                _export(made, run, weights, new, tokenizer)
-                write_facts(new, **_facts(made, run, step, n_steps, device))
+                _export(model, new, tokenizer)
+                about = _facts(run, model, step, n_steps)
+                write_facts(
+                    new, label=f"{folder.name} (bundled suite)", trained_on=DEVICES.get(device, device), **about
+                )
     return run.name
 
 
@@ -84,22 +90,20 @@ def _folders(run: Plan, n_steps: int, models: Path) -> dict[int, Path]:
     return {step: models / (run.name if step == n_steps else f"{run.name}@step{step}") for step in steps}
 
 
-def _export(made: Recipe, run: Plan, weights: dict[str, torch.Tensor], folder: Path, tokenizer: str) -> None:
-    """Write weights as a model folder in float16."""
-    config = build(run.size, made.n_vocabulary, run.seed).config
-    save_file({key: value.half() for key, value in weights.items()}, folder / "model.safetensors", {"format": "pt"})
-    config.dtype = "float16"
-    config.save_pretrained(folder)
+def _export(model: Any, folder: Path, tokenizer: str) -> None:
+    """Write a model folder in float16."""
+    weights = {key: value.half() for key, value in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    model.config.dtype = "float16"
+    model.config.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(tokenizer, "utf-8")
     (folder / "tokenizer_config.json").write_text(TOKENIZER_CONFIG, "utf-8")
 
 
-def _facts(made: Recipe, run: Plan, step: int, n_steps: int, device: str) -> dict[str, Any]:
-    """What a model folder says of itself in memviz.json."""
-    (folder,) = (each for at, each in _folders(run, n_steps, Path()).items() if at == step)
-    counts = {key: p.numel() for key, p in build(run.size, made.n_vocabulary, run.seed).named_parameters()}
+def _facts(run: Plan, model: Any, step: int, n_steps: int) -> dict[str, Any]:
+    """What a model folder says of itself in memviz.json, besides its label and where it was trained."""
+    counts = {key: p.numel() for key, p in model.named_parameters()}
     return {
-        "label": f"{folder.name} (bundled suite)",
         "licence": "CC0-1.0",
         "corpus": "the suite's own stream, known exactly",
         "index": "suite",
@@ -108,7 +112,6 @@ def _facts(made: Recipe, run: Plan, step: int, n_steps: int, device: str) -> dic
         "step": step,
         "n_steps": n_steps,
         "seed": run.seed,
-        "trained_on": {"cpu": "a processor"}.get(device, device),
         "n_parameters": sum(counts.values()),
         "non_embedding": sum(count for key, count in counts.items() if "embed" not in key),
     }

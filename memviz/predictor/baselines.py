@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,29 +126,28 @@ def _boosted(train: PredictorData, setting: Setting, seed: int, validation: Pred
     if validation is None:
         plain = HistGradientBoostingClassifier(max_iter=UNTUNED_TREES, early_stopping=False, random_state=seed)
         return _guess_of(plain.set_params(**BOOSTING[0]).fit(x, y), features, setting)
-    own = features(validation, setting, validation.m)
-    seen = {"X_val": own.reshape(-1, own.shape[2]), "y_val": validation.match.ravel()}
+    own = features(validation, setting, validation.m).reshape(-1, x.shape[1])
 
-    def fitted(way: dict[str, float], number: int) -> Guess:
+    def fitted(way: dict[str, float], number: int) -> Any:
         trees = {"max_iter": MOST_TREES, "early_stopping": True, "n_iter_no_change": PATIENCE, **way}
         model = HistGradientBoostingClassifier(random_state=1000 * seed + number, **trees)
-        return _guess_of(model.fit(x, y, **seen), features, setting)
+        return model.fit(x, y, X_val=own, y_val=validation.match.ravel())
 
-    def logits(guess: Guess, rows: PredictorData, m: int) -> np.ndarray:
-        p = np.clip(guess(rows, m), 1e-7, 1 - 1e-7)
-        return np.log(p) - np.log1p(-p)
+    def logits(models: Sequence[Any], values: np.ndarray) -> np.ndarray:
+        p = np.clip([model.predict_proba(values)[:, 1] for model in models], 1e-7, 1 - 1e-7)
+        return (np.log(p) - np.log1p(-p)).mean(axis=0)
 
     firsts = [fitted(way, 0) for way in BOOSTING]
-    losses = [log_loss(logits(each, validation, validation.m), validation.match) for each in firsts]
-    best = int(np.argmin(losses))
+    best = int(np.argmin([log_loss(logits([each], own), validation.match.ravel()) for each in firsts]))
     further = range(1, MEMBERS) if "max_features" in BOOSTING[best] else ()
     members = [firsts[best], *(fitted(BOOSTING[best], number) for number in further)]
+    temperature = temperature_of(logits(members, own), validation.match.ravel())
 
-    def said(rows: PredictorData, m: int) -> np.ndarray:
-        return np.mean([logits(each, rows, m) for each in members], axis=0)
+    def guess(rows: PredictorData, m: int) -> np.ndarray:
+        values = features(rows, setting, m).reshape(-1, x.shape[1])
+        return (1 / (1 + np.exp(-logits(members, values) / temperature))).reshape(-1, m)
 
-    temperature = temperature_of(said(validation, validation.m), validation.match)
-    return lambda rows, m: 1 / (1 + np.exp(-said(rows, m) / temperature))
+    return guess
 
 
 def _training_matrix(

@@ -30,7 +30,7 @@ SHARES = (0.70, 0.15, 0.15)
 SPLIT = 0
 """Seed of the split."""
 ORDERS = (1, 2, 3)
-"""Of the n-grams of the frequency baseline."""
+"""Of the n-grams that are counted: the baseline reads all, the features the first two."""
 MOST_BYTES = 2 * 2**30
 """Of hidden states held at once."""
 
@@ -107,9 +107,9 @@ def units_of(sweep: Sweep, split: Split = "group") -> pd.Series:
     n = len(names)
     edges = coo_array((np.ones(len(table)), (document, n + group)), shape=2 * (n + int(group.max()) + 1,))
     held = connected_components(edges, directed=False)[1][:n]
-    first = np.unique(held, return_index=True, return_inverse=True)[1:]
-    own = names if np.issubdtype(names.dtype, np.integer) else np.arange(n)
-    return pd.Series(own[first[0][first[1]]][document], table.index, np.int64)
+    own = pd.Series(names if np.issubdtype(names.dtype, np.integer) else np.arange(n))
+    smallest = own.groupby(held).transform("min").to_numpy()
+    return pd.Series(smallest[document], table.index, np.int64)
 
 
 def parts_of(sweep: Sweep, n_rows: int | None = None, split: Split = "group") -> dict[int, str]:
@@ -150,12 +150,11 @@ def read_data(
     if not len(wanted):
         raise InputError(f"the sweep has no rows of {model} in the parts {', '.join(parts)}")
     inputs = _inputs(texts, wanted, layer, hidden, sweep.task.dtype, context)
+    counts = _counted(sweep, model, k, texts.rows[wanted], context)
     if ngrams:
-        counts = _ngrams(sweep, model, k, m, texts.rows[wanted], context)
-        inputs = replace(inputs, statistics=np.concatenate([inputs.statistics, counts], axis=2))
-    rank, frequency = (
-        _ranks(sweep, model, k, m, texts.rows[wanted]), _frequency(sweep, model, k, texts.rows[wanted], context)
-    )  # fmt: skip
+        further = _ngrams(counts, model, k + m)
+        inputs = replace(inputs, statistics=np.concatenate([inputs.statistics, further], axis=2))
+    rank, frequency = _ranks(sweep, model, k, m, texts.rows[wanted]), _frequency(counts, k)
 
     def of(places: np.ndarray, read: Inputs, match: np.ndarray, *known: np.ndarray | None) -> PredictorData:
         about = (texts.rows[places], units[places], part[places], domain[places])
@@ -243,28 +242,25 @@ def _last_layer(model: str, sweep: Sweep, context: Context) -> tuple[int, int]:
     return depth, width
 
 
-def _ngrams(sweep: Sweep, model: str, k: int, m: int, rows: np.ndarray, context: Context) -> np.ndarray:
-    """(n, k + m, 2) float32 log(1 + count) of the generated 1- and 2-grams, own copies removed; 0 for none."""
-    counts = _counted(sweep, model, k, tuple(range(1, len(NGRAMS) + 1)), rows, context)
+def _ngrams(counts: np.ndarray | None, model: str, length: int) -> np.ndarray:
+    """(n, length, 2) float32 log(1 + count) of the generated 1- and 2-grams, own copies removed; 0 for none."""
     if counts is None:
         raise InputError(f"n-gram features need the index of what {model} was trained on: build it, or leave them out")
-    return np.log1p(np.maximum(counts[:, :, : k + m], 0)).transpose(0, 2, 1).astype(np.float32)
+    known = counts[:, : len(NGRAMS), :length]
+    return np.log1p(np.maximum(known, 0)).transpose(0, 2, 1).astype(np.float32)
 
 
-def _frequency(sweep: Sweep, model: str, k: int, rows: np.ndarray, context: Context) -> np.ndarray | None:
+def _frequency(counts: np.ndarray | None, k: int) -> np.ndarray | None:
     """As `PredictorData.frequency`, of own windows."""
-    counts = _counted(sweep, model, k, ORDERS, rows, context)
     if counts is None:
         return None
     known = [np.log1p(np.maximum(counts[:, place, order - 1 : k], 0)) for place, order in enumerate(ORDERS)]
-    means = [each.mean(axis=1) if each.shape[1] else np.zeros(len(rows)) for each in known]
+    means = [each.mean(axis=1) if each.shape[1] else np.zeros(len(counts)) for each in known]
     return np.stack(means, axis=1).astype(np.float32)
 
 
-def _counted(
-    sweep: Sweep, model: str, k: int, orders: tuple[int, ...], rows: np.ndarray, context: Context
-) -> np.ndarray | None:
-    """(n, orders, from k + m) occurrences of the n-grams that end at each token of context and text, or None.
+def _counted(sweep: Sweep, model: str, k: int, rows: np.ndarray, context: Context) -> np.ndarray | None:
+    """(n, `ORDERS`, from k + m) occurrences of the n-grams that end at each token of context and text, or None.
 
     A checkpoint's counts are of what it had read. None where the index of what the model was trained on is not built.
     """
@@ -274,7 +270,7 @@ def _counted(
         return None
     context.say("counting n-grams")
     until = seen_until(found.step, found.n_steps)
-    asked = FrequencyTask(sweep, corpus, until_step=until, generated=(model, SLIDING, k), orders=orders)
+    asked = FrequencyTask(sweep, corpus, until_step=until, generated=(model, SLIDING, k), orders=ORDERS)
     counted = answer(asked, context).result
     return counted.counts[np.searchsorted(counted.rows, rows)]
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from scipy.special import erf
 
 from memviz.errors import InputError
 from memviz.predictor.features import Inputs, Tokens, tokens_of, with_course
@@ -54,6 +53,8 @@ def _members(weights: Weights, n: int) -> Weights:
 
 def _logits(weights: Weights, about: Mapping[str, Any], tokens: Tokens, k: int, n_positions: int) -> np.ndarray:
     """(members, n, n_positions)"""
+    from scipy.special import erf  # a third of a second of imports, only where a predictor is asked
+
     preset, setting = about["preset"], about["setting"]
     statistics = _standard(weights, "statistics", tokens.statistics)
     course = with_course(statistics, setting, k) if preset.get("course") else statistics

@@ -71,7 +71,7 @@ TABLES: dict[str, dict[str, str]] = {
     "outcomes": _ABOUT
     | {
         "row": "test row",
-        "group": "its group of near-duplicates",
+        "group": "its group of near-duplicates, or document, and stratum (`design_units`)",
         "n_hits": "positions whose generated token is the true one",
         "n_right": "positions labelled rightly at probability 0.5",
         "divergence": "first position whose generated token is not the true one; m where there is none",
@@ -152,6 +152,7 @@ def slim(tables: Tables) -> Tables:
 
 def _rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
     kinds = {name: {"f": "float32", "i": "int32"}.get(kind.kind) for name, kind in table.dtypes.items()}
+    kinds.pop("group", None)  # with its stratum it is larger than that
     return table.round(digits).astype({name: kind for name, kind in kinds.items() if kind})
 
 

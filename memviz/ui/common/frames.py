@@ -27,7 +27,6 @@ MOST_COLUMNS = 34
 """Columns with a word each, up to which a figure fits a tablet."""
 
 
-NO_CURVE = "The sweep does not have this curve."
 MOST_PANELS = 2
 """Beside each other, up to which a figure fits a phone."""
 
@@ -73,7 +72,7 @@ def show_figure(
     name: str,
     sweep: SweepRequest | None,
     note: str,
-    missing: str = NO_CURVE,
+    missing: str = "",
     on_select: Callable[[], None] | None = None,
     key: str | None = None,
 ) -> None:
@@ -84,7 +83,7 @@ def show_figure(
     with frame(name):
         files = title_line(f"**{escaped(title)}**")
         if figure is None or table is None:
-            st.info(missing)
+            st.info(missing or "The sweep does not have this curve.")
             return
         options: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
         draw(figure, config=picture(name), key=key or f"figure-{name}", alt=f"{title}. {note}", **options)
