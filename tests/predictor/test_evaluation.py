@@ -12,6 +12,7 @@ from support.predictor import K, M, random_inputs
 
 from memviz.errors import InputError
 from memviz.measures.score import level_of
+from memviz.population.intervals import STRATUM
 from memviz.predictor import METRICS, TABLES
 from memviz.predictor.baselines import ORACLE, UNSCALED
 from memviz.predictor.data import PredictorData
@@ -213,3 +214,9 @@ def test_slim_tables_say_the_same_in_fewer_digits(tables: Tables, tmp_path) -> N
         np.testing.assert_allclose(kept[["x", "y"]].iloc[[0, -1]].to_numpy(), ends, atol=1e-3)
     write_tables(small, tmp_path)
     pd.testing.assert_frame_equal(read_tables(tmp_path).levels, small.levels)
+
+
+def test_what_ships_keeps_groups_with_their_strata(tables: Tables) -> None:
+    group = tables.outcomes["group"] + 3 * STRATUM  # more than 32 bits
+    outcomes = slim(replace(tables, outcomes=tables.outcomes.assign(group=group))).outcomes
+    assert outcomes["group"].equals(group.loc[outcomes.index])
