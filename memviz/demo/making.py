@@ -86,7 +86,7 @@ def _train(made: Recipe, run: Plan, work: Path, finished: Path, device: str, n_t
 
 def _folders(run: Plan, n_steps: int, models: Path) -> dict[int, Path]:
     """Step -> the folder of that checkpoint, named as the model is; the last has the run's own name."""
-    steps = checkpoint_steps(run.size, n_steps)
+    steps = checkpoint_steps(run.size, n_steps, run.seed)
     return {step: models / (run.name if step == n_steps else f"{run.name}@step{step}") for step in steps}
 
 

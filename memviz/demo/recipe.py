@@ -21,7 +21,7 @@ class Size:
     n_heads: int
     n_seeds: int = 1
     checkpoints: tuple[float, ...] = ()
-    """Shares of all steps after which the weights are kept, besides the end."""
+    """Shares of all steps after which the first seed's weights are kept, besides the end."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ FIRST = Recipe(
 )
 SECOND = Recipe(
     sizes=(
-        Size("ladder-0.4m", 48, 7, 3, n_seeds=3),
         Size("ladder-0.8m", 80, 6, 5, n_seeds=3),
         Size("ladder-1.3m", 96, 8, 6, n_seeds=3),
-        Size("ladder-2.3m", 128, 9, 4, checkpoints=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)),
-        Size("ladder-4.3m", 192, 8, 3),
-        Size("ladder-7.4m", 256, 8, 8, checkpoints=(1 / 8, 1 / 4, 1 / 2)),
+        Size("ladder-2.3m", 128, 9, 4, n_seeds=3, checkpoints=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)),
+        Size("ladder-3.4m", 160, 9, 5),
+        Size("ladder-5.0m", 208, 8, 8),
+        Size("ladder-7.4m", 256, 8, 8, checkpoints=(1 / 4, 1 / 2)),
     ),
     buckets={
         0: 400,

@@ -35,9 +35,10 @@ def build(size: Size, n_vocabulary: int, seed: int) -> GPTNeoXForCausalLM:
     return GPTNeoXForCausalLM._from_config(config, attn_implementation="sdpa", dtype=torch.float32)
 
 
-def checkpoint_steps(size: Size, n_steps: int) -> tuple[int, ...]:
-    """The steps after which weights are kept, the last step included."""
-    return (*(max(1, round(share * n_steps)) for share in size.checkpoints), n_steps)
+def checkpoint_steps(size: Size, n_steps: int, seed: int = 0) -> tuple[int, ...]:
+    """The steps after which weights are kept, the last step included; of further seeds that one alone."""
+    shares = () if seed else size.checkpoints
+    return (*(max(1, round(share * n_steps)) for share in shares), n_steps)
 
 
 def share_at(step: int, n_steps: int, recipe: Recipe) -> float:
@@ -121,7 +122,7 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     n_steps = -(-len(sequences) // recipe.batch)
-    kept = checkpoint_steps(size, n_steps)
+    kept = checkpoint_steps(size, n_steps, seed)
     model = build(size, recipe.n_vocabulary, seed).to(device).train()
     optimizers = optimizers_of(model, recipe, size)
     first, losses = 0, []
