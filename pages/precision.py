@@ -7,14 +7,14 @@ from memviz.errors import InputError
 from memviz.figures.population import lines_figure
 from memviz.measures.glossary import explain
 from memviz.population import PrecisionTask, labels_of, parameters_of, precision_table
-from memviz.population.precision import ALL, HALVES
+from memviz.population.precision import ALL, HALVES, USUAL_ROWS
 from memviz.ui.common import frames
 from memviz.ui.common.answers import stored
 from memviz.ui.common.links import keep_request, linked_task
 from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.process import session
 from memviz.ui.common.progress import say_end, under_way
-from memviz.ui.common.rows import choose_models, choose_rows
+from memviz.ui.common.rows import choose_models, choose_rows, whole_runs
 from memviz.ui.common.widgets import KEEP, set_defaults
 from memviz.ui.population.answers import precision_answer
 from memviz.ui.population.view import LEAST
@@ -22,6 +22,7 @@ from memviz.ui.sweeps.state import estimate_words
 
 
 def start(task: PrecisionTask) -> None:
+    st.session_state.pop("precision_asks", None)
     keep_request(task)
     ui.worker().ask(task, session())
     st.rerun()
@@ -32,9 +33,17 @@ def table_of(_task: PrecisionTask, _sweeps: tuple, made: tuple):
     return precision_table(_task, _sweeps)
 
 
+def opening() -> PrecisionTask | None:
+    """What the page opens on: what its form asks at first, where that is stored."""
+    if st.session_state.get("precision_asks") or "run" in st.query_params or not whole_runs():
+        return None
+    task = PrecisionTask(tuple(whole_runs()[-1:]), USUAL_ROWS)
+    return None if stored(task) is None else task
+
+
 show_head("precision")
-set_defaults("precision", {"parts": ["planted"], "sample": 400})  # minutes, where all rows of all sizes are hours
-task = linked_task(PrecisionTask, "comparison")
+set_defaults("precision", {"parts": list(USUAL_ROWS.parts), "sample": USUAL_ROWS.sample})
+task = linked_task(PrecisionTask, "comparison") or opening()
 if task is None:
     st.caption(
         "The same rows are asked in float32 and below it: near-ties fall otherwise, and behind the first one the text "
@@ -65,6 +74,7 @@ ui.name_tab_after(", ".join(task.models))
 st.markdown(f"**{ui.escaped(', '.join(task.models))}** · float32 and {task.half} · k = {task.k}, m = {task.m}")
 if ui.clicked(st, "Ask for something else", "precision_another", icon=":material/add:"):
     st.query_params.pop("run", None)
+    st.session_state["precision_asks"] = True
     st.rerun()
 if under_way(task, "Asking in float32 and below it", cancel=True, unit="tokens"):
     st.stop()

@@ -35,13 +35,15 @@ from memviz.measures.causes import Heads, prefix  # noqa: E402
 from memviz.population.counterfactual import earlier, first_steps  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
+from memviz.population.precision import USUAL_ROWS, PrecisionTask  # noqa: E402
 from memviz.predictor.data import parts_of  # noqa: E402
 from memviz.predictor.known import known_predictors  # noqa: E402
 from memviz.records import Run  # noqa: E402
 from memviz.settings import load_settings, quiet_libraries  # noqa: E402
 from memviz.store import Store  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
-from memviz.sweeps.kept import SHIPPED  # noqa: E402
+from memviz.sweeps.kept import FURTHER, SHIPPED  # noqa: E402
+from memviz.sweeps.results import write_manifest  # noqa: E402
 from memviz.tasks.base import Context, Task, answer, ready  # noqa: E402
 from memviz.tasks.causes import HeadsTask, cause_of, seen_counts  # noqa: E402
 from memviz.tasks.ladder import LadderTask, choices, tasks_of  # noqa: E402
@@ -397,6 +399,19 @@ def population_examples() -> list[Example]:
     ]  # fmt: skip
 
 
+def ship_precision(maker: Maker) -> None:
+    """What the Precision page opens on: its two sweeps, without the folder they were computed in."""
+    shutil.rmtree(FURTHER, ignore_errors=True)
+    task = PrecisionTask((LARGEST,), USUAL_ROWS)
+    for asked, sweep in zip(task.sweeps, answer(task, maker.context).result, strict=True):
+        out = FURTHER / asked.hash
+        out.mkdir(parents=True)
+        for table in sweep.manifest["tables"].values():
+            shutil.copy(sweep.folder / table["file"], out)
+        command = sweep.manifest["command"].replace(str(sweep.folder), out.name)
+        write_manifest(out, sweep.manifest | {"command": command})
+
+
 LOOKS = {
     "trace": '[class*="st-key-linked-"]',
     "compare": '[class*="st-key-ladder-"]',
@@ -434,6 +449,7 @@ def main() -> None:
     made += heads_examples(maker, row_of(traced[0]))
     made += [*space_examples(maker), *population_examples()]
     made = [pinned(each) for each in made]
+    ship_precision(maker)
     shipped.close()
     (GALLERY / "gallery.json").write_text(json.dumps([asdict(each) for each in made], indent=1) + "\n", "utf-8")
     examples.cache_clear()

@@ -26,6 +26,8 @@ from memviz.tasks.context import Report
 HALVES = ("bfloat16", "float16")
 ALL = "all"
 """Beside the levels: rows of every level."""
+USUAL_ROWS = RowSet(parts=("planted",), sample=400)
+"""What is asked at first: minutes, where all rows of all sizes are hours."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,11 @@ from memviz.ui.common.widgets import KEEP, forget_unknown
 SUITE_ROWS = "Rows of the bundled corpus"
 
 
+def whole_runs() -> list[str]:
+    """The suite's models at the end of their training with their first seed, the smallest first."""
+    return [model.name for model in bundled_models() if model.step == model.n_steps and not model.seed][::-1]
+
+
 def choose_models(page: str, large_alone: bool = False) -> tuple[str, ...]:
     """Names of ready models, at first the suite's whole runs, or the largest of them alone.
 
@@ -28,7 +33,7 @@ def choose_models(page: str, large_alone: bool = False) -> tuple[str, ...]:
     """
     ready = [model.name for model in known_models(settings()) if read_card(model, settings())]
     bundled = [model.name for model in bundled_models()]
-    whole = [model.name for model in bundled_models() if model.step == model.n_steps and not model.seed][::-1]
+    whole = whole_runs()
     options = list(dict.fromkeys([*bundled[::-1], *ready]))
     return tuple(st.multiselect("Models", options, whole[-1:] if large_alone else whole, key=f"{page}_models", **KEEP))
 
