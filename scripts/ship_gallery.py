@@ -35,6 +35,7 @@ from memviz.measures.causes import Heads, prefix  # noqa: E402
 from memviz.population.counterfactual import earlier, first_steps  # noqa: E402
 from memviz.population.filters import Filters  # noqa: E402
 from memviz.population.filters import choices as choices_of  # noqa: E402
+from memviz.population.precision import SHIPPED as PRECISION  # noqa: E402
 from memviz.population.precision import USUAL_ROWS, PrecisionTask  # noqa: E402
 from memviz.predictor.data import parts_of  # noqa: E402
 from memviz.predictor.known import known_predictors  # noqa: E402
@@ -42,7 +43,7 @@ from memviz.records import Run  # noqa: E402
 from memviz.settings import load_settings, quiet_libraries  # noqa: E402
 from memviz.store import Store  # noqa: E402
 from memviz.sweeps import read_sweep  # noqa: E402
-from memviz.sweeps.kept import FURTHER, SHIPPED  # noqa: E402
+from memviz.sweeps.kept import SHIPPED  # noqa: E402
 from memviz.sweeps.results import write_manifest  # noqa: E402
 from memviz.tasks.base import Context, Task, answer, ready  # noqa: E402
 from memviz.tasks.causes import HeadsTask, cause_of, seen_counts  # noqa: E402
@@ -401,10 +402,10 @@ def population_examples() -> list[Example]:
 
 def ship_precision(maker: Maker) -> None:
     """What the Precision page opens on: its two sweeps, without the folder they were computed in."""
-    shutil.rmtree(FURTHER, ignore_errors=True)
+    shutil.rmtree(PRECISION, ignore_errors=True)
     task = PrecisionTask((LARGEST,), USUAL_ROWS)
     for asked, sweep in zip(task.sweeps, answer(task, maker.context).result, strict=True):
-        out = FURTHER / asked.hash
+        out = PRECISION / asked.hash
         out.mkdir(parents=True)
         for table in sweep.manifest["tables"].values():
             shutil.copy(sweep.folder / table["file"], out)

@@ -24,8 +24,6 @@ from memviz.tasks.base import ENGINE, Context, Device, Task
 
 SHIPPED = SUITE_FOLDER / "sweep"
 """Folder of the bundled suite's own sweep."""
-FURTHER = SUITE_FOLDER / "sweeps"
-"""Folder of further sweeps that ship, each in one called as its hash: results of examples."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,9 @@ class SweepTask(SweepRequest, Task[Sweep]):
         return settings.cache / "sweeps" / self.hash
 
     def finished(self, settings: Settings) -> Sweep | None:
-        """Its result, where it can be read, else the one that ships; it may be `outdated`."""
-        for folder in (self.folder(settings), FURTHER / self.hash):
-            with suppress(InputError):
-                return read_sweep(folder)
+        """Its result, where it can be read; it may be `outdated`."""
+        with suppress(InputError):
+            return read_sweep(self.folder(settings))
         return None
 
     def key(self, cards: Sequence[Card], device: Device) -> str:

@@ -16,6 +16,7 @@ from support.suite import SMALLEST
 
 from memviz import api, ui
 from memviz.errors import InputError
+from memviz.population import precision
 from memviz.population.precision import ALL, HALVES, PrecisionTask, moved
 from memviz.settings import settings
 from memviz.sweeps import RowSet
@@ -85,7 +86,7 @@ def test_one_answer_for_command_line_notebook_and_page(cli: CommandLine, half: s
     assert f"{whole['moved']:.1%} [" in line and ended.out.startswith(f"{half} on cpu beside float32, k = 8, m = 16")
 
 
-def test_the_page_asks_and_draws(cli: CommandLine) -> None:
+def test_the_page_asks_and_draws(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     page = AppTest.from_file("../../pages/precision.py", default_timeout=60).run()
     assert not page.exception and page.title[0].value == "Precision" and page.button(key="precision_run")
     task = PrecisionTask(("tiny",), RowSet(str(cli.folder / "rows.jsonl")), **SIZES)
@@ -101,3 +102,9 @@ def test_the_page_asks_and_draws(cli: CommandLine) -> None:
     whole = table[table["level"] == ALL].iloc[0]
     assert not page.exception and page.metric[1].value == f"{whole['moved']:.1%}"
     assert page.dataframe[0].value["level"].tolist() == table["level"].tolist()
+    kept = settings().cache / "sweeps"
+    monkeypatch.setattr(precision, "SHIPPED", kept.rename(cli.folder / "shipped"))
+    found = task.find(task.hash, [], context())
+    assert found is not None and {each.folder.parent for each in found} == {cli.folder / "shipped"}
+    (found[1].folder / "manifest.json").write_text("{}")
+    assert task.find(task.hash, [], context()) is None
