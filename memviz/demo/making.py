@@ -59,7 +59,7 @@ def plans(made: Recipe) -> list[Plan]:
 
 
 def _train(made: Recipe, run: Plan, work: Path, finished: Path, device: str, n_threads: int, every: int) -> str:
-    """Train a run and write its model folders into `finished`; a run that lies there whole is left as it is."""
+    """Train a run and write its model folders into `finished`; those that lie there are left as they are."""
     torch.set_num_threads(n_threads)
     sequences = np.load(work / "sequences.npy")
     n_steps = -(-len(sequences) // made.batch)
@@ -68,8 +68,8 @@ def _train(made: Recipe, run: Plan, work: Path, finished: Path, device: str, n_t
         if step % every == 0:
             print(f"{run.name}: step {step} of {n_steps}, loss {loss:.3f}", flush=True)
 
-    folders = _folders(run, n_steps, finished)
-    if not all(folder.is_dir() for folder in folders.values()):
+    folders = {step: each for step, each in _folders(run, n_steps, finished).items() if not each.is_dir()}
+    if folders:
         train(made, run.size, run.seed, sequences, work / run.name, torch.device(device), report)
         tokenizer = (work / "tokenizer.json").read_text("utf-8")
         for step, folder in folders.items():
