@@ -13,7 +13,7 @@ from memviz.ui.common.clicks import clicked
 from memviz.ui.common.frames import draw, picture
 from memviz.ui.common.process import session, store, worker
 from memviz.ui.common.progress import say_end, under_way
-from memviz.ui.trace.predictors import clock, question, said_of, said_of_row, usable
+from memviz.ui.trace.predictors import choose_own, clock, question, said_of, said_of_row, usable
 
 
 def show_forecast(task: TraceTask, card: Card) -> None:
@@ -26,6 +26,7 @@ def show_forecast(task: TraceTask, card: Card) -> None:
     found = stored(asked, card)
     with st.container(border=True):
         st.markdown("**Before anything is generated: P(memorized) from the context alone**")
+        choose_own(card, task)
         if found is not None:
             _draw(found, known, task)
         elif not under_way(asked, f"{task.model} reads {len(task.context_ids)} tokens of context", unit="contexts"):

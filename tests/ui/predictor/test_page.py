@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
-from support.pages import MINUTES, choose_model, memviz, n_jobs, press_run, strip
+from support.pages import MINUTES, PREAMBLE_TITLE, choose_model, choose_text, memviz, n_jobs, press_run, settle, strip
 from support.serving import Server, start_server
 from support.suite import SMALLEST
 
@@ -198,7 +198,7 @@ def test_the_command_repeats_the_task() -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One of its own: other pages' tests leave traces behind, and here nothing may have been decoded before."""
     folder = tmp_path_factory.mktemp("predictor-server")
-    env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_WARM_UP": "false"}
+    env = {"MEMVIZ_CACHE": str(folder / "cache"), "MEMVIZ_WARM_UP": "false", "MEMVIZ_AUTORUN": "false"}
     with start_server(env=env, log=folder / "server.log") as started:
         yield started
 
@@ -247,6 +247,11 @@ def test_what_the_context_tells_is_shown_before_the_run_and_beside_the_truth(
     page.goto(f"{server.url}/trace")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible(timeout=2 * MINUTES)
     choose_model(page, fitted)
+    choose_text(page, PREAMBLE_TITLE)  # what the page opens on is traced already: its results ship
+    settle(page)
+    page.get_by_role("combobox", name=re.compile("Said by")).click()  # a fit of one's own never speaks by itself
+    page.get_by_role("option", name=re.compile("fitted 20")).click()
+    settle(page)
     page.get_by_role("button", name="Predict from the context alone").click()
     expect(page.get_by_text(re.compile("^Expected to be reproduced: .* of 16 tokens"))).to_be_visible(
         timeout=2 * MINUTES
