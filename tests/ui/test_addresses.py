@@ -23,7 +23,9 @@ def test_back_undoes_one_page_and_parameters_belong_to_theirs(server: Server, pa
     to_page(page, "Transitions")
     expect(page).to_have_url(f"{server.url}/transitions?sweep=suite")
     expect(page).to_have_title(f"Transitions · {len(SIZES)} models · memviz")
+    settle(page)  # a list that is open closes where its page is drawn again
     open_settings(page)
+    settle(page)
     box = page.get_by_role("combobox", name=re.compile("Continuation m"))
     box.click()
     page.get_by_role("option", name="64").click()
