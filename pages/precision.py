@@ -12,9 +12,9 @@ from memviz.ui.common import frames
 from memviz.ui.common.answers import stored
 from memviz.ui.common.links import keep_request, linked_task
 from memviz.ui.common.opening import show_answer, show_head
-from memviz.ui.common.process import session
+from memviz.ui.common.process import session, whole_runs
 from memviz.ui.common.progress import say_end, under_way
-from memviz.ui.common.rows import choose_models, choose_rows, whole_runs
+from memviz.ui.common.rows import choose_models, choose_rows
 from memviz.ui.common.widgets import KEEP, set_defaults
 from memviz.ui.population.answers import precision_answer
 from memviz.ui.population.view import LEAST
@@ -35,9 +35,10 @@ def table_of(_task: PrecisionTask, _sweeps: tuple, made: tuple):
 
 def opening() -> PrecisionTask | None:
     """What the page opens on: what its form asks at first, where that is stored."""
-    if st.session_state.get("precision_asks") or "run" in st.query_params or not whole_runs():
+    largest = tuple(whole_runs()[-1:])
+    if st.session_state.get("precision_asks") or "run" in st.query_params or not largest:
         return None
-    task = PrecisionTask(tuple(whole_runs()[-1:]), USUAL_ROWS)
+    task = PrecisionTask(largest, USUAL_ROWS)
     return None if stored(task) is None else task
 
 

@@ -21,6 +21,7 @@ from memviz.population.precision import ALL, HALVES, PrecisionTask, moved
 from memviz.settings import settings
 from memviz.sweeps import RowSet
 from memviz.tasks.base import task_from
+from memviz.ui.common import process
 from memviz.ui.common.answers import context
 
 SIZES = {"k": 8, "m": 16}
@@ -108,3 +109,19 @@ def test_the_page_asks_and_draws(cli: CommandLine, monkeypatch: pytest.MonkeyPat
     assert found is not None and {each.folder.parent for each in found} == {cli.folder / "shipped"}
     (found[1].folder / "manifest.json").write_text("{}")
     assert task.find(task.hash, [], context()) is None
+
+
+def test_the_page_opens_on_what_its_form_asks_first_where_that_is_stored(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    lines = [json.dumps({"ids": rng.integers(6, 90, 70).tolist()}) + "\n" for _ in range(30)]
+    rows = RowSet(str(cli.write("long.jsonl", "".join(lines))))
+    monkeypatch.setattr(precision, "USUAL_ROWS", rows)
+    monkeypatch.setattr(process, "whole_runs", lambda: ["tiny"])
+    api.precision(["tiny"], rows)
+    page = AppTest.from_file("../../pages/precision.py", default_timeout=60).run()
+    assert not page.exception and page.metric[0].value == "30"
+    page.button(key="precision_another").click().run()
+    assert not page.exception and not page.metric and page.button(key="precision_run")
+    assert ui.worker().n_active == 0

@@ -62,6 +62,11 @@ def bundled_models() -> list[Model]:
     return sorted(found, key=lambda m: (m.step != m.n_steps, m.seed, -(m.n_parameters or 0), -(m.step or 0), m.name))
 
 
+def whole_runs() -> list[str]:
+    """The suite's models at the end of their training with their first seed, the smallest first."""
+    return [model.name for model in bundled_models() if model.step == model.n_steps and not model.seed][::-1]
+
+
 def default_model() -> str:
     """What a first visitor sees: the suite's largest model, or the embedded one where the suite is not there."""
     return next((model.name for model in bundled_models()), EMBEDDED[0].name)

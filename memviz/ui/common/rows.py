@@ -15,15 +15,10 @@ from memviz.rows.kept import data_sets, rows_of
 from memviz.settings import settings
 from memviz.sweeps import RowSet, row_sets
 from memviz.sweeps.rowset import PARTS
-from memviz.ui.common.process import bundled_models
+from memviz.ui.common.process import bundled_models, whole_runs
 from memviz.ui.common.widgets import KEEP, forget_unknown
 
 SUITE_ROWS = "Rows of the bundled corpus"
-
-
-def whole_runs() -> list[str]:
-    """The suite's models at the end of their training with their first seed, the smallest first."""
-    return [model.name for model in bundled_models() if model.step == model.n_steps and not model.seed][::-1]
 
 
 def choose_models(page: str, large_alone: bool = False) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from memviz.measures.templates import CLASSES
 from memviz.sweeps import RowSet
 from memviz.tokenizer import Tokenizer
 from memviz.ui.common.keeping import offer_keeping
-from memviz.ui.common.process import bundled_models, samples
+from memviz.ui.common.process import samples, whole_runs
 from memviz.ui.common.texts import escaped
 from memviz.ui.common.widgets import open_expander
 
@@ -111,7 +111,7 @@ def _wish(page: str) -> Wish:
     m = st.session_state.get(f"{page}_rows_m") or 32
     text = st.session_state.get(f"{page}_rows_text") or ""
     shape = st.session_state.get(f"{page}_rows_shape") or ""
-    sizes = tuple(m.name for m in bundled_models() if m.step == m.n_steps and not m.seed and m.name in known)[::-1]
+    sizes = tuple(name for name in whole_runs() if name in known)
     return Wish(
         model=scored, m=m, text=text, shape=shape, sizes=sizes, **{name: tuple(values) for name, values in said.items()}
     )

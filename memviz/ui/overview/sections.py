@@ -20,7 +20,7 @@ from memviz.ui.common.answers import stored
 from memviz.ui.common.clicks import clicked
 from memviz.ui.common.doors import DOORS, PAGES
 from memviz.ui.common.links import find_task
-from memviz.ui.common.process import bundled_models, session, store, tokenizer, worker
+from memviz.ui.common.process import bundled_models, session, store, tokenizer, whole_runs, worker
 from memviz.ui.common.progress import say_end, watch
 from memviz.ui.common.runs import note
 from memviz.ui.common.strip import linked_component, selection
@@ -83,7 +83,7 @@ def show_models() -> None:
         for model in known_models(settings())
     ]
     lines.sort(key=lambda line: line["state"] == "to be added")
-    whole = {m.name for m in bundled_models() if m.step == m.n_steps and not m.seed}
+    whole = set(whole_runs())
     first = [line for line in lines if line["model"] in whole]
     first = (first[1 - N_FIRST :] + [line for line in lines if line["model"] not in bundled])[:N_FIRST]
     st.table(
