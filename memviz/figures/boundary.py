@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import SYMBOLS, band, layout, with_room
+from memviz.figures.frame import SYMBOLS, band, layout, name_ends, with_room
 from memviz.figures.palette import THEMED, Palette
 
 
@@ -31,6 +31,7 @@ def boundary_figure(
     moved: positions by which the edge is moved, and each group's means by index as then chosen.
     """
     traces: list[go.Scatter] = []
+    means: list[go.Scatter] = []
     hues = dict(zip((*groups, "all"), (*(colours.categorical[i] for i in (2, 3, 1)), colours.muted), strict=True))
     for i, (group, hue) in enumerate(hues.items()):
         mine = curves[(curves["group"] == group) & curves["t"].between(*span) & curves["mean"].notna()]
@@ -39,7 +40,7 @@ def boundary_figure(
         less = mine["all_rows"].to_numpy(float) if minus_all else np.zeros(len(mine))
         line = _Line(mine, group, groups.get(group, ""), hue, SYMBOLS[i], less, scale)
         traces += [] if group == "all" else line.bands(null, colours)
-        traces.append(line.means())
+        means.append(line.means())
         if moved is not None and group in moved[1]:
             traces.append(line.quiet(moved[1][group][mine["index"].to_numpy()], "longdashdot", "edge moved"))
     rules = [_rule(-0.5, colours.text, "solid")]
@@ -52,7 +53,8 @@ def boundary_figure(
         height=380,
         shapes=rules,
     )
-    return with_room(traces, shape)
+    name_ends(shape, means, None)
+    return with_room([*traces, *means], shape)
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,9 @@ class _Line:
 
     def means(self) -> go.Scatter:
         every = self.group == "all"
+        name = "all rows" if every else self.words
         n = int(self.table["n"].max())
-        name = f"all rows, n = {n:,}" if every else f"{self.group}, {self.words}, n = {n:,}"
+        told = f"{name}, n = {n:,}" if every else f"{self.group}, {name}, n = {n:,}"
         return go.Scatter(
             x=self.at,
             y=self.values(self.table["mean"]),
@@ -99,7 +102,7 @@ class _Line:
             line={"color": self.hue, "width": 2, "dash": "dash" if every else "solid"},
             marker={"color": self.hue, "size": 6, "symbol": self.symbol},
             customdata=np.stack(self.ends("low", "high"), axis=1),
-            hovertemplate=f"{name}, t = %{{x}}<br>%{{y:.3g}} [%{{customdata[0]:.3g}}, %{{customdata[1]:.3g}}]"
+            hovertemplate=f"{told}, t = %{{x}}<br>%{{y:.3g}} [%{{customdata[0]:.3g}}, %{{customdata[1]:.3g}}]"
             "<extra></extra>",
         )
 

@@ -46,8 +46,8 @@ def dynamics_figure(
     pairs between groups.
     """
     names = list(tables)
-    columns = min(MOST_COLUMNS, max(1, len(names)))
-    lines = -(-len(names) // columns) or 1
+    lines = -(-len(names) // MOST_COLUMNS) or 1
+    columns = -(-len(names) // lines) or 1
     figure = make_subplots(
         rows=lines, cols=columns, shared_yaxes="all", shared_xaxes="all", subplot_titles=names,
         horizontal_spacing=0.025, vertical_spacing=0.14,

@@ -159,15 +159,16 @@ def name_ends(shape: go.Layout, traces: Sequence[go.Scatter], most: float | None
 
     They stand in place of a legend. most: the upper end of the axis, None where it follows the values.
     """
-    shape.showlegend, shape.annotations = False, _end_labels(traces, most)
+    shape.showlegend, shape.annotations = False, _end_labels(traces, most, shape.yaxis.rangemode == "tozero")
     shape.margin.r = 24 + 7.5 * max((len(trace.name) for trace in traces), default=0)
 
 
-def _end_labels(traces: Sequence[go.Scatter], most: float | None) -> list[dict[str, Any]]:
+def _end_labels(traces: Sequence[go.Scatter], most: float | None, from_zero: bool) -> list[dict[str, Any]]:
     ended = sorted((trace for trace in traces if len(trace.y)), key=lambda trace: trace.y[-1])
     ends = [float(trace.y[-1]) for trace in ended]
     top = max((float(np.nanmax(trace.y + _above(trace))) for trace in ended), default=1.0)
-    step = 0.075 * max(top, 1e-9)
+    bottom = 0.0 if from_zero else min((float(np.nanmin(trace.y)) for trace in ended), default=0.0)
+    step = 0.075 * max(top - bottom, 1e-9)
     labels = []
     for trace, end, place in zip(ended, ends, _apart(ends, step, top if most is None else most), strict=True):
         is_moved = abs(place - end) > step / 4

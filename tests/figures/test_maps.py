@@ -145,6 +145,10 @@ def test_a_line_a_pair_and_a_panel_a_model() -> None:
     ]
     assert [trace.showlegend for trace in lines] == [True, True, False, False]
     assert list(lines[1].x) == [-1, 0] and list(lines[1].y) == [0.4, 0.5]
+    six = dynamics_figure(dict.fromkeys("abcdef", table), "cosine", "after the final norm", "all", pairs)
+    assert len({six.layout[f"xaxis{i}"].domain for i in ("", *range(2, 7))}) == 3, (
+        "two lines of three, not four and two"
+    )
     assert not dynamics_figure({}, "cosine", "after the final norm", "all", pairs).data
 
 

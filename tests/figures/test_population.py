@@ -153,9 +153,12 @@ def named(figure: object) -> dict[str, list[float]]:
 def test_a_boundary_shows_groups_bands_and_the_place_where_the_continuation_starts() -> None:
     figure = boundary_figure(curves(), "entropy (nats)", GROUPS, scale=10)
     drawn = named(figure)
-    assert drawn["memorized, M = 1, n = 7"] == pytest.approx([8, 9, 10, 11, 12])
-    assert drawn["all rows, n = 7"] == pytest.approx([18, 19, 20, 21, 22])
-    assert not any("half" in name for name in drawn), "a group without rows is left out"
+    assert drawn["M = 1"] == pytest.approx([8, 9, 10, 11, 12])
+    assert drawn["all rows"] == pytest.approx([18, 19, 20, 21, 22])
+    assert "M = 1/2" not in drawn, "a group without rows is left out"
+    said = {each.text: each.y for each in figure.layout.annotations}
+    assert said == pytest.approx({"M = 1": 12, "all rows": 22, "M = 0": 32}) and not figure.layout.showlegend
+    assert any("memorized, M = 1, n = 7" in str(trace.hovertemplate) for trace in figure.data)
     assert drawn["selection alone"] == pytest.approx([25] * 5)
     assert figure.layout.shapes[0].x0 == -0.5
     bands = [trace for trace in figure.data if trace.fill == "toself"]
@@ -167,7 +170,7 @@ def test_all_rows_are_taken_off_and_the_edge_can_be_moved() -> None:
     moved = (2, {"memorized": np.array([1.0, 2, 3, 4, 5])})
     figure = boundary_figure(curves(), "entropy (nats)", GROUPS, minus_all=True, moved=moved)
     drawn = named(figure)
-    assert drawn["memorized, M = 1, n = 7"] == pytest.approx([-1] * 5)
+    assert drawn["M = 1"] == pytest.approx([-1] * 5)
     assert not any("all rows" in name for name in drawn)
     assert drawn["edge moved"] == pytest.approx([-0.8, 0.1, 1.0, 1.9, 2.8])
     assert [shape.x0 for shape in figure.layout.shapes] == [-0.5, 1.5]

@@ -19,6 +19,7 @@ from memviz.population.reported import DIRECTIONS, reported_frequencies
 from memviz.population.summed import ENTROPIES, Summed, has_sums, summed
 from memviz.sweeps.sums import EDGE
 from memviz.ui.boundary.counts import Counted
+from memviz.ui.common import frames
 from memviz.ui.population.view import SweepView
 
 PERMILLE = 1000.0
@@ -97,12 +98,16 @@ def _key(quantity: str, found: Counted | None) -> str:
 
 
 def groups_drawn(view: SweepView, curves: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The curves of all rows and of the groups that are large enough to draw, and what to say of the others."""
-    n = curves.groupby("group")["n"].max().drop("all", errors="ignore")
-    small = n[(n > 0) & (n < view.least)]
+    """The curves of all rows and of the groups that are large enough to draw, and what to say of each and of others."""
+    n = curves.groupby("group")["n"].max()
+    small = n[(n > 0) & (n < view.least) & (n.index != "all")]
+    words = {group: f"{group} ({GROUPS[group]})" for group in GROUPS} | {"all": "all rows"}
+    drawn = ", ".join(
+        f"{words[group]} n = {n[group]:,}" for group in words if n.get(group, 0) > 0 and group not in small
+    )
     said = ", ".join(f"{GROUPS[str(group)]} (n = {size})" for group, size in small.items())
     left_out = f"not drawn, of fewer than {view.least} rows: {said}" if said else ""
-    return curves[~curves["group"].isin(small.index)], left_out
+    return curves[~curves["group"].isin(small.index)], frames.joined(drawn, left_out)
 
 
 def moved_of(aligned: Aligned | Summed, quantity: str) -> tuple[int, dict[str, np.ndarray]] | None:
