@@ -11,7 +11,7 @@ from memviz.ui.common.clicks import hearing
 from memviz.ui.common.doors import DOORS, PAGES
 from memviz.ui.common.share import offer_share
 from memviz.ui.common.sign_in import guard_sign_in
-from memviz.ui.common.widgets import saying
+from memviz.ui.common.widgets import follow_address, saying
 from memviz.ui.gallery.tour import show_bar
 from memviz.ui.server.attendance import answering
 
@@ -33,6 +33,7 @@ every_page.attend()
 every_page.show_state()
 try:
     with answering(), saying(), hearing(page.url_path):
+        follow_address(page.url_path)
         show_bar()
         offer_share(page.url_path or DOORS[0].name)
         page.run()

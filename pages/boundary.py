@@ -29,7 +29,7 @@ from memviz.ui.boundary.curves import (
 from memviz.ui.boundary.survival import show_survival
 from memviz.ui.common import frames
 from memviz.ui.common.opening import show_answer, show_head
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 from memviz.ui.population.answers import boundary_answer
 from memviz.ui.population.view import choose_view
 
@@ -44,35 +44,35 @@ if not sizes:
     st.stop()
 forget_unknown("k", sizes)
 usual = sizes.index(view.task.context_at) if view.task.context_at in sizes else len(sizes) - 1
-always: dict[str, Any] = {"required": True, **BOUND}
+always: dict[str, Any] = {"required": True}
 entropy = beside.segmented_control(
     "Entropy",
     list(ENTROPIES),
     format_func=lambda name: ENTROPIES[name],
     default="entropy_free_running",
-    key="entropy",
     width="content",
     label_visibility="collapsed",
     **always,
+    **bound("entropy"),
 )
 with line:
-    k = st.selectbox("Context k", sizes, usual, key="k", width=110, **BOUND)
-    order = st.segmented_control("n of the n-gram", ORDERS, default=ORDERS[0], key="n", **always)
+    k = st.selectbox("Context k", sizes, usual, width=110, **bound("k"))
+    order = st.segmented_control("n of the n-gram", ORDERS, default=ORDERS[0], **always, **bound("n"))
 with line.popover("n-gram counts", icon=":material/tune:"):
     tokens = st.segmented_control(
-        "n-grams of", ["true", "generated"], default="true", format_func=lambda name: f"{name} tokens", key="tokens",
-        help=explain("gram_tokens"), **always,
+        "n-grams of", ["true", "generated"], default="true", format_func=lambda name: f"{name} tokens",
+        help=explain("gram_tokens"), **always, **bound("tokens"),
     )  # fmt: skip
     kind_of_count = st.segmented_control(
-        "counted in", list(KINDS), format_func=lambda name: KINDS[name], default="other", key="count",
-        help=explain("count_kinds"), **always,
+        "counted in", list(KINDS), format_func=lambda name: KINDS[name], default="other",
+        help=explain("count_kinds"), **always, **bound("count"),
     )  # fmt: skip
 with line:
-    null = st.toggle("Selection alone", True, key="null", help=explain("selection_alone"), **BOUND)
-    moved = st.toggle("Edge moved", key="moved", help=explain("moved_edge"), **BOUND)
-    minus = st.toggle("Less all rows", key="minus", help=explain("less_all_rows"), **BOUND)
+    null = st.toggle("Selection alone", True, help=explain("selection_alone"), **bound("null"))
+    moved = st.toggle("Edge moved", help=explain("moved_edge"), **bound("moved"))
+    minus = st.toggle("Less all rows", help=explain("less_all_rows"), **bound("minus"))
     pooled = len(sizes) > 1 and st.toggle(
-        "Pool all k in the table", key="pooled", help="One line for all k; intervals are clustered by row.", **BOUND
+        "Pool all k in the table", help="One line for all k; intervals are clustered by row.", **bound("pooled")
     )
 answer, pictures = st.container(), st.container()  # above what offers to count
 counting = Counting(kind_of_count, k if tokens == "generated" else None)

@@ -12,7 +12,7 @@ from memviz.measures.glossary import explain
 from memviz.ui.common import frames
 from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.progress import offer_jobs
-from memviz.ui.common.widgets import BOUND
+from memviz.ui.common.widgets import bound
 from memviz.ui.dynamics.paired import show_paired
 from memviz.ui.dynamics.tables import found_of, groups_drawn, joined, n_words, sampled_words, tables_of, tasks_of
 from memviz.ui.population.answers import dynamics_answer
@@ -34,16 +34,15 @@ measure = beside.selectbox(
     "Measure",
     list(MEASURES),
     format_func=lambda n: MEASURES[n],
-    key="measure",
     width=330,
     label_visibility="collapsed",
-    **BOUND,
+    **bound("measure"),
 )
 with line:
-    state = st.selectbox("States", STATES, key="state", width=200, help=MEASURE_HELP, **BOUND)
-    variant = st.selectbox("Generations", VARIANTS, key="variant", width=180, help=explain("loop"), **BOUND)
+    state = st.selectbox("States", STATES, width=200, help=MEASURE_HELP, **bound("state"))
+    variant = st.selectbox("Generations", VARIANTS, width=180, help=explain("loop"), **bound("variant"))
     labels = {pair_name(*pair): pair for pair in PAIRS}
-    chosen = st.multiselect("Pairs", list(labels), [pair_name(*pair) for pair in USUAL], key="pairs", **BOUND)
+    chosen = st.multiselect("Pairs", list(labels), [pair_name(*pair) for pair in USUAL], **bound("pairs"))
 tasks = tasks_of(view)
 try:
     found = found_of(tasks)

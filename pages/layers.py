@@ -11,7 +11,7 @@ from memviz.ui import several
 from memviz.ui.common.frames import draw, frame, offer_picture, offer_table, picture, title_line
 from memviz.ui.common.models import readers_of
 from memviz.ui.common.opening import show_answer, widget_row
-from memviz.ui.common.widgets import BOUND, saying
+from memviz.ui.common.widgets import bound, saying
 from memviz.ui.layers import cells
 from memviz.ui.layers.elsewhere import offer_other_pages
 from memviz.ui.layers.files import table_of
@@ -67,7 +67,7 @@ top = st.container(key="tight")  # the picture begins on the first screen's uppe
 with top:
     choose = widget_row()
 shown = choose.selectbox(
-    "Model drawn", names, len(names) - 1, key="shown", width=220, label_visibility="collapsed", **BOUND
+    "Model drawn", names, len(names) - 1, width=220, label_visibility="collapsed", **bound("shown")
 )
 choose.markdown("Reads", width="content", help=f"{explain('teacher_forced')} {explain('free_running')}")
 mode = choose.segmented_control(
@@ -76,10 +76,9 @@ mode = choose.segmented_control(
     format_func=lambda name: MODES[name],
     default="teacher_forced",
     required=True,
-    key="reading",
     width="content",
     label_visibility="collapsed",
-    **BOUND,
+    **bound("reading"),
 )
 quantity = choose.segmented_control(
     "Shade",
@@ -87,10 +86,9 @@ quantity = choose.segmented_control(
     format_func=lambda name: QUANTITIES[name],
     default="probability",
     required=True,
-    key="shade",
     width="content",
     label_visibility="collapsed",
-    **BOUND,
+    **bound("shade"),
 )
 row = by_name.get(shown, done[-1])
 if row.model.name != shown:

@@ -11,7 +11,7 @@ from memviz.ui.common.answers import keys_of
 from memviz.ui.common.frames import frame, offer_picture, offer_table
 from memviz.ui.common.opening import show_answer, show_head
 from memviz.ui.common.progress import offer_jobs
-from memviz.ui.common.widgets import BOUND, saying
+from memviz.ui.common.widgets import bound, saying
 from memviz.ui.dynamics.paired import show_paired
 from memviz.ui.map import component, form, report
 from memviz.ui.map.frame import framed, stored_maps
@@ -39,7 +39,7 @@ try:
 except InputError as error:
     ui.refuse(error)
 ui.name_tab_after(" and ".join(asked.models))
-colour = line[6].selectbox("Colour", list(COLOURS), format_func=lambda name: COLOURS[name], key="colour", **BOUND)
+colour = line[6].selectbox("Colour", list(COLOURS), format_func=lambda name: COLOURS[name], **bound("colour"))
 
 reducer = "umap" if asked.reducer == "umap" and None not in held["umap"] else "pca"
 for name in ("pca", "umap") if asked.reducer == "umap" else ("pca",):

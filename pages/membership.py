@@ -10,7 +10,7 @@ from memviz.measures.glossary import explain
 from memviz.population.membership import EVERY, FALSE_POSITIVES, SCORES, roc
 from memviz.ui.common import frames
 from memviz.ui.common.opening import show_answer, show_head
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 from memviz.ui.population.answers import membership_answer
 from memviz.ui.population.membership import (
     choose_classes,
@@ -29,13 +29,13 @@ view, line, beside = choose_view("membership")
 with line:
     column, members = choose_classes(view)
     judged_by = st.segmented_control(
-        "Judged by", list(JUDGED), format_func=lambda name: JUDGED[name], default="auroc", required=True, key="by",
-        help=explain("membership_auroc") + " " + explain("membership_tpr"), **BOUND,
+        "Judged by", list(JUDGED), format_func=lambda name: JUDGED[name], default="auroc", required=True,
+        help=explain("membership_auroc") + " " + explain("membership_tpr"), **bound("by"),
     )  # fmt: skip
 forget_unknown("score", list(SCORES))
 score = beside.segmented_control(
     "Statistic", list(SCORES), format_func=lambda name: SCORES[name], default="min_k_plus_plus", required=True,
-    key="score", width="content", label_visibility="collapsed", **BOUND,
+    width="content", label_visibility="collapsed", **bound("score"),
 )  # fmt: skip
 try:
     points, table = points_of(view, column, members), judged_of(view, column, members, together=True)

@@ -8,7 +8,7 @@ from memviz import ui
 from memviz.figures.predicted import BASELINES, METHOD_WORDS
 from memviz.ui.common.frames import draw, frame, offer_table, picture
 from memviz.ui.common.opening import show_answer, show_head
-from memviz.ui.common.widgets import BOUND, forget_unknown, saying
+from memviz.ui.common.widgets import bound, forget_unknown, saying
 from memviz.ui.population.view import LEAST
 from memviz.ui.predictor import evaluation, results
 from memviz.ui.predictor.fit import LOSS_NOTE, show_training
@@ -25,9 +25,8 @@ view_name = head.segmented_control(
     default="train" if nothing or "run" in st.query_params else "results",
     required=True,
     label_visibility="collapsed",
-    key="view",
     width="content",
-    **BOUND,
+    **bound("view"),
 )
 
 if view_name == "train":
@@ -44,15 +43,15 @@ from memviz.figures import thresholds  # noqa: E402
 
 view, beside = evaluation.choose_evaluation()
 ui.name_tab_after(view.known.model)
-folded: dict[str, Any] = {"label_visibility": "collapsed", "width": 230, **BOUND}
+folded: dict[str, Any] = {"label_visibility": "collapsed", "width": 230}
 measures = [name for name in figures.METRIC_WORDS if name in set(view.metrics["metric"])]
 forget_unknown("metric", measures)
 metric = beside.selectbox(
     "Measure",
     measures,
     format_func=lambda name: figures.METRIC_WORDS[name],
-    key="metric",
     **folded,
+    **bound("metric"),
 )
 tried = [name for name in BASELINES if name in set(view.metrics["method"])]
 forget_unknown("beside", tried)
@@ -61,8 +60,8 @@ baseline = beside.selectbox(
     tried,
     len(tried) - 1,
     format_func=lambda name: METHOD_WORDS[name],
-    key="beside",
     **folded,
+    **bound("beside"),
 )
 show_answer(results.answer_of(view))
 
@@ -129,7 +128,7 @@ with confusion:
     @st.fragment
     @saying()
     def by_threshold() -> None:
-        threshold = st.select_slider("Called memorized from P =", steps, 0.5, key="threshold", **BOUND)
+        threshold = st.select_slider("Called memorized from P =", steps, 0.5, **bound("threshold"))
         at = counts[counts["threshold"] == threshold].iloc[0]
         words = "Confusion, and accuracy, precision and recall against the threshold"
         options: dict[str, Any] = {"config": picture("confusion"), "alt": words}

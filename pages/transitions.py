@@ -13,7 +13,7 @@ from memviz.measures.glossary import explain
 from memviz.measures.score import LEVELS
 from memviz.ui.common import frames
 from memviz.ui.common.opening import show_answer, show_head
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 from memviz.ui.population.answers import transition_answer
 from memviz.ui.population.sequences import show_sequences
 from memviz.ui.population.tables import rows_of_transition as rows_of
@@ -48,9 +48,9 @@ for key in ("smaller", "larger"):
     forget_unknown(key, view.models)
 last = len(view.models) - 1
 folded: dict[str, Any] = {"format_func": lambda name: names[name], "label_visibility": "collapsed", "width": 150}
-smaller = beside.selectbox("From", view.models, last - 1, key="smaller", **folded, **BOUND)
+smaller = beside.selectbox("From", view.models, last - 1, **folded, **bound("smaller"))
 beside.markdown("→", width="content")
-larger = beside.selectbox("To", view.models, last, key="larger", **folded, **BOUND)
+larger = beside.selectbox("To", view.models, last, **folded, **bound("larger"))
 if smaller == larger:
     st.info("Choose two different models.")
     st.stop()
@@ -63,8 +63,8 @@ show_answer(transition_answer(found, names, view.least))
 left, right = st.columns([1.25, 1])
 with right:
     pair = st.columns(2, vertical_alignment="bottom")
-    level = pair[0].selectbox(f"Level under {view.words[smaller]}", LEVELS, None, placeholder=ANY, key="level", **BOUND)
-    to = pair[1].selectbox(f"Level under {view.words[larger]}", LEVELS, None, placeholder=ANY, key="to", **BOUND)
+    level = pair[0].selectbox(f"Level under {view.words[smaller]}", LEVELS, None, placeholder=ANY, **bound("level"))
+    to = pair[1].selectbox(f"Level under {view.words[larger]}", LEVELS, None, placeholder=ANY, **bound("to"))
 chosen = (LEVELS.index(level), LEVELS.index(to)) if level and to else None
 with left:
     key = f"matrix-{smaller}-{larger}-{hash(view.asked)}"
@@ -102,7 +102,7 @@ with right:
         LOST: f"{len(lost):,} by {view.words[smaller]}, not by {view.words[larger]}",
         GAINED: f"{len(gained):,} by {view.words[larger]}, not by {view.words[smaller]}",
     }
-    which = st.radio("Listed below", list(lists), captions=list(lists.values()), key="listed", **BOUND)
+    which = st.radio("Listed below", list(lists), captions=list(lists.values()), **bound("listed"))
 
 if which == CELL and chosen is None:
     st.info("Click a cell of the matrix, or choose both levels beside it, to list its sequences.")

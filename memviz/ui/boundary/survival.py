@@ -25,7 +25,7 @@ from memviz.ui.boundary.counts import Counted
 from memviz.ui.boundary.curves import aligned_of, source_of
 from memviz.ui.common import frames
 from memviz.ui.common.texts import told
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 from memviz.ui.population.view import SweepView
 
 X = "position t of the first miss"
@@ -37,12 +37,12 @@ def show_survival(view: SweepView, k: int, found: Counted | None, frequency: str
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
             "Split by", list(SPLITS), format_func=lambda name: frames.sentence(SPLITS[name]), default="entropy",
-            required=True, key="split", **BOUND,
+            required=True, **bound("split"),
         )  # fmt: skip
         forget_unknown("survival_model", list(view.models))
         model = st.selectbox(
             "Model", view.models, len(view.models) - 1, format_func=lambda name: view.names[name],
-            key="survival_model", width=160, **BOUND,
+            width=160, **bound("survival_model"),
         )  # fmt: skip
     left, right = st.columns(2)
     with left:

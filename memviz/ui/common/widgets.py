@@ -15,10 +15,34 @@ from memviz.ui.common.texts import told
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
 """What the widget says stays when the visitor comes back to the page."""
-BOUND: dict[str, Any] = {"bind": "query-params"}
-"""What the widget says stands in the address."""
+_BOUND: set[str] = set()
+"""Names of all widgets that `bound` was asked for."""
 MOMENTS = {True: 1.5, False: 0.15}
 """Seconds that a browser takes to draw the first figures of a session, and others."""
+
+
+def bound(name: str) -> dict[str, Any]:
+    """What a widget is told whose choice stands in the address, under this name; its key is the name too."""
+    _BOUND.add(name)
+    return {"key": name, "bind": "query-params"}
+
+
+def forget_bound() -> None:
+    """Let the address alone say what these widgets say, whatever was chosen on other pages."""
+    for name in _BOUND:
+        st.session_state.pop(name, None)
+
+
+def follow_address(page: str) -> None:
+    """Where a page is opened by an address that says something, it says all; from the sidebar choices come along."""
+    before = st.session_state.get("page_before")
+    st.session_state["page_before"] = page
+    if before in (None, page):
+        return
+    if st.query_params.to_dict():
+        forget_bound()
+    elif "predictor" in (before, page):  # whose m is that of its rows
+        st.session_state.pop("m", None)
 
 
 def set_defaults(page: str, values: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from memviz.tours import Stop, read_tour
 from memviz.ui.common.components import Component
 from memviz.ui.common.doors import PAGES
 from memviz.ui.common.texts import escaped
+from memviz.ui.common.widgets import forget_bound
 
 PARAMETER = "tour"
 OWN = "own-"
@@ -46,6 +47,7 @@ def show_bar() -> None:
     stop = stops[number - 1]
     if st.session_state.get("tour_at") != (number, own):  # what the page was asked before is no part of this stop
         st.session_state["tour_at"] = (number, own)
+        forget_bound()
         for name in {name for each in stops for name in each.query}:
             st.session_state.pop(name, None)
     with st.container(key="tour", border=True):

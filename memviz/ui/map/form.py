@@ -13,7 +13,7 @@ from memviz.maps import MOST_POINTS, N_POINTS, MapTask, Scope, last_layer, sprea
 from memviz.records import BEFORE_NORM
 from memviz.ui.common.models import card_of
 from memviz.ui.common.texts import escaped
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 from memviz.ui.population.view import SweepView
 
 ALONE = "none"
@@ -66,32 +66,31 @@ def choose(view: SweepView, where: Sequence[Any]) -> Asked:
     names = view.names
     forget_unknown("of", view.models)
     model = where[0].selectbox(
-        "Model", view.models, len(view.models) - 1, format_func=lambda n: names[n], key="of", **BOUND
+        "Model", view.models, len(view.models) - 1, format_func=lambda n: names[n], **bound("of")
     )
     others = [ALONE, *(each for each in view.models if each != model)]
     forget_unknown("beside", others)
-    other = where[1].selectbox("Beside it", others, format_func=lambda n: names.get(n, n), key="beside", **BOUND)
+    other = where[1].selectbox("Beside it", others, format_func=lambda n: names.get(n, n), **bound("beside"))
     models = (model,) if other == ALONE else (model, other)
     cards = tuple(card_of(each) for each in models)
     depths = [last_layer(card) for card in cards]
     options = [LAST, BEFORE, *map(str, range(depths[0] - 1, 0, -1)), EMBEDDING]
     forget_unknown("layer", options)
     layer = where[2].selectbox(
-        "Layer", options, key="layer", help="Of a second model, the layer at the same share of its depth.", **BOUND
+        "Layer", options, help="Of a second model, the layer at the same share of its depth.", **bound("layer")
     )
     counts = sorted({min(n, view.m) for n in STEP_COUNTS})
     forget_unknown("steps", counts)
     n_steps = where[3].selectbox(
-        "Steps", counts, key="steps", help="Decoding steps in one map, evenly spread, first and last.", **BOUND
+        "Steps", counts, help="Decoding steps in one map, evenly spread, first and last.", **bound("steps")
     )
     most = where[4].selectbox(
         "Points",
         SIZES,
         SIZES.index(N_POINTS),
         format_func=lambda n: f"{n:,}",
-        key="points",
         help="Rows times steps, at most.",
-        **BOUND,
+        **bound("points"),
     )
     reducer = where[5].segmented_control(
         "Reducer",
@@ -99,8 +98,7 @@ def choose(view: SweepView, where: Sequence[Any]) -> Asked:
         format_func=lambda name: REDUCERS[name],
         default="pca",
         required=True,
-        key="reducer",
-        **BOUND,
+        **bound("reducer"),
     )
     steps = spread_steps(view.m, n_steps)
     scope = Scope(

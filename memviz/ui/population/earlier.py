@@ -12,7 +12,7 @@ from memviz.measures.glossary import explain
 from memviz.population import labels_of
 from memviz.population.counterfactual import earlier, first_steps
 from memviz.sweeps.rowset import SUITE
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 from memviz.ui.population.view import SweepView
 
 
@@ -53,7 +53,7 @@ def choose_weights(view: SweepView) -> Weights | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         forget_unknown("later", list(pairs))
         later = st.selectbox(
-            "Weights", list(pairs), len(pairs) - 1, format_func=names.__getitem__, key="later", width=200, **BOUND
+            "Weights", list(pairs), len(pairs) - 1, format_func=names.__getitem__, width=200, **bound("later")
         )
         forget_unknown("before", pairs[later])
         before = st.selectbox(
@@ -61,8 +61,7 @@ def choose_weights(view: SweepView) -> Weights | None:
             pairs[later],
             len(pairs[later]) - 1,
             format_func=names.__getitem__,
-            key="before",
             width=240,
-            **BOUND,
+            **bound("before"),
         )
     return Weights(later, before, (names[later], names[before]))

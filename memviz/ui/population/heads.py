@@ -17,7 +17,7 @@ from memviz.ui.common import frames
 from memviz.ui.common.answers import stored
 from memviz.ui.common.process import session
 from memviz.ui.common.progress import say_end, under_way
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 from memviz.ui.population.view import SweepView
 
 N_ROWS, N_SHOWN = 40, 12
@@ -34,7 +34,7 @@ def show_heads(view: SweepView) -> None:
     forget_unknown("heads_model", models)
     model = st.selectbox(
         "Model whose heads are silenced", models, len(models) - 1, format_func=lambda name: view.names[name],
-        key="heads_model", width=240, **BOUND,
+        width=240, **bound("heads_model"),
     )  # fmt: skip
     card = ui.card_of(model)
     try:

@@ -13,7 +13,7 @@ from memviz.population.membership import EXPOSURES, KEPT, SCORES, judged, member
 from memviz.sweeps import Sweep
 from memviz.sweeps.sums import ABOUT
 from memviz.sweeps.task import SLIDING
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 from memviz.ui.population.view import SweepView
 
 MOST_JUDGED = 5_000
@@ -35,7 +35,7 @@ def choose_classes(view: SweepView) -> tuple[str, tuple[str, ...]]:
     forget_unknown("classes_by", columns)
     column = st.selectbox(
         "Members by", columns, format_func=lambda name: "exposures" if name == EXPOSURES else name[6:],
-        key="classes_by", help=explain("member_classes"), **BOUND,
+        help=explain("member_classes"), **bound("classes_by"),
     )  # fmt: skip
     values = _said(view, column).dropna().unique()
     shown = sorted({text_of(value) for value in values.tolist()})
@@ -43,8 +43,8 @@ def choose_classes(view: SweepView) -> tuple[str, tuple[str, ...]]:
         shown = sorted((each for each in shown if each != "0"), key=float)
     forget_unknown("members", shown[:_MOST_VALUES])
     said = st.multiselect(
-        "Members have", shown[:_MOST_VALUES], [] if column == EXPOSURES else shown[-1:], key="members",
-        placeholder="any exposure" if column == EXPOSURES else "a value", **BOUND,
+        "Members have", shown[:_MOST_VALUES], [] if column == EXPOSURES else shown[-1:],
+        placeholder="any exposure" if column == EXPOSURES else "a value", **bound("members"),
     )  # fmt: skip
     return column, tuple(said)
 

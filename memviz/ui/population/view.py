@@ -41,7 +41,7 @@ from memviz.ui.common.keeping import offer_keeping, rows_among
 from memviz.ui.common.opening import fold_settings, widget_row
 from memviz.ui.common.sweep import offer_sweeps, said_sweep, short_title_of, sweeps_here
 from memviz.ui.common.texts import as_option, escaped, told
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 
 HELD_OUT, *TRAINED = PARTS
 PLANTED = TRAINED[0]
@@ -216,11 +216,11 @@ def choose_view(page: str, with_weights: bool = False) -> tuple[SweepView, Delta
     with chooser:
         filters = _choose_filters(known)
         forget_unknown("models", models)
-        said = st.multiselect("Models", models, models, key="models", **BOUND)
+        said = st.multiselect("Models", models, models, **bound("models"))
     forget_unknown("m", lengths)
-    m = row.selectbox("Continuation m", lengths, lengths.index(usual), key="m", width=150, **BOUND)
+    m = row.selectbox("Continuation m", lengths, lengths.index(usual), width=150, **bound("m"))
     population: Population = _choose_weighting(own) if with_weights and sweep.task.rows.source == SUITE else "swept"
-    least = 0 if own.toggle("Small groups", key="small", help=_SMALL, **BOUND) else LEAST
+    least = 0 if own.toggle("Small groups", help=_SMALL, **bound("small")) else LEAST
     view = SweepView(sweep, filters, tuple(model for model in models if model in said), population, m, least)
     name_tab_after(f"{len(view.models)} models")
     if _n_passing(view) <= MOST_UNITS:
@@ -251,7 +251,7 @@ def _choose_weighting(where: DeltaGenerator) -> Population:
     said_of = " ".join(f"{WEIGHTINGS[name]}: {POPULATIONS[name]}." for name in WEIGHTINGS)
     chosen: Population = where.segmented_control(
         "Weighting", list(WEIGHTINGS), format_func=lambda name: WEIGHTINGS[name], default="swept", required=True,
-        key="weight", help=f"{explain('weighting')} {said_of}", **BOUND,
+        help=f"{explain('weighting')} {said_of}", **bound("weight"),
     )  # fmt: skip
     return chosen
 
@@ -290,7 +290,7 @@ def _choose_filters(known: Choices) -> Filters:
             forget_unknown(name, options)
             chosen = st.pills(
                 label, options, selection_mode="multi", format_func=as_option, wrap=True, default=default, help=help_,
-                key=name, **BOUND,
+                **bound(name),
             )  # fmt: skip
             said[name] = tuple(int(value) for value in chosen) if name == "buckets" else tuple(chosen)
     st.caption("Nothing chosen in a line: everything passes.")

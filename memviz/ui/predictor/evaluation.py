@@ -26,7 +26,7 @@ from memviz.ui.common.links import CHOSEN_LENGTH, keep_chosen, newly_chosen
 from memviz.ui.common.opening import fold_settings, widget_row
 from memviz.ui.common.process import samples
 from memviz.ui.common.texts import escaped
-from memviz.ui.common.widgets import BOUND, forget_unknown, refuse
+from memviz.ui.common.widgets import bound, forget_unknown, refuse
 from memviz.ui.predictor.fit_form import PRESET_WORDS, SETTING_NAMES
 from memviz.ui.predictor.known import known_now
 
@@ -150,7 +150,7 @@ def choose_evaluation() -> tuple[Evaluation, DeltaGenerator]:
     except InputError as error:
         refuse(error)
     forget_unknown("m", lengths)
-    m = row.selectbox("Continuation m", lengths, len(lengths) - 1, key="m", width=150, **BOUND)
+    m = row.selectbox("Continuation m", lengths, len(lengths) - 1, width=150, **bound("m"))
     return Evaluation(chosen, _family(chosen, found), m), beside
 
 

@@ -21,7 +21,7 @@ from memviz.tasks.base import task_from
 from memviz.ui.common.frames import offer_picture, offer_table, show_figure, title_line
 from memviz.ui.common.links import CHOSEN_LENGTH
 from memviz.ui.common.texts import escaped, told
-from memviz.ui.common.widgets import BOUND, forget_unknown
+from memviz.ui.common.widgets import bound, forget_unknown
 from memviz.ui.population.view import LEAST
 from memviz.ui.predictor.evaluation import Evaluation
 from memviz.ui.predictor.fit_form import fit_command
@@ -124,9 +124,8 @@ def choose_methods(view: Evaluation) -> list[str]:
         default=[name for name in FEW if name in known],
         format_func=lambda name: METHOD_WORDS[name],
         wrap=True,
-        key="methods",
         help=f"{explain('baseline')} {explain('oracle')}",
-        **BOUND,
+        **bound("methods"),
     )
     return [name for name in METHOD_WORDS if name in (said or ())]
 
