@@ -25,6 +25,11 @@ ROW = "A row of the training data"
 """What the list of texts calls training rows."""
 
 
+def edited(page: str) -> str:
+    """Under what it is noted that a visitor has changed what a page asks."""
+    return f"{page}_edited"
+
+
 def known_row(model: str) -> int:
     """The row a first visitor sees."""
     rows = samples()
@@ -86,7 +91,8 @@ def offer_surprise(where: DeltaGenerator, page: str) -> None:
 
 
 def open_row(row: int, page: str) -> None:
-    """Make a row the page's prompt."""
+    """Make a row the page's prompt, as a visitor's own change of it."""
+    st.session_state[edited(page)] = True
     st.session_state[f"{page}_row"] = row
     st.session_state[f"{page}_source"] = ROW
 

@@ -16,6 +16,7 @@ from memviz.ui.common.answers import stored
 from memviz.ui.common.components import Component
 from memviz.ui.common.process import session, worker
 from memviz.ui.common.runs import run, seen
+from memviz.ui.common.training_rows import edited
 from memviz.ui.trace.form import LINK, PAGE
 
 QUICK = 1.0
@@ -26,7 +27,7 @@ PATIENCE = 2.0
 """Seconds that the old result stays, faded by Streamlit as long as the script runs, before progress takes its place."""
 _LOOK = 0.05
 _HEARD = Component("memviz_typing", TYPING.css, TYPING.js)
-_EDITED, _TOOK, _ASKED = "trace_edited", "trace_took", "trace_asked"
+_EDITED, _TOOK, _ASKED = edited(PAGE), "trace_took", "trace_asked"
 
 
 def hear_typing() -> None:

@@ -16,6 +16,7 @@ from memviz.passages import PASSAGES
 from memviz.records import Run
 from memviz.settings import settings
 from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of
+from memviz.ui.common.training_rows import ROW
 from memviz.ui.trace import autorun
 
 Traced = tuple[AppTest, TraceTask, Run]
@@ -62,6 +63,15 @@ def test_an_edit_runs_by_itself_and_a_newer_one_ends_it(opened: Callable[..., Ap
     app.number_input(key="trace_context").set_value(9).run()
     assert not app.exception and second.status == Status.CANCELLED, "what is stored is shown, and nothing else asked"
     assert ui.worker().n_active == 0 and app.metric
+
+
+def test_another_row_is_an_edit_too(opened: Callable[..., AppTest]) -> None:
+    app = opened()
+    app.selectbox(key="trace_source").set_value(ROW).run()
+    first = app.query_params["run"]
+    app.button(key="trace_surprise").click().run()
+    assert not app.exception and ui.worker().n_active == 1, "and the older one is cancelled"
+    assert app.query_params["run"] != first
 
 
 def test_another_model_is_no_edit(opened: Callable[..., AppTest]) -> None:
