@@ -7,12 +7,13 @@ import streamlit as st
 
 from memviz import ui
 from memviz.corpus.attribution import KINDS
+from memviz.demo.index import SUITE
 from memviz.errors import InputError
 from memviz.figures.boundary import boundary_figure
 from memviz.measures.glossary import explain
 from memviz.population import GROUPS
 from memviz.ui.boundary.counterfactual import show_counterfactual
-from memviz.ui.boundary.counts import Counting, counted
+from memviz.ui.boundary.counts import Counting, comes_counted, counted
 from memviz.ui.boundary.curves import (
     PERMILLE,
     curves_of,
@@ -76,17 +77,19 @@ with line:
     )
 answer, pictures = st.container(), st.container()  # above what offers to count
 counting = Counting(kind_of_count, k if tokens == "generated" else None)
-found = counted(view, counting)
+by_frequency = st.session_state.get("split") == "frequency"  # of single rows, whose counts do not ship
+shipped = not (moved or pooled or by_frequency) and comes_counted(view, counting, order, k)
+found = None if shipped else counted(view, counting)
 if not has_positions(view, k):
     st.info("This sweep has no positions at this k: entropy is known on the two sides of the boundary only.")
     entropy = "entropy_free_running"
 kinds = {"entropy": (entropy, "entropy (nats)", 1.0)}
 heads = {"entropy": f"entropy, {ENTROPIES[entropy]}"}
 notes = {"entropy": "left of the rule: context; right: continuation"}
-if found is not None:
+if shipped or found is not None:
     kinds["frequency"] = (counting.quantity(order), f"{order}-gram frequency (‰)", PERMILLE)
     heads["frequency"] = f"{order}-gram frequency"
-    notes["frequency"] = f"‰ of the tokens of {found.index}; {counting.words}"
+    notes["frequency"] = f"‰ of the tokens of {found.index if found else SUITE}; {counting.words}"
 
 differences: dict[str, list[pd.DataFrame]] = {kind: [] for kind in kinds}
 for i, (model, kind) in enumerate((model, kind) for model in reversed(view.models) for kind in kinds):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from memviz.population.filters import Filters
+from memviz.population.ngrams import ORDERS
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.task import AT
 
 FIRST_VIEW = Filters(parts=("planted",))
 ENTROPIES = ("entropy_free_running", "entropy_teacher_forced")
+FREQUENCIES = tuple(f"frequency_{n}" for n in ORDERS)
+"""Of the true tokens, own copies removed."""
 CURVES, DIFFERENCES = "boundary-curves.parquet", "boundary-differences.parquet"
 
 

@@ -14,6 +14,7 @@ from memviz.corpus.known import seen_until
 from memviz.demo.index import SUITE
 from memviz.errors import InputError
 from memviz.population import CountTask, Frequencies, FrequencyTask
+from memviz.population.first_view import CURVES, computed_before
 from memviz.settings import settings
 from memviz.sweeps import Sweep
 from memviz.sweeps.task import SLIDING
@@ -59,6 +60,14 @@ class Counting:
     def words(self) -> str:
         tokens = "true tokens" if self.generated_at is None else "generated tokens"
         return f"{tokens}, " + ("own copies removed" if self.kind == "other" else KINDS[self.kind])
+
+
+def comes_counted(view: SweepView, counting: Counting, order: str, k: int) -> bool:
+    """Whether the curves of what is counted ship with the view's sweep, so that nothing has to be counted for them."""
+    if counting != Counting():
+        return False
+    asked = (k, view.m, counting.quantity(order), CURVES)
+    return all(computed_before(view.sweep, view.filters, model, *asked) is not None for model in view.models)
 
 
 @dataclass(frozen=True)

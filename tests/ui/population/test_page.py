@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 from support.suite import SMALLEST, STEPPED, STEPS
@@ -21,6 +23,7 @@ from memviz.population import (
     boundary_differences,
     labels_of,
 )
+from memviz.population.first_view import CURVES, DIFFERENCES
 from memviz.population.membership import judged, membership_points
 from memviz.settings import settings
 from memviz.sweeps import (
@@ -29,7 +32,7 @@ from memviz.sweeps import (
     read_sweep,
     run_sweep,
 )
-from memviz.sweeps.kept import outdated
+from memviz.sweeps.kept import SHIPPED, outdated
 from memviz.tasks.base import Context, answer, task_from
 from memviz.tokenizer import Tokenizer
 
@@ -90,6 +93,21 @@ def test_a_link_to_a_sweep_starts_nothing(app: AppTest) -> None:
     assert ui.worker().n_active == 0
 
 
+def test_frequencies_that_ship_are_drawn_and_nothing_is_to_be_counted(app: AppTest, tmp_path: Path) -> None:
+    own = tmp_path / "cache" / "sweeps" / ("b" * 64)
+    shutil.copytree(SHIPPED, own)
+    for name in (CURVES, DIFFERENCES):
+        table = pd.read_parquet(own / name)
+        known = table[table["quantity"].str.startswith("entropy_free")]
+        pd.concat([table, known.assign(quantity="frequency_1")]).to_parquet(own / name)
+    app.query_params["sweep"] = own.name[:12]
+    app.switch_page("../pages/boundary.py").run()
+    assert not app.exception and not [each for each in app.button if each.label == "Count them"]
+    assert len([table for table in app.dataframe if "edge moved, less all rows" in table.value]) == 2
+    app.segmented_control(key="n").set_value("2").run()
+    assert [each for each in app.button if each.label == "Count them"], "where they do not ship it is offered"
+
+
 @pytest.mark.slow
 def test_the_boundary_page_counts_what_each_model_had_seen(app_at_work: AppTest) -> None:
     app, names = app_at_work, (STEPPED, STEPS[0])
@@ -116,7 +134,7 @@ def test_the_boundary_page_counts_what_each_model_had_seen(app_at_work: AppTest)
         sweep = read_sweep(task.folder(settings()))
         corpus = index_of(find_model(names[0], settings()), Tokenizer(SUITE_FOLDER / "corpus", []), settings())
         assert corpus is not None
-        for model, until in zip(names, (None, 164), strict=True):
+        for model, until in zip(names, (None, int(STEPS[0].partition("@step")[2]) - 1), strict=True):
             generated = (model, "sliding", 32) if tokens == "generated" else None
             found = answer(FrequencyTask(sweep, corpus, kind, until, generated), Context(settings(), ui.store())).result
             given = {"generated" if generated else "frequencies": found}
