@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import SYMBOLS, layout, name_ends, shorter, with_room
+from memviz.figures.frame import SYMBOLS, layout, name_ends, percent, shorter, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.measures.score import LEVELS
 
@@ -56,7 +56,7 @@ def levels_figure(table: pd.DataFrame, by: str, names: Mapping[Any, str], colour
                 x=labels,
                 y=shares,
                 customdata=about,
-                text=[f"{share:.0%}" if share >= _TEXT_SHARE else "" for share in shares],
+                text=[percent(share) if share >= _TEXT_SHARE else "" for share in shares],
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,

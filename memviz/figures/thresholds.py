@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from memviz.figures.frame import layout, with_room
+from memviz.figures.frame import layout, quiet_axis, with_room
 from memviz.figures.palette import THEMED, Palette
 from memviz.figures.predicted import METHOD_WORDS
 from memviz.figures.predictor import DASHES, line_of
@@ -85,10 +85,8 @@ def reliability_figure(bins: pd.DataFrame, methods: Sequence[str], colours: Pale
         {"title": "predicted probability", "range": [-0.01, 1.01], "anchor": "y2"},
         {"title": "share of hits", "range": [-0.02, 1.02], "domain": [0.34, 1], "showgrid": True},
         420,
-        yaxis2={
-            "title": {"text": "positions"}, "domain": [0, 0.24], "rangemode": "tozero", "nticks": 3, "automargin": True,
-            "zeroline": False,
-        },
+        yaxis2=quiet_axis(colours)
+        | {"title": {"text": "positions"}, "domain": [0, 0.24], "rangemode": "tozero", "nticks": 3},
     )  # fmt: skip
     return with_room(traces, shape)
 

@@ -66,7 +66,8 @@ def boundary(**line: Any) -> list[pd.DataFrame]:
     ("found", "said"),
     [
         (boundary(), "-1.00 [-1.10, -0.90] nats (n = 40), less all rows -0.50 [-0.60, -0.40]: below what selection"),
-        (boundary(null_low=-0.7), ": no more than what selection alone gives (-0.70 to +0.10)."),
+        (boundary(null_low=-0.7), ": no more than what selection alone gives (-0.70 to +0.10, overstated for M = 1)."),
+        (boundary(above_high=0.1), ": not told from 0, below what selection alone gives"),
         (boundary(null_low=NAN), ": what selection alone gives is not known here."),
         (boundary(n=3), "Not answerable: 3 memorized rows under 8m, fewer than 20."),
         ([], "Not answerable: the entropy is not known on both sides"),
