@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from memviz.demo.samples import suite_samples
 from memviz.errors import InputError
 from memviz.findings.beside import tally
@@ -15,8 +17,11 @@ TOLD = ("boosting", "logistic", "context_nll", "position")
 OF_EXPOSURES = ("predictor", "boosting", "context_nll", "frequency")
 
 
-def report(tables: Tables, exposures: bool) -> str:
-    """Accuracy by method and m of each model and setting, the tally against boosting, then the study's own."""
+def report(tables: Tables, of_suite: Collection[str]) -> str:
+    """Accuracy by method and m of each model and setting, the tally against boosting, then the study's own.
+
+    of_suite: ids of predictors of the suite's rows whose accuracy is to be told by exposures too.
+    """
     metrics, parts = tables.metrics, []
     for (setting, model, fitted_on, which), lines in metrics.groupby(
         ["setting", "model", "fitted_on", "predictor"], sort=False
@@ -49,7 +54,7 @@ def report(tables: Tables, exposures: bool) -> str:
             text = [list(line) for line in columns]
             parts.append(f"the predictor less a baseline at m = {lengths[-1]}, with paired intervals:\n")
             parts.append(table(("baseline", "metric", "difference", "the predictor is"), text))
-    parts += tally(tables.differences) + (_exposures(tables) if exposures else [])
+    parts += tally(tables.differences) + (_exposures(tables, of_suite) if of_suite else [])
     reported = reported_accuracies().groupby("m")[["token_accuracy", "full_accuracy"]].agg(["min", "max"])
     text = [
         [
@@ -66,13 +71,15 @@ def report(tables: Tables, exposures: bool) -> str:
     return "\n".join(parts)
 
 
-def _exposures(tables: Tables) -> list[str]:
+def _exposures(tables: Tables, of_suite: Collection[str]) -> list[str]:
     """Token accuracy by exposures at each predictor's own m. Raises InputError where the suite is not here."""
     samples = suite_samples()
     if samples is None:
         raise InputError("the bundled suite is not here, so exposures are not known: leave out --exposures")
     parts = []
-    for (model, setting), lines in tables.outcomes.groupby(["model", "setting"], sort=False):
+    for (model, setting, which), lines in tables.outcomes.groupby(["model", "setting", "predictor"], sort=False):
+        if which not in of_suite:
+            continue
         m = lines["m"].max()
         own = lines[(lines["m"] == m) & lines["method"].isin(OF_EXPOSURES)]
         found = by_exposures(own, samples.exposures, samples.exposure_labels)
@@ -85,7 +92,7 @@ def _exposures(tables: Tables) -> list[str]:
             ]
             text.append([f"{name}", f"{of['n'].iloc[0]:,}", *said])
         parts += [
-            f"{model}, {setting}: token accuracy at m = {m} by exposures\n",
+            f"{model}, {setting} ({str(which)[:12]}): token accuracy at m = {m} by exposures\n",
             table(("exposures", "n", *OF_EXPOSURES), text),
         ]
     return parts

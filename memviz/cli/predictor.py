@@ -116,13 +116,18 @@ def evaluate(
 ) -> None:
     """Token and full accuracy of predictors and baselines on test rows, beside the study's."""
     from memviz.cli.predictions import report
+    from memviz.demo.index import SUITE
     from memviz.predictor.tables import joined, write_tables
 
-    tables = joined(list(_evaluations(sweep, models, setting, predictor, transfer)))
+    found = list(_evaluations(sweep, models, setting, predictor, transfer))
+    tables = joined([each for _, each in found])
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_tables(tables, out)
-    typer.echo(report(tables, exposures), nl=False)
+    of_suite = {known.id for known, _ in found if exposures and known.about["data"]["source"] == SUITE}
+    if exposures and not of_suite:
+        raise InputError("none of these predictors is of the suite's rows, whose exposures are known: no --exposures")
+    typer.echo(report(tables, of_suite), nl=False)
 
 
 def _evaluations(sweep: Path | None, models: str, setting: str, predictor: str | None, transfer: bool) -> Any:
@@ -138,13 +143,13 @@ def _evaluations(sweep: Path | None, models: str, setting: str, predictor: str |
         raise InputError("there is no such predictor: fit one with `memviz predictor fit`")
     if sweep is None:
         names = {each.model for each in usable} if models == ALL else set(_words(models, ()))
-        yield from (each.tables() for each in usable if each.model in names)
+        yield from ((each, each.tables()) for each in usable if each.model in names)
         return
     found, context = read_sweep(sweep), context_for(settings)
     for model in _words(models, found.task.models):
         for each in usable:
             if transfer or each.weights == found.weights_of(model):
-                yield evaluate_on(each, found, model, context)
+                yield each, evaluate_on(each, found, model, context)
 
 
 @app.command()
@@ -193,6 +198,8 @@ def apply(
         }
         write_text(out.resolve(), json.dumps(document, allow_nan=False, indent=1) + "\n")
         return
+    for name, known in chosen.items():
+        typer.echo(f"{name}: said by {known.name or known.id[:12]}{', bundled' if known.shipped else ''}")
     lines = [("t", "id", "token", *said)]
     for t, token in enumerate(ids):
         text = json.dumps(tokenizer.to_bytes([token]).decode("utf-8", "backslashreplace"), ensure_ascii=False)

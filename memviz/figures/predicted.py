@@ -10,6 +10,7 @@ SETTING_WORDS = {"published": "published", "causal": "causal", "context": "conte
 """Setting -> its name in labels."""
 METHOD_WORDS = {
     "predictor": "predictor",
+    "mix": "predictor and boosting, averaged",
     "majority": "majority class",
     "all_miss": "all miss",
     "position": "position only",
@@ -22,7 +23,7 @@ METHOD_WORDS = {
     "oracle_rank": "oracle: teacher-forced rank",
 }
 """Method of the tables -> its name in figures and sentences."""
-BASELINES = tuple(name for name in METHOD_WORDS if name not in ("predictor", "oracle_rank"))
+BASELINES = tuple(name for name in METHOD_WORDS if name not in ("predictor", "mix", "oracle_rank"))
 
 
 def predicted_track(setting: str, probability: np.ndarray, match: np.ndarray | None, n_context: int) -> Track:

@@ -26,8 +26,10 @@ METRIC_WORDS = {
     "brier": "Brier score (lower is better)",
     "calibration_error": "calibration error (lower is better)",
     "divergence_error": "error of the first divergence, tokens (lower is better)",
+    "divergence_loss": "loss of the first divergence, nats a row (lower is better)",
 }
 """Metric of the tables -> its name on axes."""
+UNBOUNDED = ("divergence_error", "divergence_loss")
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 
 
@@ -114,7 +116,7 @@ def methods_figure(lines: pd.DataFrame, metric: str, colours: Palette = THEMED) 
             )
         )
     x: dict[str, Any] = {"title": METRIC_WORDS[metric], "showgrid": True}
-    if metric == "divergence_error":
+    if metric in UNBOUNDED:
         x["rangemode"] = "tozero"
     elif metric not in ("brier", "calibration_error"):
         x["range"] = [-0.02, 1.02]
@@ -156,12 +158,10 @@ def sizes_figure(
     shape = layout(
         colours,
         {"title": "continuation tokens m", "tickvals": lengths},
-        {"title": METRIC_WORDS[metric], "range": [0, 1.02]} if metric != "divergence_error" else {},
+        {"title": METRIC_WORDS[metric], "range": [0, 1.02]} if metric not in UNBOUNDED else {},
         380,
     )
-    name_ends(
-        shape, [trace for trace in traces if trace.line.dash == "solid"], None if metric == "divergence_error" else 1.02
-    )
+    name_ends(shape, [trace for trace in traces if trace.line.dash == "solid"], None if metric in UNBOUNDED else 1.02)
     return with_room(traces, shape)
 
 

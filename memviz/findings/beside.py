@@ -24,21 +24,23 @@ def tally(differences: pd.DataFrame) -> list[str]:
     asked = differences[(differences["method"] == RIVAL) & differences["metric"].isin(JUDGED)]
     if not len(asked):
         return []
-    asked = asked[asked["m"] == asked.groupby(["model", "setting"])["m"].transform("max")]
+    of = ["model", "setting", "predictor"]
+    asked = asked[asked["m"] == asked.groupby(of)["m"].transform("max")]
     asked = asked.assign(verdict=compared(asked))
     text = []
-    for (model, setting), lines in asked.groupby(["model", "setting"], sort=False):
+    for (model, setting, predictor), lines in asked.groupby(of, sort=False):
         found = lines.set_index("metric")
         ends = {name: found[["value", "low", "high"]].loc[name].to_numpy(float) for name in JUDGED}
         cells = [f"{span(*ends[name])} {found['verdict'].loc[name]}" for name in JUDGED]
-        text.append([str(model), str(setting), *cells])
+        text.append([str(model), str(setting), str(predictor)[:8], *cells])
     if len(text) < 2:
         return []
     n = asked["verdict"].value_counts()
-    counts = ", ".join(f"{word} in {n.get(word, 0)}" for word in ("ahead", "even", "behind"))
+    words = ("ahead", "even", "behind", *({"unknown"} & set(n.index)))
+    counts = ", ".join(f"{word} in {n.get(word, 0)}" for word in words)
     return [
         f"the predictors less {RIVAL} at their own m, with paired intervals: {counts} of {len(asked)}\n",
-        table(("model", "setting", *JUDGED), text),
+        table(("model", "setting", "predictor", *JUDGED), text),
     ]
 
 
@@ -56,7 +58,7 @@ def section(known: Sequence[Known], material: Material) -> str:
         return ""
     head = (
         "## The predictors beside gradient boosting\n\nOf the three largest sizes and every setting, on the same test "
-        "rows. Boosting reads the same statistics, was fitted on the same rows and tuned on the same validation rows "
-        "([predictor.md](predictor.md)). Below: "
+        "rows. Boosting reads the same statistics and principal components of the states, was fitted on the same "
+        "rows and tuned on the same validation rows ([predictor.md](predictor.md)). Below: "
     )
     return head + "\n".join(parts)

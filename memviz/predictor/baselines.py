@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from memviz.predictor.baseline_features import (
+    context_features,
+    entropy_features,
+    frequency_features,
+    own_features,
+    own_states,
+    scalar_features,
+)
 from memviz.predictor.data import PredictorData
-from memviz.predictor.features import Inputs, tokens_of, with_course
+from memviz.predictor.features import Inputs
 from memviz.predictor.presets import Setting
 
 Guess = Callable[[PredictorData, int], np.ndarray]
 """Rows and m -> (n, m) probability that a position is memorized."""
-ORACLE, UNSCALED = "oracle_rank", "predictor_unscaled"
+ORACLE, UNSCALED, MIX = "oracle_rank", "predictor_unscaled", "mix"
 METHODS = {
     "predictor": "the predictor, its probabilities scaled by the temperature of the validation part",
     UNSCALED: "the same before scaling; in the tables only where that matters",
+    MIX: "the logits of the predictor and of boosting, averaged; no rival",
     "majority": "the commoner label of the training part, everywhere",
     "all_miss": "nothing is memorized",
     "position": "share of hits at the position in the training part",
@@ -26,7 +36,7 @@ METHODS = {
     "context_nll": "logistic regression on the mean negative log-probability of the context",
     "frequency": "logistic regression on how often the context's n-grams are in the training data, of 1 to 3 tokens",
     "logistic": "logistic regression on the features of the position alone: hidden state, statistics, position",
-    "boosting": "gradient boosting on statistics: of the position, its neighbours, their course, means of what is seen",
+    "boosting": "gradient boosting on statistics of the position and those before it, their course, and the state",
     ORACLE: "oracle: the teacher-forced rank of the true token, which it must read; no rival",
 }
 """Method -> what it is, as the tables name it."""
@@ -45,6 +55,10 @@ MOST_TREES, UNTUNED_TREES, MEMBERS = 600, 200, 4
 """With a validation part trees are added until its loss has not fallen for `PATIENCE`; models of a way that draws its
 features are fitted `MEMBERS` times and averaged."""
 PATIENCE = 20
+BASELINES = 1
+"""Raised whenever a baseline's numbers change."""
+COMPONENTS, MOST_REDUCED = 8, 1000
+"""Principal components of the state at the position that boosting reads, and rows that they are found by."""
 
 
 def fit_baselines(
@@ -119,7 +133,11 @@ def _boosted(train: PredictorData, setting: Setting, seed: int, validation: Pred
 
     from memviz.predictor.network.fit import log_loss, temperature_of
 
-    features = _reading(scalar_features)
+    reduced = _reduced(train.inputs, setting, seed)
+
+    def features(rows: PredictorData, setting: Setting, m: int) -> np.ndarray:
+        return np.concatenate([scalar_features(rows.inputs, setting, m), reduced(rows.inputs, m)], axis=2)
+
     x, y = _training_matrix(features, train, setting, seed)
     if y.all() or not y.any():
         return _one_label(y)
@@ -134,8 +152,12 @@ def _boosted(train: PredictorData, setting: Setting, seed: int, validation: Pred
         return model.fit(x, y, X_val=own, y_val=validation.match.ravel())
 
     def logits(models: Sequence[Any], values: np.ndarray) -> np.ndarray:
-        p = np.clip([model.predict_proba(values)[:, 1] for model in models], 1e-7, 1 - 1e-7)
-        return (np.log(p) - np.log1p(-p)).mean(axis=0)
+        """Of the trees up to the least loss on the validation part, the mean of the models."""
+        said = []
+        for model in models:
+            least = int(np.argmax(model.validation_score_[1:]))
+            said.append(next(islice(model.staged_decision_function(values), least, None)).ravel())
+        return np.clip(said, -16, 16).mean(axis=0)
 
     firsts = [fitted(way, 0) for way in BOOSTING]
     best = int(np.argmin([log_loss(logits([each], own), validation.match.ravel()) for each in firsts]))
@@ -148,6 +170,25 @@ def _boosted(train: PredictorData, setting: Setting, seed: int, validation: Pred
         return (1 / (1 + np.exp(-logits(members, values) / temperature))).reshape(-1, m)
 
     return guess
+
+
+def _reduced(inputs: Inputs, setting: Setting, seed: int) -> Callable[[Inputs, int], np.ndarray]:
+    """Rows and m -> (n, m, at most `COMPONENTS`) of the state at each position, by some of the training part's."""
+    from sklearn.decomposition import PCA
+
+    if inputs.hidden is None:
+        return lambda rows, m: np.zeros((len(rows.statistics), m, 0), np.float32)
+    p = 1 if setting == "context" else inputs.statistics.shape[1] - inputs.k
+    some = np.random.default_rng([seed, 4]).permutation(len(inputs.statistics))[:MOST_REDUCED]
+    states = own_states(inputs.rows(np.sort(some)), setting, p)
+    found = PCA(min(COMPONENTS, states.shape[2]), svd_solver="covariance_eigh").fit(states.reshape(-1, states.shape[2]))
+
+    def reduced(rows: Inputs, m: int) -> np.ndarray:
+        states = own_states(rows, setting, 1 if setting == "context" else m)
+        low = found.transform(states.reshape(-1, states.shape[2])).reshape(*states.shape[:2], -1).astype(np.float32)
+        return low.repeat(m, axis=1) if setting == "context" else low
+
+    return reduced
 
 
 def _training_matrix(
@@ -166,78 +207,3 @@ def _training_matrix(
             xs.append(features(train.where(some), setting, m)[kept[some]])
             ys.append(train.match[some, :m][kept[some]])
     return np.concatenate(xs), np.concatenate(ys)
-
-
-def frequency_features(rows: PredictorData, setting: Setting, m: int) -> np.ndarray:
-    """(n, m, 5): the context's frequencies, and the position."""
-    assert rows.frequency is not None
-    return np.concatenate([np.repeat(rows.frequency[:, None], m, axis=1), _position(len(rows.rows), m)], axis=2)
-
-
-def entropy_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
-    """(n, m, 1): entropy at the position; in the context setting that at index k."""
-    return _own_statistics(inputs, setting, m)[..., :1]
-
-
-def context_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
-    """(n, m, 1): mean negative log-probability of the context's tokens from index 1 on."""
-    return np.repeat(-_context_means(inputs)[:, None, 2:3], m, axis=1)
-
-
-def own_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
-    """(n, m, f): what the encoder's token at the position holds: hidden state, statistics, position.
-
-    In the context setting, which has none there: the state at k - 1, the statistics at k, the context's means.
-    """
-    statistics = _own_statistics(inputs, setting, m)
-    if setting == "context":
-        means = np.repeat(_context_means(inputs)[:, None], m, axis=1)
-        statistics = np.concatenate([statistics, means], axis=2)
-    parts = [statistics, _position(len(statistics), m)]
-    if inputs.hidden is not None:
-        k, hidden = inputs.k, inputs.hidden
-        first = {"published": k, "causal": k - 1, "context": k - 1}[setting]
-        own = hidden[:, first : first + 1].repeat(m, axis=1) if setting == "context" else hidden[:, first : first + m]
-        parts.append(own.astype(np.float32))
-    return np.concatenate(parts, axis=2)
-
-
-def scalar_features(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
-    """(n, m, f): statistics of the position with their course, those before it, the first, means of the context.
-
-    In the published setting, which does not see the context, those of the position after stand for its means; in the
-    context setting the course up to index k stands for each position. Courses are those that the predictor reads
-    (`features.with_course`), of the same statistics.
-    """
-    k = inputs.k
-    first = np.repeat(inputs.statistics[:, k : k + 1], m, axis=1)
-    means = np.repeat(_context_means(inputs)[:, None], m, axis=1)
-    course = with_course(tokens_of(Inputs(k, None, inputs.statistics), setting, m).statistics, setting, k)
-    if setting == "context":
-        own = _own_statistics(inputs, setting, m)
-        parts = [np.repeat(course[:, -1:], m, axis=1)]
-    else:
-        own = inputs.statistics[:, k : k + m]
-        parts = [course[:, -m:], first, np.concatenate([own[:, :1], own[:, :-1]], axis=1)]
-    parts.append(np.concatenate([own[:, 1:], own[:, -1:]], axis=1) if setting == "published" else means)
-    return np.concatenate([*parts, _position(len(own), m)], axis=2).astype(np.float32)
-
-
-def _own_statistics(inputs: Inputs, setting: Setting, m: int) -> np.ndarray:
-    k = inputs.k
-    if setting != "context":
-        return inputs.statistics[:, k : k + m]
-    at_k = np.array(inputs.statistics[:, k : k + 1])
-    at_k[..., 3:] = 0  # n-grams there would end with a generated token
-    return np.repeat(at_k, m, axis=1)
-
-
-def _context_means(inputs: Inputs) -> np.ndarray:
-    """(n, s) means over indices 1 to k - 1; 0 where the context has one token."""
-    context = inputs.statistics[:, 1 : inputs.k]
-    return context.mean(axis=1) if context.shape[1] else np.zeros_like(inputs.statistics[:, 0])
-
-
-def _position(n: int, m: int) -> np.ndarray:
-    t = np.arange(m, dtype=np.float32)
-    return np.tile(np.column_stack([t, np.log1p(t)])[None], (n, 1, 1))

@@ -24,40 +24,56 @@ METRICS = {
     "brier": "mean squared error of the probability",
     "calibration_error": "mean gap between probability and share of hits over tenths of probability (ECE)",
     "divergence_error": "tokens, mean absolute error of the first position that is not memorized",
+    "divergence_loss": "nats a row, -log of the probability of the first position that is not memorized, or of none",
 }
 """Metric -> what it is."""
 RIVALS = ("boosting", "logistic", "context_nll", "frequency", "position", "domain", "entropy", "majority", "all_miss")
 """Baselines from which the predictor's differences are told."""
-COMPARED = ("token_accuracy", "full_accuracy", "intact_accuracy", "auroc", "brier")
-LESS_IS_BETTER = ("brier", "calibration_error", "divergence_error")
+COMPARED = ("token_accuracy", "full_accuracy", "intact_accuracy", "auroc", "brier", "divergence_loss")
+LESS_IS_BETTER = ("brier", "calibration_error", "divergence_error", "divergence_loss")
+CERTAIN = ("majority", "all_miss")
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 CURVE_DIGITS = 4
 """To be drawn: more would fill the files."""
 SEED = 0
-Probabilities = Mapping[str, Callable[[int], np.ndarray]]
+Guess = Callable[[int], np.ndarray]
+Probabilities = Mapping[str, Guess]
 """Method -> m -> (n, m) probabilities of the test rows."""
+_LEAST = 1e-6
+"""A probability is never taken for less where its logarithm counts."""
 
 
-def evaluate(test: PredictorData, methods: Probabilities, about: Mapping[str, Any]) -> Tables:
-    """The tables of one predictor; `about` gives their first columns (predictor, fitted_on, model, setting, k)."""
-    lengths = sorted({m for m in (*LENGTHS, test.m) if m <= test.m})
+def evaluate(
+    test: PredictorData, methods: Probabilities, about: Mapping[str, Any], intact: Guess | None = None
+) -> Tables:
+    """The tables of one predictor; `about` gives their first columns (predictor, fitted_on, model, setting, k).
+
+    intact: m -> (n, m) what the predictor's hazard gives a position to match where all before it do. Its accuracy given
+    an intact prefix and its first divergence are by these; those of a method without are by its probabilities.
+    """
     lines: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     outcomes = []
-    for m in lengths:
+    for m in lengths_of(test):
         match, drawn = test.match[:, :m], {}
         for method, guess in methods.items():
             found = np.clip(np.asarray(guess(m), np.float64), 0, 1)
             head = {**about, "m": m, "method": method}
-            drawn[method] = _drawn(found, match, test.units)
+            stays = np.asarray(intact(m), np.float64) if intact and method == "predictor" else None
+            drawn[method] = _drawn(found, match, test.units, stays)
             parts = _lines(found, match, test.units, method, drawn[method])
             for name, made in parts:
                 lines[name].append(head | made)
             if method != UNSCALED:
-                outcomes.append(_outcomes(found, match, test, head))
+                outcomes.append(_outcomes(found, match, test, head, stays))
         lines["differences"] += [{**about, "m": m} | line for line in _differences(drawn)]
     tables = {name: pd.DataFrame(made, columns=list(TABLES[name])) for name, made in lines.items()}
     tables["outcomes"] = pd.concat(outcomes, ignore_index=True)[list(TABLES["outcomes"])]
     return Tables(**tables)
+
+
+def lengths_of(test: PredictorData) -> list[int]:
+    """The continuation sizes at which rows are judged, ascending."""
+    return sorted({m for m in (*LENGTHS, test.m) if m <= test.m})
 
 
 Drawn = dict[str, tuple[float, np.ndarray]]
@@ -70,6 +86,8 @@ def _differences(drawn: Mapping[str, Drawn]) -> Iterator[dict[str, Any]]:
         if rival not in drawn or "predictor" not in drawn:
             continue
         for metric in COMPARED:
+            if metric == "divergence_loss" and rival in CERTAIN:
+                continue
             (own, samples), (other, others) = drawn["predictor"][metric], drawn[rival][metric]
             low, high = percentiles(samples - others)
             yield {"method": rival, "metric": metric, "value": own - other, "low": float(low), "high": float(high)}
@@ -92,11 +110,12 @@ def by_exposures(outcomes: pd.DataFrame, exposures: np.ndarray, order: Sequence[
 
 
 def compared(differences: pd.DataFrame) -> list[str]:
-    """Of each difference: "ahead", "behind", or "even" where its interval holds 0."""
+    """Of each difference: "ahead", "behind", "even" where its interval holds 0, "unknown" where there is none."""
     sign = np.where(differences["metric"].isin(LESS_IS_BETTER), -1, 1)
     low, high = differences["low"].to_numpy(float), differences["high"].to_numpy(float)
     better = np.where(low > 0, 1, np.where(high < 0, -1, 0)) * sign
-    return [{1: "ahead", -1: "behind", 0: "even"}[each] for each in better.tolist()]
+    words = {1: "ahead", -1: "behind", 0: "even"}
+    return ["unknown" if end != end else words[each] for each, end in zip(better.tolist(), low + high, strict=True)]
 
 
 def _lines(
@@ -105,9 +124,11 @@ def _lines(
     size = {"n": len(match), "n_units": len(np.unique(units)), "prevalence": float(match.mean())}
     for metric, (value, samples) in drawn.items():
         low, high = (float(end) for end in percentiles(samples))
-        of_probability = metric in ("brier", "calibration_error")
-        if (method == ORACLE and of_probability) or (method == UNSCALED and not of_probability):
+        scaled = metric in ("brier", "calibration_error")
+        if (method == ORACLE and (scaled or metric == "divergence_loss")) or (method == UNSCALED and not scaled):
             continue  # ranks are no probabilities; scaling changes nothing else
+        if metric == "divergence_loss" and method in CERTAIN:
+            continue  # who is certain and wrong once has no likelihood
         yield "metrics", {"metric": metric, "value": value, "low": low, "high": high} | size
     if method != ORACLE:
         for number, (n, probability, hits) in enumerate(metrics.reliability(p, match)):
@@ -134,13 +155,15 @@ def _lines(
         )
 
 
-def _drawn(p: np.ndarray, match: np.ndarray, units: np.ndarray) -> Drawn:
+def _drawn(p: np.ndarray, match: np.ndarray, units: np.ndarray, stays: np.ndarray | None) -> Drawn:
     n, m = match.shape
     right = metrics.right(p, match)
     intact = np.cumprod(np.column_stack([np.ones(n, bool), match[:, :-1]]), axis=1).astype(bool)
-    gap = np.abs(metrics.divergence(p >= metrics.BORDER) - metrics.divergence(match))
-    columns = [right.sum(axis=1), right.all(axis=1), (right & intact).sum(axis=1), intact.sum(axis=1)]
-    columns += [((p - match) ** 2).sum(axis=1), gap, np.ones(n)]
+    gap = np.abs(_divergence(p, stays) - metrics.divergence(match))
+    given = p if stays is None else stays
+    loss = -np.log(np.where(match, given, 1 - given).clip(_LEAST)) * intact
+    columns = [right.sum(axis=1), right.all(axis=1), (metrics.right(given, match) & intact).sum(axis=1)]
+    columns += [intact.sum(axis=1), ((p - match) ** 2).sum(axis=1), gap, np.ones(n), loss.sum(axis=1)]
     sums = drawn_sums(np.column_stack(columns).astype(np.float64), units, N_RESAMPLES, SEED)
     rows = sums[:, 6]
     by_row = np.stack([metrics.reliability(a[None], b[None]) for a, b in zip(p, match, strict=True)])
@@ -151,6 +174,7 @@ def _drawn(p: np.ndarray, match: np.ndarray, units: np.ndarray) -> Drawn:
         "intact_accuracy": sums[:, 2] / sums[:, 3],
         "brier": sums[:, 4] / (m * rows),
         "divergence_error": sums[:, 5] / rows,
+        "divergence_loss": sums[:, 7] / rows,
         "calibration_error": metrics.calibration_error(binned),
     }
     found = {name: (float(values[0]), values[1:]) for name, values in samples.items()}
@@ -162,6 +186,11 @@ def _drawn(p: np.ndarray, match: np.ndarray, units: np.ndarray) -> Drawn:
         ):
             found[name] = value, of_bins[1:] + (value - of_bins[0])  # bins blur every sample alike
     return found
+
+
+def _divergence(p: np.ndarray, stays: np.ndarray | None) -> np.ndarray:
+    """(n,) first position called a miss, m where none is; with a hazard the first before which half are gone."""
+    return metrics.divergence((p if stays is None else np.cumprod(stays, axis=1)) >= metrics.BORDER)
 
 
 def _span(samples: np.ndarray) -> tuple[float, float, float]:
@@ -184,13 +213,15 @@ def _levels(p: np.ndarray, match: np.ndarray, units: np.ndarray) -> Iterator[dic
             }  # fmt: skip
 
 
-def _outcomes(p: np.ndarray, match: np.ndarray, test: PredictorData, head: Mapping[str, Any]) -> pd.DataFrame:
+def _outcomes(
+    p: np.ndarray, match: np.ndarray, test: PredictorData, head: Mapping[str, Any], stays: np.ndarray | None
+) -> pd.DataFrame:
     found = {
         "row": test.rows,
         "group": test.units,
         "n_hits": match.sum(axis=1).astype(np.int32),
         "n_right": metrics.right(p, match).sum(axis=1).astype(np.int32),
         "divergence": metrics.divergence(match).astype(np.int32),
-        "predicted_divergence": metrics.divergence(p >= metrics.BORDER).astype(np.int32),
+        "predicted_divergence": _divergence(p, stays).astype(np.int32),
     }
     return pd.DataFrame(found).assign(**head)

@@ -3,42 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memviz.errors import InputError
-from memviz.predictor.baselines import UNSCALED, fit_baselines
+from memviz.predictor.baselines import BASELINES, MIX, UNSCALED, fit_baselines
 from memviz.predictor.data import PARTS, PredictorData, read_data
-from memviz.predictor.evaluation import evaluate
+from memviz.predictor.evaluation import evaluate, lengths_of
 from memviz.predictor.known import Known
 from memviz.predictor.tables import Tables
+from memviz.store import request_hash
 from memviz.sweeps.results import Sweep
 from memviz.sweeps.rowset import SUITE
 from memviz.tasks.base import Context
 
 if TYPE_CHECKING:
     from memviz.predictor.network.artifact import Predictor
+    from memviz.predictor.network.module import Outputs
 
 
-def evaluate_predictor(predictor: Predictor, parts: Mapping[str, PredictorData], context: Context) -> Tables:
-    """The tables of a predictor and its baselines on the test part; these are fitted on the other two, as it is."""
+def evaluate_predictor(
+    predictor: Predictor, parts: Mapping[str, PredictorData], context: Context, data: str | None = None
+) -> Tables:
+    """The tables of a predictor and its baselines on the test part; these are fitted on the other two, as it is.
+
+    data: the key of what the parts were read from, by which what baselines say is kept.
+    """
+    from scipy.special import expit, logit  # pages do without
+
     about, tick, test = predictor.about, partial(context.report, 0, 0), parts["test"]
-    baselines = context.meanwhile(
-        lambda: fit_baselines(parts["train"], predictor.setting, about["request"]["seed"], parts["validation"])
-    )
+    guesses = _guesses(predictor, parts, context, data)
+    whole = predictor.outputs(test.inputs, test.m, tick)
 
-    def of(guess: Any) -> Callable[[int], np.ndarray]:
-        return lambda m: context.meanwhile(lambda: guess(test, m))
+    @cache
+    def said(m: int) -> Outputs:
+        if predictor.setting == "published" and m < test.m:  # which sees no more than what is asked for
+            return predictor.outputs(test.inputs, m, tick)
+        return whole[0][:, :m], None if whole[1] is None else whole[1][:, :m]
+
+    def scaled(m: int) -> np.ndarray:
+        return said(m)[0].astype(np.float64) / about["temperature"]
 
     methods: dict[str, Callable[[int], np.ndarray]] = {
-        "predictor": lambda m: predictor.probability(test.inputs, m, tick)
+        "predictor": lambda m: expit(scaled(m)),
+        UNSCALED: lambda m: expit(said(m)[0].astype(np.float64)),
+        MIX: lambda m: expit((scaled(m) + logit(guesses["boosting"](m).clip(1e-7, 1 - 1e-7))) / 2),
     }
-    methods |= {UNSCALED: lambda m: 1 / (1 + np.exp(-predictor.logits(test.inputs, m, tick).astype(np.float64)))}
-    methods |= {name: of(guess) for name, guess in baselines.items()}
     head = {"predictor": about["id"], "fitted_on": about["model"], "model": test.model}
-    return evaluate(test, methods, {**head, "setting": predictor.setting, "k": predictor.k})
+    intact = None if whole[1] is None else lambda m: expit(said(m)[1])
+    return evaluate(test, methods | dict(guesses), {**head, "setting": predictor.setting, "k": predictor.k}, intact)
+
+
+def _guesses(
+    predictor: Predictor, parts: Mapping[str, PredictorData], context: Context, data: str | None
+) -> dict[str, Callable[[int], np.ndarray]]:
+    """Method -> m -> what a baseline says of the test rows; the same whatever the predictor's preset and seed."""
+    request, test = predictor.about["request"], parts["test"]
+    names = ("k", "m", "setting", "ngrams", "hidden", "transfer", "n_rows", "windows", "split")
+    asked = {name: request[name] for name in names if name in request}
+    key = request_hash({"baselines": BASELINES, "data": data, **asked})
+    kept = context.store.get(key) if data else None
+    if kept is None:
+        fitted = context.meanwhile(
+            lambda: fit_baselines(parts["train"], predictor.setting, validation=parts["validation"])
+        )
+        arrays = {
+            f"{name}:{m}": np.asarray(context.meanwhile(partial(guess, test, m)), np.float32)
+            for name, guess in fitted.items()
+            for m in lengths_of(test)
+        }
+        if data:
+            context.store.put(key, arrays, {"request": {"task": "baselines", "data": data, **asked}})
+    else:
+        arrays = kept[0]
+    methods = dict.fromkeys(name.partition(":")[0] for name in arrays)
+    return {name: partial(lambda name, m: arrays[f"{name}:{m}"], name) for name in methods}
 
 
 def evaluate_on(

@@ -75,7 +75,7 @@ TABLES: dict[str, dict[str, str]] = {
         "n_hits": "positions whose generated token is the true one",
         "n_right": "positions labelled rightly at probability 0.5",
         "divergence": "first position whose generated token is not the true one; m where there is none",
-        "predicted_divergence": "first position with a probability below 0.5; m where there is none",
+        "predicted_divergence": "first position with a probability below 0.5, with a hazard of being intact; or m",
     },
 }
 """Table -> column -> what it is."""

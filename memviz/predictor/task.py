@@ -199,7 +199,7 @@ def _fit_into(folder: Path, task: FitTask, context: Context) -> None:
     context.say("evaluating")
     about = _about(task, sweep, data, trainer, {"reading": read_in, "fitting": fitted_in})
     predictor = _calibrated(trainer, about, parts["validation"], context)
-    tables = evaluate_predictor(predictor, parts, context)
+    tables = evaluate_predictor(predictor, parts, context, task.data)
     write_tables(tables, folder)
     predictor.about["metrics"] = headline(tables)
     save(predictor, folder)

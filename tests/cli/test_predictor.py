@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,8 +74,9 @@ def test_fit_evaluate_apply_and_ship(memviz: CommandLine, sweep: str) -> None:
     assert pd.read_parquet(memviz.folder / "tables" / "outcomes.parquet")["model"].unique().tolist() == ["tiny"]
     (memviz.folder / "ids.json").write_text(f'{{"context_ids": {list(range(10, 18))}, "continuation_ids": null}}')
     ended = memviz.run("predictor", "apply", "--model", "tiny", "--ids-file", "ids.json", "--continuation", M)
-    assert ended.code == 0 and len(ended.out.splitlines()) == M + 1, ended
-    assert ended.out.split()[3:6] == ["published", "causal", "context"]
+    assert ended.code == 0 and len(ended.out.splitlines()) == 3 + 1 + M, ended
+    assert re.findall("^([a-z]+): said by [0-9a-f]{12}$", ended.out, re.MULTILINE) == ["published", "causal", "context"]
+    assert ended.out.splitlines()[3].split()[3:] == ["published", "causal", "context"]
     words = ("--model", "tiny", "--ids-file", "ids.json", "--continuation", M + 2, "--setting", "context")
     assert memviz.run("predictor", "apply", *words, "--out", "said.json").code == 0
     said = parse(memviz.folder / "said.json")["probability"]["context"]

@@ -156,7 +156,8 @@ def test_losses_to_boosting_are_said(material: Material) -> None:
     def known(model: str, setting: str) -> Any:
         found, worse = known_of(model, setting), setting == "context"
         lines = [
-            {"model": model, "setting": setting, "m": m, "method": method, "metric": metric, "value": 0.0,
+            {"model": model, "setting": setting, "predictor": "abcdef123456", "m": m,
+             "method": method, "metric": metric, "value": 0.0,
              "low": -0.2 if worse else 0.1, "high": -0.1 if worse else 0.2}
             for m in (16, 64) for method in ("boosting", "position")
             for metric in ("token_accuracy", "full_accuracy", "auroc", "brier", "intact_accuracy")
@@ -167,5 +168,5 @@ def test_losses_to_boosting_are_said(material: Material) -> None:
     every = [known(model, setting) for model in MODELS for setting in ("published", "context")]
     said = section(every, material)
     assert "ahead in 8, even in 0, behind in 8 of 16" in said  # a smaller Brier score is a better one
-    assert "| large | context | 0 [-0.2, -0.1] behind |" in said and "| 0 [-0.2, -0.1] ahead |\n" in said
+    assert "| large | context | abcdef12 | 0 [-0.2, -0.1] behind |" in said and "| 0 [-0.2, -0.1] ahead |\n" in said
     assert section(every[:1], material) == "" and section([], material) == ""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
@@ -14,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from support.predictor import K, M, planted, random_inputs
 
 from memviz.predictor import baselines
-from memviz.predictor.baselines import METHODS, ORACLE, UNSCALED, fit_baselines
+from memviz.predictor.baseline_features import context_features, entropy_features, own_features, scalar_features
+from memviz.predictor.baselines import METHODS, MIX, ORACLE, UNSCALED, fit_baselines
 from memviz.predictor.data import PredictorData
 from memviz.predictor.presets import SETTINGS
 
@@ -40,7 +42,7 @@ def test_counting_by_hand() -> None:
     train = data_of(40, match=match)
     test = replace(data_of(6, seed=1), domain=np.array(["prose", "verse", "prose", "new", "verse", "prose"]))
     guesses = fit_baselines(train, "causal")
-    assert set(guesses) | {"predictor", UNSCALED, "frequency"} == set(METHODS), "it is not known how often"
+    assert set(guesses) | {"predictor", UNSCALED, MIX, "frequency"} == set(METHODS), "it is not known how often"
     np.testing.assert_allclose(guesses["position"](test, 5), np.tile(match.mean(axis=0)[:5], (6, 1)))
     by_domain = [match[::2].mean(), match[1::2].mean(), match.mean()]
     np.testing.assert_allclose(guesses["domain"](test, 3)[:, 0], [by_domain[i] for i in (0, 1, 0, 2, 1, 0)])
@@ -56,7 +58,7 @@ def test_entropy_and_context_are_logistic_regressions() -> None:
     model = LogisticRegression(C=0.1, tol=1e-8).fit(scaler.transform(entropy.reshape(-1, 1)), train.match.ravel())
     expected = model.predict_proba(scaler.transform(test.inputs.statistics[:, K:, 0].reshape(-1, 1)))[:, 1]
     np.testing.assert_allclose(guesses["entropy"](test, M).ravel(), expected, atol=2e-3)
-    nll = baselines.context_features(test.inputs, "causal", 3)
+    nll = context_features(test.inputs, "causal", 3)
     np.testing.assert_allclose(nll[:, 1, 0], -test.inputs.statistics[:, 1:K, 2].mean(axis=1), rtol=1e-5)
 
 
@@ -81,10 +83,10 @@ def test_learners_find_the_planted_rule_where_it_is_theirs_to_find(setting: str)
 @pytest.mark.parametrize(("setting", "t"), [("context", 0), ("causal", 2), ("causal", M - 1)])
 def test_no_baseline_looks_ahead(name: str, setting: str, t: int) -> None:
     features = {
-        "entropy": baselines.entropy_features,
-        "context_nll": baselines.context_features,
-        "logistic": baselines.own_features,
-        "boosting": baselines.scalar_features,
+        "entropy": entropy_features,
+        "context_nll": context_features,
+        "logistic": own_features,
+        "boosting": scalar_features,
     }[name]
     inputs, other = random_inputs(9), random_inputs(9, seed=5)
     last = K if setting == "context" else K + t  # of the statistics seen; of the states one index less
@@ -103,7 +105,7 @@ def test_published_features_at_a_smaller_size_see_no_more_than_it() -> None:
     inputs = random_inputs(5)
     assert inputs.hidden is not None
     cut = replace(inputs, hidden=inputs.hidden[:, : K + 3], statistics=inputs.statistics[:, : K + 3])
-    for features in (baselines.own_features, baselines.scalar_features):
+    for features in (own_features, scalar_features):
         np.testing.assert_array_equal(features(inputs, "published", 3), features(cut, "published", 3))
 
 
@@ -114,8 +116,12 @@ def test_one_label_alone_is_repeated() -> None:
 
 
 def matrices(*parts: PredictorData) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for each in parts:
-        yield baselines.scalar_features(each.inputs, "causal", M).reshape(len(each.rows) * M, -1), each.match.ravel()
+    """Statistics, and principal components of the states that emitted the tokens, by those of the first part."""
+    states = [each.inputs.hidden[:, K - 1 : K - 1 + M].reshape(len(each.rows) * M, -1) for each in parts]
+    components = PCA(min(8, states[0].shape[1]), svd_solver="covariance_eigh").fit(states[0].astype(np.float32))
+    for each, of in zip(parts, states, strict=True):
+        statistics = scalar_features(each.inputs, "causal", M).reshape(len(of), -1)
+        yield np.column_stack([statistics, components.transform(of.astype(np.float32))]), each.match.ravel()
 
 
 def logit(p: np.ndarray) -> np.ndarray:
@@ -135,12 +141,15 @@ def test_the_way_of_boosting_with_the_least_validation_loss_is_taken_and_scaled(
         stopped = {"max_iter": 600, "early_stopping": True, "n_iter_no_change": 20}
         return HistGradientBoostingClassifier(**stopped, **of, random_state=seed).fit(x, y, X_val=own, y_val=labels)
 
-    losses = [log_loss(labels, model_of(each, 3000).predict_proba(own)[:, 1]) for each in ways]
+    def best_of(model: HistGradientBoostingClassifier, of: np.ndarray) -> np.ndarray:
+        """With the trees up to the least loss on the validation rows."""
+        every = [log_loss(labels, each[:, 1]) for each in model.staged_predict_proba(own)]
+        return [each[:, 1] for each in model.staged_predict_proba(of)][int(np.argmin(every))]
+
+    losses = [log_loss(labels, best_of(model_of(each, 3000), own)) for each in ways]
     assert np.argmin(losses) == 2, losses
     models = [model_of(way, 3000 + number) for number in range(4 if "max_features" in way else 1)]
-    said, of_test = (
-        np.mean([logit(model.predict_proba(each)[:, 1]) for model in models], axis=0) for each in (own, asked)
-    )
+    said, of_test = (np.mean([logit(best_of(model, each)) for model in models], axis=0) for each in (own, asked))
     scales = np.geomspace(0.05, 20, 2000)
     best = scales[np.argmin([log_loss(labels, 1 / (1 + np.exp(-said / each))) for each in scales])]
     monkeypatch.setattr(baselines, "BOOSTING", ways)
@@ -183,7 +192,7 @@ def test_in_the_published_setting_every_row_is_read_at_every_size(monkeypatch: p
     train = data_of(10, "published")
     monkeypatch.setattr(baselines, "LENGTHS", (4, M, 64))
     x, y = baselines._training_matrix(
-        lambda rows, setting, m: baselines.scalar_features(rows.inputs, setting, m), train, "published", 0
+        lambda rows, setting, m: scalar_features(rows.inputs, setting, m), train, "published", 0
     )
     assert len(x) == 10 * (4 + M) and y.sum() == train.match[:, :4].sum() + train.match.sum()
-    np.testing.assert_array_equal(x[:4], baselines.scalar_features(train.inputs, "published", 4)[0])
+    np.testing.assert_array_equal(x[:4], scalar_features(train.inputs, "published", 4)[0])

@@ -108,6 +108,7 @@ def test_differences_are_paired(test_rows, tables: Tables) -> None:
         {"metric": ["auroc", "auroc", "auroc", "brier"], "low": [0.1, -0.2, -0.1, -0.2], "high": [0.2, -0.1, 0.1, -0.1]}
     )
     assert compared(told) == ["ahead", "behind", "even", "ahead"]
+    assert compared(told.assign(low=np.nan)) == ["unknown"] * 4
 
 
 def test_exposures_are_those_of_the_rows(test_rows, tables: Tables) -> None:
@@ -134,6 +135,35 @@ def test_first_divergence_by_brute_force(test_rows, tables: Tables) -> None:
     assert found["value"] == pytest.approx(np.mean(gaps))
 
 
+def test_the_likelihood_of_the_first_divergence_by_brute_force(test_rows, tables: Tables) -> None:
+    """Of a hazard by what it says of intact positions, of others by their probabilities as if they were that."""
+    data, probability = test_rows
+    stays = 0.2 + 0.7 * probability
+
+    def expected(given: np.ndarray) -> float:
+        losses = []
+        for p, y in zip(given, data.match, strict=True):
+            end = next((t for t, hit in enumerate(y) if not hit), M)
+            likelihood = np.prod(p[:end]) * (1 - p[end] if end < M else 1)
+            losses.append(-np.log(likelihood))
+        return float(np.mean(losses))
+
+    asked = {"metric": "divergence_loss", "m": M}
+    assert line(tables.metrics, method="predictor", **asked)["value"] == pytest.approx(expected(probability))
+    methods = {"predictor": lambda m: probability[:, :m], "boosting": lambda m: probability[:, :m]}
+    head = {"predictor": "p", "fitted_on": "tiny", "model": "tiny", "setting": "causal", "k": K}
+    found = evaluate(data, methods, head, lambda m: stays[:, :m])
+    assert line(found.metrics, method="predictor", **asked)["value"] == pytest.approx(expected(stays))
+    assert line(found.metrics, method="boosting", **asked)["value"] == pytest.approx(expected(probability))
+    right = [(s[t] >= 0.5) == y[t] for s, y in zip(stays, data.match, strict=True) for t in range(M) if all(y[:t])]
+    assert line(found.metrics, method="predictor", metric="intact_accuracy", m=M)["value"] == pytest.approx(
+        np.mean(right)
+    )
+    own = found.outcomes[(found.outcomes["method"] == "predictor") & (found.outcomes["m"] == M)]
+    gone = [next((t for t in range(M) if np.prod(s[: t + 1]) < 0.5), M) for s in stays]
+    assert own["predicted_divergence"].tolist() == gone
+
+
 def test_intervals_draw_groups_not_rows(test_rows, tables: Tables) -> None:
     data, probability = test_rows
     right = ((probability >= 0.5) == data.match).mean(axis=1).reshape(N // 2, 2).mean(axis=1)
@@ -152,7 +182,7 @@ def test_intervals_draw_groups_not_rows(test_rows, tables: Tables) -> None:
 
 def test_what_is_no_probability_is_not_calibrated(tables: Tables) -> None:
     of_oracle = tables.metrics[tables.metrics["method"] == ORACLE]
-    assert set(of_oracle["metric"]) == set(METRICS) - {"brier", "calibration_error"}
+    assert set(of_oracle["metric"]) == set(METRICS) - {"brier", "calibration_error", "divergence_loss"}
     assert set(tables.metrics.loc[tables.metrics["method"] == UNSCALED, "metric"]) == {"brier", "calibration_error"}
     assert ORACLE not in set(tables.calibration["method"]) and UNSCALED in set(tables.calibration["method"])
     assert UNSCALED not in set(tables.outcomes["method"])

@@ -16,7 +16,7 @@ from memviz import disk
 from memviz.errors import InputError
 from memviz.predictor.features import NGRAMS, STATISTICS, Inputs, Scaling, tokens_of
 from memviz.predictor.files import ABOUT, WEIGHTS, read_about
-from memviz.predictor.network.module import Network, network_of
+from memviz.predictor.network.module import Network, Outputs, network_of
 from memviz.predictor.presets import Preset, Setting
 
 _MAX_BYTES = 2**30
@@ -43,17 +43,23 @@ class Predictor:
     def m(self) -> int:
         return self.about["m"]
 
-    def logits(
+    def outputs(
         self, inputs: Inputs, n_positions: int | None = None, tick: Callable[[], None] = lambda: None
-    ) -> np.ndarray:
-        """(n, n_positions) float32, not yet divided by the temperature; at most m positions.
+    ) -> Outputs:
+        """Logits of a match, not yet divided by the temperature, and of staying intact; at most m positions.
 
         The published setting sees exactly the positions asked for. Raises InputError where the inputs do not fit.
         """
         n_positions = n_positions or self.m
         self._check(inputs, n_positions)
         features = inputs if self.about["features"]["hidden"] else Inputs(inputs.k, None, inputs.statistics)
-        return self.encoder.logits(tokens_of(features, self.setting, n_positions), n_positions, tick)
+        return self.encoder.outputs(tokens_of(features, self.setting, n_positions), n_positions, tick)
+
+    def logits(
+        self, inputs: Inputs, n_positions: int | None = None, tick: Callable[[], None] = lambda: None
+    ) -> np.ndarray:
+        """(n, n_positions) float32 of a match, as `outputs`."""
+        return self.outputs(inputs, n_positions, tick)[0]
 
     def probability(
         self, inputs: Inputs, n_positions: int | None = None, tick: Callable[[], None] = lambda: None

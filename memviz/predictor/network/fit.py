@@ -15,6 +15,7 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from memviz.disk import new_file
+from memviz.errors import InputError
 from memviz.predictor.features import Tokens, scaling_of
 from memviz.predictor.network.module import Network, network_of, tensors
 from memviz.predictor.presets import Preset, Setting
@@ -65,6 +66,8 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.scaling = scaling_of(train[0])
+            if not all(np.isfinite(each).all() for each in vars(self.scaling).values()):
+                raise InputError("a state or statistic of the training rows is no finite number: sweep them anew")
             self.encoder = network_of(preset, setting, k, self.m, self.scaling).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.encoder.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay

@@ -18,6 +18,10 @@ AT_ONCE = 128
 HAZARD_SHARE = 0.3
 """Weight of the likelihood of the first divergence beside that of the labels; 1 was as good on validation rows."""
 _LEAST = 1e-12
+Answers = tuple[torch.Tensor, torch.Tensor | None]
+"""Logits (..., n, n_positions) of a match, and with a hazard of staying intact where all before matched."""
+Outputs = tuple[np.ndarray, np.ndarray | None]
+"""The same as (n, n_positions) float32."""
 
 
 class Network(nn.Module):
@@ -25,15 +29,14 @@ class Network(nn.Module):
 
     setting: Setting
 
-    def answers(
-        self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Logits (..., n, n_positions) of a match, and with a hazard of staying intact where all before matched."""
+    def answers(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> Answers:
+        """Of tokens (n, p, d) and (n, p, s), p as `tokens_of` gives it for these positions; of members first."""
         raise NotImplementedError
 
     def forward(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> torch.Tensor:
-        """Logits (n, n_positions) of tokens (n, p, d) and (n, p, s), p as `tokens_of` gives it for these positions."""
-        raise NotImplementedError
+        """(n, n_positions) logits of a match."""
+        found = self.answers(hidden, statistics, n_positions)[0]
+        return found.reshape(-1, *found.shape[-2:]).mean(dim=0)
 
     def loss(
         self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int, match: torch.Tensor
@@ -49,17 +52,24 @@ class Network(nn.Module):
         return found + HAZARD_SHARE * each.mean()
 
     @torch.inference_mode()
-    def logits(self, tokens: Tokens, n_positions: int, tick: Callable[[], None] = lambda: None) -> np.ndarray:
-        """(n, n_positions) float32, in batches and without dropout; `tick` is called after each."""
+    def outputs(self, tokens: Tokens, n_positions: int, tick: Callable[[], None] = lambda: None) -> Outputs:
+        """Of rows in batches, without dropout, the mean of all members; `tick` is called after each batch."""
         device, was_training = next(self.parameters()).device, self.training
         self.eval()
-        parts = [np.zeros((0, n_positions), np.float32)]
+        parts = [[np.zeros((0, n_positions), np.float32)] for _ in range(2)]
         for start in range(0, len(tokens), AT_ONCE):
             batch = tensors(tokens, slice(start, start + AT_ONCE), device)
-            parts.append(self(*batch, n_positions).float().cpu().numpy())
+            for kept, found in zip(parts, self.answers(*batch, n_positions), strict=True):
+                if found is not None:
+                    kept.append(found.reshape(-1, *found.shape[-2:]).mean(dim=0).float().cpu().numpy())
             tick()
         self.train(was_training)
-        return np.concatenate(parts)
+        match, intact = (np.concatenate(each) for each in parts)
+        return match, intact if len(intact) == len(match) else None
+
+    def logits(self, tokens: Tokens, n_positions: int, tick: Callable[[], None] = lambda: None) -> np.ndarray:
+        """(n, n_positions) float32 of a match, as `outputs`."""
+        return self.outputs(tokens, n_positions, tick)[0]
 
 
 class Encoder(Network):
@@ -90,15 +100,23 @@ class Encoder(Network):
         self.layers = nn.TransformerEncoder(layer, preset.n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.head = nn.Linear(width, 2 if preset.hazard else 1)
 
-    def answers(
-        self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def answers(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> Answers:
+        return self.of_read(*self.read(hidden, statistics), n_positions)
+
+    def read(self, hidden: torch.Tensor | None, statistics: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """What is given, standardised; numbers of states dropped, statistics with their course."""
         statistics = (statistics - self.statistics_mean) / self.statistics_std
-        states = self.of_statistics(with_course(statistics, self.setting, self.k) if self.course else statistics)
+        course = with_course(statistics, self.setting, self.k) if self.course else statistics
+        if hidden is None or self.of_hidden is None:
+            return None, course
+        return self.dropped((hidden.float() - self.hidden_mean) / self.hidden_std), course
+
+    def of_read(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> Answers:
+        """Of what `read` makes of the tokens."""
+        states = self.of_statistics(statistics)
         if self.of_hidden is not None:
             assert hidden is not None
-            read = self.dropped((hidden.float() - self.hidden_mean) / self.hidden_std)
-            states = states + self.of_hidden(read if self.compress is None else self.compress(read))
+            states = states + self.of_hidden(hidden if self.compress is None else self.compress(hidden))
         first = self.k if self.setting == "published" else 1
         states = states + self.positions[first : first + states.shape[1]]
         if self.query is not None:
@@ -109,27 +127,21 @@ class Encoder(Network):
         said = self.head(states[:, -n_positions:])
         return (said[..., 0], None) if said.shape[-1] == 1 else (chained(said), said[..., 0])
 
-    def forward(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> torch.Tensor:
-        return self.answers(hidden, statistics, n_positions)[0]
-
 
 class Ensemble(Network):
-    """Encoders of other first weights, fitted together; what they say is the mean of their logits."""
+    """Encoders of other first weights, fitted on the same numbers; what they say is the mean of their logits."""
 
     def __init__(self, preset: Preset, setting: Setting, k: int, m: int, scaling: Scaling) -> None:
         super().__init__()
         self.setting = setting
         self.members = nn.ModuleList(Encoder(preset, setting, k, m, scaling) for _ in range(preset.members))
 
-    def answers(
-        self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        said = [cast(Encoder, each).answers(hidden, statistics, n_positions) for each in self.members]
+    def answers(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> Answers:
+        members = [cast(Encoder, each) for each in self.members]
+        read = members[0].read(hidden, statistics)  # scaled alike, so that one reads for all
+        said = [each.of_read(*read, n_positions) for each in members]
         intact = [each for _, each in said if each is not None]
         return torch.stack([each for each, _ in said]), torch.stack(intact) if intact else None
-
-    def forward(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> torch.Tensor:
-        return self.answers(hidden, statistics, n_positions)[0].mean(dim=0)
 
 
 def network_of(preset: Preset, setting: Setting, k: int, m: int, scaling: Scaling) -> Network:

@@ -26,7 +26,7 @@ def show_forecast(task: TraceTask, card: Card) -> None:
     found = stored(asked, card)
     with st.container(border=True):
         st.markdown("**Before anything is generated: P(memorized) from the context alone**")
-        choose_own(card, task)
+        choose_own(card, task, {"context"})
         if found is not None:
             _draw(found, known, task)
         elif not under_way(asked, f"{task.model} reads {len(task.context_ids)} tokens of context", unit="contexts"):

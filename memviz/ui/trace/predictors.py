@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from memviz.predictor.applying import objection
 from memviz.predictor.data import parts_of
 from memviz.predictor.forecast import ForecastTask
 from memviz.predictor.known import Known, fitted_on, predictors_for
+from memviz.predictor.presets import SETTINGS, Setting
 from memviz.predictor.task import data_key
 from memviz.settings import settings
 from memviz.sweeps.kept import kept_sweeps
@@ -67,7 +68,8 @@ def _chosen(able: Sequence[Known]) -> str:
     if asked and asked != st.session_state.get(f"{BY}_followed"):
         st.session_state[BY] = newly_chosen(BY, own, "predictor") or ""
     forget_unknown(BY, own)
-    chosen: str = st.session_state.setdefault(BY, "")
+    usual = "" if len(own) == 1 or any(each.shipped for each in able) else own[1]
+    chosen: str = st.session_state.setdefault(BY, usual)
     if chosen:
         keep_chosen(BY, chosen)
     else:
@@ -76,9 +78,13 @@ def _chosen(able: Sequence[Known]) -> str:
     return chosen
 
 
-def choose_own(card: Card, task: TraceTask) -> None:
-    """Which predictor fitted here speaks in place of the bundled one of its setting; nothing where there is none."""
-    able = _able(card, task)
+def choose_own(card: Card, task: TraceTask, asked: Collection[Setting] = SETTINGS) -> None:
+    """Which predictor fitted here speaks in place of the bundled one of its setting; nothing where there is none.
+
+    asked: the settings that speak here; one of another that was chosen elsewhere stays chosen.
+    """
+    chosen = st.session_state.get(BY)
+    able = [each for each in _able(card, task) if each.setting in asked or each.id[:CHOSEN_LENGTH] == chosen]
     own = {each.id[:CHOSEN_LENGTH]: name_of_own(each) for each in able if not each.shipped}
     if own:
         usual = "the bundled predictors" if any(each.shipped for each in able) else "those fitted last"

@@ -250,7 +250,7 @@ def test_what_the_context_tells_is_shown_before_the_run_and_beside_the_truth(
     choose_text(page, PREAMBLE_TITLE)  # what the page opens on is traced already: its results ship
     settle(page)
     page.get_by_role("combobox", name=re.compile("Said by")).click()  # a fit of one's own never speaks by itself
-    page.get_by_role("option", name=re.compile("fitted 20")).click()
+    page.get_by_role("option", name=re.compile("fitted 20")).click()  # of the context setting alone
     settle(page)
     page.get_by_role("button", name="Predict from the context alone").click()
     expect(page.get_by_text(re.compile("^Expected to be reproduced: .* of 16 tokens"))).to_be_visible(
