@@ -118,8 +118,8 @@ cards[1].metric(
 )
 cards[2].metric(
     f"Mean change of M, {said}",
-    f"{last['change']:+.4f}",
-    help=f"95 %: {last['change_low']:+.4f} to {last['change_high']:+.4f}.",
+    f"{last['change']:+z.4f}",
+    help=f"95 %: {last['change_low']:+z.4f} to {last['change_high']:+z.4f}.",
     border=True,
 )
 cards[3].metric(

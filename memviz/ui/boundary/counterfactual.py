@@ -61,7 +61,7 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
             "n": table["n"],
             "before": [f"{value:.3f}" for value in table["before"]],
             "after": [f"{value:.3f}" for value in table["now"]],
-            "difference": frames.spans(table, "+.3f", "difference", "low", "high"),
-            "less rows neither had read": frames.spans(table, "+.3f", "beyond", "beyond_low", "beyond_high"),
+            "difference": frames.spans(table, "+z.3f", "difference", "low", "high"),
+            "less rows neither had read": frames.spans(table, "+z.3f", "beyond", "beyond_low", "beyond_high"),
         }
     )

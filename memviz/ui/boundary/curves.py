@@ -198,7 +198,7 @@ def _seen(shift: float) -> str:
 def reported() -> pd.DataFrame:
     """The study's own 1-gram frequencies to read, one line a model, in billions of occurrences."""
     found = reported_frequencies()
-    found["cell"] = [f"{a:.2f} → {b:.2f}, {jump:+.2f}" for a, b, jump in found[_REPORTED_COLUMNS].to_numpy()]
+    found["cell"] = [f"{a:.2f} → {b:.2f}, {jump:+z.2f}" for a, b, jump in found[_REPORTED_COLUMNS].to_numpy()]
     table = found.pivot(index="model", columns="group", values="cell").loc[found["model"].unique()]
     return table[list(GROUPS)].rename(columns=lambda group: f"{group}, {GROUPS[group]}").reset_index()
 
@@ -206,4 +206,4 @@ def reported() -> pd.DataFrame:
 def _interval(value: float, low: float, high: float) -> str:
     if math.isnan(value):
         return "–"
-    return f"{value:+.2f}" if math.isnan(low) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return f"{value:+z.2f}" if math.isnan(low) else f"{value:+z.2f} [{low:+z.2f}, {high:+z.2f}]"

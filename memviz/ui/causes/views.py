@@ -226,8 +226,8 @@ def show_contributions(
     others = words.of(found.other_ids)
     against = "the likeliest other token of each position" if t is None else f"“{escaped(others[t])}”"
     show_answer(
-        f"Layer {strongest + 1} adds most to the true token against {against}: {layers.mean(axis=1)[strongest]:+.2f} "
-        f"logits of a lead of {lead.mean():+.2f}."
+        f"Layer {strongest + 1} adds most to the true token against {against}: {layers.mean(axis=1)[strongest]:+z.2f} "
+        f"logits of a lead of {lead.mean():+z.2f}."
     )
     st.caption(f"The parts miss the lead by at most {np.abs(found.residual).max():.1e} logits.")
     draw(written_figure(found, t), f"written-{key}-{t}", "Logits each layer added")

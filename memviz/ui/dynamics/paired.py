@@ -43,7 +43,7 @@ def show_paired(view: SweepView, title: str, page: str, picture: Picture) -> Non
     figure, table, note = picture(found, chosen.names)
     frames.show_figure(figure, table, title, f"{page}-before", view.task, note)
     numbers = paired_numbers(found)
-    difference = frames.spans(numbers, "+.4f", "difference", "low", "high")
+    difference = frames.spans(numbers, "+z.4f", "difference", "low", "high")
     shown = numbers[["quantity", "before", "now"]].round(4).assign(difference=difference)
     st.dataframe(shown, hide_index=True)
     n = int(found.memorized.sum())

@@ -81,4 +81,6 @@ def sampled_words(found: Mapping[str, Dynamics]) -> str:
     each = next(iter(found.values()))
     n, passing = int(each.n_rows[0, -1]), int(each.n_passing)
     drawn = "all that pass" if n == passing else f"drawn at random (seed 0) of {passing:,} that pass"
-    return f"{n:,} rows ({drawn}) in {int(each.n_units):,} groups of near-duplicates"
+    n_units = int(each.n_units)
+    alike = "no two of them near-duplicates" if n_units == n else f"in {n_units:,} groups of near-duplicates"
+    return f"{n:,} rows ({drawn}), {alike}"

@@ -51,8 +51,8 @@ def show_walk() -> None:
         st.markdown(about)
         show_cards([each for each in tour() if each.finding == number])
     st.caption(
-        "Which of the study's claims hold here, which do not, and which are undecided: docs/findings.md, written by "
-        "`memviz findings`."
+        "Which of the study's claims hold here, which do not, and which are undecided is judged by `memviz findings`, "
+        "and written up in docs/findings.md of the sources."
     )
 
 

@@ -76,14 +76,14 @@ def boundary_answer(found: Sequence[pd.DataFrame], name: str, entropy: str, leas
     if math.isnan(null[1]):
         verdict = "what selection alone gives is not known here"
     else:
-        band = f"what selection alone gives ({null[1]:+.2f} to {null[2]:+.2f}, overstated for M = 1)"
+        band = f"what selection alone gives ({null[1]:+z.2f} to {null[2]:+z.2f}, overstated for M = 1)"
         inside = null[1] <= above[0] <= null[2]
         verdict = f"no more than {band}" if inside else f"{'above' if above[0] > null[2] else 'below'} {band}"
         if above[1] <= 0 <= above[2]:
             verdict = f"not told from 0, {verdict}"
     return (
         f"Where a memorized continuation begins, {entropy} entropy of {escaped(name)} changes by "
-        f"{_span(jump, '+.2f')} nats (n = {n:,}), less all rows {_span(above, '+.2f')}: {verdict}."
+        f"{_span(jump, '+z.2f')} nats (n = {n:,}), less all rows {_span(above, '+z.2f')}: {verdict}."
     )
 
 

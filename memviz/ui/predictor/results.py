@@ -66,12 +66,12 @@ def answer_of(view: Evaluation) -> str:
     paired = paired[(paired["method"] == best[0]) & (paired["metric"] == "token_accuracy")]
     if len(paired):
         gap, low, high = (100 * paired[["value", "low", "high"]].iloc[0].to_numpy(float)).tolist()
-        verdict = f"{gap:+.1f} \\[{low:+.1f}, {high:+.1f}\\] points" + (
+        verdict = f"{gap:+z.1f} \\[{low:+z.1f}, {high:+z.1f}\\] points" + (
             ", not told from it" if low <= 0 <= high else ""
         )
     else:  # an evaluation made before there were any
         gap = 100 * (line["value"] - best[1])
-        verdict = "not told from it" if line["low"] <= best[1] <= line["high"] else f"{gap:+.1f} points"
+        verdict = "not told from it" if line["low"] <= best[1] <= line["high"] else f"{gap:+z.1f} points"
     return f"{start}, the best simpler guess ({METHOD_WORDS[best[0]]}) about {best[1]:.1%}: {verdict}."
 
 

@@ -21,8 +21,8 @@ from memviz.ui.trace.form import LINK, PAGE
 
 QUICK = 1.0
 """Seconds of the last run, from which on the next one waits for its button."""
-PAUSE = 0.4
-"""Seconds after the last change; what is typed is told a tenth of a second after its last key."""
+PAUSE = 0.3
+"""Seconds after a change is told, which for typing is a tenth of a second after the last key."""
 PATIENCE = 2.0
 """Seconds that the old result stays, faded by Streamlit as long as the script runs, before progress takes its place."""
 _LOOK = 0.05
