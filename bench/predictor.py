@@ -25,10 +25,11 @@ from memviz.engine.preparing import prepare
 from memviz.engine.tracing import trace
 from memviz.predictor import SETTINGS, PredictorData
 from memviz.predictor.applying import inputs_of
+from memviz.predictor.baselines import boosted
 from memviz.predictor.data import read_data
 from memviz.predictor.features import tokens_of
 from memviz.predictor.forward import probability
-from memviz.predictor.network.fit import Trainer
+from memviz.predictor.network.fit import Trainer, log_loss
 from memviz.predictor.presets import PRESETS, Preset
 from memviz.records import Decoding, Prompts
 from memviz.settings import load_settings
@@ -38,6 +39,7 @@ from memviz.sweeps.states import texts_of
 from memviz.tasks.base import Context
 
 K, M = 32, 64
+BOOSTING = "boosting"
 N_PROMPTS = 40
 _DEFAULT, _SMALL = PRESETS["default"], PRESETS["small"]
 CONFIGURATIONS: dict[str, Preset] = {
@@ -61,16 +63,20 @@ CONFIGURATIONS: dict[str, Preset] = {
     "reduced": (_REDUCED := replace(_CHAINED, hidden_dropout=0.5, compressed=4)),
     "chained, 3 encoders": replace(_CHAINED, members=3),
     "reduced, 3 encoders": replace(_REDUCED, members=3),
+    "reduced, not chained": (_FREE := replace(_REDUCED, hazard=False)),
+    "reduced, not chained, 4 encoders": replace(_FREE, members=4),
     "ensemble": PRESETS["ensemble"],
 }
 
 
-def fitted(data: PredictorData, setting: str, preset: Preset, device: torch.device) -> tuple[Trainer, float, float]:
+def fitted(
+    data: PredictorData, setting: str, preset: Preset, device: torch.device, seed: int = 0
+) -> tuple[Trainer, float, float]:
     """A trainer that has ended, its seconds, and the processor's own, which a busy machine does not lengthen."""
     parts = [data.where(data.places(name)) for name in ("train", "validation")]
     train, validation = ((tokens_of(part.inputs, setting, M), part.match) for part in parts)
     start, busy = time.perf_counter(), time.process_time()
-    trainer = Trainer(preset, setting, K, train, validation, seed=0, device=device)
+    trainer = Trainer(preset, setting, K, train, validation, seed, device)
     for _ in trainer.epochs():
         pass
     return trainer, time.perf_counter() - start, time.process_time() - busy
@@ -78,15 +84,28 @@ def fitted(data: PredictorData, setting: str, preset: Preset, device: torch.devi
 
 def report(name: str, setting: str, trainer: Trainer, seconds: float, busy: float) -> None:
     tokens, match = trainer.validation
-    logits = trainer.fitted().logits(tokens, M)
+    tell(name, setting, trainer.fitted().logits(tokens, M), match, seconds, busy, f"epochs {len(trainer.history)}  ")
+
+
+def tell(
+    name: str, setting: str, logits: np.ndarray, match: np.ndarray, seconds: float, busy: float, more: str = ""
+) -> None:
     right = (logits > 0) == match
-    best = min(each.validation_loss for each in trainer.history)
     print(
-        f"{setting:9} {name:26} loss {best:.4f}  token {right.mean():.4f}  full {right.all(axis=1).mean():.3f}  "
-        f"AUROC {roc_auc_score(match.ravel(), logits.ravel()):.4f}  epochs {len(trainer.history)}  "
+        f"{setting:9} {name:32} loss {log_loss(logits, match):.4f}  token {right.mean():.4f}  "
+        f"full {right.all(axis=1).mean():.3f}  AUROC {roc_auc_score(match.ravel(), logits.ravel()):.4f}  {more}"
         f"{seconds:.0f} s, {busy:.0f} s of a core",
         flush=True,
     )
+
+
+def boosting(data: PredictorData, setting: str) -> None:
+    """The rival on the same validation rows, which chose its way and its number of trees."""
+    train, validation = (data.where(data.places(name)) for name in ("train", "validation"))
+    start, busy = time.perf_counter(), time.process_time()
+    p = boosted(train, setting, 0, validation)(validation, M).clip(1e-7, 1 - 1e-7)
+    took = time.perf_counter() - start, time.process_time() - busy
+    tell(BOOSTING, setting, np.log(p) - np.log1p(-p), validation.match, *took)
 
 
 def apply_share(sweep_folder: Path, model: str, backend: Backend, trainer: Trainer) -> None:
@@ -116,14 +135,19 @@ def main() -> None:
     parser.add_argument("--settings", default=",".join(SETTINGS))
     parser.add_argument("--presets", default="default")
     parser.add_argument("--no-hidden", action="store_true", help="Statistics alone.")
-    parser.add_argument("--tune", nargs="?", const=",".join(CONFIGURATIONS), help="Names of CONFIGURATIONS, or all.")
+    parser.add_argument(
+        "--tune", nargs="?", const=";".join(CONFIGURATIONS), help=f"Of CONFIGURATIONS or {BOOSTING}, with semicolons."
+    )
+    parser.add_argument("--windows", type=int, default=1, help="Of each training row.")
+    parser.add_argument("--seeds", type=int, default=1, help="So many fits of each configuration.")
     asked = parser.parse_args()
     settings = load_settings()
     context = Context(settings, Store(settings.cache / "results", settings.cache_limit))
     backend = context.backend
     parts = ("train", "validation")
     start = time.perf_counter()
-    data = read_data(read_sweep(asked.sweep), asked.model, K, M, context, hidden=not asked.no_hidden, parts=parts)
+    how = {"hidden": not asked.no_hidden, "parts": parts, "windows": asked.windows}
+    data = read_data(read_sweep(asked.sweep), asked.model, K, M, context, **how)
     sizes = [len(data.places(name)) for name in parts]
     print(
         f"{asked.model}: {sizes[0]:,} training and {sizes[1]:,} validation rows x {M} tokens, share of hits "
@@ -133,8 +157,11 @@ def main() -> None:
     )
     for setting in asked.settings.split(","):
         if asked.tune:
-            for name in asked.tune.split(","):
-                report(name, setting, *fitted(data, setting, CONFIGURATIONS[name], backend.device))
+            for name in map(str.strip, asked.tune.split(";")):
+                if name == BOOSTING:
+                    boosting(data, setting)
+                for seed in range(asked.seeds if name != BOOSTING else 0):
+                    report(name, setting, *fitted(data, setting, CONFIGURATIONS[name], backend.device, seed))
             continue
         for name in asked.presets.split(","):
             trainer, *took = fitted(data, setting, PRESETS[name], backend.device)

@@ -85,7 +85,7 @@ def fit_baselines(
     if train.frequency is not None:
         known = train.where(np.flatnonzero(~np.isnan(train.frequency[:, 0])))
         found["frequency"] = _regressed(frequency_features, known, setting, seed)
-    found["boosting"] = _boosted(train, setting, seed, validation)
+    found["boosting"] = boosted(train, setting, seed, validation)
     if train.rank is not None:
         found[ORACLE] = lambda rows, m: 1.0 / np.asarray(rows.rank, np.float64)[:, :m] ** 2
     return found
@@ -128,7 +128,8 @@ def _regressed(features: Features, train: PredictorData, setting: Setting, seed:
     return _guess_of(model, features, setting)
 
 
-def _boosted(train: PredictorData, setting: Setting, seed: int, validation: PredictorData | None) -> Guess:
+def boosted(train: PredictorData, setting: Setting, seed: int, validation: PredictorData | None) -> Guess:
+    """Gradient boosting as `fit_baselines` has it."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     from memviz.predictor.network.fit import log_loss, temperature_of
