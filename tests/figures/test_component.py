@@ -104,6 +104,16 @@ def test_hover_links_strip_curve_and_alternatives(page: Page, show: Show) -> Non
     expect(page.locator(".tip")).to_be_hidden()  # the panel is beside the curve
 
 
+def test_alternatives_of_the_first_difference_stand_there_before_anybody_points(page: Page, show: Show) -> None:
+    show()
+    expect(page.locator(".panel strong")).to_have_text("Position 3")
+    expect(page.locator(".panel .note")).to_contain_text("Point at a token")
+    assert page.locator(".panel li:visible").count() > 1
+    token(page, 2).hover()
+    expect(page.locator(".panel strong")).to_have_text("Position 2")
+    expect(page.locator(".panel .note")).not_to_contain_text("Point at a token")
+
+
 def test_alternatives_hold_the_true_token_with_its_rank(page: Page, show: Show) -> None:
     show(mode="teacher_forced", pinned=4)
     rows = page.locator(".panel li:visible")

@@ -48,14 +48,15 @@ export class Panel {
     this.node = node("div", { class: "card panel" }, this.title, this.scroller, this.note);
   }
 
-  show(view, j) {
-    if (j === this.index && view === this.view) return;
-    Object.assign(this, { index: j, view });
+  // What was weighed at index j; `isFirst`: nobody has pointed at a token yet.
+  show(view, j, isFirst) {
+    if (j === this.index && view === this.view && isFirst === this.isFirst) return;
+    Object.assign(this, { index: j, view, isFirst });
     const { data } = this;
-    const entries = j === null ? [] : listed(data, view, j, Infinity);
+    const entries = listed(data, view, j, Infinity);
     this.rows.write(data, entries);
     this.scroller.hidden = !entries.length;
-    const title = [node("strong", {}, j === null ? "Alternatives" : `Position ${j}`)];
+    const title = [node("strong", {}, `Position ${j}`)];
     if (j > 0) title.push(node("span", { class: "caption" }, "after “", word(data.pieces.segments[readBefore(data, view, j)]), "”"));
     this.title.replaceChildren(...title);
     this.note.replaceChildren(...this.notes(j, entries).map((text) => node("div", {}, text)));
@@ -63,11 +64,11 @@ export class Panel {
 
   notes(j, entries) {
     const { data, view } = this;
-    if (j === null) return ["Point at a token to see what else the model weighed. A click pins it, arrow keys move on, Esc clears."];
-    if (!entries.length) return ["Nothing comes before the first token, so nothing was predicted here."];
+    const hint = this.isFirst ? ["Point at a token to see what else the model weighed. A click pins it, arrow keys move on, Esc clears."] : [];
+    if (!entries.length) return ["Nothing comes before the first token, so nothing was predicted here.", ...hint];
     const rank = `${targetName(data, j)} token rank ${view.rank[j].toLocaleString("en")}`;
     const keys = [data.truth || j < data.n_context ? `✓ ${targetName(data, j)}` : "", j < data.n_context ? "" : `▸ ${shownName(view)}`];
-    return [`${rank} · margin ${number(view.margin[j], 1)} logits`, keys.filter(Boolean).join("   ")];
+    return [`${rank} · margin ${number(view.margin[j], 1)} logits`, keys.filter(Boolean).join("   "), ...hint];
   }
 }
 

@@ -119,7 +119,8 @@ class TraceView extends View {
     const tipped = this.isPointed ? hovered : null;
     this.strip.select(hovered, pinned, pinned ?? this.last ?? Math.min(this.data.n_context, this.length - 1));
     this.curves.select(hovered, pinned);
-    this.panel.show(view, hovered ?? pinned);
+    const chosen = hovered ?? pinned;
+    this.panel.show(view, chosen ?? this.data.marks.first_divergence ?? Math.min(this.data.n_context, this.length - 1), chosen === null);
     this.tip.show(view, tipped, this.strip.columns[tipped ?? 0].node, this.root);
   }
 
