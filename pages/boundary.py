@@ -1,5 +1,6 @@
 """What do entropy and n-gram frequency do where a memorized continuation begins?"""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -77,8 +78,7 @@ with line:
     )
 answer, pictures = st.container(), st.container()  # above what offers to count
 counting = Counting(kind_of_count, k if tokens == "generated" else None)
-by_frequency = st.session_state.get("split") == "frequency"  # of single rows, whose counts do not ship
-shipped = not (moved or pooled or by_frequency) and comes_counted(view, counting, order, k)
+shipped = not (moved or pooled) and comes_counted(view, counting, order, k)
 found = None if shipped else counted(view, counting)
 if not has_positions(view, k):
     st.info("This sweep has no positions at this k: entropy is known on the two sides of the boundary only.")
@@ -149,8 +149,9 @@ for kind, tables in differences.items():
                     "the continuation, difference at the boundary. From a published summary of its table."
                 )
                 st.dataframe(reported(), hide_index=True)
-of_true = found is not None and counting.generated_at is None
-show_survival(view, k, found, counting.quantity(order) if of_true else None)
+of_true = counting.generated_at is None
+offer = partial(counted, view, counting) if shipped else None  # its curves ship, the counts of single rows do not
+show_survival(view, k, found, counting.quantity(order) if of_true else None, offer)
 show_counterfactual(view, k)
 st.caption(
     "A group chosen by its hits is also chosen by what makes hits easy, so a jump counts as memorization only beyond "

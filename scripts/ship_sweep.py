@@ -19,12 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from memviz.catalog import find_model
 from memviz.cli.shared import context_for
-from memviz.corpus.known import index_of
-from memviz.demo.index import SUITE
 from memviz.population import Frequencies, FrequencyTask, align, boundary_curves, boundary_differences
 from memviz.population.first_view import CURVES, DIFFERENCES, ENTROPIES, FIRST_VIEW, FREQUENCIES
+from memviz.population.ngrams import corpus_of
 from memviz.settings import load_settings
 from memviz.sweeps import Sweep, read_sweep
 from memviz.sweeps.beside import beside_columns
@@ -32,9 +30,7 @@ from memviz.sweeps.kept import SHIPPED
 from memviz.sweeps.results import MANIFEST, write_manifest
 from memviz.sweeps.sums import EDGE
 from memviz.sweeps.task import AT, SLIDING
-from memviz.tasks.base import answer, ready
-from memviz.tasks.preparing import IndexTask
-from memviz.tasks.trace import tokenizer_of
+from memviz.tasks.base import answer
 
 ENTROPY_STEP = 1 / 32
 """nats."""
@@ -119,20 +115,19 @@ def write(table: pa.Table, path: Path) -> None:
 def frequencies(sweep: Sweep) -> Frequencies:
     """How often n-grams of the rows are in the suite's stream, whose index is built in the cache where it is not."""
     context = context_for(load_settings())
-    answer(IndexTask(SUITE), context)
-    model = find_model(sweep.task.models[-1], context.settings)
-    corpus = index_of(model, tokenizer_of(ready(model.name, context), context.settings), context.settings)
+    corpus = corpus_of(sweep.task.models[-1], context)
     assert corpus is not None
     return answer(FrequencyTask(sweep, corpus), context).result
 
 
-def boundary_tables(folder: Path, counted: Frequencies | None) -> None:
-    """What the Boundary page computes for its first view, from the packed sweep; counted: for its n-grams."""
+def boundary_tables(folder: Path) -> None:
+    """What the Boundary page computes for its first view, from the packed sweep and the index of the stream."""
     sweep, curves, differences = read_sweep(folder), [], []
+    counted = frequencies(sweep)
     for model in sweep.task.models:
         aligned = align(sweep, model, AT, SLIDING, AT, counted)
         aligned = aligned.where(np.isin(aligned.rows, FIRST_VIEW.apply(sweep.rows)["row"]))
-        for quantity in (*ENTROPIES, *(FREQUENCIES if counted else ())):
+        for quantity in (*ENTROPIES, *FREQUENCIES):
             curves.append(boundary_curves(aligned, quantity).assign(of=model, quantity=quantity))
             differences.append(boundary_differences([aligned], quantity).assign(of=model, quantity=quantity))
     for name, parts in ((CURVES, curves), (DIFFERENCES, differences)):
@@ -165,7 +160,7 @@ def main() -> None:
         manifest["tables"]["positions"]["n_rows"] = len(kept)
     write_manifest(options.out, manifest)
     if "positions" in manifest["tables"] and not beside:
-        boundary_tables(options.out, frequencies(read_sweep(options.out)))
+        boundary_tables(options.out)
     for path in sorted(path for path in options.out.iterdir() if path.is_file()):
         print(f"{path.name}: {path.stat().st_size:,} bytes")
 

@@ -5,7 +5,6 @@ Shares and probabilities are drawn from 0 to 1. Intervals are those of the table
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -159,17 +158,11 @@ def sizes_figure(
     shape = layout(
         colours,
         {"title": "continuation tokens m", "tickvals": lengths},
-        {"title": METRIC_WORDS[metric]} | ({} if metric in UNBOUNDED else {"range": [_floor(traces), 1.02]}),
+        {"title": METRIC_WORDS[metric], "range": [0, 1.02]} if metric not in UNBOUNDED else {},
         380,
     )
     name_ends(shape, [trace for trace in traces if trace.line.dash == "solid"], None if metric in UNBOUNDED else 1.02)
     return with_room(traces, shape)
-
-
-def _floor(traces: Sequence[go.Scatter]) -> float:
-    """Where an axis of shares begins: at the tenth below all values, so that high ones can be told apart."""
-    least = min((float(np.nanmin(np.asarray(trace.y, float))) for trace in traces), default=0.0)
-    return max(0.0, math.floor(10 * least) / 10) if math.isfinite(least) else 0.0
 
 
 def levels_figure(lines: pd.DataFrame, metric: str, methods: Sequence[str], colours: Palette = THEMED) -> go.Figure:

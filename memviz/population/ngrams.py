@@ -128,6 +128,14 @@ class FrequencyTask(Task[Frequencies]):
         return Frequencies(self.tokens.rows, self.orders, arrays["counts"], n_tokens, self.copies, name, self.generated)
 
 
+def corpus_of(name: str, context: Context) -> Corpus | None:
+    """The index of what a model was trained on, built where it is the suite's. Raises InputError, Failure."""
+    model, tokenizer = find_model(name, context.settings), tokenizer_of(ready(name, context), context.settings)
+    if model.index == SUITE and index_of(model, tokenizer, context.settings) is None:
+        answer(IndexTask(SUITE), context)
+    return index_of(model, tokenizer, context.settings)
+
+
 @dataclass(frozen=True)
 class CountTask(Errand):
     """Several counts of one sweep, in the index of one of its models; the suite's is built where it is not yet."""
@@ -144,11 +152,7 @@ class CountTask(Errand):
 
     def compute(self, cards: Sequence[Card], context: Context) -> str:
         """Raises InputError, Failure."""
-        sweep, model = read_sweep(self.sweep), find_model(self.model, context.settings)
-        tokenizer = tokenizer_of(ready(self.model, context), context.settings)
-        if model.index == SUITE and index_of(model, tokenizer, context.settings) is None:
-            answer(IndexTask(SUITE), context)
-        corpus = index_of(model, tokenizer, context.settings)
+        sweep, corpus = read_sweep(self.sweep), corpus_of(self.model, context)
         for i, (copies, until_step, generated) in enumerate(self.asked if corpus else ()):
             context.say("counting n-grams" + (f", {i + 1} of {len(self.asked)}" if len(self.asked) > 1 else ""))
             assert corpus is not None

@@ -63,9 +63,12 @@ def _guesses(
     request, test = predictor.about["request"], parts["test"]
     names = ("k", "m", "setting", "ngrams", "hidden", "transfer", "n_rows", "windows", "split")
     asked = {name: request[name] for name in names if name in request}
-    key = request_hash({"baselines": BASELINES, "data": data, **asked})
+    asked |= {"data": data, "indexed": parts["train"].frequency is not None}
+    key = request_hash({"baselines": BASELINES, **asked})
     kept = context.store.get(key) if data else None
-    if kept is None:
+    if kept is not None:
+        arrays = kept[0]
+    else:
         fitted = context.meanwhile(
             lambda: fit_baselines(parts["train"], predictor.setting, validation=parts["validation"])
         )
@@ -75,11 +78,12 @@ def _guesses(
             for m in lengths_of(test)
         }
         if data:
-            context.store.put(key, arrays, {"request": {"task": "baselines", "data": data, **asked}})
-    else:
-        arrays = kept[0]
-    methods = dict.fromkeys(name.partition(":")[0] for name in arrays)
-    return {name: partial(lambda name, m: arrays[f"{name}:{m}"], name) for name in methods}
+            context.store.put(key, arrays, {"request": {"task": "baselines", **asked}})
+    found: dict[str, dict[int, np.ndarray]] = {}
+    for place, guess in arrays.items():
+        name, _, m = place.partition(":")
+        found.setdefault(name, {})[int(m)] = guess
+    return {name: by_length.__getitem__ for name, by_length in found.items()}
 
 
 def evaluate_on(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,32 +10,15 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from support.pages import token
-from support.traces import MARKS, TEXTS, pieces_of, random_trace, small_trace
+from support.traces import random_trace, small_trace
 
-from memviz.figures.linked import TRACE, Marks, linked_data
+from memviz.figures.linked import Marks
 from memviz.figures.predicted import predicted_track
 from memviz.figures.tracks import Track
 
 pytestmark = pytest.mark.browser
 
 Show = Callable[..., None]
-
-
-@pytest.fixture
-def show(page: Page) -> Iterator[Show]:
-    """Shows a trace's standalone page; no request of any kind may be made."""
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-
-    def write(trace=None, texts=TEXTS, **given) -> None:  # type: ignore[no-untyped-def]
-        trace = trace or small_trace()
-        seeds = {name: given.pop(name) for name in ("pinned", "mode", "fill") if name in given}
-        data = linked_data(trace, 0, pieces_of(trace, texts), **({"marks": MARKS} | given)) | seeds
-        page.set_content(TRACE.page(data, "A trace"))
-        expect(page.locator(".token")).to_have_count(trace.n_context + trace.n_continuation)
-
-    yield write
-    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == []
 
 
 def classes(page: Page, j: int) -> set[str]:
@@ -102,30 +85,6 @@ def test_hover_links_strip_curve_and_alternatives(page: Page, show: Show) -> Non
     expect(page.locator(".hovered")).to_have_attribute("data-j", "3")
     expect(page.locator(".panel strong")).to_have_text("Position 3")
     expect(page.locator(".tip")).to_be_hidden()  # the panel is beside the curve
-
-
-def test_alternatives_of_the_first_difference_stand_there_before_anybody_points(page: Page, show: Show) -> None:
-    show()
-    expect(page.locator(".panel strong")).to_have_text("Position 3")
-    expect(page.locator(".panel .note")).to_contain_text("Point at a token")
-    assert page.locator(".panel li:visible").count() > 1
-    token(page, 2).hover()
-    expect(page.locator(".panel strong")).to_have_text("Position 2")
-    expect(page.locator(".panel .note")).not_to_contain_text("Point at a token")
-
-
-def test_alternatives_hold_the_true_token_with_its_rank(page: Page, show: Show) -> None:
-    show(mode="teacher_forced", pinned=4)
-    rows = page.locator(".panel li:visible")
-    assert [row.split("\n") for row in rows.all_inner_texts()] == [
-        ["1", "<bos>", "0.607", "▸"],
-        ["2", "c", "0.223"],
-        ["7", "↵", "0.135", "✓"],
-    ]
-    expect(rows.nth(2)).to_have_class("true far")
-    assert page.locator(".panel .note").inner_text().startswith("true token rank 7 · margin 3.0 logits")
-    rows.nth(1).hover()
-    assert [item.get_attribute("data-j") for item in page.locator(".same").all()] == ["3"]  # where else it stands
 
 
 def test_click_pins_keys_move_escape_clears(page: Page, show: Show) -> None:

@@ -24,7 +24,7 @@ from memviz.settings import settings  # noqa: E402
 from memviz.sweeps import kept  # noqa: E402
 from memviz.tasks.base import Context, answer  # noqa: E402
 from memviz.tasks.trace import TraceTask, task_of_text, tokenizer_of  # noqa: E402
-from memviz.ui.common import every_page, widgets  # noqa: E402
+from memviz.ui.common import every_page, sweep, widgets  # noqa: E402, F401  # sweep takes SHIPPED as it is now
 from memviz.ui.predictor import known as known_here  # noqa: E402
 
 

@@ -19,6 +19,7 @@ from memviz.gallery import tour
 from memviz.predictor.known import known_predictors
 from memviz.settings import load_settings
 from memviz.sweeps.kept import SHIPPED
+from memviz.ui.common.widgets import bound, forget_bound
 from memviz.ui.gallery.tour import link_of
 from memviz.ui.trace import predictors
 
@@ -80,5 +81,14 @@ def test_its_links_mean_the_shipped_predictors_beside_a_fit_of_ones_own(monkeypa
     for query, expected in queries:
         monkeypatch.setattr(predictors.st, "query_params", query)
         assert predictors.usable(card, task)[0]["published"].id == expected
+    monkeypatch.setattr(predictors.st, "query_params", {"by": "f" * 12})
+    assert predictors.usable(card, task)[0]["published"].id == own.id
+    bound(predictors.BY)  # Membership has a widget of this name
+    forget_bound()
+    assert predictors.usable(card, task)[0]["published"].id == own.id, "the link says so still"
+    monkeypatch.setattr(predictors, "known_now", lambda: [own])
+    forget_bound()
+    monkeypatch.setattr(predictors.st, "query_params", alone := {})
+    assert predictors.usable(card, task)[0]["published"].id == own.id and alone == {"by": "f" * 12}
     assert all(each.query.get("fits") == "shipped" for each in tour() if each.page == "trace")
     assert next(each for each in tour() if each.page == "predictor").query["predictor"] == fitted.id[:12]

@@ -33,11 +33,6 @@ class Network(nn.Module):
         """Of tokens (n, p, d) and (n, p, s), p as `tokens_of` gives it for these positions; of members first."""
         raise NotImplementedError
 
-    def forward(self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int) -> torch.Tensor:
-        """(n, n_positions) logits of a match."""
-        found = self.answers(hidden, statistics, n_positions)[0]
-        return found.reshape(-1, *found.shape[-2:]).mean(dim=0)
-
     def loss(
         self, hidden: torch.Tensor | None, statistics: torch.Tensor, n_positions: int, match: torch.Tensor
     ) -> torch.Tensor:

@@ -64,10 +64,8 @@ class Counting:
 
 def comes_counted(view: SweepView, counting: Counting, order: str, k: int) -> bool:
     """Whether the curves of what is counted ship with the view's sweep, so that nothing has to be counted for them."""
-    if counting != Counting():
-        return False
-    asked = (k, view.m, counting.quantity(order), CURVES)
-    return all(computed_before(view.sweep, view.filters, model, *asked) is not None for model in view.models)
+    asked = (view.models[-1], k, view.m, counting.quantity(order), CURVES)  # of all its models or of none
+    return counting == Counting() and computed_before(view.sweep, view.filters, *asked) is not None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,13 @@ from memviz.ui.population.view import SweepView
 X = "position t of the first miss"
 
 
-def show_survival(view: SweepView, k: int, found: Counted | None, frequency: str | None) -> None:
-    """Hazards by size, and within one model by what the reader chooses; `frequency`: the quantity that was counted."""
+def show_survival(
+    view: SweepView, k: int, found: Counted | None, frequency: str | None, offer: Callable[[], Counted | None] | None
+) -> None:
+    """Hazards by size, and within one model by what the reader chooses; `frequency`: the quantity that is counted.
+
+    offer: offers here to count it, where the page has not had to.
+    """
     st.subheader("Where recitation breaks off", anchor=False, help=explain("hazard"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
@@ -44,6 +50,8 @@ def show_survival(view: SweepView, k: int, found: Counted | None, frequency: str
             "Model", view.models, len(view.models) - 1, format_func=lambda name: view.names[name],
             width=160, **bound("survival_model"),
         )  # fmt: skip
+    if split == "frequency" and offer is not None:
+        found = offer()
     left, right = st.columns(2)
     with left:
         table, missing = None, ""
@@ -93,7 +101,7 @@ def _split(
         codes, labels = exposure_codes(bucket.to_numpy(np.float64, na_value=np.nan))
     elif split == "entropy":
         codes, labels = entropy_codes(aligned)
-    elif frequency is None:
+    elif frequency is None or found is None:
         raise InputError("the n-grams of the true tokens have not been counted: choose and count them above")
     else:
         codes, labels = frequency_codes(aligned, frequency)

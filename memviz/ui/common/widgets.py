@@ -28,9 +28,13 @@ def bound(name: str) -> dict[str, Any]:
 
 
 def forget_bound() -> None:
-    """Let the address alone say what these widgets say, whatever was chosen on other pages."""
+    """Let the address alone say what these widgets say, whatever was chosen on other pages.
+
+    Names are shared: where another page follows one by `newly_chosen`, its link counts as new again.
+    """
     for name in _BOUND:
         st.session_state.pop(name, None)
+        st.session_state.pop(f"{name}_followed", None)
 
 
 def follow_address(page: str) -> None:

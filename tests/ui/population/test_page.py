@@ -104,6 +104,10 @@ def test_frequencies_that_ship_are_drawn_and_nothing_is_to_be_counted(app: AppTe
     app.switch_page("../pages/boundary.py").run()
     assert not app.exception and not [each for each in app.button if each.label == "Count them"]
     assert len([table for table in app.dataframe if "edge moved, less all rows" in table.value]) == 2
+    app.segmented_control(key="split").set_value("frequency").run()
+    assert not app.exception and [each for each in app.button if each.label == "Count them"], "of single rows"
+    app.segmented_control(key="split").set_value("entropy").run()
+    assert not app.exception and not [each for each in app.button if each.label == "Count them"]
     app.segmented_control(key="n").set_value("2").run()
     assert [each for each in app.button if each.label == "Count them"], "where they do not ship it is offered"
 
